@@ -1,0 +1,28 @@
+// Bundles each widget of the page to one ESM file and one CSS file in flowlab/widgets/static. `node build.mjs [--watch]`
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build, context } from "esbuild";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const watch = process.argv.includes("--watch");
+const entryPoints = Object.fromEntries(
+  ["editor", "lstm"].map((name) => [name, join(here, "src", name, "index.tsx")]).filter(([, path]) => existsSync(path)));
+
+const options = {
+  entryPoints,
+  absWorkingDir: here,
+  bundle: true,
+  format: "esm",
+  target: "es2022",
+  jsx: "automatic",
+  minify: !watch,
+  sourcemap: watch ? "inline" : false,
+  outdir: process.env.FLOWLAB_STATIC ?? join(here, "..", "flowlab", "widgets", "static"),
+  define: { "process.env.NODE_ENV": watch ? '"development"' : '"production"' },
+  logLevel: "info",
+  legalComments: "none",
+};
+
+if (watch) await (await context(options)).watch();
+else await build(options);
