@@ -1,0 +1,41 @@
+// Small controls that every view shares.
+import * as React from "react";
+
+/** A slider: the browser's own, so that keyboard, touch and screen readers work as people expect. */
+export function Slider({ label, value, max, min = 0, text, visibleLabel = true, onChange, className = "" }: {
+  label: string; value: number; max: number; min?: number; text?: string; visibleLabel?: boolean; onChange(value: number): void; className?: string;
+}) {
+  const share = max > min ? (value - min) / (max - min) : 0;
+  return (
+    <label className={`fl-slider ${className}`}>
+      {visibleLabel && <span>{label}</span>}
+      <input
+        type="range" aria-label={label} aria-valuetext={text} min={min} max={Math.max(min, max)} step={1} value={value}
+        style={{ "--fl-share": `${share * 100}%` } as React.CSSProperties}
+        onChange={(e) => onChange(Number(e.currentTarget.value))}
+      />
+      {text !== undefined && <b>{text}</b>}
+    </label>
+  );
+}
+
+/** The width of an element, told again whenever it changes; a cell of a notebook is not the window. */
+export function useWidth<E extends HTMLElement>(): [React.RefObject<E | null>, number] {
+  const ref = React.useRef<E>(null);
+  const [width, setWidth] = React.useState(0);
+  React.useLayoutEffect(() => {
+    const element = ref.current;
+    if (!element) return;
+    const read = () => setWidth(Math.round(element.getBoundingClientRect().width));
+    read();
+    const observer = new ResizeObserver(read);
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
+  return [ref, width];
+}
+
+/** Does this person ask for less motion? */
+export function prefersReducedMotion(): boolean {
+  return window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+}
