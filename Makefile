@@ -1,0 +1,61 @@
+# Everything a person does here, one command each. `make` lists them.
+PYTHON ?= python3
+VENV ?= .venv
+PORT ?=
+NOTEBOOK_DIR ?= flowlab-notebooks
+
+BIN := $(VENV)/bin
+PAGE := $(shell find widgets -name node_modules -prune -o -type f -print 2>/dev/null)
+PROJECT := pyproject.toml hatch_build.py $(PAGE)
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test test-all demo dev check protocol bench clean
+
+help:  ## list the commands
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+lab: $(VENV)/.lab  ## JupyterLab with the first notebook open
+	$(BIN)/flowlab lab --notebook-dir "$(NOTEBOOK_DIR)" $(if $(PORT),--port $(PORT))
+
+test: $(VENV)/.test  ## every test, those in a real browser too, except the slow ones
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-all: $(VENV)/.test  ## the slow tests as well
+	$(BIN)/python -m pytest $(ARGS)
+
+demo: $(VENV)/.lab  ## read a captcha, headless: prints the accuracy (FLOWLAB_BUDGET=short for a quick look)
+	$(BIN)/python tools/run_notebook.py notebooks/01_read_a_captcha.ipynb
+
+dev: $(VENV)/.test  ## rebuild the page on every change to widgets/src
+	$(BIN)/python hatch_build.py npm run watch
+
+check: $(VENV)/.test  ## style, layers, types of the page, messages
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python hatch_build.py npm run typecheck
+	$(BIN)/python -m pytest -q tests/test_project.py
+
+protocol: $(VENV)/.test  ## write the page's side of the messages from flowlab/widgets/protocol.py
+	$(BIN)/python -c "from flowlab.widgets import protocol; print(protocol.render(), end='')" > widgets/src/protocol.gen.ts.new
+	mv widgets/src/protocol.gen.ts.new widgets/src/protocol.gen.ts
+
+bench: $(VENV)/.bench  ## beside torch: the same network, data and schedule, one after the other
+	$(BIN)/python tests/benchmarks/captcha.py $(ARGS)
+
+clean:  ## forget the environment and everything built
+	rm -rf $(VENV) flowlab/widgets/static widgets/node_modules
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.lab: $(PROJECT) | $(BIN)/python
+	$(BIN)/python -m pip install -e '.[course]'
+	@touch $@
+
+$(VENV)/.test: $(PROJECT) | $(BIN)/python
+	$(BIN)/python -m pip install -e '.[test]'
+	@touch $@
+
+$(VENV)/.bench: $(PROJECT) | $(BIN)/python
+	$(BIN)/python -m pip install -e '.[bench]'
+	@touch $@
