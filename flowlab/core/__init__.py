@@ -1,0 +1,1 @@
+"""The data model: graphs, nodes, tensors, operations, errors. No numbers are computed here."""

@@ -1,0 +1,72 @@
+"""Every error says what is wrong, where it is, and what to try."""
+from __future__ import annotations
+
+
+class FlowError(Exception):
+    """Something in a graph is not as it must be: `node`, `port` and `axis` say where, `hint` says what to try."""
+
+    def __init__(self, message: str, *, node: str | None = None, port: str | None = None, axis: int | None = None, hint: str = ""):
+        super().__init__(message)
+        self.message, self.node, self.port, self.axis, self.hint = message, node, port, axis, hint
+
+    def at(self, node: str | None = None, port: str | None = None, axis: int | None = None) -> FlowError:
+        """Fill in the parts of the address that are still open."""
+        self.node = self.node or node
+        self.port = self.port or port
+        self.axis = axis if self.axis is None else self.axis
+        return self
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".rstrip()
+
+
+class ShapeError(FlowError):
+    """Two shapes do not fit together."""
+
+
+class DTypeError(FlowError):
+    """A tensor has a kind of number that the operation does not take."""
+
+
+class FeedError(FlowError):
+    """A fed value is missing, or is not what its placeholder asks for."""
+
+
+class NameTakenError(FlowError):
+    """The name belongs to another node or scope, or cannot be a name."""
+
+
+class AttributeValueError(FlowError, ValueError):
+    """An attribute is unknown, missing, or has a value that it cannot have."""
+
+
+class UnknownOpError(FlowError, LookupError):
+    """There is no operation of that name."""
+
+
+class FetchError(FlowError):
+    """A fetch is not part of this session's graph, or cannot be computed in one run."""
+
+
+class CycleError(FlowError):
+    """A wire would make a node wait for itself."""
+
+
+class GradientError(FlowError):
+    """A derivative does not exist on the way from y to x."""
+
+
+class DocumentError(FlowError):
+    """A graph file or an edit is not what flowlab reads."""
+
+
+class DebuggerError(FlowError):
+    """The debugger cannot do that from where it stands."""
+
+
+class DeviceError(FlowError):
+    """The device is not there, or has not enough memory."""
+
+
+class KernelError(FlowError):
+    """A kernel failed while it ran; `__cause__` holds what it raised."""

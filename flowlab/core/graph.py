@@ -1,0 +1,369 @@
+"""Graph, Node, Tensor: typed, append-only, and with no numbers in it."""
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from .errors import FetchError, FlowError, NameTakenError
+from .types import Shape, TensorType, shape_text
+
+if TYPE_CHECKING:
+    from .op import Op
+
+Phase = Literal["forward", "backward", "update"]
+_HERE = str(Path(__file__).resolve().parent.parent) + "/"
+_OPEN = threading.local()
+
+
+class Tensor:
+    """What flows along an edge: one output of a node, with a shape and a dtype but no value."""
+
+    __slots__ = ("node", "index", "type")
+    __array_ufunc__ = None  # so that `array + tensor` asks the tensor
+
+    def __init__(self, node: Node, index: int, type: TensorType):
+        self.node, self.index, self.type = node, index, type
+
+    @property
+    def graph(self) -> Graph:
+        return self.node.graph
+
+    @property
+    def name(self) -> str:
+        return f"{self.node.name}:{self.index}"
+
+    @property
+    def shape(self) -> Shape:
+        return self.type.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.type.dtype
+
+    @property
+    def rank(self) -> int:
+        return len(self.type.shape)
+
+    def __repr__(self) -> str:
+        return f"{self.name} {self.type}"
+
+    def __bool__(self) -> bool:
+        raise TypeError(f"{self.name} has no value yet, so it is neither true nor false. Run it in a Session, or use fl.where.")
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.shape or not isinstance(self.shape[0], int):
+            raise TypeError(f"{self.name} {shape_text(self.shape)} cannot be looped over: its first size is not known. Use fl.split or indexing.")
+        return (self[k] for k in range(self.shape[0]))  # type: ignore[index]
+
+    def __len__(self) -> int:
+        if not self.shape or not isinstance(self.shape[0], int):
+            raise TypeError(f"{self.name} {shape_text(self.shape)} has no length before it runs.")
+        return self.shape[0]
+
+
+class Node:
+    """One use of an operation: what it computes, from which tensors, with which attributes."""
+
+    __slots__ = ("graph", "id", "name", "op", "inputs", "ports", "attrs", "outputs", "control_inputs", "device", "phase", "gradient_of", "location")
+
+    graph: Graph
+    id: int
+    name: str
+    op: Op
+    inputs: tuple[Tensor, ...]
+    ports: tuple[str, ...]
+    attrs: Mapping[str, Any]
+    outputs: tuple[Tensor, ...]
+    control_inputs: tuple[Node, ...]
+    device: str | None
+    phase: Phase
+    gradient_of: str | None
+    location: tuple[str, int] | None
+
+    @property
+    def scope(self) -> str:
+        return self.name.rpartition("/")[0]
+
+    def input(self, port: str) -> Tensor | None:
+        """The tensor on `port`, None if the port is open."""
+        return next((t for t, p in zip(self.inputs, self.ports) if p == port), None)
+
+    def output(self, key: str | int) -> Tensor:
+        """The output of that index or name; FetchError if there is none."""
+        if isinstance(key, str) and key in self.op.output_names(len(self.outputs)):
+            return self.outputs[self.op.output_names(len(self.outputs)).index(key)]
+        try:
+            return self.outputs[int(key)]
+        except (ValueError, IndexError):
+            names = ", ".join(self.op.output_names(len(self.outputs))) or "none"
+            raise FetchError(f"{self.name} has no output {key!r}.", node=self.name, hint=f"Its outputs: {names}.") from None
+
+    def __repr__(self) -> str:
+        args = ", ".join(t.name for t in self.inputs)
+        return f"{self.name} = {self.op.name}({args}) → {', '.join(repr(t.type) for t in self.outputs) or 'nothing'}"
+
+
+class _Nodes(Sequence):
+    """The nodes of a graph in creation order; `"x" in g.nodes` asks by name."""
+
+    __slots__ = ("_list", "_by_name")
+
+    def __init__(self, nodes: list[Node], by_name: dict[str, Node]):
+        self._list, self._by_name = nodes, by_name
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._by_name[key] if isinstance(key, str) else self._list[key]
+
+    def __len__(self) -> int:
+        return len(self._list)
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self._list)
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._by_name if isinstance(item, str) else item in self._list
+
+    def __repr__(self) -> str:
+        return f"[{', '.join(n.name for n in self._list)}]"
+
+
+def check_part(part: str) -> None:
+    """Refuse what cannot be one part of a node's name."""
+    if not isinstance(part, str) or not part or len(part) > 200 or part != part.strip():
+        raise NameTakenError(f"{part!r} cannot be a name.", hint="Use one to 200 characters, with no space at the ends.")
+    if any(c in ":^" for c in part) or "->" in part or not part.isprintable():
+        raise NameTakenError(f"{part!r} cannot be a name.", hint="Names hold no ':', '^', '->' or control characters.")
+
+
+class Graph:
+    """A dataflow graph: nodes are operations, edges are tensors. It only grows, and every tensor in it has a type.
+
+    >>> import flowlab as fl
+    >>> with fl.Graph("hello") as g:
+    ...     x = fl.placeholder((None, 3), name="x")
+    ...     y = fl.mean(x ** 2, name="y")
+    >>> y
+    y:0 float32[]
+    """
+
+    def __init__(self, name: str = "graph"):
+        self.name = str(name)
+        self._nodes: list[Node] = []
+        self._by_name: dict[str, Node] = {}
+        self._scopes: set[str] = set()      # every prefix that a node's name has
+        self._counts: dict[str, int] = {}   # next number to try for an unnamed node
+        self._scope = ""
+        self._phase: Phase = "forward"
+        self._gradient_of: str | None = None
+        self._device: str | None = None
+        self._controls: tuple[Node, ...] = ()
+        self._next_id = 0
+        self._literals: dict[Any, Tensor] = {}
+
+    # ------------------------------------------------------------ looking
+
+    @property
+    def nodes(self) -> _Nodes:
+        return _Nodes(self._nodes, self._by_name)
+
+    @property
+    def variables(self) -> list[Tensor]:
+        return [n.outputs[0] for n in self._nodes if n.op.source == "variable"]
+
+    @property
+    def trainable_variables(self) -> list[Tensor]:
+        return [v for v in self.variables if v.node.attrs["trainable"]]
+
+    @property
+    def placeholders(self) -> list[Tensor]:
+        return [n.outputs[0] for n in self._nodes if n.op.source == "placeholder"]
+
+    def node(self, name: str) -> Node:
+        """The node of that name; the scope of a recurrent layer stands for its node. FetchError names what is near."""
+        found = self._by_name.get(name)
+        if found is None and isinstance(name, str) and name in self._scopes:
+            inner = [n for n in self._nodes if n.scope == name and n.op.category == "recurrent" and n.phase == "forward"]
+            found = inner[0] if len(inner) == 1 else None
+        if found is None:
+            near = get_close_matches(str(name), self._by_name, n=3)
+            raise FetchError(f"graph {self.name!r} has no node {name!r}.", hint=f"Did you mean {' or '.join(near)}?" if near else "g.nodes lists them.")
+        return found
+
+    def tensor(self, name: str) -> Tensor:
+        """The tensor `"node:0"` or `"node:out"`; a node with one output may go without `:0`."""
+        node, colon, key = str(name).rpartition(":")
+        if not colon:
+            outputs = self.node(name).outputs
+            if not outputs:
+                raise FetchError(f"{name} has no output.", node=str(name), hint="It is run for what it does, not for a value.")
+            return outputs[0]
+        return self.node(node).output(key)
+
+    def __contains__(self, item: object) -> bool:
+        if isinstance(item, Tensor):
+            return item.graph is self
+        if isinstance(item, Node):
+            return item.graph is self
+        return item in self._by_name
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __repr__(self) -> str:
+        return f"Graph {self.name!r}: {len(self._nodes)} nodes, {len(self.variables)} variables"
+
+    # ------------------------------------------------------------ growing
+
+    def unique(self, part: str, scope: str | None = None) -> str:
+        """A free name made from `part` in `scope` (default: the open one): `part`, then `part_1`, `part_2` …"""
+        scope = self._scope if scope is None else scope
+        base = f"{scope}/{part}" if scope else part
+        n = self._counts.get(base, 0)
+        name = f"{base}_{n}" if n else base
+        while name in self._by_name or name in self._scopes:
+            n += 1
+            name = f"{base}_{n}"
+        self._counts[base] = n
+        return name
+
+    def claim(self, name: str, *, full: bool = False) -> str:
+        """The full name for a node that asked for `name`; NameTakenError if a node or scope has it."""
+        if full:
+            parts = name.split("/")
+        else:
+            parts = str(name).split("/")
+            name = f"{self._scope}/{name}" if self._scope else str(name)
+        for part in parts:
+            check_part(part)
+        if name in self._by_name:
+            raise NameTakenError(f"the name {name!r} is taken by a {self._by_name[name].op.name} node.", node=name, hint=f"Try {self.unique(parts[-1])!r}.")
+        if name in self._scopes:
+            raise NameTakenError(f"the name {name!r} is taken by a scope.", node=name, hint=f"Try {self.unique(parts[-1])!r}.")
+        prefix = name.rpartition("/")[0]
+        while prefix:
+            if prefix in self._by_name:
+                raise NameTakenError(f"{name!r} would make {prefix!r} a scope, and a node has that name.", node=prefix, hint="A node and a scope never share a name.")
+            prefix = prefix.rpartition("/")[0]
+        return name
+
+    def add(self, op: Op, inputs: Sequence[Tensor] = (), attrs: Mapping[str, Any] | None = None, *, name: str | None = None,
+            ports: tuple[str, ...] | None = None, control_inputs: Sequence[Node] = (), device: str | None = None, phase: Phase | None = None,
+            gradient_of: str | None = None, id: int | None = None, full_name: bool = False) -> Node:
+        """Append a node. Types are inferred and checked here, so a graph is sound at every moment.
+
+        `attrs` must be normalized (`op.normalize`). Raises ShapeError, DTypeError, AttributeValueError or NameTakenError that name the node.
+        """
+        attrs = op.normalize({}) if attrs is None else attrs
+        if ports is None:
+            ports = op.ports(len(inputs))
+        for t in inputs:
+            if t.node.graph is not self:
+                raise FetchError(f"{t.name} belongs to graph {t.graph.name!r}, not to {self.name!r}.", node=t.node.name, hint="Nodes of one graph only.")
+        full = self.claim(name, full=full_name) if name is not None else self.unique(op.name)
+        try:
+            types = op.infer(inputs, ports, attrs)
+        except FlowError as error:
+            raise error.at(full)
+        node = Node()
+        node.graph, node.name, node.op = self, full, op
+        node.id = self._next_id if id is None else id
+        self._next_id = max(self._next_id, node.id) + 1
+        node.inputs, node.ports, node.attrs = tuple(inputs), ports, attrs
+        node.control_inputs = (*control_inputs, *self._controls) if self._controls and not op.source else tuple(control_inputs)
+        node.device = device if device is not None else self._device
+        node.phase = phase or self._phase
+        node.gradient_of = gradient_of or self._gradient_of
+        node.location = _caller()
+        node.outputs = tuple(Tensor(node, k, t) for k, t in enumerate(types))
+        self._nodes.append(node)
+        self._by_name[full] = node
+        prefix = full.rpartition("/")[0]
+        while prefix and prefix not in self._scopes:
+            self._scopes.add(prefix)
+            prefix = prefix.rpartition("/")[0]
+        return node
+
+    # ------------------------------------------------------------ contexts
+
+    def __enter__(self) -> Graph:
+        _stack().append(self)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        _stack().pop()
+
+    @contextmanager
+    def state(self, **changes: Any) -> Iterator[Graph]:
+        """Set `scope`, `phase`, `gradient_of`, `device` or `controls` for the nodes added inside."""
+        before = {k: getattr(self, f"_{k}") for k in changes}
+        for k, v in changes.items():
+            setattr(self, f"_{k}", v)
+        try:
+            yield self
+        finally:
+            for k, v in before.items():
+                setattr(self, f"_{k}", v)
+
+
+def _caller() -> tuple[str, int] | None:
+    """The line of the person's code that is making a node."""
+    frame = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename.startswith(_HERE):
+        frame = frame.f_back  # type: ignore[assignment]
+    return (frame.f_code.co_filename, frame.f_lineno) if frame is not None else None
+
+
+def _stack() -> list[Graph]:
+    if not hasattr(_OPEN, "stack"):
+        _OPEN.stack = []
+    return _OPEN.stack
+
+
+def current_graph() -> Graph:
+    """The graph of the innermost `with fl.Graph()`; FlowError outside of one."""
+    stack = _stack()
+    if not stack:
+        raise FlowError("no graph is open here.", hint='Write `with fl.Graph("name") as g:` around the lines that make nodes.')
+    return stack[-1]
+
+
+@contextmanager
+def name_scope(name: str, *, unique: bool = False) -> Iterator[str]:
+    """Put the nodes made inside under `name/`; entering a scope again goes on in it. `unique` picks a fresh one (`name_1`)."""
+    graph = current_graph()
+    if unique:
+        full = graph.unique(name)
+    else:
+        for part in str(name).split("/"):
+            check_part(part)
+        full = f"{graph._scope}/{name}" if graph._scope else name
+        if full in graph._by_name:
+            raise NameTakenError(f"{full!r} is a node.", node=full, hint="A node and a scope never share a name.")
+    with graph.state(scope=full):
+        yield full
+
+
+@contextmanager
+def device(name: str) -> Iterator[None]:
+    """Ask for a device, such as `"cpu:0"` or `"gpu:0"`, for the nodes made inside."""
+    with current_graph().state(device=name):
+        yield
+
+
+@contextmanager
+def control_dependencies(nodes: Sequence[Node | Tensor]) -> Iterator[None]:
+    """Let the nodes made inside fire only after `nodes` have fired."""
+    graph = current_graph()
+    more = tuple(n.node if isinstance(n, Tensor) else n for n in nodes)
+    for n in more:
+        if n.graph is not graph:
+            raise FetchError(f"{n.name} belongs to graph {n.graph.name!r}.", node=n.name, hint="Nodes of one graph only.")
+    with graph.state(controls=(*graph._controls, *more)):
+        yield

@@ -1,0 +1,460 @@
+"""Op: one operation, whole. Its signature is its schema; kernel, shape rule, gradient, words and formula stand beside it."""
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+
+from .errors import AttributeValueError, DTypeError, FlowError, ShapeError, UnknownOpError
+from .graph import Graph, Node, Tensor, current_graph
+from .shape import elementwise
+from .types import KINDS, TensorType, dtype_of, promoted, shape_of
+
+REGISTRY: dict[str, Op] = {}
+_MISSING = inspect.Parameter.empty
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One input of an operation. `kind` says which numbers it takes."""
+
+    name: str
+    kind: str = "Number"
+    optional: bool = False
+    variadic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attr:
+    """One attribute of an operation."""
+
+    name: str
+    kind: str
+    default: Any = None
+    required: bool = False
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(eq=False)
+class Op:
+    """One operation. Calling it adds a node to the graph and returns its outputs."""
+
+    name: str
+    function: str
+    inputs: tuple[Input, ...]
+    attrs: dict[str, Attr]
+    outputs: tuple[str, ...]
+    kernel_function: Callable
+    rule: Callable
+    doc: str = ""
+    category: str = "math"
+    latex: str = ""
+    aliases: tuple[str, ...] = ()
+    zh: str = ""
+    ufunc: str | None = None        # name in the array namespace of a function that computes just this from the inputs alone
+    source: str | None = None       # "placeholder", "constant", "variable": has its value before a run
+    random: bool = False            # its kernel takes `key`, a keyed random generator
+    mixed: bool = False             # its inputs need not share a dtype
+    effect: bool = False            # run for what it does
+    listed: bool = True             # in the palette
+    word: str = ""                  # how errors call it
+    kernels: dict[str, Callable] = field(default_factory=dict)
+    gradient_function: Callable | None = None
+    differentiable: bool = True     # False: its derivative is nothing, on purpose (comparisons, indices)
+
+    def __post_init__(self) -> None:
+        self.variadic = bool(self.inputs and self.inputs[-1].variadic)
+        self._required = tuple(i for i in self.inputs if not i.optional and not i.variadic)
+        self._names = tuple(i.name for i in self.inputs)
+        self._by_port = {i.name: i for i in self.inputs}
+
+    # ------------------------------------------------------------ declaring
+
+    def gradient(self, function: Callable) -> Callable:
+        """Register `f(node, g)`, which adds the nodes of the derivative and returns one Tensor or None an input.
+
+        `g` is the derivative by the output; a tuple with None for the outputs that nothing needs when there are several.
+        """
+        self.gradient_function = function
+        return function
+
+    def kernel(self, backend: str) -> Callable:
+        """Register a kernel for one backend; the declared function serves all others."""
+        def put(function: Callable) -> Callable:
+            self.kernels[backend] = function
+            return function
+        return put
+
+    # ------------------------------------------------------------ the schema
+
+    def ports(self, count: int) -> tuple[str, ...]:
+        """Port names for `count` inputs given in order: `a`, `b`; variadic ones `xs.0`, `xs.1`."""
+        if self.variadic:
+            fixed = self._names[:-1]
+            return (*fixed, *(f"{self._names[-1]}.{k}" for k in range(count - len(fixed))))
+        if not len(self._required) <= count <= len(self.inputs):
+            raise AttributeValueError(f"{self.word} takes {len(self._required)} inputs ({', '.join(self._names)}), not {count}.")
+        return self._names[:count]
+
+    def input_of(self, port: str) -> Input:
+        """The declaration behind a port name."""
+        found = self._by_port.get(port)
+        if found is None and self.variadic:
+            stem, dot, number = port.rpartition(".")
+            if dot and stem == self._names[-1] and number.isdigit():
+                found = self.inputs[-1]
+        if found is None:
+            raise AttributeValueError(f"{self.word} has no input {port!r}.", port=port, hint=f"Its inputs: {', '.join(self._names) or 'none'}.")
+        return found
+
+    def output_names(self, count: int) -> tuple[str, ...]:
+        if len(self.outputs) == count:
+            return self.outputs
+        return tuple(f"{self.outputs[0]}.{k}" if count > 1 else self.outputs[0] for k in range(count))
+
+    def normalize(self, attrs: Mapping[str, Any]) -> dict[str, Any]:
+        """All attributes, defaults filled in and values in their standard form; AttributeValueError names the one that is wrong."""
+        for name in attrs:
+            if name not in self.attrs:
+                near = get_close_matches(name, self.attrs, n=1)
+                raise AttributeValueError(f"{self.word} has no attribute {name!r}.", port=name,
+                                          hint=f"Did you mean {near[0]}?" if near else f"It has {', '.join(self.attrs) or 'none'}.")
+        out = {}
+        for name, attr in self.attrs.items():
+            if name in attrs:
+                try:
+                    out[name] = _STANDARD[attr.kind](attrs[name], attr)
+                except FlowError as error:
+                    error.message = f"{self.word}: {name}: {error.message}"
+                    raise error.at(port=name)
+            elif attr.required:
+                raise AttributeValueError(f"{self.word} needs {name}.", port=name, hint=f"Give {name}=…")
+            else:
+                out[name] = attr.default
+        return out
+
+    def infer(self, inputs: Sequence[Tensor], ports: Sequence[str], attrs: Mapping[str, Any]) -> tuple[TensorType, ...]:
+        """Types of the outputs; ShapeError or DTypeError when the inputs do not fit."""
+        if len(self._required) and len(ports) < len(self._required):
+            missing = next(i.name for i in self._required if i.name not in ports)
+            raise ShapeError(f"{self.word}: input {missing} is open.", port=missing, hint="Wire a tensor to it.")
+        types = [t.type for t in inputs]
+        self._check_dtypes(types, ports)
+        if len(types) == len(self.inputs) or self.variadic:
+            got = self.rule(*types, ports=tuple(ports), word=self.word, **attrs)
+        else:  # optional inputs go by name
+            given = dict(zip(ports, types))
+            missing = next((i.name for i in self._required if i.name not in given), None)
+            if missing:
+                raise ShapeError(f"{self.word}: input {missing} is open.", port=missing, hint="Wire a tensor to it.")
+            got = self.rule(**{i.name: given.get(i.name) for i in self.inputs}, ports=tuple(ports), word=self.word, **attrs)
+        return got if type(got) is tuple else (got,)
+
+    def _check_dtypes(self, types: Sequence[TensorType], ports: Sequence[str]) -> None:
+        first = None
+        for t, port in zip(types, ports):
+            kind = (self._by_port.get(port) or self.input_of(port)).kind
+            if t.dtype.kind not in KINDS[kind]:
+                wants = {"Float": "floats", "Int": "whole numbers", "Bool": "bool", "Number": "numbers"}[kind]
+                to = {"Float": "float32", "Int": "int64", "Bool": "bool", "Number": "float32"}[kind]
+                raise DTypeError(f"{self.word}: {port} takes {wants}, got {t.dtype}.", port=port, hint=f'Cast it: fl.cast(x, "{to}").')
+            if self.mixed or kind in ("Int", "Bool") and len({i.kind for i in self.inputs}) > 1:
+                continue
+            if first is None:
+                first = (t.dtype, port)
+            elif t.dtype != first[0]:
+                raise DTypeError(f"{self.word}: {first[1]} is {first[0]} and {port} is {t.dtype}.", port=port, hint=f'Cast one: fl.cast(x, "{first[0]}").')
+
+    # ------------------------------------------------------------ calling
+
+    def __call__(self, *args: Any, name: str | None = None, **attrs: Any) -> Any:
+        """Add a node. Arrays and numbers become constants, dtypes meet by `core.types.promoted`; attributes may follow the inputs."""
+        node = self.node(*args, name=name, **attrs)
+        outputs = node.outputs
+        if len(outputs) == 1 and len(self.outputs) == 1 and not self.many:
+            return outputs[0]
+        return list(outputs) if self.many else (outputs if outputs else node)
+
+    many = False  # True: returns a list, however long
+
+    def node(self, *args: Any, name: str | None = None, **attrs: Any) -> Node:
+        given, ports, rest = self._bind(args, attrs)
+        for k, attr_name in enumerate(self.attrs):
+            if k >= len(rest):
+                break
+            if attr_name in attrs:
+                raise AttributeValueError(f"{self.word} got {attr_name} twice.", port=attr_name)
+            attrs[attr_name] = rest[k]
+        if len(rest) > len(self.attrs):
+            raise AttributeValueError(f"{self.word} takes {len(self.inputs)} inputs and {len(self.attrs)} attributes, got {len(args)} values.")
+        full = self.normalize(attrs)
+        graph = next((x.graph for x in given if isinstance(x, Tensor)), None) or current_graph()
+        inputs = self._lift(graph, given, ports)
+        return graph.add(self, inputs, full, name=name, ports=ports)
+
+    def _bind(self, args: tuple, attrs: dict[str, Any]) -> tuple[list[Any], tuple[str, ...], tuple]:
+        if self.variadic and len(self.inputs) == 1:
+            xs = args[0] if args else attrs.pop(self._names[0], ())
+            if isinstance(xs, Tensor) or not isinstance(xs, (list, tuple)) or not xs:
+                raise AttributeValueError(f"{self.word} takes a list of tensors.", port=self._names[0], hint=f"fl.{self.function}([a, b], …)")
+            return list(xs), self.ports(len(xs)), args[1:]
+        given, ports = [], []
+        for k, spec in enumerate(self.inputs):
+            if k < len(args):
+                value = args[k]
+            else:
+                value = attrs.pop(spec.name, None) if spec.name not in self.attrs else None
+            if value is None:
+                if not spec.optional:
+                    raise AttributeValueError(f"{self.word} needs the input {spec.name}.", port=spec.name, hint=f"fl.{self.function}({', '.join(self._names)})")
+                continue
+            given.append(value)
+            ports.append(spec.name)
+        return given, tuple(ports), args[len(self.inputs):]
+
+    def _lift(self, graph: Graph, given: list[Any], ports: tuple[str, ...]) -> list[Tensor]:
+        kinds = [(self._by_port.get(p) or self.input_of(p)).kind for p in ports]
+        free = [not (self.mixed or k in ("Int", "Bool") and len({i.kind for i in self.inputs}) > 1) for k in kinds]
+        dtypes = [x.dtype for x, f in zip(given, free) if f and isinstance(x, Tensor)]
+        if all(isinstance(x, Tensor) for x in given) and len(set(dtypes)) <= 1 and (not dtypes or all(dtypes[0].kind in KINDS[k] for k, f in zip(kinds, free) if f)):
+            return given
+        try:
+            meeting = dtypes[0] if dtypes else None
+            for d in dtypes[1:]:
+                meeting = promoted(meeting, d)
+        except DTypeError as error:
+            error.message = f"{self.word}: {error.message}"
+            raise error.at(port=next((p for p, x in zip(ports, given) if x.dtype.kind == "b"), None))
+        if meeting is None and any(free):
+            for x, f in zip(given, free):
+                if f:
+                    d = literal_dtype(x)
+                    meeting = d if meeting is None else promoted(meeting, d)
+        if meeting is not None and meeting.kind in "iu" and (
+                any(k == "Float" for k, f in zip(kinds, free) if f) or any(f and not isinstance(x, Tensor) and literal_dtype(x).kind == "f" for x, f in zip(given, free))):
+            meeting = np.dtype("float32")
+        out = []
+        for x, kind, f in zip(given, kinds, free):
+            want = meeting if f else None
+            if not isinstance(x, Tensor):
+                out.append(literal(graph, x, want if want is not None and (want.kind != "b" or kind != "Number") else None))
+            elif want is not None and x.dtype != want and x.dtype.kind != "b":
+                out.append(REGISTRY["Cast"].node(x, dtype=want.name).outputs[0])
+            else:
+                out.append(x)
+        return out
+
+    def __repr__(self) -> str:
+        return f"fl.{self.function}({', '.join([*self._names, *(f'{a}=' for a in self.attrs)])})"
+
+
+def literal_dtype(value: Any) -> np.dtype:
+    """The dtype that a number, list or array gets as a constant: Python floats are float32, arrays keep theirs."""
+    if isinstance(value, bool):
+        return np.dtype("bool")
+    if isinstance(value, int):
+        return np.dtype("int64")
+    if isinstance(value, float):
+        return np.dtype("float32")
+    array = np.asarray(value)
+    if isinstance(value, (np.ndarray, np.generic)):
+        return array.dtype
+    return np.dtype("float32") if array.dtype.kind == "f" else array.dtype
+
+
+def literal(graph: Graph, value: Any, dtype: np.dtype | None) -> Tensor:
+    """The constant node that holds `value`."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise DTypeError(f"{value!r} is not a number or an array of numbers.", hint="Tensors, arrays, lists and numbers can be inputs.")
+    if dtype is None:
+        dtype = literal_dtype(value)
+    if dtype.kind in "iu" and array.dtype.kind == "f" and not np.all(array == np.floor(array)):
+        dtype = np.dtype("float32")
+    if array.dtype.kind != "b" or dtype.kind == "b":
+        array = array.astype(dtype)
+    return REGISTRY["Constant"].node_of(graph, array)
+
+
+# ---------------------------------------------------------------- attributes in their standard form
+
+
+def _bad(value: Any, what: str, hint: str = "") -> AttributeValueError:
+    return AttributeValueError(f"{value!r} is not {what}.", hint=hint)
+
+
+def _int(value: Any, attr: Attr) -> int | None:
+    if value is None and not attr.required and attr.default is None:
+        return None
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise _bad(value, "a whole number")
+    if abs(int(value)) > 2**53:
+        raise _bad(value, "a whole number that a file can hold")
+    return int(value)
+
+
+def _float(value: Any, attr: Attr) -> float | None:
+    if value is None and attr.default is None and not attr.required:
+        return None
+    if isinstance(value, (bool, np.bool_, str)) or np.ndim(value):
+        raise _bad(value, "a number")
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise _bad(value, "a number") from None
+    if math.isnan(number):
+        raise _bad(value, "a number")
+    return number
+
+
+def _bool(value: Any, attr: Attr) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise _bad(value, "True or False")
+    return bool(value)
+
+
+def _str(value: Any, attr: Attr) -> str:
+    if not isinstance(value, str) or len(value) > 10_000:
+        raise _bad(value, "a text")
+    return value
+
+
+def _choice(value: Any, attr: Attr) -> str:
+    if value not in attr.choices:
+        raise _bad(value, f"one of {', '.join(attr.choices)}")
+    return value
+
+
+def _dtype(value: Any, attr: Attr) -> str | None:
+    if value is None and attr.default is None and not attr.required:
+        return None
+    return dtype_of(value).name
+
+
+def _ints(value: Any, attr: Attr) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    if isinstance(value, (int, np.integer)):
+        value = (value,)
+    if not isinstance(value, (tuple, list)):
+        raise _bad(value, "a list of whole numbers")
+    return tuple(_int(v, Attr(attr.name, "int", required=True)) for v in value)  # type: ignore[misc]
+
+
+def _axis(value: Any, attr: Attr) -> int | tuple[int, ...] | None:
+    if value is None or isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return None if value is None else int(value)
+    return _ints(value, attr)
+
+
+def _new_shape(value: Any, attr: Attr) -> tuple:
+    if isinstance(value, (int, str, np.integer)) and not isinstance(value, bool):
+        value = (value,)
+    if not isinstance(value, (tuple, list)):
+        raise _bad(value, "a shape", "Write a tuple such as (-1, 784).")
+    return tuple(-1 if isinstance(d, (int, np.integer)) and d == -1 else shape_of((d,))[0] for d in value)
+
+
+def _index(value: Any, attr: Attr) -> tuple:
+    """An index in its JSON form: ints, null for a new axis, "..." and ["slice", start, stop, step]."""
+    if not isinstance(value, tuple):
+        value = tuple(value) if isinstance(value, list) and not (value and value[0] == "slice") else (value,)
+    out: list[Any] = []
+    for part in value:
+        if part is None or part is Ellipsis or isinstance(part, str) and part == "...":
+            out.append("..." if part is Ellipsis or part == "..." else None)
+        elif isinstance(part, (int, np.integer)) and not isinstance(part, bool):
+            out.append(int(part))
+        elif isinstance(part, slice):
+            out.append(("slice", *(None if s is None else _int(s, Attr("index", "int", required=True)) for s in (part.start, part.stop, part.step))))
+        elif isinstance(part, (list, tuple)) and len(part) == 4 and part[0] == "slice":
+            out.append(("slice", *(None if s is None else _int(s, Attr("index", "int", required=True)) for s in part[1:])))
+        else:
+            raise _bad(part, "an index of whole numbers and slices", "Use fl.gather for an index that is a tensor or a list.")
+        if isinstance(out[-1], tuple) and out[-1][3] == 0:
+            raise _bad(part, "a slice: its step is 0")
+    if out.count("...") > 1:
+        raise _bad(value, "an index: it has two ellipses")
+    return tuple(out)
+
+
+def _pairs(value: Any, attr: Attr) -> tuple:
+    try:
+        return tuple((int(a), int(b)) for a, b in value)
+    except (TypeError, ValueError):
+        raise _bad(value, "a list of pairs", "Write one (before, after) an axis.") from None
+
+
+def _array(value: Any, attr: Attr) -> np.ndarray | None:
+    if value is None:
+        return None
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise _bad(value, "an array of numbers")
+    if not isinstance(value, (np.ndarray, np.generic)) and array.dtype.kind == "f":
+        array = array.astype("float32")
+    dtype_of(array.dtype)
+    if array.flags.writeable:
+        array = array.copy()
+        array.flags.writeable = False
+    return array
+
+
+_STANDARD: dict[str, Callable[[Any, Attr], Any]] = {
+    "int": _int, "float": _float, "bool": _bool, "str": _str, "choice": _choice, "dtype": _dtype, "ints": _ints, "axis": _axis,
+    "shape": lambda v, a: shape_of(v), "new_shape": _new_shape, "index": _index, "pairs": _pairs, "value": _array, "initializer": _str,
+}
+_ANNOTATIONS = {"int": "int", "float": "float", "bool": "bool", "str": "str", "Axis": "axis", "Shape": "shape", "NewShape": "new_shape", "DType": "dtype",
+                "Ints": "ints", "Index": "index", "Pairs": "pairs", "Array": "value", "Initializer": "initializer", "Choice": "choice"}
+
+
+def camel(name: str) -> str:
+    """`log_softmax` → `LogSoftmax`."""
+    return "".join(w[:1].upper() + w[1:] for w in name.split("_"))
+
+
+def op(*, infer: Callable = elementwise, type: str | None = None, outputs: tuple[str, ...] = ("out",), choices: Mapping[str, tuple[str, ...]] | None = None,
+       many: bool = False, word: str = "", function: str | None = None, **words: Any) -> Callable[[Callable], Op]:
+    """Turn a kernel `f(xp, a, b, *, axis: Axis = None)` into an Op: positional parameters are inputs, keyword-only ones attributes.
+
+    An input's annotation is its kind (`Float`, `Int`, `Bool`, `Number`, `Any`), a default of None makes it optional, `*xs` takes any number.
+    `infer(*types, ports, word, **attributes)` gives the output's TensorType.
+    """
+    def wrap(kernel: Callable) -> Op:
+        inputs, attrs = [], {}
+        for p in list(inspect.signature(kernel).parameters.values())[1:]:
+            note = p.annotation if isinstance(p.annotation, str) else ""
+            if p.kind is p.KEYWORD_ONLY:
+                if p.name == "key":
+                    continue
+                kind = _ANNOTATIONS[note.removesuffix(" | None")]
+                attrs[p.name] = Attr(p.name, kind, None if p.default is _MISSING else p.default, p.default is _MISSING, (choices or {}).get(p.name, ()))
+            else:
+                inputs.append(Input(p.name, note or "Number", p.default is None, p.kind is p.VAR_POSITIONAL))
+        fn = function or kernel.__name__.rstrip("_")
+        made = Op(type or camel(fn), fn, tuple(inputs), attrs, outputs, kernel, infer, inspect.getdoc(kernel) or "", word=word or fn, **words)
+        made.many = many
+        made.__doc__ = inspect.getdoc(kernel)
+        if made.name in REGISTRY:
+            raise AttributeValueError(f"an op named {made.name} is already registered.", hint="Give it another name.")
+        for name, attr in attrs.items():  # defaults in their standard form
+            if not attr.required and attr.default is not None:
+                attrs[name] = Attr(name, attr.kind, _STANDARD[attr.kind](attr.default, attr), False, attr.choices)
+        REGISTRY[made.name] = made
+        return made
+    return wrap
+
+
+def get_op(name: str) -> Op:
+    """The operation of that type, such as `"MatMul"`; UnknownOpError names what is near."""
+    found = REGISTRY.get(name)
+    if found is None:
+        lower = {k.lower(): k for k in REGISTRY} | {o.function: k for k, o in REGISTRY.items()}
+        near = list(dict.fromkeys(lower[m] for m in get_close_matches(str(name).lower(), lower, n=3)))
+        raise UnknownOpError(f"there is no operation {name!r}.", hint=f"Did you mean {' or '.join(near)}?" if near else "The palette lists them.")
+    return found

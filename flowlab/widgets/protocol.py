@@ -1,0 +1,436 @@
+"""The messages between kernel and page; `python -m flowlab.widgets.protocol` prints the TypeScript."""
+from __future__ import annotations
+
+import dataclasses
+import typing
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+VERSION = 1
+
+Phase = Literal["forward", "backward", "update"]
+State = Literal["idle", "ready", "running", "done", "error"]
+Mode = Literal["edit", "run", "paused", "past"]
+
+# ---------------------------------------------------------------- what the palette and the forms are made of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttrSpec:
+    """One attribute of an operation: the form field that edits it."""
+    name: str
+    kind: Literal["int", "float", "bool", "str", "dtype", "shape", "axis", "choice", "ints", "json", "value", "initializer"]
+    default: Any = None
+    required: bool = False
+    choices: list[str] = field(default_factory=list)
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpSpec:
+    """One operation, as the palette shows it."""
+    type: str                       # "MatMul"
+    function: str                   # "matmul"
+    category: str                   # "linalg"
+    doc: str                        # first line of the docstring
+    latex: str = ""
+    aliases: list[str] = field(default_factory=list)      # other words a person may type, Chinese too
+    label_zh: str = ""
+    inputs: list[str] = field(default_factory=list)       # port names; a variadic op lists one name and variadic=True
+    optional: list[str] = field(default_factory=list)     # the inputs that may be left open
+    variadic: bool = False
+    outputs: list[str] = field(default_factory=list)
+    attrs: list[AttrSpec] = field(default_factory=list)
+
+
+# ---------------------------------------------------------------- what is on the canvas
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InPort:
+    """An input of a drawn node. `port` completes the hook: data-port="NODE:in:PORT"."""
+    port: str
+    wired: bool
+    optional: bool = False
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutPort:
+    """An output of a drawn node: data-port="NODE:out:INDEX"; shape and dtype are null while unknown."""
+    index: int
+    name: str
+    tensor: str                     # "MatMul:0", the key of thumbs and of value requests
+    shape: str | None               # "(batch, 3)"
+    dtype: str | None               # "float32"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneNode:
+    """One drawn node."""
+    name: str                       # "hidden/MatMul"
+    op: str                         # "MatMul"
+    label: str                      # "MatMul", the last part of the name
+    category: str
+    phase: Phase
+    source: Literal["placeholder", "constant", "variable"] | None
+    scope: str                      # "hidden", "" at the top
+    gradient_of: str | None = None  # name of the forward node this belongs to the gradient of
+    fetch: bool = False             # marked as a fetch, or a sink when none is marked
+    inputs: list[InPort] = field(default_factory=list)
+    outputs: list[OutPort] = field(default_factory=list)
+    attrs: dict[str, Any] = field(default_factory=dict)   # as the forms edit them
+    value: str | None = None        # placeholder's feed or constant's value as JSON text; null when none or too large to edit
+    value_note: str | None = None   # "float32 (64, 784), set from Python" when it is too large to edit
+    x: float | None = None          # null: the page lays it out
+    y: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneScope:
+    """One folded scope, drawn as a stack of cards: data-scope=NAME."""
+    name: str
+    label: str
+    category: str                   # of the op that gives it its character (recurrent for an lstm, state for an optimizer …)
+    phase: Phase
+    count: int                      # nodes inside, at any depth
+    inputs: list[str] = field(default_factory=list)       # boundary port ids, used as src_port/dst_port of edges
+    outputs: list[str] = field(default_factory=list)
+    shape: str | None = None        # of its principal output
+    x: float | None = None
+    y: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenScope:
+    """One unfolded scope, drawn as a titled frame around its members."""
+    name: str
+    label: str
+    parent: str
+    members: list[str] = field(default_factory=list)      # drawn elements directly or deeper inside
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneEdge:
+    """One drawn edge: data-edge=ID. `src` and `dst` are drawn elements (a node's or a folded scope's name)."""
+    id: str                         # "x:0->hidden/MatMul:a", or "^a->b" for a control edge
+    src: str
+    src_port: str                   # out index as text, or a scope's boundary port id
+    dst: str
+    dst_port: str                   # in port name, or a scope's boundary port id
+    tensor: str | None              # "x:0"; null for a control edge
+    shape: str | None
+    dtype: str | None
+    phase: Phase
+    control: bool = False
+    error: str | None = None
+    merged: int = 1                 # how many edges this one stands for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repair:
+    """One button of an error card: clicking it sends these edits."""
+    label: str
+    edits: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnostic:
+    """One thing that does not fit yet: an address and a way out."""
+    kind: Literal["shape", "dtype", "missing", "cycle", "attr", "op", "name", "feed"]
+    node: str
+    port: str | None = None
+    axis: int | None = None
+    edge: str | None = None         # id of the edge it sits on
+    message: str = ""               # "matmul: left columns 5 ≠ right rows 2"
+    hint: str = ""
+    severe: bool = True             # False: only an open input, no alert
+    repairs: list[Repair] = field(default_factory=list)
+
+
+# ---------------------------------------------------------------- kernel → page
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Palette:
+    """Sent once after hello: every operation there is."""
+    type: Literal["palette"] = "palette"
+    version: int = VERSION
+    ops: list[OpSpec] = field(default_factory=list)
+    categories: list[str] = field(default_factory=list)
+    dtypes: list[str] = field(default_factory=list)
+    initializers: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """Everything the canvas draws. Sent after hello and after every edit, undo, redo, fold."""
+    type: Literal["scene"] = "scene"
+    revision: int
+    title: str
+    path: str | None
+    dirty: bool
+    undo: str | None                # what Undo would undo, "add MatMul"; null disables the button
+    redo: str | None
+    total: int                      # nodes in the document, drawn or not
+    structure: str                  # changes when elements or edges change: keep automatic positions while it stays
+    nodes: list[SceneNode] = field(default_factory=list)
+    scopes: list[SceneScope] = field(default_factory=list)
+    opened: list[OpenScope] = field(default_factory=list)
+    edges: list[SceneEdge] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    select: str | None = None       # the element just added: select it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thumb:
+    """A tensor small enough to paint. `offset` and rows × cols index the float32 of the message's first buffer."""
+    tensor: str
+    shape: list[int]
+    dtype: str
+    rows: int
+    cols: int
+    offset: int
+    lo: float                       # scale: seq from lo to hi, div from −hi to hi
+    hi: float
+    map: Literal["seq", "div"]
+    value: str | None = None        # scalars and uniform tensors: "2.55", or "all 0.0417" is uniform=True value="0.0417"
+    uniform: bool = False
+    nan: int = 0
+    inf: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunState:
+    """Where the run stands. full=True replaces what the page knows, else it adds to it."""
+    type: Literal["state"] = "state"
+    mode: Mode
+    cursor: int
+    length: int
+    total: int                      # firings a complete run has; 0 while the graph is not sound
+    done: bool
+    full: bool
+    states: dict[str, State] = field(default_factory=dict)        # drawn nodes and folded scopes that are not idle (full) or that changed
+    progress: dict[str, list[int]] = field(default_factory=dict)  # folded scopes: [fired, total]
+    inputs: dict[str, list[int]] = field(default_factory=dict)    # nodes waiting at a join: [there, needed]
+    versions: dict[str, int] = field(default_factory=dict)        # variables: completed runs that wrote them
+    thumbs: list[Thumb] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)                 # tensors no longer computed (after step back)
+    fired: list[str] = field(default_factory=list)                # names fired by this command, in order: their tokens travel
+    last: str | None = None         # the firing at the cursor: real node name
+    last_drawn: str | None = None   # the element it is drawn in
+    last_phase: Phase | None = None
+    last_seconds: float | None = None
+    next: str | None = None         # the node Step would fire
+    next_drawn: str | None = None
+    ready: int = 0
+    ticks: str | None = None        # one of f b u per recorded firing; null: unchanged
+    names: list[str] | None = None  # names of the recorded firings, for the timeline's labels; null: unchanged
+    fetches: list[str] = field(default_factory=list)              # tensors asked for
+    error: Diagnostic | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """Health of a tensor."""
+    min: float | None
+    max: float | None
+    mean: float | None
+    std: float | None
+    norm: float | None
+    zeros: float                    # share, 0 … 1
+    nan: int
+    inf: int
+    counts: list[int] = field(default_factory=list)       # histogram over [lo, hi]
+    lo: float = 0.0
+    hi: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """Answer to value: one tensor for the inspector. Buffer 0: float32 rows × cols, downsampled if the tensor is larger."""
+    type: Literal["value"] = "value"
+    tensor: str
+    known: bool                     # False: not computed yet; the rest describes the declared type
+    shape: list[int | str | None] = field(default_factory=list)
+    dtype: str = ""
+    rows: int = 0
+    cols: int = 0
+    sampled: bool = False           # True: the picture skips cells
+    slice: str = ""                 # which 2-D part of a higher rank is shown, "[0, 0, :, :]"
+    lo: float = 0.0
+    hi: float = 0.0
+    map: Literal["seq", "div"] = "div"
+    json: str | None = None         # exact nested list, up to 64 elements
+    stats: Stats | None = None
+    formula: str = ""               # latex of the op
+    doc: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something to tell the person: role=status or role=alert."""
+    type: Literal["notice"] = "notice"
+    level: Literal["status", "alert"]
+    text: str
+    hint: str = ""
+    node: str | None = None
+    edge: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """The cell was run again and the notebook holds an edited document: go on with it, or start from the cell's."""
+    type: Literal["offer"] = "offer"
+    title: str
+    nodes: int
+    saved: str                      # "24 Nov 2026, 14:02"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """The answer to message `seq` is complete; busy ends."""
+    type: Literal["done"] = "done"
+    seq: int
+    ok: bool = True
+
+
+# ---------------------------------------------------------------- page → kernel (every message also carries seq: number)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """The page is there, or there again."""
+    type: Literal["hello"] = "hello"
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """Change the document; all edits together are one undo step. See flowlab/io/edits.py for the tags."""
+    type: Literal["edit"] = "edit"
+    edits: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A button or key. `node` for fire, run_to and save's path; `cursor` for seek; `scopes` for fold and unfold (empty: all)."""
+    type: Literal["command"] = "command"
+    name: Literal["undo", "redo", "save", "run", "step", "back", "step_level", "back_level", "step_scope", "step_timestep", "back_timestep", "step_pass",
+                  "resume", "seek", "fire", "run_to", "fold", "unfold", "stop", "go_on", "start_fresh"]
+    node: str | None = None
+    cursor: int | None = None
+    scopes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """Show this tensor in the inspector."""
+    type: Literal["ask"] = "ask"
+    tensor: str
+    slice: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """The canvas as a PNG data URI, for the notebook's saved output."""
+    type: Literal["picture"] = "picture"
+    png: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selected:
+    """What is selected on the canvas."""
+    type: Literal["selected"] = "selected"
+    names: list[str]
+
+
+# ---------------------------------------------------------------- the LSTM view
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerInfo:
+    """One recurrent layer that can be looked into."""
+    node: str                       # "lstm_2/LSTM"
+    units: int
+    features: int
+    timesteps: int
+    batch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LSTMData:
+    """One layer, one sample. Buffers, float32: f i g o c h zf zi zg zo, each timesteps × units; c0, h0: units; strip: rows × cols."""
+    type: Literal["lstm"] = "lstm"
+    version: int = VERSION
+    title: str
+    layer: int
+    layers: list[LayerInfo] = field(default_factory=list)
+    sample: int = 0
+    samples: int = 1
+    strip_rows: int = 0
+    strip_cols: int = 0
+    strip_label: str = ""           # "seq, 24 values a step"
+    c_limit: float = 1.0            # scale of c: −limit … limit, fixed over time
+    reading: list[ReadingRow] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingRow:
+    """What one head would answer at each step, with its share."""
+    label: str
+    symbols: list[str] = field(default_factory=list)
+    shares: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LSTMAsk:
+    """Show this layer and sample."""
+    type: Literal["lstm_ask"] = "lstm_ask"
+    layer: int
+    sample: int
+
+
+TO_PAGE = (Palette, Scene, RunState, Value, Notice, Offer, Done, LSTMData)
+TO_KERNEL = (Hello, Edit, Command, Ask, Picture, Selected, LSTMAsk)
+PIECES = (AttrSpec, OpSpec, InPort, OutPort, SceneNode, SceneScope, OpenScope, SceneEdge, Repair, Diagnostic, Thumb, Stats, LayerInfo, ReadingRow)
+
+
+def as_json(message: Any) -> dict[str, Any]:
+    """The message as plain JSON values."""
+    return dataclasses.asdict(message)
+
+
+def _ts(t: Any) -> str:
+    origin, args = typing.get_origin(t), typing.get_args(t)
+    if origin is Literal:
+        return " | ".join(f'"{a}"' for a in args)
+    if origin is list:
+        inner = _ts(args[0])
+        return f"({inner})[]" if "|" in inner else f"{inner}[]"
+    if origin is dict:
+        return f"Record<string, {_ts(args[1])}>"
+    if args:
+        return " | ".join(_ts(a) for a in args)
+    names = {str: "string", int: "number", float: "number", bool: "boolean", type(None): "null", Any: "unknown"}
+    return names.get(t) or t.__name__
+
+
+def render() -> str:
+    """The same messages as TypeScript types."""
+    out = ["// Written by flowlab/widgets/protocol.py; run `make protocol`.", f"export const VERSION = {VERSION};"]
+    for cls in (*PIECES, *TO_PAGE, *TO_KERNEL):
+        hints = typing.get_type_hints(cls)
+        fields = "; ".join(f"{f.name}: {_ts(hints[f.name])}" for f in dataclasses.fields(cls))
+        out.append(f"/** {cls.__doc__} */\nexport type {cls.__name__} = {{ {fields} }};")
+    out.append("export type ToPage = " + " | ".join(c.__name__ for c in TO_PAGE) + ";")
+    out.append("export type ToKernel = " + " | ".join(c.__name__ for c in TO_KERNEL) + ";")
+    return "\n".join(out) + "\n"
+
+
+if __name__ == "__main__":
+    print(render(), end="")

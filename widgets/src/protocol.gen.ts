@@ -1,0 +1,62 @@
+// Written by flowlab/widgets/protocol.py; run `make protocol`.
+export const VERSION = 1;
+/** One attribute of an operation: the form field that edits it. */
+export type AttrSpec = { name: string; kind: "int" | "float" | "bool" | "str" | "dtype" | "shape" | "axis" | "choice" | "ints" | "json" | "value" | "initializer"; default: unknown; required: boolean; choices: string[]; help: string };
+/** One operation, as the palette shows it. */
+export type OpSpec = { type: string; function: string; category: string; doc: string; latex: string; aliases: string[]; label_zh: string; inputs: string[]; optional: string[]; variadic: boolean; outputs: string[]; attrs: AttrSpec[] };
+/** An input of a drawn node. `port` completes the hook: data-port="NODE:in:PORT". */
+export type InPort = { port: string; wired: boolean; optional: boolean; error: string | null };
+/** An output of a drawn node: data-port="NODE:out:INDEX"; shape and dtype are null while unknown. */
+export type OutPort = { index: number; name: string; tensor: string; shape: string | null; dtype: string | null };
+/** One drawn node. */
+export type SceneNode = { name: string; op: string; label: string; category: string; phase: "forward" | "backward" | "update"; source: "placeholder" | "constant" | "variable" | null; scope: string; gradient_of: string | null; fetch: boolean; inputs: InPort[]; outputs: OutPort[]; attrs: Record<string, unknown>; value: string | null; value_note: string | null; x: number | null; y: number | null; error: string | null };
+/** One folded scope, drawn as a stack of cards: data-scope=NAME. */
+export type SceneScope = { name: string; label: string; category: string; phase: "forward" | "backward" | "update"; count: number; inputs: string[]; outputs: string[]; shape: string | null; x: number | null; y: number | null; error: string | null };
+/** One unfolded scope, drawn as a titled frame around its members. */
+export type OpenScope = { name: string; label: string; parent: string; members: string[] };
+/** One drawn edge: data-edge=ID. `src` and `dst` are drawn elements (a node's or a folded scope's name). */
+export type SceneEdge = { id: string; src: string; src_port: string; dst: string; dst_port: string; tensor: string | null; shape: string | null; dtype: string | null; phase: "forward" | "backward" | "update"; control: boolean; error: string | null; merged: number };
+/** One button of an error card: clicking it sends these edits. */
+export type Repair = { label: string; edits: Record<string, unknown>[] };
+/** One thing that does not fit yet: an address and a way out. */
+export type Diagnostic = { kind: "shape" | "dtype" | "missing" | "cycle" | "attr" | "op" | "name" | "feed"; node: string; port: string | null; axis: number | null; edge: string | null; message: string; hint: string; severe: boolean; repairs: Repair[] };
+/** A tensor small enough to paint. `offset` and rows × cols index the float32 of the message's first buffer. */
+export type Thumb = { tensor: string; shape: number[]; dtype: string; rows: number; cols: number; offset: number; lo: number; hi: number; map: "seq" | "div"; value: string | null; uniform: boolean; nan: number; inf: number };
+/** Health of a tensor. */
+export type Stats = { min: number | null; max: number | null; mean: number | null; std: number | null; norm: number | null; zeros: number; nan: number; inf: number; counts: number[]; lo: number; hi: number };
+/** One recurrent layer that can be looked into. */
+export type LayerInfo = { node: string; units: number; features: number; timesteps: number; batch: number };
+/** What one head would answer at each step, with its share. */
+export type ReadingRow = { label: string; symbols: string[]; shares: number[] };
+/** Sent once after hello: every operation there is. */
+export type Palette = { type: "palette"; version: number; ops: OpSpec[]; categories: string[]; dtypes: string[]; initializers: string[] };
+/** Everything the canvas draws. Sent after hello and after every edit, undo, redo, fold. */
+export type Scene = { type: "scene"; revision: number; title: string; path: string | null; dirty: boolean; undo: string | null; redo: string | null; total: number; structure: string; nodes: SceneNode[]; scopes: SceneScope[]; opened: OpenScope[]; edges: SceneEdge[]; diagnostics: Diagnostic[]; select: string | null };
+/** Where the run stands. full=True replaces what the page knows, else it adds to it. */
+export type RunState = { type: "state"; mode: "edit" | "run" | "paused" | "past"; cursor: number; length: number; total: number; done: boolean; full: boolean; states: Record<string, "idle" | "ready" | "running" | "done" | "error">; progress: Record<string, number[]>; inputs: Record<string, number[]>; versions: Record<string, number>; thumbs: Thumb[]; gone: string[]; fired: string[]; last: string | null; last_drawn: string | null; last_phase: "forward" | "backward" | "update" | null; last_seconds: number | null; next: string | null; next_drawn: string | null; ready: number; ticks: string | null; names: string[] | null; fetches: string[]; error: Diagnostic | null };
+/** Answer to value: one tensor for the inspector. Buffer 0: float32 rows × cols, downsampled if the tensor is larger. */
+export type Value = { type: "value"; tensor: string; known: boolean; shape: (number | string | null)[]; dtype: string; rows: number; cols: number; sampled: boolean; slice: string; lo: number; hi: number; map: "seq" | "div"; json: string | null; stats: Stats | null; formula: string; doc: string };
+/** Something to tell the person: role=status or role=alert. */
+export type Notice = { type: "notice"; level: "status" | "alert"; text: string; hint: string; node: string | null; edge: string | null };
+/** The cell was run again and the notebook holds an edited document: go on with it, or start from the cell's. */
+export type Offer = { type: "offer"; title: string; nodes: number; saved: string };
+/** The answer to message `seq` is complete; busy ends. */
+export type Done = { type: "done"; seq: number; ok: boolean };
+/** One layer, one sample. Buffers, float32: f i g o c h zf zi zg zo, each timesteps × units; c0, h0: units; strip: rows × cols. */
+export type LSTMData = { type: "lstm"; version: number; title: string; layer: number; layers: LayerInfo[]; sample: number; samples: number; strip_rows: number; strip_cols: number; strip_label: string; c_limit: number; reading: ReadingRow[] };
+/** The page is there, or there again. */
+export type Hello = { type: "hello"; version: number };
+/** Change the document; all edits together are one undo step. See flowlab/io/edits.py for the tags. */
+export type Edit = { type: "edit"; edits: Record<string, unknown>[] };
+/** A button or key. `node` for fire, run_to and save's path; `cursor` for seek; `scopes` for fold and unfold (empty: all). */
+export type Command = { type: "command"; name: "undo" | "redo" | "save" | "run" | "step" | "back" | "step_level" | "back_level" | "step_scope" | "step_timestep" | "back_timestep" | "step_pass" | "resume" | "seek" | "fire" | "run_to" | "fold" | "unfold" | "stop" | "go_on" | "start_fresh"; node: string | null; cursor: number | null; scopes: string[] };
+/** Show this tensor in the inspector. */
+export type Ask = { type: "ask"; tensor: string; slice: string };
+/** The canvas as a PNG data URI, for the notebook's saved output. */
+export type Picture = { type: "picture"; png: string; width: number; height: number };
+/** What is selected on the canvas. */
+export type Selected = { type: "selected"; names: string[] };
+/** Show this layer and sample. */
+export type LSTMAsk = { type: "lstm_ask"; layer: number; sample: number };
+export type ToPage = Palette | Scene | RunState | Value | Notice | Offer | Done | LSTMData;
+export type ToKernel = Hello | Edit | Command | Ask | Picture | Selected | LSTMAsk;
