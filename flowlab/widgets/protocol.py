@@ -363,28 +363,54 @@ class LayerInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LSTMData:
-    """One layer, one sample. Buffers, float32: f i g o c h zf zi zg zo, each timesteps × units; c0, h0: units; strip: rows × cols."""
-    type: Literal["lstm"] = "lstm"
-    version: int = VERSION
-    title: str
-    layer: int
-    layers: list[LayerInfo] = field(default_factory=list)
-    sample: int = 0
-    samples: int = 1
-    strip_rows: int = 0
-    strip_cols: int = 0
-    strip_label: str = ""           # "seq, 24 values a step"
-    c_limit: float = 1.0            # scale of c: −limit … limit, fixed over time
-    reading: list[ReadingRow] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingRow:
     """What one head would answer at each step, with its share."""
     label: str
     symbols: list[str] = field(default_factory=list)
     shares: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClampState:
+    """A gate held at a value, in one unit or (null) in all of them."""
+    gate: Literal["f", "i", "g", "o"]
+    value: float
+    unit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A fetched value before and after the clamp, as the person would read it: "loss 0.0312 → 4.210"."""
+    label: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LSTMData:
+    """One layer, one sample. Float32 buffers: f i g o c h zf zi zg zo (timesteps × units), c0 h0 (units), strip, norm (one a step, if sent)."""
+    type: Literal["lstm"] = "lstm"
+    version: int = VERSION
+    title: str
+    layer: int                      # index into layers
+    layers: list[LayerInfo] = field(default_factory=list)
+    sample: int = 0
+    samples: int = 1
+    strip_rows: int = 0             # the strip's buffer is rows × cols × channels
+    strip_cols: int = 0
+    strip_channels: int = 1         # 3: a colour image
+    strip_image: bool = False       # an image, 0 … 1, rather than features × time on a colour map
+    strip_lo: float = 0.0
+    strip_hi: float = 1.0
+    strip_map: Literal["seq", "div"] = "seq"
+    strip_label: str = ""           # "seq, 24 values a step"
+    c_limit: float = 1.0            # scale of c: −limit … limit, fixed over time
+    reading: list[ReadingRow] = field(default_factory=list)
+    clamps: list[ClampState] = field(default_factory=list)        # of this layer
+    clamped_layers: list[int] = field(default_factory=list)       # every layer with a clamp, this one or another
+    rerun: bool = True              # False: the source cannot rerun what comes after this layer
+    outcomes: list[Outcome] = field(default_factory=list)         # while something is clamped
+    norm: bool = False              # the last buffer holds the norm of dL/dc(t), one number a step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -395,9 +421,20 @@ class LSTMAsk:
     sample: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clamp:
+    """Hold a gate of this layer at a value and run again; value null lets it go. `unit` null means all units."""
+    type: Literal["clamp"] = "clamp"
+    layer: int
+    gate: Literal["f", "i", "g", "o"]
+    value: float | None
+    unit: int | None = None
+
+
 TO_PAGE = (Palette, Scene, RunState, Value, Notice, Offer, Done, LSTMData)
-TO_KERNEL = (Hello, Edit, Command, Ask, Picture, Selected, LSTMAsk)
-PIECES = (AttrSpec, OpSpec, InPort, OutPort, SceneNode, SceneScope, OpenScope, SceneEdge, Repair, Diagnostic, Thumb, Stats, LayerInfo, ReadingRow)
+TO_KERNEL = (Hello, Edit, Command, Ask, Picture, Selected, LSTMAsk, Clamp)
+PIECES = (AttrSpec, OpSpec, InPort, OutPort, SceneNode, SceneScope, OpenScope, SceneEdge, Repair, Diagnostic, Thumb, Stats, LayerInfo, ReadingRow,
+          ClampState, Outcome)
 
 
 def as_json(message: Any) -> dict[str, Any]:
@@ -420,12 +457,18 @@ def _ts(t: Any) -> str:
     return names.get(t) or t.__name__
 
 
+def _optional(cls: type, field: dataclasses.Field) -> str:
+    # the page may leave out what has a default; the kernel never does, asdict writes every field
+    has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+    return "?" if cls in TO_KERNEL and field.name != "type" and has_default else ""
+
+
 def render() -> str:
     """The same messages as TypeScript types."""
     out = ["// Written by flowlab/widgets/protocol.py; run `make protocol`.", f"export const VERSION = {VERSION};"]
     for cls in (*PIECES, *TO_PAGE, *TO_KERNEL):
         hints = typing.get_type_hints(cls)
-        fields = "; ".join(f"{f.name}: {_ts(hints[f.name])}" for f in dataclasses.fields(cls))
+        fields = "; ".join(f"{f.name}{_optional(cls, f)}: {_ts(hints[f.name])}" for f in dataclasses.fields(cls))
         out.append(f"/** {cls.__doc__} */\nexport type {cls.__name__} = {{ {fields} }};")
     out.append("export type ToPage = " + " | ".join(c.__name__ for c in TO_PAGE) + ";")
     out.append("export type ToKernel = " + " | ".join(c.__name__ for c in TO_KERNEL) + ";")

@@ -28,6 +28,10 @@ export type Stats = { min: number | null; max: number | null; mean: number | nul
 export type LayerInfo = { node: string; units: number; features: number; timesteps: number; batch: number };
 /** What one head would answer at each step, with its share. */
 export type ReadingRow = { label: string; symbols: string[]; shares: number[] };
+/** A gate held at a value, in one unit or (null) in all of them. */
+export type ClampState = { gate: "f" | "i" | "g" | "o"; value: number; unit: number | null };
+/** A fetched value before and after the clamp, as the person would read it: "loss 0.0312 → 4.210". */
+export type Outcome = { label: string; before: string; after: string };
 /** Sent once after hello: every operation there is. */
 export type Palette = { type: "palette"; version: number; ops: OpSpec[]; categories: string[]; dtypes: string[]; initializers: string[] };
 /** Everything the canvas draws. Sent after hello and after every edit, undo, redo, fold. */
@@ -42,21 +46,23 @@ export type Notice = { type: "notice"; level: "status" | "alert"; text: string; 
 export type Offer = { type: "offer"; title: string; nodes: number; saved: string };
 /** The answer to message `seq` is complete; busy ends. */
 export type Done = { type: "done"; seq: number; ok: boolean };
-/** One layer, one sample. Buffers, float32: f i g o c h zf zi zg zo, each timesteps × units; c0, h0: units; strip: rows × cols. */
-export type LSTMData = { type: "lstm"; version: number; title: string; layer: number; layers: LayerInfo[]; sample: number; samples: number; strip_rows: number; strip_cols: number; strip_label: string; c_limit: number; reading: ReadingRow[] };
+/** One layer, one sample. Float32 buffers: f i g o c h zf zi zg zo (timesteps × units), c0 h0 (units), strip, norm (one a step, if sent). */
+export type LSTMData = { type: "lstm"; version: number; title: string; layer: number; layers: LayerInfo[]; sample: number; samples: number; strip_rows: number; strip_cols: number; strip_channels: number; strip_image: boolean; strip_lo: number; strip_hi: number; strip_map: "seq" | "div"; strip_label: string; c_limit: number; reading: ReadingRow[]; clamps: ClampState[]; clamped_layers: number[]; rerun: boolean; outcomes: Outcome[]; norm: boolean };
 /** The page is there, or there again. */
 export type Hello = { type: "hello"; version: number };
 /** Change the document; all edits together are one undo step. See flowlab/io/edits.py for the tags. */
 export type Edit = { type: "edit"; edits: Record<string, unknown>[] };
 /** A button or key. `node` for fire, run_to and save's path; `cursor` for seek; `scopes` for fold and unfold (empty: all). */
-export type Command = { type: "command"; name: "undo" | "redo" | "save" | "run" | "step" | "back" | "step_level" | "back_level" | "step_scope" | "step_timestep" | "back_timestep" | "step_pass" | "resume" | "seek" | "fire" | "run_to" | "fold" | "unfold" | "stop" | "go_on" | "start_fresh"; node: string | null; cursor: number | null; scopes: string[] };
+export type Command = { type: "command"; name: "undo" | "redo" | "save" | "run" | "step" | "back" | "step_level" | "back_level" | "step_scope" | "step_timestep" | "back_timestep" | "step_pass" | "resume" | "seek" | "fire" | "run_to" | "fold" | "unfold" | "stop" | "go_on" | "start_fresh"; node?: string | null; cursor?: number | null; scopes?: string[] };
 /** Show this tensor in the inspector. */
-export type Ask = { type: "ask"; tensor: string; slice: string };
+export type Ask = { type: "ask"; tensor: string; slice?: string };
 /** The canvas as a PNG data URI, for the notebook's saved output. */
 export type Picture = { type: "picture"; png: string; width: number; height: number };
 /** What is selected on the canvas. */
 export type Selected = { type: "selected"; names: string[] };
 /** Show this layer and sample. */
 export type LSTMAsk = { type: "lstm_ask"; layer: number; sample: number };
+/** Hold a gate of this layer at a value and run again; value null lets it go. `unit` null means all units. */
+export type Clamp = { type: "clamp"; layer: number; gate: "f" | "i" | "g" | "o"; value: number | null; unit?: number | null };
 export type ToPage = Palette | Scene | RunState | Value | Notice | Offer | Done | LSTMData;
-export type ToKernel = Hello | Edit | Command | Ask | Picture | Selected | LSTMAsk;
+export type ToKernel = Hello | Edit | Command | Ask | Picture | Selected | LSTMAsk | Clamp;
