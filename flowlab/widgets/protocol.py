@@ -318,8 +318,8 @@ class Edit:
 class Command:
     """A button or key. `node` for fire, run_to and save's path; `cursor` for seek; `scopes` for fold and unfold (empty: all)."""
     type: Literal["command"] = "command"
-    name: Literal["undo", "redo", "save", "run", "step", "back", "step_level", "back_level", "step_scope", "step_timestep", "back_timestep", "step_pass",
-                  "resume", "seek", "fire", "run_to", "fold", "unfold", "stop", "go_on", "start_fresh"]
+    name: Literal["undo", "redo", "save", "run", "step", "back", "step_level", "back_level", "step_scope", "step_timestep",
+                  "back_timestep", "step_pass", "resume", "seek", "fire", "run_to", "fold", "unfold", "stop", "go_on", "start_fresh"]
     node: str | None = None
     cursor: int | None = None
     scopes: list[str] = field(default_factory=list)
@@ -388,7 +388,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LSTMData:
-    """One layer, one sample. Float32 buffers: f i g o c h zf zi zg zo (timesteps × units), c0 h0 (units), strip, norm (one a step, if sent)."""
+    """One layer, one sample. Buffers: f i g o c h zf zi zg zo (timesteps × units), c0 h0 (units), strip, norm (a number a step, if sent)."""
     type: Literal["lstm"] = "lstm"
     version: int = VERSION
     title: str
@@ -433,8 +433,8 @@ class Clamp:
 
 TO_PAGE = (Palette, Scene, RunState, Value, Notice, Offer, Done, LSTMData)
 TO_KERNEL = (Hello, Edit, Command, Ask, Picture, Selected, LSTMAsk, Clamp)
-PIECES = (AttrSpec, OpSpec, InPort, OutPort, SceneNode, SceneScope, OpenScope, SceneEdge, Repair, Diagnostic, Thumb, Stats, LayerInfo, ReadingRow,
-          ClampState, Outcome)
+PIECES = (AttrSpec, OpSpec, InPort, OutPort, SceneNode, SceneScope, OpenScope, SceneEdge, Repair, Diagnostic, Thumb, Stats,
+          LayerInfo, ReadingRow, ClampState, Outcome)
 
 
 def as_json(message: Any) -> dict[str, Any]:
