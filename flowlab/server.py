@@ -1,7 +1,8 @@
 """A Jupyter server extension: it sends every answer of the kernel to the page at once.
 
 Jupyter leaves Nagle's algorithm on, which holds small packets back: a click that goes to Python and back takes about 49 ms,
-without it 10 to 15. The wheel enables this extension (etc/jupyter/jupyter_server_config.d/flowlab.json), so that a plain `jupyter lab` has it as well.
+without it 10 to 15. Installing flowlab enables this extension (etc/jupyter/jupyter_server_config.d/flowlab.json), so that a plain
+`jupyter lab` has it as well.
 """
 from __future__ import annotations
 
