@@ -95,7 +95,8 @@ def start_lab(options: argparse.Namespace) -> int:
         f"--LabApp.default_url={page}",
         f"--IdentityProvider.token={token}",      # our own, so that Jupyter does not print a URL of its own
         "--LabApp.news_url=None",                 # no question about news on a student's first screen
-        "--log-level=WARN",
+        "--ServerApp.log_level=WARN",
+        "--LabApp.log_level=WARN",
     ]
     if options.port is not None:
         settings += [f"--ServerApp.port={options.port}", "--ServerApp.port_retries=0"]
