@@ -1,0 +1,577 @@
+"""Document: what the editor holds. It may be half-wired; it carries layout, notes and feeds; it is read and written as versioned JSON."""
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..core.errors import DocumentError, FlowError
+from ..core.graph import Graph, Node, check_part
+from ..core.types import DTYPES
+from . import jsonio
+
+VERSION = 1
+MAX_NODES = 200_000
+INLINE = 64                 # arrays up to this many elements are written as numbers that people can read
+MAX_FEED_BYTES = 64 * 2**10  # larger feeds stay in the kernel: a document is not a data set
+PHASES = ("forward", "backward", "update")
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""`MIGRATIONS[n]` turns a file of version n into one of version n + 1."""
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+class Edge(NamedTuple):
+    """One wire. `port` is None for a control edge, and `output` is then 0."""
+
+    src: str
+    output: int
+    dst: str
+    port: str | None
+
+    @property
+    def id(self) -> str:
+        return f"^{self.src}->{self.dst}" if self.port is None else f"{self.src}:{self.output}->{self.dst}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DocNode:
+    """One node of a document: its inputs are the wires that end in it, port → `"x:0"`."""
+
+    id: int
+    name: str
+    op: str
+    attrs: Mapping[str, Any] = _EMPTY
+    inputs: Mapping[str, str] = _EMPTY
+    control: tuple[str, ...] = ()
+    device: str | None = None
+    phase: str = "forward"
+    gradient_of: str | None = None
+
+    @property
+    def scope(self) -> str:
+        return self.name.rpartition("/")[0]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DocNode) and (self is other or self.id == other.id and _content(self) == _content(other))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"{self.name} = {self.op}({', '.join(f'{p}={s}' for p, s in self.inputs.items())})"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A text on the canvas."""
+
+    text: str
+    x: float = 0.0
+    y: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Document:
+    """A graph as it is being made: any of it may be missing or wrong, and `build` says what.
+
+    Never changed in place: `flowlab.io.edits.apply(document, …)` gives the next one.
+    """
+
+    name: str = "untitled"
+    nodes: Mapping[str, DocNode] = _EMPTY
+    positions: Mapping[str, tuple[float, float]] = _EMPTY     # of what a person placed; the rest is laid out
+    folded: frozenset[str] | None = None                      # None: small graphs open unfolded, large ones folded
+    notes: tuple[Note, ...] = ()
+    fetches: tuple[str, ...] = ()                             # nodes marked to be run
+    feeds: Mapping[str, np.ndarray] = _EMPTY
+    next_id: int = field(default=0)
+
+    @property
+    def edges(self) -> Iterator[Edge]:
+        """Every wire, control edges last for each node."""
+        for node in self.nodes.values():
+            for port, src in node.inputs.items():
+                name, _, index = src.rpartition(":")
+                yield Edge(name, int(index), node.name, port)
+            for src in node.control:
+                yield Edge(src, 0, node.name, None)
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """Every scope that a node stands in."""
+        found: set[str] = set()
+        for name in self.nodes:
+            scope = name.rpartition("/")[0]
+            while scope and scope not in found:
+                found.add(scope)
+                scope = scope.rpartition("/")[0]
+        return frozenset(found)
+
+    def same_graph(self, other: Document | Graph) -> bool:
+        """True when both compute the same under the same names; ids, layout, order, notes and feeds don't count."""
+        return same_graph(self, other)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document as plain JSON values."""
+        out: dict[str, Any] = {"flowlab": VERSION, "name": self.name, "nodes": [_node_json(n) for n in self.nodes.values()]}
+        if self.positions:
+            out["positions"] = {k: [x, y] for k, (x, y) in self.positions.items()}
+        if self.folded is not None:
+            out["folded"] = sorted(self.folded)
+        if self.notes:
+            out["notes"] = [{"text": n.text, "x": n.x, "y": n.y} for n in self.notes]
+        if self.fetches:
+            out["fetches"] = list(self.fetches)
+        feeds = {k: encode(v) for k, v in self.feeds.items() if v.nbytes <= MAX_FEED_BYTES}
+        if feeds:
+            out["feeds"] = feeds
+        return out
+
+    def text(self) -> str:
+        """The graph file's text: one node a line."""
+        data = self.to_json()
+        lines = ",\n  ".join(jsonio.dumps(n) for n in data["nodes"])
+        parts = [f'"nodes": [\n  {lines}\n ]' if k == "nodes" and lines else f"{jsonio.dumps(k)}: {jsonio.dumps(v)}" for k, v in data.items()]
+        return "{" + ",\n ".join(parts) + "}\n"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Document):
+            return NotImplemented
+        if self is other:
+            return True
+        return (self.name == other.name and list(self.nodes) == list(other.nodes) and all(self.nodes[k] == other.nodes[k] for k in self.nodes)
+                and self.positions == other.positions and self.folded == other.folded and self.notes == other.notes
+                and self.fetches == other.fetches and self.feeds.keys() == other.feeds.keys()
+                and all(_key(self.feeds[k]) == _key(other.feeds[k]) for k in self.feeds))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Document {self.name!r}: {len(self.nodes)} nodes, {sum(len(n.inputs) for n in self.nodes.values())} wires"
+
+
+# ---------------------------------------------------------------- from a graph
+
+
+def document_of(graph: Graph) -> Document:
+    """The graph as a document, node by node in creation order, ids kept."""
+    nodes = {n.name: _doc_node(n) for n in graph.nodes}
+    title = "".join(c for c in graph.name if c.isprintable()).strip()[:200]
+    return Document(title or "untitled", MappingProxyType(nodes), next_id=max((n.id for n in nodes.values()), default=-1) + 1)
+
+
+def _doc_node(node: Node) -> DocNode:
+    return DocNode(node.id, node.name, node.op.name, MappingProxyType({k: _plain(v, node.name, k) for k, v in node.attrs.items()}),
+                   MappingProxyType({port: t.name for port, t in zip(node.ports, node.inputs)}), tuple(dict.fromkeys(c.name for c in node.control_inputs)),
+                   node.device, node.phase, node.gradient_of)
+
+
+def _plain(value: Any, node: str, attr: str) -> Any:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return frozen(value)
+    if isinstance(value, (tuple, list)):
+        return tuple(_plain(v, node, attr) for v in value)
+    raise DocumentError(f"{node}: {attr} is {type(value).__name__}, which a document cannot hold.", node=node, port=attr)
+
+
+def frozen(array: np.ndarray) -> np.ndarray:
+    """The array, or a copy of it, that nobody can write to any more."""
+    if array.flags.writeable or array.base is not None:
+        array = array.copy()
+        array.flags.writeable = False
+    return array
+
+
+# ---------------------------------------------------------------- sameness
+
+
+def same_graph(a: Document | Graph, b: Document | Graph) -> bool:
+    """True when both have the same nodes under the same names, wired alike; creation order, ids, layout, notes and feeds don't count."""
+    a, b = (x if isinstance(x, Document) else document_of(x) for x in (a, b))
+    return a.nodes.keys() == b.nodes.keys() and all(_content(a.nodes[k]) == _content(b.nodes[k]) for k in a.nodes)
+
+
+def _content(node: DocNode) -> tuple:
+    return (node.op, _canonical_attrs(node), dict(node.inputs), frozenset(node.control), node.device, node.phase, node.gradient_of)
+
+
+def _canonical_attrs(node: DocNode) -> dict[str, Any]:
+    from ..core.op import REGISTRY
+
+    attrs: Mapping[str, Any] = node.attrs
+    op = REGISTRY.get(node.op)
+    if op is not None:
+        try:
+            attrs = op.normalize(attrs)
+        except FlowError:
+            pass  # what cannot be put in its standard form is compared as it stands
+    return {k: _key(v) for k, v in attrs.items()}
+
+
+def _key(value: Any) -> Any:
+    """A value that `==` compares wholly: arrays by dtype, shape and bits, True apart from 1, NaN equal to itself."""
+    if isinstance(value, np.ndarray):
+        return ("array", value.dtype.name, value.shape, value.tobytes())
+    if isinstance(value, (tuple, list)):
+        return tuple(map(_key, value))
+    if isinstance(value, float):
+        return ("float", value.hex())
+    return (type(value).__name__, value)
+
+
+# ---------------------------------------------------------------- values as JSON
+
+
+def encode(value: Any) -> Any:
+    """An attribute's value as JSON."""
+    if isinstance(value, np.ndarray):
+        return encode_array(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": repr(value)}
+    if isinstance(value, (tuple, list)):
+        return [encode(v) for v in value]
+    return value
+
+
+def encode_array(array: np.ndarray) -> dict[str, Any]:
+    """`{"dtype", "shape", "data"}`: numbers in nested lists while they are few, finite and exact, else little-endian bytes in base64."""
+    out: dict[str, Any] = {"dtype": array.dtype.name, "shape": list(array.shape)}
+    if array.size <= INLINE and (array.dtype.kind == "b" or bool(np.all(np.isfinite(array))) and bool(np.all(np.abs(array.astype("float64")) < jsonio.EXACT))):
+        numbers = numbers_of(array)
+        if not array.size or np.array(numbers, dtype=array.dtype).tobytes() == np.ascontiguousarray(array).tobytes():
+            return {**out, "data": numbers}
+    little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
+    return {**out, "data": base64.b64encode(little.tobytes()).decode("ascii")}
+
+
+def numbers_of(array: np.ndarray) -> Any:
+    """The array as nested lists, each float with the fewest digits that tell it from its neighbours in its own dtype."""
+    if array.dtype.kind == "f" and array.dtype.itemsize < 8:
+        array = np.array([float(str(v)) for v in array.ravel()], dtype="float64").reshape(array.shape)
+    return array.tolist()
+
+
+def decode(value: Any, where: str = "value") -> Any:
+    """An attribute's value from JSON; DocumentError for what is none."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, list):
+        return tuple(decode(v, where) for v in value)
+    if isinstance(value, dict) and value.keys() == {"float"} and value["float"] in ("inf", "-inf", "nan"):
+        return float(value["float"])
+    if isinstance(value, dict) and value.keys() == {"dtype", "shape", "data"}:
+        return decode_array(value, where)
+    raise DocumentError(f"{where} is no value that an attribute can have.", hint="Arrays are {dtype, shape, data}.")
+
+
+def decode_array(value: Any, where: str) -> np.ndarray:
+    """The array behind `{"dtype", "shape", "data"}`; its size is checked against its bytes before anything is allocated."""
+    if not isinstance(value, dict) or value.keys() != {"dtype", "shape", "data"}:
+        raise DocumentError(f"{where} is not an array.", hint="Arrays are {dtype, shape, data}.")
+    if value["dtype"] not in DTYPES:
+        raise DocumentError(f"{where}: {_short(value['dtype'])} is not a dtype of flowlab.", hint=f"Use one of {', '.join(DTYPES)}.")
+    dtype, shape, data = np.dtype(value["dtype"]), value["shape"], value["data"]
+    if not isinstance(shape, list) or len(shape) > 32 or not all(type(d) is int and 0 <= d <= jsonio.EXACT for d in shape):
+        raise DocumentError(f"{where}: {_short(shape)} is not an array's shape.")
+    count = math.prod(shape)
+    if isinstance(data, str):
+        if len(data) > 4 * (count * dtype.itemsize // 3 + 2):
+            raise DocumentError(f"{where}: the bytes are more than shape {tuple(shape)} takes.")
+        try:
+            raw = base64.b64decode(data, validate=True)
+        except (binascii.Error, ValueError):
+            raise DocumentError(f"{where}: the data is not base64.") from None
+        if len(raw) != count * dtype.itemsize:
+            raise DocumentError(f"{where}: {len(raw)} bytes do not fill {dtype.name} {tuple(shape)}.")
+        flat = np.frombuffer(raw, dtype.newbyteorder("<")).astype(dtype)
+        if dtype.kind == "b" and not np.all(np.frombuffer(raw, "uint8") <= 1):
+            raise DocumentError(f"{where}: a bool is 0 or 1.")
+    else:
+        numbers = _flat(data, shape, where)
+        if count != len(numbers):
+            raise DocumentError(f"{where}: {len(numbers)} numbers do not fill {dtype.name} {tuple(shape)}.")
+        kinds = {"b": (bool,), "i": (int,), "u": (int,), "f": (int, float)}[dtype.kind]
+        if not all(type(v) in kinds for v in numbers):
+            raise DocumentError(f"{where}: the numbers are not all {dtype.name}.")
+        try:
+            with np.errstate(over="ignore"):
+                flat = np.array(numbers, dtype=dtype)
+        except (OverflowError, ValueError):
+            raise DocumentError(f"{where}: a number is beyond {dtype.name}.") from None
+        if dtype.kind == "f" and not np.all(np.isfinite(flat)):
+            raise DocumentError(f"{where}: a number is beyond {dtype.name}.")
+    try:
+        array = flat.reshape(shape)
+    except ValueError:
+        raise DocumentError(f"{where}: {_short(shape)} is not an array's shape.") from None
+    return frozen(array)
+
+
+def _flat(data: Any, shape: list[int], where: str) -> list[Any]:
+    """The numbers of a nested list, level by level; every level must have its size."""
+    level = [data]
+    for size in shape:
+        if not all(isinstance(item, list) and len(item) == size for item in level):
+            raise DocumentError(f"{where}: the nested lists do not have the shape {tuple(shape)}.")
+        level = [x for item in level for x in item]
+        if not level:
+            return []
+    return level
+
+
+# ---------------------------------------------------------------- the file
+
+
+def _node_json(node: DocNode) -> dict[str, Any]:
+    out: dict[str, Any] = {"id": node.id, "name": node.name, "op": node.op}
+    if node.attrs:
+        out["attrs"] = {k: encode(v) for k, v in node.attrs.items()}
+    if node.inputs:
+        out["inputs"] = dict(node.inputs)
+    if node.control:
+        out["control"] = list(node.control)
+    if node.device is not None:
+        out["device"] = node.device
+    if node.phase != "forward":
+        out["phase"] = node.phase
+    if node.gradient_of is not None:
+        out["gradient_of"] = node.gradient_of
+    return out
+
+
+def from_text(text: str | bytes, *, what: str = "the file") -> Document:
+    """The document in a graph file's text; DocumentError for anything that is not a whole, sane document of a version that flowlab knows."""
+    return from_json(jsonio.parse(text, what=what))
+
+
+def from_json(data: Any) -> Document:
+    """The document in plain JSON values, checked field by field."""
+    if not isinstance(data, dict) or "flowlab" not in data:
+        raise DocumentError("this is not a flowlab document.", hint='It starts with {"flowlab": 1, …}.')
+    version = data["flowlab"]
+    if type(version) is not int or version < 1 and version not in MIGRATIONS:
+        raise DocumentError(f"{_short(version)} is not a version of the document format.", hint=f"This flowlab writes version {VERSION}.")
+    if version > VERSION:
+        raise DocumentError(f"this document has version {version}, and this flowlab reads up to {VERSION}.", hint="Upgrade: pip install -U flowlab.")
+    while version < VERSION:
+        data, version = MIGRATIONS[version](data), version + 1
+    fields = {"flowlab", "name", "nodes", "positions", "folded", "notes", "fetches", "feeds"}
+    _known(data, fields, "the document")
+    title = _text(data.get("name", "untitled"), "name", 200)
+    if not title.isprintable():
+        raise DocumentError("the document's name holds control characters.")
+    rows = data.get("nodes", [])
+    if not isinstance(rows, list):
+        raise DocumentError("nodes is not a list.")
+    if len(rows) > MAX_NODES:
+        raise DocumentError(f"the document has {len(rows):,} nodes, more than the {MAX_NODES:,} that flowlab opens.")
+    nodes: dict[str, DocNode] = {}
+    ids: set[int] = set()
+    for k, row in enumerate(rows):
+        node = _read_node(row, f"nodes[{k}]")
+        if node.name in nodes:
+            raise DocumentError(f"two nodes are named {node.name!r}.", node=node.name)
+        if node.id in ids:
+            raise DocumentError(f"nodes[{k}]: the id {node.id} is used twice.", node=node.name)
+        nodes[node.name] = node
+        ids.add(node.id)
+    made = Document(title, MappingProxyType(nodes), next_id=max(ids, default=-1) + 1)
+    scopes = made.scopes
+    for name in scopes & nodes.keys():
+        raise DocumentError(f"{name!r} is a node and a scope.", node=name, hint="A node and a scope never share a name.")
+    for node in nodes.values():
+        for src in node.inputs.values():
+            if src.rpartition(":")[0] not in nodes:
+                raise DocumentError(f"{node.name}: there is no node {src.rpartition(':')[0]!r} to wire from.", node=node.name)
+        for name in node.control:
+            if name not in nodes:
+                raise DocumentError(f"{node.name}: there is no node {name!r} to wait for.", node=node.name)
+    return replace(made, **_read_rest(data, nodes, scopes))
+
+
+def _read_node(row: Any, where: str) -> DocNode:
+    if not isinstance(row, dict):
+        raise DocumentError(f"{where} is not an object.")
+    _known(row, {"id", "name", "op", "attrs", "inputs", "control", "device", "phase", "gradient_of"}, where)
+    if not row.keys() >= {"id", "name", "op"}:
+        raise DocumentError(f"{where} lacks {', '.join(k for k in ('id', 'name', 'op') if k not in row)}.")
+    name = read_name(row["name"], f"{where}.name")
+    number = row["id"]
+    if type(number) is not int or not 0 <= number < jsonio.EXACT:
+        raise DocumentError(f"{where}.id: {_short(number)} is not an id.", node=name)
+    attrs = _object(row.get("attrs", {}), f"{where}.attrs")
+    inputs = _object(row.get("inputs", {}), f"{where}.inputs")
+    control = row.get("control", [])
+    if not isinstance(control, list):
+        raise DocumentError(f"{where}.control is not a list.")
+    phase = row.get("phase", "forward")
+    if phase not in PHASES:
+        raise DocumentError(f"{where}.phase: {_short(phase)} is not one of {', '.join(PHASES)}.", node=name)
+    device, gradient_of = row.get("device"), row.get("gradient_of")
+    return DocNode(
+        number, name, _text(row["op"], f"{where}.op", 100),
+        MappingProxyType({_text(k, f"{where}.attrs", 100): decode(v, f"{where}.attrs.{k[:40]}") for k, v in attrs.items()}),
+        MappingProxyType({_port(k, f"{where}.inputs"): read_tensor(v, f"{where}.inputs.{k[:40]}") for k, v in inputs.items()}),
+        tuple(dict.fromkeys(read_name(c, f"{where}.control") for c in control)),
+        None if device is None else _text(device, f"{where}.device", 100), phase,
+        None if gradient_of is None else read_name(gradient_of, f"{where}.gradient_of"))
+
+
+def _read_rest(data: dict[str, Any], nodes: Mapping[str, DocNode], scopes: frozenset[str]) -> dict[str, Any]:
+    """Layout, folds, notes, fetches and feeds; what belongs to no node any more is left out, it cannot matter."""
+    positions = {}
+    for name, place in _object(data.get("positions", {}), "positions").items():
+        positions[name] = read_place(place, f"positions.{name[:40]}")
+    folded = data.get("folded")
+    if folded is not None and not (isinstance(folded, list) and all(isinstance(f, str) for f in folded)):
+        raise DocumentError("folded is not a list of scopes.")
+    notes = []
+    rows = data.get("notes", [])
+    if not isinstance(rows, list) or len(rows) > 10_000:
+        raise DocumentError("notes is not a list of notes.")
+    for k, row in enumerate(rows):
+        if not isinstance(row, dict) or row.keys() != {"text", "x", "y"}:
+            raise DocumentError(f"notes[{k}] is not {{text, x, y}}.")
+        notes.append(Note(_text(row["text"], f"notes[{k}].text", 20_000), *read_place([row["x"], row["y"]], f"notes[{k}]")))
+    fetches = data.get("fetches", [])
+    if not isinstance(fetches, list) or not all(isinstance(f, str) and f in nodes for f in fetches):
+        raise DocumentError("fetches is not a list of the document's nodes.")
+    feeds = {}
+    for name, value in _object(data.get("feeds", {}), "feeds").items():
+        if name not in nodes:
+            raise DocumentError(f"feeds: there is no node {name[:40]!r}.")
+        feeds[name] = decode_array(value, f"feeds.{name[:40]}")
+    return {"positions": MappingProxyType({k: v for k, v in positions.items() if k in nodes or k in scopes}),
+            "folded": None if folded is None else frozenset(folded) & scopes, "notes": tuple(notes),
+            "fetches": tuple(dict.fromkeys(fetches)), "feeds": MappingProxyType(feeds)}
+
+
+def read_name(value: Any, where: str) -> str:
+    """A node's full name."""
+    if not isinstance(value, str) or len(value) > 2000:
+        raise DocumentError(f"{where}: {_short(value)} is not a name.")
+    for part in value.split("/"):
+        try:
+            check_part(part)
+        except FlowError as error:
+            raise DocumentError(f"{where}: {error.message}", hint=error.hint) from None
+    return value
+
+
+def read_tensor(value: Any, where: str) -> str:
+    """`"x:0"`: a node's name and the number of an output."""
+    name, _, index = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    if not (index.isascii() and index.isdigit() and len(index) <= 4 and str(int(index)) == index):
+        raise DocumentError(f'{where}: {_short(value)} is not an output such as "x:0".')
+    return f"{read_name(name, where)}:{index}"
+
+
+def read_place(value: Any, where: str) -> tuple[float, float]:
+    """`[x, y]`, finite and not beyond what a canvas can show."""
+    if not isinstance(value, (list, tuple)) or len(value) != 2 or not all(type(v) in (int, float) and abs(v) <= 1e7 for v in value):
+        raise DocumentError(f"{where}: {_short(value)} is not a place [x, y].")
+    return float(value[0]), float(value[1])
+
+
+def _port(value: str, where: str) -> str:
+    if not value or len(value) > 100 or not value.isprintable() or ":" in value:
+        raise DocumentError(f"{where}: {_short(value)} is not a port.")
+    return value
+
+
+def _text(value: Any, where: str, most: int) -> str:
+    if not isinstance(value, str) or len(value) > most:
+        raise DocumentError(f"{where} is not a text of at most {most} characters.")
+    return value
+
+
+def _object(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise DocumentError(f"{where} is not an object.")
+    return value
+
+
+def _known(row: dict[str, Any], fields: set[str], where: str) -> None:
+    for key in row:
+        if key not in fields:
+            raise DocumentError(f"{where} has an unknown field {_short(key)}.", hint=f"Known: {', '.join(sorted(fields))}.")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+# ---------------------------------------------------------------- disk
+
+
+def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
+    """Put `data` at `path` so that at every moment, whatever fails, the old file or the new one is there whole."""
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if target.exists():
+            os.chmod(temporary, target.stat().st_mode & 0o7777)
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if os.name == "posix":  # the name itself reaches the disk only with its folder
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def read_bounded(path: str | os.PathLike[str]) -> bytes:
+    """The file's bytes; DocumentError when it is larger than a document can be, or no file."""
+    with open(path, "rb") as file:
+        if not Path(path).is_file():
+            raise DocumentError(f"{os.fspath(path)} is not a file.")
+        data = file.read(jsonio.MAX_BYTES + 1)
+    if len(data) > jsonio.MAX_BYTES:
+        raise DocumentError(f"{os.fspath(path)} is larger than the {jsonio.MAX_BYTES >> 20} MB that flowlab reads.")
+    return data
+
+
+def save(graph: Graph | Document, path: str | os.PathLike[str]) -> None:
+    """Write a graph or document to a file such as `"net.flow.json"`; the old file stays whole until the new one is."""
+    document = graph if isinstance(graph, Document) else document_of(graph)
+    write_whole(path, document.text().encode("utf-8"))
+
+
+def load_document(path: str | os.PathLike[str]) -> Document:
+    """Read a graph file as a Document, half-wired or not; DocumentError if it is damaged, newer or hostile."""
+    return from_text(read_bounded(path), what=Path(path).name)
+
+
+def load(path: str | os.PathLike[str]) -> Graph:
+    """Read a graph file as a Graph; DocumentError with the first reasons if any part of it is not sound."""
+    from .build import build
+
+    built = build(load_document(path))
+    wrong = built.diagnostics
+    if wrong:
+        more = f" (and {len(wrong) - 2} more)" if len(wrong) > 2 else ""
+        raise DocumentError(f"{Path(path).name} is not sound: " + " ".join(f"{d.node}: {d.message}" for d in wrong[:2]) + more, node=wrong[0].node, port=wrong[0].port,
+                            axis=wrong[0].axis, hint="fl.load_document opens it as it is, for fl.Editor to repair.")
+    return built.graph

@@ -1,0 +1,786 @@
+"""Edits: every change to a document as a small frozen record, and `apply`, which gives the document after it."""
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import AttributeValueError, CycleError, DocumentError, FeedError, FlowError, NameTakenError
+from ..core.graph import check_part
+from ..core.op import Attr, Op, get_op
+from ..core.types import shape_text
+from . import jsonio
+from .document import MAX_NODES, DocNode, Document, decode, encode, frozen, numbers_of, read_place
+
+MAX_VALUE_TEXT = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class AddNode:
+    """Put an operation on the canvas; without a name it takes its type, then `_1`, `_2`, in its scope."""
+    op: str
+    name: str | None = None
+    x: float | None = None
+    y: float | None = None
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveNodes:
+    """Take nodes away, and the wires that end or start at them; a scope's name takes all that is in it."""
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Wire an output (`"x:0"`) to an input (`"MatMul:a"`); an occupied input gives up its wire."""
+    src: str
+    dst: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """Cut the wire that ends at an input."""
+    dst: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """Give a node, or a whole scope, another name; its wires stay."""
+    name: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetAttr:
+    """Set an attribute; text is read as people type it: a shape `batch, 3`, a dtype, JSON for values, `normal(0, 0.1)`."""
+    node: str
+    attr: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class SetFeed:
+    """Feed a placeholder the value that the text spells in JSON; an empty text takes the feed away."""
+    node: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Place nodes or folded scopes on the canvas."""
+    positions: Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class MarkFetch:
+    """Mark a node to be run, or take the mark away."""
+    name: str
+    on: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SetTitle:
+    """Name the document."""
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddControl:
+    """Let `dst` fire only after `src`, with no value passing."""
+    src: str
+    dst: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveControl:
+    """Take a control edge away."""
+    src: str
+    dst: str
+
+
+Edit = AddNode | RemoveNodes | Connect | Disconnect | Rename | SetAttr | SetFeed | Move | MarkFetch | SetTitle | AddControl | RemoveControl
+TAGS: dict[str, type] = {c.__name__: c for c in (AddNode, RemoveNodes, Connect, Disconnect, Rename, SetAttr, SetFeed, Move, MarkFetch, SetTitle, AddControl, RemoveControl)}
+
+
+def apply(document: Document, *edits: Edit) -> Document:
+    """The document after the edits, in order; if one of them cannot be made, none is, and its error says why."""
+    draft = _Draft(document)
+    for edit in edits:
+        draft.apply(edit)
+    return draft.document()
+
+
+# ---------------------------------------------------------------- to and from the page
+
+
+def edit_to_json(edit: Edit) -> dict[str, Any]:
+    """The edit as plain JSON, tagged with its name."""
+    out: dict[str, Any] = {"tag": type(edit).__name__}
+    for f in dataclasses.fields(edit):
+        value = getattr(edit, f.name)
+        out[f.name] = {k: encode(v) for k, v in value.items()} if isinstance(value, Mapping) else encode(value)
+    return out
+
+
+def edit_from_json(data: Any) -> Edit:
+    """The edit behind tagged JSON; DocumentError for unknown tags, fields or kinds of value."""
+    if not isinstance(data, dict) or not isinstance(data.get("tag"), str) or data["tag"] not in TAGS:
+        raise DocumentError("this is not an edit.", hint=f"Its tag is one of {', '.join(TAGS)}.")
+    cls = TAGS[data["tag"]]
+    known = {f.name: f for f in dataclasses.fields(cls)}
+    values: dict[str, Any] = {}
+    for key, value in data.items():
+        if key == "tag":
+            continue
+        if key not in known:
+            raise DocumentError(f"{data['tag']} has no field {key[:40]!r}.", hint=f"It has {', '.join(known)}.")
+        values[key] = _READ[known[key].type](value, f"{data['tag']}.{key}")
+    lacks = [n for n, f in known.items() if n not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING]
+    if lacks:
+        raise DocumentError(f"{data['tag']} lacks {', '.join(lacks)}.")
+    return cls(**values)
+
+
+def _read_str(value: Any, where: str) -> str:
+    if not isinstance(value, str) or len(value) > MAX_VALUE_TEXT:
+        raise DocumentError(f"{where} is not a text.")
+    return value
+
+
+def _read_optional_str(value: Any, where: str) -> str | None:
+    return None if value is None else _read_str(value, where)
+
+
+def _read_number(value: Any, where: str) -> float | None:
+    if value is None:
+        return None
+    return read_place([value, 0], where)[0]
+
+
+def _read_bool(value: Any, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise DocumentError(f"{where} is not true or false.")
+    return value
+
+
+def _read_names(value: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise DocumentError(f"{where} is not a list of names.")
+    return tuple(_read_str(v, where) for v in value)
+
+
+def _read_attrs(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise DocumentError(f"{where} is not an object.")
+    return {_read_str(k, where): decode(v, where) for k, v in value.items()}
+
+
+def _read_positions(value: Any, where: str) -> dict[str, tuple[float, float]]:
+    if not isinstance(value, dict):
+        raise DocumentError(f"{where} is not an object.")
+    return {_read_str(k, where): read_place(v, where) for k, v in value.items()}
+
+
+_READ: dict[Any, Callable[[Any, str], Any]] = {
+    "str": _read_str, "str | None": _read_optional_str, "float | None": _read_number, "bool": _read_bool, "tuple[str, ...]": _read_names,
+    "Mapping[str, Any]": _read_attrs, "Mapping[str, tuple[float, float]]": _read_positions, "Any": lambda v, where: decode(v, where),
+}
+
+
+def describe(edits: Iterable[Edit]) -> str:
+    """What the edits do, in a few words: what Undo would undo."""
+    edits = list(edits)
+    if not edits:
+        return "nothing"
+    first = edits[0]
+    match first:
+        case AddNode(op=op):
+            count = sum(isinstance(e, AddNode) for e in edits)
+            return f"add {op}" if count == 1 else f"add {count} nodes"
+        case RemoveNodes(names=names):
+            return f"remove {names[0]}" if len(names) == 1 else f"remove {len(names)} nodes"
+        case Connect(src=src, dst=dst):
+            return f"connect {src} to {dst}"
+        case Disconnect(dst=dst):
+            return f"cut the wire to {dst}" if len(edits) == 1 else f"cut {len(edits)} wires"
+        case Rename(name=name, to=to):
+            return f"rename {name} to {to}"
+        case SetAttr(node=node, attr=attr):
+            return f"set {attr} of {node}"
+        case SetFeed(node=node):
+            return f"feed {node}"
+        case Move(positions=positions):
+            return f"move {next(iter(positions))}" if len(positions) == 1 else f"move {len(positions)} nodes"
+        case MarkFetch(name=name, on=on):
+            return f"{'mark' if on else 'unmark'} {name} as fetch"
+        case SetTitle():
+            return "rename the document"
+        case AddControl(src=src, dst=dst):
+            return f"let {dst} wait for {src}"
+        case RemoveControl(src=src, dst=dst):
+            return f"let {dst} not wait for {src}"
+
+
+# ---------------------------------------------------------------- names
+
+
+def free_name(document: Document | _Draft, name: str) -> str:
+    """`name`, or `name_1`, `name_2` …: the first that no node and no scope has."""
+    scopes = document.scopes
+    tried, k = name, 0
+    while tried in document.nodes or tried in scopes:
+        k += 1
+        tried = f"{name}_{k}"
+    return tried
+
+
+# ---------------------------------------------------------------- applying
+
+
+class _Draft:
+    """The document while edits are made to a copy of its parts."""
+
+    def __init__(self, document: Document):
+        self.before = document
+        self.changes: dict[str, Any] = {}
+        self._scopes: set[str] | None = None
+
+    # ---- parts, copied when first written to
+
+    @property
+    def nodes(self) -> Mapping[str, DocNode]:
+        return self.changes.get("nodes", self.before.nodes)
+
+    @property
+    def scopes(self) -> set[str]:
+        if self._scopes is None:
+            self._scopes = set(self.before.scopes) if "nodes" not in self.changes else set(Document(nodes=self.nodes).scopes)
+        return self._scopes
+
+    def part(self, name: str) -> Any:
+        if name not in self.changes:
+            self.changes[name] = dict(getattr(self.before, name))
+        return self.changes[name]
+
+    def value(self, name: str) -> Any:
+        return self.changes.get(name, getattr(self.before, name))
+
+    def put(self, node: DocNode) -> None:
+        self.part("nodes")[node.name] = node
+
+    def document(self) -> Document:
+        if not self.changes:
+            return self.before
+        return replace(self.before, **{k: MappingProxyType(v) if isinstance(v, dict) else v for k, v in self.changes.items()})
+
+    # ---- looking things up, with errors that teach
+
+    def node(self, name: str) -> DocNode:
+        found = self.nodes.get(name)
+        if found is None:
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, self.nodes, n=3)
+            raise DocumentError(f"there is no node {name!r}.", node=name, hint=f"Did you mean {' or '.join(near)}?" if near else "")
+        return found
+
+    def check_name(self, name: str, *, leaving: str | None = None) -> None:
+        """NameTakenError unless `name` can be given to a node; `leaving` is the name that it gives up."""
+        if len(name) > 2000:
+            raise NameTakenError("a name has at most 2000 characters.")
+        for part in name.split("/"):
+            check_part(part)
+        scopes = self.scopes if leaving is None else Document(nodes={k: v for k, v in self.nodes.items() if k != leaving}).scopes
+        if name in self.nodes and name != leaving:
+            raise NameTakenError(f"the name {name!r} is taken by a {self.nodes[name].op} node.", node=name, hint=f"Try {free_name(self, name)!r}.")
+        if name in scopes:
+            raise NameTakenError(f"the name {name!r} is taken by a scope.", node=name, hint=f"Try {free_name(self, name)!r}.")
+        prefix = name.rpartition("/")[0]
+        while prefix:
+            if prefix in self.nodes and prefix != leaving:
+                raise NameTakenError(f"{name!r} would make {prefix!r} a scope, and a node has that name.", node=prefix, hint="A node and a scope never share a name.")
+            prefix = prefix.rpartition("/")[0]
+
+    def output(self, text: str) -> str:
+        """`"x:0"` for the output that `text` names by number or by name."""
+        name, colon, key = text.rpartition(":")
+        if not colon:
+            name, key = text, "0"
+        if key == "in" or ":in:" in text:
+            raise DocumentError(f"{text} is an input: a wire starts at an output.", node=name.partition(":in")[0])
+        node = self.node(name)
+        if not (key.isascii() and key.isdigit()):
+            names = get_op(node.op).outputs
+            if key not in names:
+                ports = [i.name for i in get_op(node.op).inputs]
+                if key.partition(".")[0] in ports:
+                    raise DocumentError(f"{text} is an input, and inputs cannot be wired to each other.", node=name, port=key, hint="A wire starts at an output.")
+                raise DocumentError(f"{name} has no output {key!r}.", node=name, hint=f"Its outputs: {', '.join(names) or 'none'}.")
+            key = str(names.index(key))
+        if len(key) > 4:
+            raise DocumentError(f"{name} has no output {key[:20]}.", node=name)
+        op = get_op(node.op)
+        if not op.outputs:
+            raise DocumentError(f"{name} has no output: it is run for what it does.", node=name, hint="A control edge lets others wait for it.")
+        if not op.many and int(key) >= len(op.outputs):
+            raise DocumentError(f"{name} has {len(op.outputs)} outputs, so there is no {text}.", node=name)
+        return f"{name}:{int(key)}"
+
+    def port(self, text: str) -> tuple[DocNode, str]:
+        """The node and the port of `"MatMul:a"`."""
+        name, _, port = text.rpartition(":")
+        node = self.node(name)
+        op = get_op(node.op)
+        if port.isascii() and port.isdigit() and port not in {i.name for i in op.inputs}:
+            raise DocumentError(f"{text} is an output: a wire ends at an input.", node=name, hint=f"The inputs of {name}: {', '.join(i.name for i in op.inputs) or 'none'}.")
+        try:
+            spec = op.input_of(port)
+        except AttributeValueError as error:
+            raise DocumentError(f"{name}: {error.message}", node=name, port=port, hint=error.hint) from None
+        if spec.variadic and not re.fullmatch(r"(0|[1-9][0-9]{0,3})", port.rpartition(".")[2]):
+            raise DocumentError(f"{text} is not an input.", node=name, port=port, hint=f"Use {spec.name}.0, {spec.name}.1, …")
+        return node, port
+
+    def refuse_cycle(self, src: str, dst: str, port: str | None) -> None:
+        """CycleError if `src` already waits for `dst`."""
+        stack, seen, via = [src], {src}, {}
+        while stack:
+            name = stack.pop()
+            if name == dst:
+                ring = [dst]
+                while ring[-1] != src:
+                    ring.append(via[ring[-1]])
+                shown = " → ".join(ring[:6]) + (" → …" if len(ring) > 6 else "")
+                raise CycleError(f"{src} → {dst} would close a cycle: {shown} → {dst}.", node=dst, port=port, hint="A node cannot wait for itself; a loop over time is a scan.")
+            node = self.nodes[name]
+            for before in [*(s.rpartition(":")[0] for s in node.inputs.values()), *node.control]:
+                if before not in seen:
+                    seen.add(before)
+                    via[before] = name
+                    stack.append(before)
+
+    # ---- the edits
+
+    def apply(self, edit: Edit) -> None:
+        match edit:
+            case AddNode():
+                self.add(edit)
+            case RemoveNodes(names):
+                self.remove(names)
+            case Connect(src, dst):
+                source = self.output(src)
+                node, port = self.port(dst)
+                self.refuse_cycle(source.rpartition(":")[0], node.name, port)
+                self.put(replace(node, inputs=MappingProxyType({**node.inputs, port: source})))
+            case Disconnect(dst):
+                name, _, port = dst.rpartition(":")
+                node = self.node(name)
+                if port not in node.inputs:
+                    raise DocumentError(f"no wire ends at {dst}.", node=name, port=port)
+                self.put(replace(node, inputs=MappingProxyType({p: s for p, s in node.inputs.items() if p != port})))
+            case Rename(name, to):
+                self.rename(name, to)
+            case SetAttr(name, attr, value):
+                self.set_attr(self.node(name), attr, value)
+            case SetFeed(name, text):
+                self.set_feed(self.node(name), text)
+            case Move(positions):
+                for name, place in positions.items():
+                    if name not in self.nodes and name not in self.scopes:
+                        raise DocumentError(f"there is nothing named {name!r} to move.", node=name)
+                    self.part("positions")[name] = read_place(place, f"Move {name}")
+            case MarkFetch(name, on):
+                self.node(name)
+                marked = tuple(f for f in self.value("fetches") if f != name)
+                self.changes["fetches"] = (*marked, name) if on else marked
+            case SetTitle(title):
+                title = title.strip()
+                if not title or len(title) > 200 or not title.isprintable():
+                    raise DocumentError("a title has 1 to 200 characters and no control characters.")
+                self.changes["name"] = title
+            case AddControl(src, dst):
+                self.node(src)
+                node = self.node(dst)
+                if get_op(node.op).source:
+                    raise DocumentError(f"{dst} is there before a run starts, so it cannot wait for {src}.", node=dst)
+                self.refuse_cycle(src, dst, None)
+                if src not in node.control:
+                    self.put(replace(node, control=(*node.control, src)))
+            case RemoveControl(src, dst):
+                node = self.node(dst)
+                if src not in node.control:
+                    raise DocumentError(f"{dst} does not wait for {src}.", node=dst)
+                self.put(replace(node, control=tuple(c for c in node.control if c != src)))
+            case _:
+                raise DocumentError(f"{edit!r} is not an edit.", hint=f"Use one of {', '.join(TAGS)}.")
+
+    def add(self, edit: AddNode) -> None:
+        op = get_op(edit.op)
+        if len(self.nodes) >= MAX_NODES:
+            raise DocumentError(f"a document holds at most {MAX_NODES:,} nodes.")
+        if edit.name is None:
+            base = f"{edit.scope}/{op.name}" if edit.scope else op.name
+            name = free_name(self, base)
+        else:
+            name = f"{edit.scope}/{edit.name}" if edit.scope else edit.name
+        self.check_name(name)
+        for key in edit.attrs:
+            attribute(op, key, name)
+        node = DocNode(self.value("next_id"), name, op.name, MappingProxyType(starting_attrs(op)))
+        self.changes["next_id"] = node.id + 1
+        self.put(node)
+        if self._scopes is not None:
+            scope = node.scope
+            while scope and scope not in self._scopes:
+                self._scopes.add(scope)
+                scope = scope.rpartition("/")[0]
+        for key, value in edit.attrs.items():
+            self.set_attr(self.nodes[name], key, value)
+        if edit.x is not None and edit.y is not None:
+            self.part("positions")[name] = read_place((edit.x, edit.y), "AddNode")
+
+    def remove(self, names: tuple[str, ...]) -> None:
+        gone: set[str] = set()
+        for name in names:
+            if name in self.nodes:
+                gone.add(name)
+            elif name in self.scopes:
+                gone.update(k for k in self.nodes if k.startswith(f"{name}/"))
+            else:
+                self.node(name)
+        nodes = {}
+        for name, node in self.nodes.items():
+            if name in gone:
+                continue
+            inputs = {p: s for p, s in node.inputs.items() if s.rpartition(":")[0] not in gone}
+            control = tuple(c for c in node.control if c not in gone)
+            if len(inputs) < len(node.inputs) or len(control) < len(node.control):
+                node = replace(node, inputs=MappingProxyType(inputs), control=control)
+            nodes[name] = node
+        self.changes["nodes"] = nodes
+        self._scopes = None
+        for part in ("positions", "feeds"):
+            if any(k in gone for k in self.value(part)):
+                self.changes[part] = {k: v for k, v in self.value(part).items() if k not in gone}
+        if any(f in gone for f in self.value("fetches")):
+            self.changes["fetches"] = tuple(f for f in self.value("fetches") if f not in gone)
+        self._forget_scopes()
+
+    def _forget_scopes(self) -> None:
+        """Positions and folds of scopes that are no more."""
+        scopes = self.scopes
+        if any(k not in self.nodes and k not in scopes for k in self.value("positions")):
+            self.changes["positions"] = {k: v for k, v in self.value("positions").items() if k in self.nodes or k in scopes}
+        folded = self.value("folded")
+        if folded is not None and not folded <= scopes:
+            self.changes["folded"] = folded & scopes
+
+    def rename(self, name: str, to: str) -> None:
+        to = to.strip()
+        if to == name:
+            return
+        if name in self.nodes:
+            self.check_name(to, leaving=name)
+            new = {name: to}
+        elif name in self.scopes:
+            for part in to.split("/"):
+                check_part(part)
+            if to.startswith(f"{name}/") or len(to) > 1000:
+                raise NameTakenError(f"the scope {name!r} cannot move into itself.", node=name)
+            new = {k: to + k[len(name):] for k in self.nodes if k.startswith(f"{name}/")}
+            others = Document(nodes={k: v for k, v in self.nodes.items() if k not in new})
+            taken = others.scopes
+            prefix = to
+            while prefix:
+                if prefix in others.nodes:
+                    raise NameTakenError(f"the name {prefix!r} is taken by a {others.nodes[prefix].op} node.", node=prefix, hint="A node and a scope never share a name.")
+                prefix = prefix.rpartition("/")[0]
+            for k in new.values():
+                if k in others.nodes or k in taken:
+                    raise NameTakenError(f"the name {k!r} is taken.", node=k, hint=f"Try {free_name(self, to)!r}.")
+        else:
+            self.node(name)
+            return
+
+        def moved(key: str) -> str:
+            if key in new:
+                return new[key]
+            return to + key[len(name):] if key == name or key.startswith(f"{name}/") else key
+
+        nodes = {}
+        for key, node in self.nodes.items():
+            inputs, control, of = node.inputs, node.control, node.gradient_of
+            if any(s.rpartition(":")[0] in new for s in inputs.values()):
+                inputs = MappingProxyType({p: f"{new.get(s.rpartition(':')[0], s.rpartition(':')[0])}:{s.rpartition(':')[2]}" for p, s in inputs.items()})
+            if any(c in new for c in control):
+                control = tuple(new.get(c, c) for c in control)
+            of = new.get(of, of) if of is not None else None
+            if key in new or inputs is not node.inputs or control is not node.control or of != node.gradient_of:
+                node = replace(node, name=new.get(key, key), inputs=inputs, control=control, gradient_of=of)
+            nodes[node.name] = node
+        self.changes["nodes"] = nodes
+        self._scopes = None
+        for part in ("positions", "feeds"):
+            if self.value(part):
+                self.changes[part] = {moved(k): v for k, v in self.value(part).items()}
+        if self.value("fetches"):
+            self.changes["fetches"] = tuple(moved(f) for f in self.value("fetches"))
+        if self.value("folded"):
+            self.changes["folded"] = frozenset(moved(f) for f in self.value("folded"))
+        self._forget_scopes()
+
+    def set_attr(self, node: DocNode, name: str, value: Any) -> None:
+        op = get_op(node.op)
+        attr = attribute(op, name, node.name)
+        try:
+            changes = _variable_changes(node, name, value) if op.source == "variable" else {name: read_attr(attr, value, node.attrs.get(name))}
+            attrs = {**node.attrs, **changes}
+            if all(a.name in attrs for a in op.attrs.values() if a.required):
+                attrs = op.normalize(attrs)
+            else:   # the others are still to be set: look at this one alone
+                attrs[name] = op.normalize({**{a.name: _stand_in(a) for a in op.attrs.values() if a.required}, **changes})[name]
+        except FlowError as error:
+            if not error.message.startswith(f"{op.word}: {name}"):
+                error.message = f"{name}: {error.message}"
+            error.node, error.port = node.name, name
+            raise
+        feed = self.value("feeds").get(node.name)
+        self.put(replace(node, attrs=MappingProxyType(attrs)))
+        if feed is not None and name in ("shape", "dtype") and op.source == "placeholder":
+            try:    # a feed that the placeholder no longer takes goes; undo brings it back
+                self.part("feeds")[node.name] = check_feed(self.nodes[node.name], feed.astype(attrs["dtype"]) if name == "dtype" else feed)
+            except FeedError:
+                del self.part("feeds")[node.name]
+
+    def set_feed(self, node: DocNode, text: str) -> None:
+        source = get_op(node.op).source
+        if source == "constant":
+            return self.set_attr(node, "value", text)
+        if source == "variable":
+            return self.set_attr(node, "initializer", text)
+        if source != "placeholder":
+            raise FeedError(f"{node.name} is computed, so the lab cannot feed it.", node=node.name, hint="Feed a placeholder.")
+        if not text.strip():
+            if node.name in self.value("feeds"):
+                del self.part("feeds")[node.name]
+            return None
+        self.part("feeds")[node.name] = check_feed(node, read_numbers(text, node.attrs.get("dtype", "float32"), node.name))
+        return None
+
+
+# ---------------------------------------------------------------- attributes as people type them
+
+
+def attribute(op: Op, name: str, node: str) -> Attr:
+    """The declaration of an attribute; AttributeValueError names what is near."""
+    if name not in op.attrs:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, op.attrs, n=1)
+        raise AttributeValueError(f"{op.word} has no attribute {name!r}.", node=node, port=name, hint=f"Did you mean {near[0]}?" if near else f"It has {', '.join(op.attrs) or 'none'}.")
+    return op.attrs[name]
+
+
+def starting_attrs(op: Op) -> dict[str, Any]:
+    """What a freshly dropped node has: defaults, and for what must be given the simplest value, where there is one."""
+    attrs = {a.name: _START[a.kind] for a in op.attrs.values() if a.required and a.kind in _START}
+    try:
+        return op.normalize(attrs)
+    except AttributeValueError:
+        return attrs    # something has no simplest value: the inspector asks for it
+
+
+def _zero() -> np.ndarray:
+    array = np.zeros((), "float32")
+    array.flags.writeable = False
+    return array
+
+
+_START: dict[str, Any] = {"shape": (), "dtype": "float32", "new_shape": (-1,), "value": _zero(), "initializer": "zeros"}
+
+
+def _stand_in(attr: Attr) -> Any:
+    """A value that passes for a required attribute which is not set yet."""
+    return {**_START, "int": 0, "float": 0.0, "bool": False, "str": "", "choice": attr.choices[0] if attr.choices else "", "ints": (), "axis": 0, "index": (), "pairs": ()}.get(attr.kind)
+
+
+def read_attr(attr: Attr, value: Any, now: Any = None) -> Any:
+    """The value that a person typed for an attribute, or gave from Python."""
+    if not isinstance(value, str):
+        return tuple(value) if isinstance(value, list) and attr.kind not in ("value", "index", "pairs") else value
+    text = value.strip()
+    match attr.kind:
+        case "str" | "choice" | "dtype" | "initializer":
+            return value if attr.kind == "str" else text
+        case "shape" | "new_shape":
+            return read_shape(text)
+        case "value":
+            dtype = now.dtype if isinstance(now, np.ndarray) else np.dtype("float32")
+            return read_numbers(text, dtype.name, attr.name, widen=True)
+    if text in ("", "None", "null"):
+        if attr.default is None or text:
+            return None
+        return attr.default
+    if attr.kind == "bool":
+        words = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
+        if text.lower() not in words:
+            raise AttributeValueError(f"{text!r} is not true or false.")
+        return words[text.lower()]
+    if attr.kind == "float" and text.lower().lstrip("+-") in ("inf", "infinity", "∞"):
+        return float("-inf") if text.startswith("-") else float("inf")
+    if attr.kind in ("axis", "ints") and not text.startswith("["):
+        inner = text[1:-1] if text.startswith("(") and text.endswith(")") else text
+        if "," in inner or inner is not text or attr.kind == "ints":
+            text = f"[{inner.strip().rstrip(',')}]"
+    try:
+        parsed = jsonio.parse(text.replace("−", "-"), max_bytes=MAX_VALUE_TEXT, what=attr.name)
+    except DocumentError:
+        what = {"int": "a whole number", "float": "a number", "axis": "an axis such as -1 or 0, 1", "ints": "whole numbers such as 1, 2"}.get(attr.kind, "JSON")
+        raise AttributeValueError(f"{_short(text)} is not {what}.") from None
+    return _tuples(parsed)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:57] + "…")
+
+
+def read_shape(text: str) -> tuple:
+    """`batch, 3` → `("batch", 3)`; nothing is a scalar; `?` or `None` is a size without a name."""
+    text = text.strip()
+    if text[:1] in ("(", "[") and text[-1:] in (")", "]"):
+        text = text[1:-1].strip()
+    if not text:
+        return ()
+    parts = [p.strip() for p in text.split(",")]
+    if parts[-1] == "":
+        parts.pop()
+    dims: list[Any] = []
+    for axis, part in enumerate(parts):
+        word = part.strip("\"'").strip()
+        if not word:
+            raise AttributeValueError(f"axis {axis} of the shape is empty.", axis=axis, hint="Write a shape such as batch, 3.")
+        if word in ("?", "None", "null"):
+            dims.append(None)
+        elif re.fullmatch(r"[-+−]?[0-9]{1,16}", word):
+            dims.append(int(word.replace("−", "-")))
+        elif re.match(r"[-+−]?[0-9.]", word):
+            raise AttributeValueError(f"{word!r} is not a size.", axis=axis, hint="Use a whole number, a name or ?.")
+        else:
+            dims.append(word)
+    return tuple(dims)
+
+
+def read_numbers(text: str, dtype: str, node: str, *, widen: bool = False) -> np.ndarray:
+    """The array that JSON text spells, as `dtype`; FeedError that names the axis where the lists are ragged.
+
+    `widen` lets numbers that an integer or bool dtype cannot hold decide the dtype themselves: 1.5 makes float32.
+    """
+    try:
+        data = jsonio.parse(text.strip().replace("−", "-"), max_bytes=MAX_VALUE_TEXT, max_depth=40, what=f"the value of {node}")
+    except DocumentError as error:
+        raise FeedError(error.message, node=node, hint="Write a number or nested lists in JSON: [[1, 2], [3, 4]].") from None
+    shape: list[int] = []
+    level = [data]
+    while any(isinstance(item, list) for item in level):
+        axis = len(shape)
+        if not all(isinstance(item, list) for item in level):
+            raise FeedError(f"{node}: axis {axis} mixes numbers and lists.", node=node, axis=axis, hint="All rows must have the same length.")
+        sizes = {len(item) for item in level}
+        if len(sizes) > 1:
+            raise FeedError(f"{node}: axis {axis} has rows of {min(sizes)} and of {max(sizes)}.", node=node, axis=axis, hint="All rows must have the same length.")
+        shape.append(sizes.pop())
+        level = [x for item in level for x in item]
+        if not level:
+            break
+    wrong = next((x for x in level if not isinstance(x, (bool, int, float))), None)
+    if wrong is not None or any(x is None for x in level):
+        raise FeedError(f"{node}: {_short(str(jsonio.dumps(wrong)))} is not a number.", node=node, hint="Write numbers, true or false.")
+    bools = [isinstance(x, bool) for x in level]
+    kind = np.dtype(dtype).kind
+    if kind == "b" and not all(bools) or kind != "b" and any(bools):
+        if not widen or any(bools) and not all(bools):
+            raise FeedError(f"{node} takes {dtype}, and got {'numbers' if kind == 'b' else 'true or false'}.", node=node,
+                            hint="Write true and false." if kind == "b" else "Write numbers.")
+        dtype = "bool" if all(bools) and level else "float32" if any(isinstance(x, float) for x in level) else "int64"
+    elif kind in "iu" and any(isinstance(x, float) for x in level):
+        if not widen:
+            wrong = next(x for x in level if isinstance(x, float))
+            raise FeedError(f"{node} takes {dtype}, and {wrong} is not a whole number.", node=node, hint="Write whole numbers, or change its dtype.")
+        dtype = "float32"
+    try:
+        with np.errstate(over="ignore"):
+            array = np.array(level, dtype=dtype)
+    except OverflowError:
+        raise FeedError(f"{node}: a number is beyond {dtype}.", node=node) from None
+    if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
+        raise FeedError(f"{node}: a number is beyond {dtype}.", node=node)
+    return frozen(array.reshape(shape))
+
+
+def check_feed(node: DocNode, value: Any) -> np.ndarray:
+    """The value as the placeholder takes it; FeedError names the axis that does not fit."""
+    shape, dtype = node.attrs.get("shape", ()), np.dtype(node.attrs.get("dtype", "float32"))
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub" or not np.can_cast(array.dtype, dtype, "same_kind") and not (array.dtype.kind == "i" and dtype.kind == "u"):
+        raise FeedError(f"{node.name} takes {dtype}, got {array.dtype}.", node=node.name, hint=f'Convert it: array.astype("{dtype}").')
+    if array.ndim != len(shape):
+        raise FeedError(f"{node.name} takes {shape_text(shape)}, which has {len(shape)} axes, got {array.shape} with {array.ndim}.", node=node.name,
+                        axis=min(array.ndim, len(shape)), hint="Each pair of brackets is an axis.")
+    sizes: dict[str, int] = {}
+    for axis, (want, got) in enumerate(zip(shape, array.shape)):
+        if isinstance(want, str):
+            want = sizes.setdefault(want, got)
+        if isinstance(want, int) and want != got:
+            raise FeedError(f"{node.name} takes {shape_text(shape)}, got {array.shape}: axis {axis} is {got}, not {want}.", node=node.name, axis=axis,
+                            hint="Change the value, or the placeholder's shape.")
+    return frozen(array.astype(dtype))
+
+
+def _variable_changes(node: DocNode, name: str, value: Any) -> dict[str, Any]:
+    """What setting one attribute of a variable means for the others: values bring their shape, and must keep it."""
+    attrs = node.attrs
+    held = attrs.get("value")
+    op = get_op(node.op)
+    if name == "initializer" and isinstance(value, str) and value.strip()[:1] not in ("[", "-", "−", ".", *"0123456789", "t", "f") or name == "initializer" and value in ("truncated_normal",):
+        return {"initializer": value.strip(), "value": None}
+    if name in ("initializer", "value"):
+        if value is None:
+            return {"value": None}
+        shape = attrs.get("shape", ())
+        if isinstance(value, str):
+            array = read_numbers(value, attrs.get("dtype", "float32"), node.name, widen=False)
+        else:
+            array = np.asarray(value)
+            if name == "initializer":
+                array = array.astype(attrs.get("dtype", "float32"))
+        if not array.shape and shape and all(isinstance(d, int) for d in shape):
+            array = np.full(shape, array)   # one number for all of it
+        return {"initializer": "constant", "value": frozen(array), "shape": array.shape, "dtype": array.dtype.name}
+    read = read_attr(op.attrs[name], value, attrs.get(name))
+    if isinstance(held, np.ndarray):
+        if name == "shape" and tuple(read) != held.shape:
+            raise AttributeValueError(f"{node.name} holds values of shape {shape_text(held.shape)}.", node=node.name, port="shape",
+                                      hint="Choose another initializer first, such as zeros, or give values of the new shape.")
+        if name == "dtype":
+            return {"dtype": read, "value": frozen(held.astype(str(read)))} if read in _dtype_names() else {"dtype": read}
+    return {name: read}
+
+
+def _dtype_names() -> tuple[str, ...]:
+    from ..core.types import DTYPES
+
+    return DTYPES
+
+
+__all__ = [*TAGS, "Edit", "apply", "check_feed", "describe", "edit_from_json", "edit_to_json", "free_name", "numbers_of"]
