@@ -43,6 +43,13 @@ class OpSpec:
     attrs: list[AttrSpec] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A small graph to start from, offered on an empty canvas: clicking it sends these edits as one step."""
+    label: str                      # "a line through points"
+    edits: list[dict[str, Any]] = field(default_factory=list)
+
+
 # ---------------------------------------------------------------- what is on the canvas
 
 
@@ -162,6 +169,7 @@ class Palette:
     categories: list[str] = field(default_factory=list)
     dtypes: list[str] = field(default_factory=list)
     initializers: list[str] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -433,7 +441,7 @@ class Clamp:
 
 TO_PAGE = (Palette, Scene, RunState, Value, Notice, Offer, Done, LSTMData)
 TO_KERNEL = (Hello, Edit, Command, Ask, Picture, Selected, LSTMAsk, Clamp)
-PIECES = (AttrSpec, OpSpec, InPort, OutPort, SceneNode, SceneScope, OpenScope, SceneEdge, Repair, Diagnostic, Thumb, Stats,
+PIECES = (AttrSpec, OpSpec, Example, InPort, OutPort, SceneNode, SceneScope, OpenScope, SceneEdge, Repair, Diagnostic, Thumb, Stats,
           LayerInfo, ReadingRow, ClampState, Outcome)
 
 

@@ -4,6 +4,8 @@ export const VERSION = 1;
 export type AttrSpec = { name: string; kind: "int" | "float" | "bool" | "str" | "dtype" | "shape" | "axis" | "choice" | "ints" | "json" | "value" | "initializer"; default: unknown; required: boolean; choices: string[]; help: string };
 /** One operation, as the palette shows it. */
 export type OpSpec = { type: string; function: string; category: string; doc: string; latex: string; aliases: string[]; label_zh: string; inputs: string[]; optional: string[]; variadic: boolean; outputs: string[]; attrs: AttrSpec[] };
+/** A small graph to start from, offered on an empty canvas: clicking it sends these edits as one step. */
+export type Example = { label: string; edits: Record<string, unknown>[] };
 /** An input of a drawn node. `port` completes the hook: data-port="NODE:in:PORT". */
 export type InPort = { port: string; wired: boolean; optional: boolean; error: string | null };
 /** An output of a drawn node: data-port="NODE:out:INDEX"; shape and dtype are null while unknown. */
@@ -33,7 +35,7 @@ export type ClampState = { gate: "f" | "i" | "g" | "o"; value: number; unit: num
 /** A fetched value before and after the clamp, as the person would read it: "loss 0.0312 → 4.210". */
 export type Outcome = { label: string; before: string; after: string };
 /** Sent once after hello: every operation there is. */
-export type Palette = { type: "palette"; version: number; ops: OpSpec[]; categories: string[]; dtypes: string[]; initializers: string[] };
+export type Palette = { type: "palette"; version: number; ops: OpSpec[]; categories: string[]; dtypes: string[]; initializers: string[]; examples: Example[] };
 /** Everything the canvas draws. Sent after hello and after every edit, undo, redo, fold. */
 export type Scene = { type: "scene"; revision: number; title: string; path: string | null; dirty: boolean; undo: string | null; redo: string | null; total: number; structure: string; nodes: SceneNode[]; scopes: SceneScope[]; opened: OpenScope[]; edges: SceneEdge[]; diagnostics: Diagnostic[]; select: string | null };
 /** Where the run stands. full=True replaces what the page knows, else it adds to it. */
