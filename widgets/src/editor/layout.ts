@@ -1,0 +1,386 @@
+// Where everything stands. Forward runs left to right on top; the way back (gradient, update) runs right to left below it. Parameters drop in
+// from above. Scopes are laid out one by one and then stand in their parent as one box. The same scene always gives the same picture.
+import { graphlib, layout as dagre } from "@dagrejs/dagre";
+import type { OpenScope, Scene, SceneEdge } from "../protocol.gen";
+import { type ElementGeo, type Point, type Rect, Wiring, drops, geometryOf, overlaps, push, sourceMirrored, targetPort, textWidth, visible } from "./geometry";
+
+export type Frame = Rect & { name: string; label: string; depth: number };
+
+export type Layout = {
+  at: Map<string, Point>;
+  /** Waypoints of edges that pass other columns; only valid while both ends stand where the layout put them. */
+  via: Map<string, Point[]>;
+  /** Edges drawn as a reference chip beside their target, with the chip's middle relative to the target port. */
+  chips: Map<string, Point>;
+  /** Left ends of the two bands' captions; null when there is no way back. */
+  captions: { forward: Point; back: Point } | null;
+};
+
+export const GAP = 33;
+const ROW_GAP = 34;
+const DROP_GAP = 32;
+const BAND_GAP = 62;
+const FRAME = { top: 28, side: 16, bottom: 14 };
+export const CHIP_H = 22;
+
+type Box = { id: string; w: number; h: number };
+type Link = { from: string; to: string; label: number; id: string };
+type Placed = { at: Map<string, Point>; via: Map<string, Point[]>; w: number; h: number };
+
+export const edgeLabel = (e: SceneEdge): string => (e.merged > 1 ? `×${e.merged}` : e.shape ?? "");
+const labelWidth = (e: SceneEdge): number => (e.control ? 0 : textWidth(edgeLabel(e), 10) + 8);
+
+/** What a chip says: where the value comes from and its shape. */
+export const chipText = (e: SceneEdge): string => {
+  const tensor = e.tensor ?? e.src;
+  const name = visible(tensor.endsWith(":0") ? tensor.slice(0, -2) : tensor);
+  return name.length > 22 ? `…${name.slice(-21)}` : name;
+};
+export const chipWidth = (e: SceneEdge): number => Math.ceil(textWidth(chipText(e), 11) + (e.shape ? textWidth(e.shape, 10) + 6 : 0) + 18);
+
+/** Positions for the whole scene, as if nobody had placed anything. */
+export function layoutOf(scene: Scene, wiring = new Wiring(scene), geos = geometryOf(scene, wiring)): Layout {
+  const nodes = new Map(scene.nodes.map((n) => [n.name, n]));
+  const scopes = new Map(scene.scopes.map((s) => [s.name, s]));
+  const dropped = drops(scene, wiring);
+  const back = new Set<string>();
+  for (const n of scene.nodes) if (n.source !== null ? sourceMirrored(scene, nodes, wiring, n) : n.phase !== "forward") back.add(n.name);
+  for (const s of scene.scopes) if (s.phase !== "forward") back.add(s.name);
+
+  // long reaches become chips: whatever crosses from one band to the other, and a value that many places read
+  const chip = new Set<string>();
+  for (const e of scene.edges) if (!e.control && e.error === null && back.has(e.src) !== back.has(e.dst)) chip.add(e.id);
+  for (const n of scene.nodes) {
+    const uses = (wiring.outOf.get(n.name) ?? []).filter((e) => !chip.has(e.id) && !e.control && e.error === null);
+    if (n.source !== null && uses.length > 3) for (const e of uses.slice(1)) chip.add(e.id);
+  }
+
+  const result: Layout = { at: new Map(), via: new Map(), chips: new Map(), captions: null };
+  const ids = [...scene.nodes.map((n) => n.name), ...scene.scopes.map((s) => s.name)];
+  const front = ids.filter((id) => !back.has(id));
+  const rear = ids.filter((id) => back.has(id));
+
+  const forward = band(scene, front, "LR", geos, wiring, dropped, chip, nodes, scopes);
+  const rearBand = band(scene, rear, "RL", geos, wiring, dropped, chip, nodes, scopes);
+  const top = rear.length && front.length ? 34 : 0;
+  place(result, forward, 0, top, geos, wiring);
+  if (rear.length) {
+    const y = front.length ? top + forward.h + BAND_GAP : 0;
+    const x = forward.w - rearBand.w;
+    place(result, rearBand, x, y, geos, wiring);
+    if (front.length) {
+      const left = Math.min(0, x);
+      result.captions = { forward: { x: left, y: 0 }, back: { x: Math.max(left, x), y: y - 44 } };
+    }
+  }
+  return result;
+}
+
+/** One band: nested groups, each by dagre. */
+function band(
+  scene: Scene, members: string[], dir: "LR" | "RL", geos: Map<string, ElementGeo>, wiring: Wiring,
+  dropped: Map<string, SceneEdge>, chip: Set<string>, nodes: Map<string, { scope: string }>, scopes: Map<string, { name: string }>,
+): Placed {
+  const inside = new Set(members);
+  // the way back carries tags instead of frames: its scopes are one per forward node
+  const opened = dir === "LR" ? new Map(scene.opened.map((o) => [o.name, o])) : new Map<string, OpenScope>();
+  const parentOf = (id: string): string => {
+    let scope = nodes.get(id)?.scope ?? (scopes.has(id) ? id.slice(0, Math.max(0, id.lastIndexOf("/"))) : "");
+    while (scope !== "" && !opened.has(scope)) scope = scope.slice(0, Math.max(0, scope.lastIndexOf("/")));
+    return scope;
+  };
+  const groupParent = (name: string): string => {
+    let scope = opened.get(name)?.parent ?? "";
+    while (scope !== "" && !opened.has(scope)) scope = scope.slice(0, Math.max(0, scope.lastIndexOf("/")));
+    return scope;
+  };
+  const children = new Map<string, string[]>();
+  const groupOf = new Map<string, string>();
+  for (const id of members) {
+    if (dropped.has(id)) continue;
+    const g = parentOf(id);
+    groupOf.set(id, g);
+    push(children, g, id);
+  }
+  // groups that hold something, with their chain of parents
+  const groups = new Set<string>();
+  for (const start of [...children.keys()]) for (let g = start; g !== "" && !groups.has(g); g = groupParent(g)) groups.add(g);
+  const groupKey = (g: string) => `\u0000${g}`;
+  for (const g of groups) push(children, groupParent(g), groupKey(g));
+
+  const chain = (id: string): string[] => {
+    const out = [];
+    for (let g = groupOf.get(id) ?? ""; g !== ""; g = groupParent(g)) out.push(g);
+    return out.reverse();
+  };
+  const links = new Map<string, Link[]>();
+  for (const e of scene.edges) {
+    if (!inside.has(e.src) || !inside.has(e.dst) || dropped.has(e.src) || chip.has(e.id) || e.src === e.dst) continue;
+    const a = chain(e.src);
+    const b = chain(e.dst);
+    let k = 0;
+    while (k < a.length && k < b.length && a[k] === b[k]) k++;
+    push(links, k ? a[k - 1] : "", { from: k < a.length ? groupKey(a[k]) : e.src, to: k < b.length ? groupKey(b[k]) : e.dst, label: labelWidth(e), id: e.id });
+  }
+  for (const id of members) {
+    for (const e of wiring.into.get(id) ?? []) {
+      if (!chip.has(e.id)) continue;
+      const g = groupOf.get(id) ?? "";
+      const key = `\u0001${e.id}`;
+      push(children, g, key);
+      push(links, g, { from: key, to: id, label: 0, id: e.id });
+    }
+  }
+  const above = new Map<string, string>();
+  for (const [src, e] of dropped) if (inside.has(src)) above.set(e.dst, src);
+
+  const solve = (g: string): Placed => {
+    const boxes: Box[] = [];
+    const inner = new Map<string, Placed>();
+    for (const id of children.get(g) ?? []) {
+      if (id.startsWith("\u0000")) {
+        const p = solve(id.slice(1));
+        inner.set(id, p);
+        boxes.push({ id, w: p.w + 2 * FRAME.side, h: p.h + FRAME.top + FRAME.bottom });
+      } else if (id.startsWith("\u0001")) {
+        const e = wiring.edges.get(id.slice(1));
+        boxes.push({ id, w: e ? chipWidth(e) : 40, h: CHIP_H });
+      } else {
+        const geo = geos.get(id);
+        if (!geo) continue;
+        const drop = geos.get(above.get(id) ?? "");
+        boxes.push({ id, w: geo.kind === "stack" ? geo.w + 12 : Math.max(geo.w, drop?.w ?? 0), h: geo.h + (drop ? 2 * (drop.h + DROP_GAP) : 0) + (dir === "RL" && geo.kind !== "flat" ? 12 : 0) });
+      }
+    }
+    const flat = arrange(boxes, links.get(g) ?? [], dir);
+    // boxes → elements
+    const at = new Map<string, Point>();
+    const rects: Rect[] = [];
+    for (const b of boxes) {
+      const p = flat.at.get(b.id);
+      if (!p) continue;
+      if (b.id.startsWith("\u0000")) {
+        rects.push({ ...p, w: b.w, h: b.h });
+        at.set(b.id, p);
+        continue;
+      }
+      const geo = geos.get(b.id);
+      if (!geo) {
+        at.set(b.id, p);
+        rects.push({ ...p, w: b.w, h: b.h });
+        continue;
+      }
+      const own = { x: Math.round(p.x + (b.w - (geo.kind === "stack" ? 12 : 0) - geo.w) / 2), y: Math.round(p.y + (b.h - geo.h) / 2) };
+      at.set(b.id, own);
+      // the tag of a gradient node and the cards behind a stack take room too
+      rects.push({ x: own.x, y: own.y - (dir === "RL" ? 14 : 0), w: geo.w, h: geo.h + (dir === "RL" ? 14 : 0) + (geo.kind === "stack" ? 8 : 0) });
+      const src = above.get(b.id);
+      const drop = src ? geos.get(src) : undefined;
+      if (src && drop) {
+        const d = { x: own.x + Math.round((geo.w - drop.w) / 2), y: own.y - DROP_GAP - drop.h };
+        at.set(src, d);
+        rects.push({ ...d, w: drop.w, h: drop.h });
+      }
+    }
+    const squeezed = squeeze(rects, [...flat.via.values()].flat());
+    for (const [id, p] of at) at.set(id, { x: p.x, y: squeezed.y(p.y) });
+    const via = new Map([...flat.via].map(([id, points]) => [id, points.map((p) => ({ x: p.x, y: squeezed.y(p.y) }))]));
+    const left = Math.min(0, ...rects.map((r) => r.x));
+    const w = Math.max(0, ...rects.map((r) => r.x + r.w)) - left;
+    const h = squeezed.height;
+    const out: Placed = { at: new Map(), via, w, h };
+    for (const [id, p] of at) out.at.set(id, { x: p.x - left, y: p.y });
+    for (const points of via.values()) for (const p of points) p.x -= left;
+    for (const [key, p] of inner) {
+      const o = out.at.get(key);
+      if (!o) continue;
+      out.at.delete(key);
+      for (const [id, q] of p.at) out.at.set(id, { x: o.x + FRAME.side + q.x, y: o.y + FRAME.top + q.y });
+      for (const [id, points] of p.via) via.set(id, points.map((q) => ({ x: o.x + FRAME.side + q.x, y: o.y + FRAME.top + q.y })));
+    }
+    return out;
+  };
+  return solve("");
+}
+
+/** Layers and order by dagre; then the columns move so that every gap holds its labels. */
+function arrange(boxes: Box[], links: Link[], dir: "LR" | "RL"): { at: Map<string, Point>; via: Map<string, Point[]> } {
+  const at = new Map<string, Point>();
+  const via = new Map<string, Point[]>();
+  if (!boxes.length) return { at, via };
+  const known = new Set(boxes.map((b) => b.id));
+  const wired = new Set<string>();
+  const use = links.filter((l) => known.has(l.from) && known.has(l.to) && l.from !== l.to);
+  for (const l of use) { wired.add(l.from); wired.add(l.to); }
+  const g = new graphlib.Graph({ multigraph: true });
+  g.setGraph({ rankdir: dir, nodesep: ROW_GAP, ranksep: GAP, edgesep: 14, ranker: boxes.length > 250 ? "longest-path" : "network-simplex" });
+  g.setDefaultEdgeLabel(() => ({}));
+  for (const b of boxes) if (wired.has(b.id)) g.setNode(b.id, { width: b.w, height: b.h });
+  for (const l of use) g.setEdge(l.from, l.to, { weight: 1 }, l.id);
+  const alone = boxes.filter((b) => !wired.has(b.id));
+  let bottom = 0;
+  if (wired.size) {
+    dagre(g);
+    // one column per rank: dagre centres a rank's boxes on one x
+    const centre = new Map<string, number>();
+    for (const b of boxes) if (wired.has(b.id)) centre.set(b.id, g.node(b.id).x as number);
+    const columns = [...new Set([...centre.values()].map((x) => Math.round(x * 2) / 2))].sort((a, b) => a - b);
+    const columnOf = (x: number): number => nearest(columns, x);
+    const width = columns.map(() => 0);
+    for (const b of boxes) { const x = centre.get(b.id); if (x !== undefined) { const c = columnOf(x); width[c] = Math.max(width[c], b.w); } }
+    const gap = columns.map(() => GAP);
+    for (const l of use) {
+      const a = columnOf(centre.get(l.from) ?? 0);
+      const b = columnOf(centre.get(l.to) ?? 0);
+      // the label stands in the gap before the target
+      const slot = dir === "LR" ? Math.max(a, b) : Math.min(a, b) + 1;
+      if (slot > 0 && slot < columns.length && a !== b) gap[slot] = Math.max(gap[slot], l.label + 10);
+    }
+    const fresh: number[] = [];
+    let x = 0;
+    columns.forEach((_, i) => {
+      if (i > 0) x += gap[i];
+      fresh.push(x + width[i] / 2);
+      x += width[i];
+    });
+    const moveX = (old: number): number => {
+      const i = columns.findIndex((c) => c >= old);
+      if (i === 0) return fresh[0] + (old - columns[0]);
+      if (i < 0) return fresh[fresh.length - 1] + (old - columns[columns.length - 1]);
+      const t = (old - columns[i - 1]) / (columns[i] - columns[i - 1] || 1);
+      return fresh[i - 1] + t * (fresh[i] - fresh[i - 1]);
+    };
+    for (const b of boxes) {
+      if (!wired.has(b.id)) continue;
+      const n = g.node(b.id);
+      const p = { x: Math.round(fresh[columnOf(n.x as number)] - b.w / 2), y: Math.round((n.y as number) - b.h / 2) };
+      at.set(b.id, p);
+      bottom = Math.max(bottom, p.y + b.h);
+    }
+    for (const l of use) {
+      const points = (g.edge(l.from, l.to, l.id).points ?? []) as Point[];
+      const a = columnOf(centre.get(l.from) ?? 0);
+      const b = columnOf(centre.get(l.to) ?? 0);
+      if (Math.abs(a - b) < 2) continue;
+      const between = points.slice(1, -1).filter((p) => { const c = columnOf(p.x); return c !== a && c !== b && Math.abs(columns[c] - p.x) < 2; });
+      if (between.length) via.set(l.id, between.map((p) => ({ x: Math.round(moveX(p.x)), y: Math.round(p.y) })));
+    }
+  }
+  // what nothing is wired to yet stands in rows below, in its own order
+  let x = 0;
+  let y = wired.size ? bottom + ROW_GAP : 0;
+  let rowHeight = 0;
+  const limit = Math.max(760, ...[...at].map(([, p]) => p.x));
+  for (const b of alone) {
+    if (x > 0 && x + b.w > limit) { x = 0; y += rowHeight + ROW_GAP; rowHeight = 0; }
+    at.set(b.id, { x, y });
+    x += b.w + GAP;
+    rowHeight = Math.max(rowHeight, b.h);
+  }
+  return { at, via };
+}
+
+/** Empty horizontal strips shrink to one gap: rows keep their alignment and the picture its density. */
+function squeeze(rects: Rect[], points: Point[]): { y: (y: number) => number; height: number } {
+  const spans = [...rects.map((r) => [r.y, r.y + r.h]), ...points.map((p) => [p.y - 8, p.y + 8])].sort((a, b) => a[0] - b[0]);
+  if (!spans.length) return { y: (y) => y, height: 0 };
+  const cuts: { from: number; by: number }[] = [{ from: -Infinity, by: spans[0][0] }];
+  let end = spans[0][1];
+  let by = spans[0][0];
+  for (const [a, b] of spans) {
+    if (a - end > ROW_GAP) {
+      by += a - end - ROW_GAP;
+      cuts.push({ from: a - 0.5, by });
+    }
+    end = Math.max(end, b);
+  }
+  const y = (v: number): number => {
+    let shift = cuts[0].by;
+    for (const c of cuts) if (v >= c.from) shift = c.by;
+    return v - shift;
+  };
+  return { y, height: Math.max(...rects.map((r) => y(r.y) + r.h), 0) };
+}
+
+function nearest(sorted: number[], x: number): number {
+  let best = 0;
+  for (let i = 1; i < sorted.length; i++) if (Math.abs(sorted[i] - x) < Math.abs(sorted[best] - x)) best = i;
+  return best;
+}
+
+function place(result: Layout, placed: Placed, dx: number, dy: number, geos: Map<string, ElementGeo>, wiring: Wiring): void {
+  for (const [id, p] of placed.at) if (!id.startsWith("\u0001")) result.at.set(id, { x: p.x + dx, y: p.y + dy });
+  for (const [id, points] of placed.via) result.via.set(id, points.map((p) => ({ x: p.x + dx, y: p.y + dy })));
+  for (const [id, p] of placed.at) {
+    if (!id.startsWith("\u0001")) continue;
+    const e = wiring.edges.get(id.slice(1));
+    const geo = e && geos.get(e.dst);
+    const at = e && placed.at.get(e.dst);
+    if (!e || !geo || !at) continue;
+    const port = targetPort(geo, e);
+    // beside the port, at the port's height where nothing else wants that place: dagre put it in a column of its own
+    result.chips.set(e.id, { x: p.x + chipWidth(e) / 2 - at.x - port.x, y: p.y + CHIP_H / 2 - at.y - port.y });
+  }
+}
+
+/** Frames around opened scopes, from where their members stand now. The way back has none. */
+export function framesOf(scene: Scene, at: Map<string, Point>, geos: Map<string, ElementGeo>): Frame[] {
+  const depth = (name: string): number => name.split("/").length;
+  const byName = new Map<string, Frame>();
+  for (const o of [...scene.opened].sort((a, b) => depth(b.name) - depth(a.name))) {
+    const rects: Rect[] = [];
+    for (const m of o.members) {
+      const p = at.get(m);
+      const geo = geos.get(m);
+      if (p && geo && !geo.mirrored) rects.push({ x: p.x, y: p.y, w: geo.w, h: geo.h });
+    }
+    for (const f of byName.values()) if (f.name.startsWith(`${o.name}/`)) rects.push(f);
+    if (!rects.length) continue;
+    const x = Math.min(...rects.map((r) => r.x)) - FRAME.side;
+    const y = Math.min(...rects.map((r) => r.y)) - FRAME.top;
+    byName.set(o.name, {
+      name: o.name, label: o.label, depth: depth(o.name), x, y,
+      w: Math.max(...rects.map((r) => r.x + r.w)) + FRAME.side - x, h: Math.max(...rects.map((r) => r.y + r.h)) + FRAME.bottom - y,
+    });
+  }
+  return [...byName.values()].sort((a, b) => a.depth - b.depth);
+}
+
+/** Moves automatic elements out from under the ones a person placed, downwards. */
+export function yieldTo(auto: Map<string, Point>, placed: Map<string, Point>, geos: Map<string, ElementGeo>): void {
+  const fixed: Rect[] = [];
+  for (const [id, p] of placed) { const g = geos.get(id); if (g) fixed.push({ ...p, w: g.w, h: g.h }); }
+  if (!fixed.length) return;
+  for (const [id, p] of [...auto].sort((a, b) => a[1].y - b[1].y || a[1].x - b[1].x)) {
+    const g = geos.get(id);
+    if (!g) continue;
+    let { y } = p;
+    for (let tries = 0; tries < 60; tries++) {
+      const hit = fixed.find((f) => overlaps({ x: p.x, y, w: g.w, h: g.h }, f, 12));
+      if (!hit) break;
+      y = hit.y + hit.h + ROW_GAP;
+    }
+    auto.set(id, { x: p.x, y });
+    fixed.push({ x: p.x, y, w: g.w, h: g.h });
+  }
+}
+
+/** The nearest free place for a new element of this size, to the right of and below `near`, inside `view` where there is room. */
+export function freePlace(rects: Rect[], size: { w: number; h: number }, near: Point, view: Rect | null): Point {
+  const free = (x: number, y: number) => !rects.some((r) => overlaps({ x, y, ...size }, r, 26));
+  const inView = (x: number, y: number) => !view || (x >= view.x + 8 && y >= view.y + 8 && x + size.w <= view.x + view.w - 8 && y + size.h <= view.y + view.h - 8);
+  const candidates: { p: Point; cost: number }[] = [];
+  for (let row = -4; row <= 8; row++) {
+    for (let column = -8; column <= 14; column++) {
+      const p = { x: Math.round(near.x + column * 49), y: Math.round(near.y + row * 42) };
+      if (!free(p.x, p.y)) continue;
+      const dx = p.x - near.x;
+      const dy = p.y - near.y;
+      candidates.push({ p, cost: (dx < 0 ? -1.6 * dx : dx) + (dy < 0 ? -2.2 * dy : 1.4 * dy) + (inView(p.x, p.y) ? 0 : 5000) });
+    }
+  }
+  candidates.sort((a, b) => a.cost - b.cost || a.p.y - b.p.y || a.p.x - b.p.x);
+  if (candidates.length) return candidates[0].p;
+  const right = Math.max(near.x, ...rects.map((r) => r.x + r.w + GAP));
+  return { x: right, y: near.y };
+}
