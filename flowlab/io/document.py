@@ -28,7 +28,7 @@ PHASES = ("forward", "backward", "update")
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """`MIGRATIONS[n]` turns a file of version n into one of version n + 1."""
 
-_EMPTY: Mapping[str, Any] = MappingProxyType({})
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Edge(NamedTuple):
@@ -51,8 +51,8 @@ class DocNode:
     id: int
     name: str
     op: str
-    attrs: Mapping[str, Any] = _EMPTY
-    inputs: Mapping[str, str] = _EMPTY
+    attrs: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
+    inputs: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     control: tuple[str, ...] = ()
     device: str | None = None
     phase: str = "forward"
@@ -88,12 +88,12 @@ class Document:
     """
 
     name: str = "untitled"
-    nodes: Mapping[str, DocNode] = _EMPTY
-    positions: Mapping[str, tuple[float, float]] = _EMPTY     # of what a person placed; the rest is laid out
+    nodes: Mapping[str, DocNode] = field(default_factory=lambda: _NOTHING)
+    positions: Mapping[str, tuple[float, float]] = field(default_factory=lambda: _NOTHING)     # of what a person placed; the rest is laid out
     folded: frozenset[str] | None = None                      # None: small graphs open unfolded, large ones folded
     notes: tuple[Note, ...] = ()
     fetches: tuple[str, ...] = ()                             # nodes marked to be run
-    feeds: Mapping[str, np.ndarray] = _EMPTY
+    feeds: Mapping[str, np.ndarray] = field(default_factory=lambda: _NOTHING)
     next_id: int = field(default=0)
 
     @property

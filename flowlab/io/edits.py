@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,11 +14,13 @@ import numpy as np
 from ..core.errors import AttributeValueError, CycleError, DocumentError, FeedError, FlowError, NameTakenError
 from ..core.graph import check_part
 from ..core.op import Attr, Op, get_op
-from ..core.types import shape_text
+from ..core.types import dtype_of, shape_text
+from ..ops.state import parse_initializer
 from . import jsonio
 from .document import MAX_NODES, DocNode, Document, decode, encode, frozen, numbers_of, read_place
 
 MAX_VALUE_TEXT = 1_000_000
+MAX_FILLED = 1_000_000    # elements of a variable that one typed number fills
 
 
 @dataclass(frozen=True, slots=True)
@@ -538,6 +541,9 @@ class _Draft:
 
     def set_attr(self, node: DocNode, name: str, value: Any) -> None:
         op = get_op(node.op)
+        if op.source == "constant" and name == "dtype":     # not an attribute of its own: it is the value's
+            held = node.attrs.get("value")
+            name, value = "value", np.asarray(0.0 if held is None else held).astype(dtype_of(value))
         attr = attribute(op, name, node.name)
         try:
             changes = _variable_changes(node, name, value) if op.source == "variable" else {name: read_attr(attr, value, node.attrs.get(name))}
@@ -750,37 +756,42 @@ def check_feed(node: DocNode, value: Any) -> np.ndarray:
 def _variable_changes(node: DocNode, name: str, value: Any) -> dict[str, Any]:
     """What setting one attribute of a variable means for the others: values bring their shape, and must keep it."""
     attrs = node.attrs
-    held = attrs.get("value")
-    op = get_op(node.op)
-    if name == "initializer" and isinstance(value, str) and value.strip()[:1] not in ("[", "-", "−", ".", *"0123456789", "t", "f") or name == "initializer" and value in ("truncated_normal",):
+    held, shape, dtype = attrs.get("value"), attrs.get("shape", ()), attrs.get("dtype", "float32")
+    if name == "initializer" and isinstance(value, str) and re.fullmatch(r"(?!true|false)[A-Za-z_].*", value.strip(), re.DOTALL):
+        word, _ = parse_initializer(value)
+        if word == "constant":
+            return {"initializer": word, "value": held if isinstance(held, np.ndarray) else frozen(np.zeros(_known_sizes(node, shape), dtype))}
         return {"initializer": value.strip(), "value": None}
     if name in ("initializer", "value"):
-        if value is None:
-            return {"value": None}
-        shape = attrs.get("shape", ())
-        if isinstance(value, str):
-            array = read_numbers(value, attrs.get("dtype", "float32"), node.name, widen=False)
-        else:
-            array = np.asarray(value)
-            if name == "initializer":
-                array = array.astype(attrs.get("dtype", "float32"))
-        if not array.shape and shape and all(isinstance(d, int) for d in shape):
-            array = np.full(shape, array)   # one number for all of it
-        return {"initializer": "constant", "value": frozen(array), "shape": array.shape, "dtype": array.dtype.name}
-    read = read_attr(op.attrs[name], value, attrs.get(name))
-    if isinstance(held, np.ndarray):
-        if name == "shape" and tuple(read) != held.shape:
-            raise AttributeValueError(f"{node.name} holds values of shape {shape_text(held.shape)}.", node=node.name, port="shape",
-                                      hint="Choose another initializer first, such as zeros, or give values of the new shape.")
-        if name == "dtype":
-            return {"dtype": read, "value": frozen(held.astype(str(read)))} if read in _dtype_names() else {"dtype": read}
+        if value is None or value == "" and name == "value":
+            return {"initializer": "zeros", "value": None} if attrs.get("initializer") == "constant" else {"value": None}
+        array = read_numbers(value, dtype, node.name) if isinstance(value, str) else np.asarray(value)
+        if array.dtype.kind not in "fiub":
+            raise AttributeValueError("that is not an array of numbers.")
+        if not isinstance(value, (str, np.ndarray)):
+            array = array.astype(dtype)
+        if not array.shape and shape:
+            array = np.full(_known_sizes(node, shape), array)   # one number for all of it
+        changes = {"initializer": "constant", "value": frozen(array), "shape": array.shape, "dtype": array.dtype.name}
+        # as fl.variable does: an array of zeros or ones says no more than the initializer of that name
+        if array.size and not array.any():
+            changes |= {"initializer": "zeros", "value": None}
+        elif array.size and array.dtype.kind != "b" and bool((array == 1).all()):
+            changes |= {"initializer": "ones", "value": None}
+        return changes
+    read = read_attr(get_op(node.op).attrs[name], value, attrs.get(name))
+    if isinstance(held, np.ndarray) and name == "shape" and tuple(read) != held.shape:
+        raise AttributeValueError(f"{node.name} holds values of shape {shape_text(held.shape)}.", node=node.name, port="shape",
+                                  hint="Choose another initializer first, such as zeros, or give values of the new shape.")
+    if isinstance(held, np.ndarray) and name == "dtype":
+        return {"dtype": read, "value": frozen(held.astype(dtype_of(read)))}
     return {name: read}
 
 
-def _dtype_names() -> tuple[str, ...]:
-    from ..core.types import DTYPES
-
-    return DTYPES
+def _known_sizes(node: DocNode, shape: Any) -> tuple[int, ...]:
+    if not all(isinstance(d, int) for d in shape) or math.prod(shape) > MAX_FILLED:
+        raise AttributeValueError(f"{node.name} is {shape_text(shape)}, which cannot be filled.", node=node.name, port="shape", hint="Give the variable its shape first.")
+    return tuple(shape)
 
 
 __all__ = [*TAGS, "Edit", "apply", "check_feed", "describe", "edit_from_json", "edit_to_json", "free_name", "numbers_of"]
