@@ -29,7 +29,7 @@ export function paintGrid(
   if (cell === undefined) {
     // one pixel a cell holds no stripe and no triangle: the error's colour stands for both
     if (marks.length) {
-      const [r, g, b] = rgbOf(root);
+      const [r, g, b] = rgbOf(root, "--fl-state-error");
       for (const i of marks) pixels.set([r, g, b, 255], 4 * i);
     }
     canvas.width = cols;
@@ -85,6 +85,81 @@ export function markCell(g: CanvasRenderingContext2D, x: number, y: number, side
   g.restore();
 }
 
-function rgbOf(root: HTMLElement): number[] {
-  return (colorOf(root, "--fl-state-error").match(/\d+/g) ?? ["184", "41", "39"]).map(Number);
+function rgbOf(root: HTMLElement, variable: string): number[] {
+  return (colorOf(root, variable).match(/\d+/g) ?? ["128", "128", "128"]).map(Number);
+}
+
+export type MapOptions = {
+  /** How rows that share a pixel are shown as one: the value farthest from this, or, without it, their mean. */
+  middle?: number;
+};
+
+/** Paints rows × cols numbers over exactly width × height pixels: cells of whole pixels where there is room, else several rows or columns a pixel.
+ *  NaN is striped across its cells, an infinity is solid in the error's colour. */
+export function paintMap(
+  canvas: HTMLCanvasElement, data: ArrayLike<number>, rows: number, cols: number, width: number, height: number,
+  lo: number, hi: number, map: ColorMap, root: HTMLElement, options: MapOptions = {},
+): void {
+  if (rows < 1 || cols < 1 || width < 1 || height < 1) return;
+  const table = tableOf(root, map);
+  const scale = 255 / (hi - lo || 1);
+  const image = new ImageData(width, height);
+  const pixels = new Uint32Array(image.data.buffer);
+  const packed = new Uint32Array(256);
+  // little-endian, as every machine that runs a browser today: a b g r
+  for (let k = 0; k < 256; k++) packed[k] = (255 << 24) | (table[3 * k + 2] << 16) | (table[3 * k + 1] << 8) | table[3 * k];
+  const [er, eg, eb] = rgbOf(root, "--fl-state-error");
+  const [pr, pg, pb] = rgbOf(root, "--fl-surface");
+  const error = (255 << 24) | (eb << 16) | (eg << 8) | er;
+  const paper = (255 << 24) | (pb << 16) | (pg << 8) | pr;
+  const across = edges(cols, width);
+  for (let y = 0, previous = "", base = -1; y < height; y++) {
+    const r0 = Math.floor((y * rows) / height);
+    const r1 = Math.max(r0 + 1, Math.floor(((y + 1) * rows) / height));
+    const key = `${r0}:${r1}`;
+    // a row of pixels like the one above is copied, unless a stripe runs through it
+    if (key === previous && base >= 0) {
+      pixels.copyWithin(y * width, base * width, (base + 1) * width);
+      continue;
+    }
+    previous = key;
+    base = y;
+    for (let x = 0; x < width; x++) {
+      const v = pooled(data, cols, r0, r1, across[2 * x], across[2 * x + 1], options.middle);
+      if (Number.isNaN(v)) {
+        pixels[y * width + x] = (x + y) % 4 < 2 ? error : paper;
+        base = -1;
+      } else {
+        pixels[y * width + x] = Number.isFinite(v) ? packed[Math.max(0, Math.min(255, Math.round((v - lo) * scale)))] : error;
+      }
+    }
+  }
+  canvas.width = width;
+  canvas.height = height;
+  canvas.getContext("2d")?.putImageData(image, 0, 0);
+}
+
+/** For each pixel the first and the last-but-one of the items under it. */
+function edges(items: number, pixels: number): Int32Array {
+  const out = new Int32Array(2 * pixels);
+  for (let x = 0; x < pixels; x++) {
+    out[2 * x] = Math.floor((x * items) / pixels);
+    out[2 * x + 1] = Math.max(out[2 * x] + 1, Math.floor(((x + 1) * items) / pixels));
+  }
+  return out;
+}
+
+function pooled(data: ArrayLike<number>, cols: number, r0: number, r1: number, c0: number, c1: number, middle?: number): number {
+  if (r1 - r0 === 1 && c1 - c0 === 1) return data[r0 * cols + c0];
+  let sum = 0;
+  let far = middle ?? 0;
+  for (let r = r0; r < r1; r++) {
+    for (let c = c0; c < c1; c++) {
+      const v = data[r * cols + c];
+      if (Number.isNaN(v)) return v;
+      sum += v;
+      if (middle !== undefined && Math.abs(v - middle) >= Math.abs(far - middle)) far = v;
+    }
+  }
+  return middle === undefined ? sum / ((r1 - r0) * (c1 - c0)) : far;
 }

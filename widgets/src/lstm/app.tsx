@@ -1,0 +1,249 @@
+import * as React from "react";
+import { VERSION, type LSTMData, type Notice } from "../protocol.gen";
+import { Slider, useWidth } from "../shared/controls";
+import { onThemeChange } from "../shared/color";
+import { count } from "../shared/format";
+import { isTextField } from "../shared/guard";
+import { Icon } from "../shared/icons";
+import { type Model, useKernel } from "../shared/wire";
+import { Saturation, Norm, ClampCard, type ClampRequest } from "./cards";
+import { type LayerData, layerOf, momentOf } from "./data";
+import { Diagram } from "./diagram";
+import { Equations } from "./equations";
+import { Ledger } from "./ledger";
+import { LightContext, STEPS, type StepKey, useLightState } from "./lit";
+import { Maps } from "./maps";
+
+const FRAME = 220; // ms a step while playing: slow enough to read the numbers' direction
+
+export function App({ model }: { model: Model }) {
+  const kernel = useKernel(model);
+  const [data, setData] = React.useState<LayerData | null>(null);
+  const [plain, setPlain] = React.useState<LayerData | null>(null);
+  const [notice, setNotice] = React.useState<Notice | null>(null);
+  const layers = data?.info.layers ?? [];
+  const steps = data?.steps ?? 1;
+  const units = data?.units ?? 1;
+  const [t, setT] = useSynced(model, "t", steps - 1);
+  const [unit, setUnit] = useSynced(model, "unit", units - 1);
+  const [step, setStep] = React.useState<StepKey | null>(null);
+  const [playing, setPlaying] = React.useState(false);
+  const light = useLightState(step);
+  const [root, width] = useWidth<HTMLDivElement>();
+  const theme = useTheme();
+
+  React.useEffect(() => kernel.subscribe((message, buffers) => {
+    switch (message.type) {
+      case "lstm": {
+        const layer = layerOf(message, buffers);
+        setData(layer);
+        setNotice(null);
+        // as trained: what a clamped readout is compared with
+        if (!message.clamped_layers.length) setPlain(layer);
+        break;
+      }
+      case "notice":
+        setNotice(message);
+        break;
+      default:
+        break;
+    }
+  }), [kernel.subscribe]);
+
+  React.useEffect(() => void kernel.send({ type: "hello", version: VERSION }), [kernel.send]);
+
+  const ask = React.useCallback((layer: number, sample: number) => void kernel.send({ type: "lstm_ask", layer, sample }), [kernel.send]);
+  const clamp = React.useCallback(
+    (request: ClampRequest) => data ? kernel.send({ type: "clamp", layer: data.info.layer, ...request }) : Promise.resolve(false),
+    [kernel.send, data?.info.layer],
+  );
+
+  // ------------------------------------------------------------ moving
+  const last = React.useRef({ t, steps });
+  last.current = { t, steps };
+  React.useEffect(() => {
+    if (!playing) return;
+    const timer = window.setInterval(() => {
+      const { t, steps } = last.current;
+      if (t + 1 < steps) setT(t + 1);
+      if (t + 2 >= steps) setPlaying(false);
+    }, FRAME);
+    return () => window.clearInterval(timer);
+  }, [playing, setT]);
+
+  const play = () => {
+    if (!playing && t >= steps - 1) setT(0);
+    setPlaying(!playing);
+  };
+  const move = React.useCallback((nextT: number, nextUnit: number) => {
+    setT(nextT);
+    setUnit(nextUnit);
+  }, [setT, setUnit]);
+
+  const onKeyDown = (e: React.KeyboardEvent) => {
+    if (e.ctrlKey || e.metaKey || e.altKey || isTextField(e.target)) return;
+    const native = e.target instanceof HTMLInputElement || (e.target instanceof HTMLButtonElement && (e.key === " " || e.key === "Enter"));
+    if (native) return;
+    const far = e.shiftKey ? 10 : 1;
+    switch (e.key) {
+      case "ArrowLeft": setT(t - far); break;
+      case "ArrowRight": setT(t + far); break;
+      case "ArrowUp": setUnit(unit - far); break;
+      case "ArrowDown": setUnit(unit + far); break;
+      case "PageUp": setUnit(unit - 10); break;
+      case "PageDown": setUnit(unit + 10); break;
+      case "Home": setT(0); break;
+      case "End": setT(steps - 1); break;
+      case " ": play(); break;
+      default: return;
+    }
+    e.preventDefault();
+  };
+
+  const moment = data ? momentOf(data, t, unit) : null;
+  const columns = width >= 1000 ? 2 : 1;
+  const plotSpace = (columns === 2 ? Math.min(width * 0.48, width - 580) : width) - 134;
+
+  return (
+    <div
+      ref={root} className="fl-lstm" data-testid="lstm-view" data-columns={columns} data-t={t} data-unit={unit}
+      data-layer={data ? data.info.layer + 1 : undefined} data-busy={kernel.busy || undefined}
+      tabIndex={0} role="group" aria-label={`LSTM view${data ? ` of ${layers[data.info.layer].node}` : ""}. Arrow keys move step and unit.`} onKeyDown={onKeyDown}
+    >
+      {data && moment ? (
+        <LightContext.Provider value={light}>
+          <header className="bar">
+            <div className="name"><Icon name="recurrent" size={15} /><b>{layers[data.info.layer].node}</b>{data.info.title && <span>{data.info.title}</span>}</div>
+            {layers.length > 1 && (
+              <div className="seg" role="group" aria-label="Layer">
+                {layers.map((l, k) => (
+                  <button key={l.node} type="button" title={l.node} aria-pressed={k === data.info.layer} onClick={() => ask(k, data.info.sample)}>
+                    Layer {k + 1}{data.info.clamped_layers.includes(k) && <i title="a gate of this layer is clamped"> ●</i>}
+                  </button>
+                ))}
+              </div>
+            )}
+            <Slider label="Timestep" value={t} max={steps - 1} text={`${t} / ${steps - 1}`} onChange={setT} />
+            <Slider label="Unit" value={unit} max={units - 1} text={`${unit} / ${units - 1}`} onChange={setUnit} />
+            <button type="button" className="play" aria-label={playing ? "Pause" : "Play"} onClick={play}>
+              <Icon name={playing ? "pause" : "play"} size={13} />{playing ? "Pause" : "Play"}
+            </button>
+            {data.info.samples > 1 && <Sample data={data} ask={ask} />}
+            <span className="facts">{facts(data.info)}</span>
+          </header>
+          {notice && <Message notice={notice} close={() => setNotice(null)} />}
+          <Maps data={data} moment={moment} plain={sameMoment(plain, data) ? plain : null} t={t} unit={unit} space={plotSpace} move={move} theme={theme} root={root} />
+          <div className="right">
+            <div className="steps" role="group" aria-label="The four steps">
+              {STEPS.map((s, k) => (
+                <button key={s.key} type="button" aria-pressed={step === s.key} onClick={() => setStep(step === s.key ? null : s.key)}>
+                  <b>{k + 1}</b>{s.word}<span>{s.formula}</span>
+                </button>
+              ))}
+            </div>
+            <Diagram data={data} moment={moment} t={t} unit={unit} />
+            <Equations data={data} moment={moment} unit={unit} />
+            <Ledger data={data} t={t} unit={unit} setT={setT} />
+            <div className="cards">
+              <Saturation data={data} t={t} />
+              {data.norm && <Norm norm={data.norm} t={t} />}
+              <ClampCard data={data} unit={unit} clamp={clamp} tell={setNotice} />
+            </div>
+          </div>
+        </LightContext.Provider>
+      ) : notice ? <Message notice={notice} /> : <p className="waiting" role="status">Waiting for the kernel’s numbers …</p>}
+      <Slow busy={kernel.busy} />
+    </div>
+  );
+}
+
+function facts(info: LSTMData): string {
+  const { units, timesteps } = info.layers[info.layer];
+  const same = info.layers.every((l) => l.units === units);
+  const stack = info.layers.length > 1 && same ? `${info.layers.length} layers × ${count(units, "unit")}` : count(units, "unit");
+  return `${stack}, ${count(timesteps, "step")}`;
+}
+
+function sameMoment(a: LayerData | null, b: LayerData): boolean {
+  return a !== null && a.info.layer === b.info.layer && a.info.sample === b.info.sample && b.info.clamped_layers.length > 0;
+}
+
+function Sample({ data, ask }: { data: LayerData; ask(layer: number, sample: number): void }) {
+  const { sample, samples, layer } = data.info;
+  const [text, setText] = React.useState(String(sample));
+  React.useEffect(() => setText(String(sample)), [sample]);
+  return (
+    <label className="sample">Sample
+      <input
+        type="number" aria-label="Sample" min={0} max={samples - 1} value={text}
+        onChange={(e) => {
+          setText(e.currentTarget.value);
+          const n = Number(e.currentTarget.value);
+          if (e.currentTarget.value !== "" && Number.isInteger(n) && n >= 0 && n < samples && n !== sample) ask(layer, n);
+        }}
+        onBlur={() => setText(String(sample))}
+      />
+      <b>/ {samples - 1}</b>
+    </label>
+  );
+}
+
+function Message({ notice, close }: { notice: Pick<Notice, "level" | "text" | "hint">; close?: () => void }) {
+  return (
+    <div className={`message ${notice.level}`} role={notice.level}>
+      {notice.level === "alert" && <Icon name="error" />}
+      <span><b>{notice.text}</b> {notice.hint}</span>
+      {close && <button type="button" aria-label="Dismiss" onClick={close}><Icon name="close" size={12} /></button>}
+    </div>
+  );
+}
+
+/** Says so when an answer takes long; the picture stays as it is meanwhile. */
+function Slow({ busy }: { busy: boolean }) {
+  const [late, setLate] = React.useState(false);
+  React.useEffect(() => {
+    setLate(false);
+    if (!busy) return;
+    const timer = window.setTimeout(() => setLate(true), 8000);
+    return () => window.clearTimeout(timer);
+  }, [busy]);
+  if (!late) return null;
+  return <Message notice={{ level: "status", text: "No answer yet.", hint: "The kernel runs something else, or is gone. Moving the cursor needs no kernel and goes on." }} />;
+}
+
+/** A number that Python sees too: it moves here at once and is told a moment after the last move, so that scrubbing never waits. */
+function useSynced(model: Model, key: string, max: number): [number, (value: number) => void] {
+  const [value, setValue] = React.useState(() => Number(model.get(key)) || 0);
+  const limit = React.useRef(max);
+  limit.current = max;
+  const timer = React.useRef(0);
+  React.useEffect(() => {
+    const changed = () => {
+      window.clearTimeout(timer.current);
+      setValue(Number(model.get(key)) || 0);
+    };
+    model.on(`change:${key}`, changed);
+    return () => {
+      window.clearTimeout(timer.current);
+      model.off(`change:${key}`, changed);
+    };
+  }, [model, key]);
+  const move = React.useCallback((next: number) => {
+    const inside = Math.max(0, Math.min(limit.current, Math.round(next) || 0));
+    setValue(inside);
+    window.clearTimeout(timer.current);
+    timer.current = window.setTimeout(() => {
+      if (model.get(key) === inside) return;
+      model.set(key, inside);
+      model.save_changes();
+    }, 60);
+  }, [model, key]);
+  return [Math.max(0, Math.min(value, max)), move];
+}
+
+/** A number that changes with the notebook's theme: whoever paints on a canvas paints again. */
+function useTheme(): number {
+  const [theme, setTheme] = React.useState(0);
+  React.useEffect(() => onThemeChange(() => setTheme((n) => n + 1)), []);
+  return theme;
+}

@@ -1,0 +1,144 @@
+// The small cards: saturation, the gradient's norm where the kernel sends it, and clamping a gate.
+import * as React from "react";
+import type { Notice } from "../protocol.gen";
+import { useWidth } from "../shared/controls";
+import { num, powerOfTen } from "../shared/format";
+import { type Gate, GATES, type LayerData, WORDS, saturation } from "./data";
+import { useLight } from "./lit";
+
+export function Saturation({ data, t }: { data: LayerData; t: number }) {
+  const light = useLight();
+  return (
+    <section className="panel saturation">
+      <h2>Saturation at t = {t}, all {data.units} units</h2>
+      {(["f", "i", "o"] as const).map((gate) => {
+        const { shut, open } = saturation(data.values[gate], data.units, t);
+        return (
+          <div className="share" key={gate} data-lit={light.is(gate)} {...light.on(gate)}>
+            <i>{gate}</i>
+            <div className="track" title={`${WORDS[gate]}: share of units under 0.1 and over 0.9`}><u className="shut" style={{ width: `${shut * 100}%` }} /><u className="open" style={{ width: `${open * 100}%` }} /></div>
+            <span>{Math.round(shut * 100)} % shut · {Math.round(open * 100)} % open</span>
+          </div>
+        );
+      })}
+    </section>
+  );
+}
+
+export function Norm({ norm, t }: { norm: Float32Array; t: number }) {
+  const [box, width] = useWidth<HTMLDivElement>();
+  const height = 80;
+  const finite = [...norm].filter((x) => x > 0 && Number.isFinite(x)).map(Math.log10);
+  const lo = Math.floor(Math.min(...finite, 0));
+  const hi = Math.max(lo + 1, Math.ceil(Math.max(...finite, lo + 1)));
+  const x = (k: number) => 34 + (k / Math.max(1, norm.length - 1)) * (width - 40);
+  const y = (v: number) => 62 - ((Math.log10(v) - lo) / (hi - lo)) * 52;
+  const decades = Array.from({ length: hi - lo + 1 }, (_, k) => lo + k).filter((d) => (d - lo) % Math.ceil((hi - lo) / 3) === 0);
+  const line = [...norm].map((v, k) => (v > 0 ? `${x(k).toFixed(1)} ${y(v).toFixed(1)}` : "")).filter(Boolean);
+  return (
+    <section className="panel norm">
+      <h2>Norm of ∂L/∂c(t), log · now {num(norm[t])}</h2>
+      <div ref={box}>
+        <svg width={width} height={height} role="img" aria-label="Norm of the loss’s gradient with respect to the cell state at each step">
+          {decades.map((d) => <React.Fragment key={d}><path className="grid" d={`M34 ${y(10 ** d)}H${width - 4}`} /><text x={30} y={y(10 ** d) + 3.5} textAnchor="end">{powerOfTen(d)}</text></React.Fragment>)}
+          <path className="gradient" d={`M${line.join("L")}`} />
+          <path className="cursor" d={`M${x(t)} 4V64`} />
+          {norm[t] > 0 && <circle className="now" cx={x(t)} cy={y(norm[t])} r={3.5} />}
+          <text x={34} y={77}>0</text><text x={width - 4} y={77} textAnchor="end">{norm.length - 1}</text>
+        </svg>
+      </div>
+    </section>
+  );
+}
+
+export type ClampRequest = { gate: Gate; value: number | null; unit: number | null };
+
+const START: Record<Gate, string> = { f: "1", i: "0", g: "0", o: "1" };
+
+/** Hold a gate, and see what becomes of everything after it. The kernel runs the layer again with the gate held. */
+export function ClampCard({ data, unit, clamp, tell }: {
+  data: LayerData; unit: number; clamp(request: ClampRequest): Promise<boolean>; tell(notice: Notice | null): void;
+}) {
+  const { clamps, clamped_layers: layers, layer, outcomes, rerun } = data.info;
+  const [texts, setTexts] = React.useState(START);
+  const [wanted, setWanted] = React.useState<Partial<Record<Gate, boolean>>>({});
+  const [single, setSingle] = React.useState(false);
+  const timers = React.useRef<Partial<Record<Gate, number>>>({});
+  React.useEffect(() => () => Object.values(timers.current).forEach((timer) => window.clearTimeout(timer)), []);
+  // what the kernel says holds; fields follow it when somebody clamps from Python
+  React.useEffect(() => {
+    setWanted({});
+    setTexts((old) => clamps.reduce((texts, c) => (parse(texts[c.gate]) === c.value ? texts : { ...texts, [c.gate]: String(c.value) }), old));
+    if (clamps.length) setSingle(clamps[0].unit !== null);
+  }, [data]);
+
+  const isOn = (gate: Gate) => wanted[gate] ?? clamps.some((c) => c.gate === gate);
+  const send = (gate: Gate, on: boolean, text: string, one: boolean) => {
+    window.clearTimeout(timers.current[gate]);
+    const value = parse(text);
+    if (on && value === null) {
+      tell({ type: "notice", level: "alert", text: `Clamp ${gate} to what?`, hint: `“${text}” is no number; try 0 or 1.`, node: null, edge: null });
+      return;
+    }
+    tell(null);
+    setWanted((old) => ({ ...old, [gate]: on }));
+    void clamp({ gate, value: on ? value : null, unit: on && one ? unit : null }).then((ok) => {
+      if (!ok) setWanted((old) => ({ ...old, [gate]: undefined }));
+    });
+  };
+  const type = (gate: Gate, text: string) => {
+    setTexts((old) => ({ ...old, [gate]: text }));
+    window.clearTimeout(timers.current[gate]);
+    // as typed, once the number stands still
+    if (isOn(gate) && parse(text) !== null) timers.current[gate] = window.setTimeout(() => send(gate, true, text, single), 350);
+  };
+  const scope = (one: boolean) => {
+    setSingle(one);
+    for (const gate of GATES) if (isOn(gate)) send(gate, true, texts[gate], one);
+  };
+  const elsewhere = layers.filter((k) => k !== layer).map((k) => `layer ${k + 1}`);
+  return (
+    <section className="panel clamp">
+      <div className="head">
+        <h2>Clamp a gate</h2>
+        <span className="seg small" role="group" aria-label="Clamp in">
+          <button type="button" aria-pressed={!single} onClick={() => scope(false)}>all units</button>
+          <button type="button" aria-pressed={single} onClick={() => scope(true)}>unit {clamps.find((c) => c.unit !== null)?.unit ?? unit}</button>
+        </span>
+      </div>
+      <div className="gates">
+        {GATES.map((gate) => (
+          <div key={gate} className="one">
+            <label><input type="checkbox" aria-label={`Clamp ${gate}`} checked={isOn(gate)} onChange={(e) => send(gate, e.currentTarget.checked, texts[gate], single)} /><i aria-hidden="true">{gate}</i></label>
+            <input
+              className="to" inputMode="decimal" spellCheck={false} autoComplete="off" aria-label={`Clamp ${gate} to`} value={texts[gate]}
+              aria-invalid={parse(texts[gate]) === null || undefined}
+              onChange={(e) => type(gate, e.currentTarget.value)}
+              onKeyDown={(e) => { if (e.key === "Enter" && isOn(gate)) send(gate, true, texts[gate], single); }}
+            />
+          </div>
+        ))}
+      </div>
+      {layers.length === 0 ? <p>Off: the values are as trained.</p> : (
+        <p>
+          {clamps.length > 0 && `Held: ${clamps.map((c) => `${c.gate} at ${num(c.value)}${c.unit === null ? "" : ` in unit ${c.unit}`}`).join(", ")}. `}
+          {elsewhere.length > 0 && `Also a gate of ${elsewhere.join(" and ")}. `}
+          {rerun ? "Everything after it ran again." : "Only this layer ran again; a trace would rerun what follows."}
+        </p>
+      )}
+      {outcomes.length > 0 && (
+        <dl className="outcomes">
+          {outcomes.map((o) => <React.Fragment key={o.label}><dt title={o.label}>{o.label}</dt><dd data-changed={o.before !== o.after || undefined}>{o.before} → <b>{o.after}</b></dd></React.Fragment>)}
+        </dl>
+      )}
+    </section>
+  );
+}
+
+/** A number as people write it, with either minus and either decimal sign; null where it is none. */
+function parse(text: string): number | null {
+  const plain = text.trim().replace("−", "-").replace(",", ".");
+  if (plain === "") return null;
+  const value = Number(plain);
+  return Number.isFinite(value) ? value : null;
+}

@@ -1,0 +1,24 @@
+// The LSTM view: one cursor, a step and a unit, through everything that a recurrent layer did.
+import * as React from "react";
+import { createRoot } from "react-dom/client";
+import { guardShortcuts } from "../shared/guard";
+import type { Model } from "../shared/wire";
+import { App } from "./app";
+import "../shared/tokens.css";
+import "../shared/controls.css";
+import "./lstm.css";
+
+function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
+  const host = document.createElement("div");
+  host.className = "fl-lstm-host";
+  el.append(host);
+  const unguard = guardShortcuts(host);
+  const root = createRoot(host);
+  root.render(<App model={model} />);
+  return () => {
+    unguard();
+    root.unmount();
+  };
+}
+
+export default { render };

@@ -1,0 +1,219 @@
+// The left half: what the layer reads, what the heads would say, and the six heatmaps, all on one time axis with one cursor.
+import * as React from "react";
+import { css, inkOn, scaleOf } from "../shared/color";
+import { niceStep, num } from "../shared/format";
+import { paintMap } from "../shared/paint";
+import { type LayerData, type Moment, type Shown, SHOWN, WORDS, clipped, rangeOf, transposed } from "./data";
+import { useLight } from "./lit";
+
+type Root = React.RefObject<HTMLDivElement | null>;
+
+const STRIP = 112;
+const READING = 17;
+
+interface Axis {
+  steps: number;
+  width: number;
+  /** Left edge of step t, in pixels. */
+  x(t: number): number;
+  cell: number;
+  at(clientX: number, box: DOMRect): number;
+}
+
+function axisOf(steps: number, space: number): Axis {
+  const room = Math.max(120, Math.floor(space));
+  // whole pixels a step wherever there is room
+  const width = steps <= room ? steps * Math.floor(room / steps) : room;
+  const cell = width / steps;
+  return { steps, width, cell, x: (t) => t * cell, at: (clientX, box) => Math.max(0, Math.min(steps - 1, Math.floor(((clientX - box.left) / box.width) * steps))) };
+}
+
+/** Whole pixels a unit, tall enough for the words beside it, low enough for six of them. */
+function heightOf(units: number): number {
+  if (units > 128) return 128;
+  return units >= 64 ? units : units * Math.floor(128 / units / (units <= 4 ? 1.3 : 1.2)) || units;
+}
+
+export function Maps({ data, moment, plain, t, unit, space, move, theme, root }: {
+  data: LayerData; moment: Moment; plain: LayerData | null; t: number; unit: number; space: number;
+  move(t: number, unit: number): void; theme: number; root: Root;
+}) {
+  const axis = React.useMemo(() => axisOf(data.steps, space), [data.steps, space]);
+  const height = heightOf(data.units);
+  const now = React.useRef({ unit });
+  now.current.unit = unit;
+  const scrub = useScrub((e, box) => move(axis.at(e.clientX, box), now.current.unit));
+  const { reading } = data.info;
+  const ticks = niceStep(data.steps, Math.max(2, axis.width / 45));
+  const marks = Array.from({ length: Math.ceil(data.steps / Math.max(1, ticks)) }, (_, k) => k * Math.max(1, Math.round(ticks)));
+  const center = axis.x(t) + axis.cell / 2;
+  const shared = data.units > 128 ? Math.ceil(data.units / 128) : 1;
+  return (
+    <div className="left" style={{ "--plot": `${axis.width}px` } as React.CSSProperties}>
+      <div className="row">
+        <div className="gutter">
+          <h2>Input</h2>
+          <p>{data.info.strip_label}</p>
+          {!data.info.strip_image && <Scale lo={data.info.strip_lo} hi={data.info.strip_hi} map={data.info.strip_map} />}
+        </div>
+        <div className="plot" {...scrub}>
+          <Strip data={data} width={axis.width} theme={theme} root={root} />
+          <i className="future" style={{ left: axis.x(t + 1) }} />
+          <i className="window" style={{ left: axis.x(t), width: axis.cell }} />
+        </div>
+      </div>
+      {reading.length > 0 && (
+        <div className="row reading">
+          <div className="gutter">
+            <h2>Reading</h2>
+            <p>if asked at each step</p>
+            {reading.map((r) => (
+              <div className="answer" key={r.label}><span>{r.label}</span><b>{r.symbols[t]}</b><small>{Math.round(r.shares[t] * 100)} %</small></div>
+            ))}
+          </div>
+          <div className="plot" {...scrub}>
+            <Reading data={data} axis={axis} theme={theme} root={root} />
+          </div>
+        </div>
+      )}
+      {SHOWN.map((name) => (
+        <Heatmap
+          key={name} name={name} data={data} value={moment[name]} was={plain ? plain.values[name][t * data.units + unit] : null}
+          axis={axis} height={height} t={t} unit={unit} move={move} theme={theme} root={root}
+        />
+      ))}
+      <div className="row axis">
+        <div className="gutter"><p>step t{shared > 1 && `; ${shared} units a row, the stronger shown`}</p></div>
+        <div className="plot">
+          {marks.map((m) => <span key={m} style={{ left: axis.x(m) + axis.cell / 2 }}>{m}</span>)}
+          <b style={{ left: center }}>{t}</b>
+        </div>
+      </div>
+      <i className="cursor" style={{ left: `calc(var(--gutter) + ${center}px)` }} />
+    </div>
+  );
+}
+
+/** Drag or click over a plot: calls back with the event and the plot's box. */
+function useScrub(go: (e: React.PointerEvent, box: DOMRect) => void) {
+  const act = React.useRef(go);
+  act.current = go;
+  return React.useMemo(() => ({
+    onPointerDown: (e: React.PointerEvent<HTMLElement>) => {
+      if (e.button !== 0) return;
+      e.currentTarget.setPointerCapture(e.pointerId);
+      act.current(e, e.currentTarget.getBoundingClientRect());
+    },
+    onPointerMove: (e: React.PointerEvent<HTMLElement>) => {
+      if (e.buttons & 1 && e.currentTarget.hasPointerCapture(e.pointerId)) act.current(e, e.currentTarget.getBoundingClientRect());
+    },
+  }), []);
+}
+
+/** Two lines beside each other on the same scale: colours and the numbers at its ends. */
+function Scale({ lo, hi, map }: { lo: number; hi: number; map: "seq" | "div" }) {
+  return <div className="scale"><i>{num(lo)}</i><u className={map} /><i>{num(hi)}</i></div>;
+}
+
+const Strip = React.memo(function Strip({ data, width, theme, root }: { data: LayerData; width: number; theme: number; root: Root }) {
+  const canvas = React.useRef<HTMLCanvasElement>(null);
+  const { strip_rows: rows, strip_cols: cols, strip_channels: channels, strip_image: image, strip_lo: lo, strip_hi: hi, strip_map: map, strip_label: label } = data.info;
+  const height = image ? STRIP : rows <= STRIP ? rows * Math.max(1, Math.floor(STRIP / rows)) : STRIP;
+  React.useLayoutEffect(() => {
+    if (!canvas.current || !root.current || !rows || !cols) return;
+    if (image) paintImage(canvas.current, data.strip, rows, cols, channels);
+    else paintMap(canvas.current, data.strip, rows, cols, width, height, lo, hi, map, root.current);
+  }, [data, width, height, theme]);
+  return <canvas ref={canvas} className={image ? "image" : "grid"} role="img" aria-label={`Input: ${label}`} style={{ width, height }} />;
+});
+
+function paintImage(canvas: HTMLCanvasElement, data: Float32Array, rows: number, cols: number, channels: number) {
+  const image = new ImageData(cols, rows);
+  for (let k = 0; k < rows * cols; k++) {
+    for (let c = 0; c < 3; c++) image.data[4 * k + c] = 255 * data[k * channels + (channels === 3 ? c : 0)];
+    image.data[4 * k + 3] = 255;
+  }
+  canvas.width = cols;
+  canvas.height = rows;
+  canvas.getContext("2d")?.putImageData(image, 0, 0);
+}
+
+const Reading = React.memo(function Reading({ data, axis, theme, root }: { data: LayerData; axis: Axis; theme: number; root: Root }) {
+  const canvas = React.useRef<HTMLCanvasElement>(null);
+  const rows = data.info.reading;
+  const height = rows.length * READING;
+  React.useLayoutEffect(() => {
+    const el = canvas.current;
+    const g = el?.getContext("2d");
+    if (!el || !g || !root.current) return;
+    const dpr = window.devicePixelRatio || 1;
+    el.width = axis.width * dpr;
+    el.height = height * dpr;
+    g.scale(dpr, dpr);
+    g.font = `10px ${getComputedStyle(root.current).fontFamily}`;
+    g.textAlign = "center";
+    g.textBaseline = "middle";
+    const color = scaleOf(root.current, "seq");
+    rows.forEach((row, r) => row.shares.forEach((share, t) => {
+      const rgb = color(share);
+      g.fillStyle = css(rgb);
+      g.fillRect(axis.x(t), r * READING, axis.cell, READING - 1);
+      // a symbol that does not fit its cell says less than none
+      if (g.measureText(row.symbols[t]).width > axis.cell) return;
+      g.fillStyle = inkOn(rgb);
+      g.fillText(row.symbols[t], axis.x(t) + axis.cell / 2, r * READING + READING / 2);
+    }));
+  }, [data, axis, theme]);
+  const said = rows.map((r) => `${r.label} ${r.symbols[r.symbols.length - 1] ?? ""}`).join(", ");
+  return <canvas ref={canvas} role="img" aria-label={`What each head would answer at each step; at the last: ${said}`} style={{ width: axis.width, height }} />;
+});
+
+function Heatmap({ name, data, value, was, axis, height, t, unit, move, theme, root }: {
+  name: Shown; data: LayerData; value: number; was: number | null; axis: Axis; height: number; t: number; unit: number;
+  move(t: number, unit: number): void; theme: number; root: Root;
+}) {
+  const light = useLight();
+  const { lo, hi, map } = rangeOf(name, data.info.c_limit);
+  const clip = React.useMemo(() => (name === "c" ? clipped(data.values.c, lo, hi) : 0), [data, lo, hi]);
+  const held = data.info.clamps.filter((c) => c.gate === name);
+  const scrub = useScrub((e, box) => {
+    const row = Math.floor(((e.clientY - box.top) / box.height) * data.units);
+    move(axis.at(e.clientX, box), Math.max(0, Math.min(data.units - 1, row)));
+  });
+  const rowHeight = height / data.units;
+  const middle = (unit + 0.5) * rowHeight;
+  const lit = light.is(name);
+  const changed = was !== null && !Object.is(was, value);
+  return (
+    <div className="row" data-lit={lit} {...light.on(name)}>
+      <div className="gutter">
+        <div className="letter">
+          <b>{name}</b>
+          <span title={clip ? `${clip} of ${data.values.c.length} values lie beyond the scale and take its last colour` : undefined}>
+            {WORDS[name]}{clip > 0 && ` · ${clip} clip`}
+          </span>
+        </div>
+        <div className="readout" data-readout={name} data-value={String(value)} data-lit={lit}>{num(value)}</div>
+        {held.length > 0 ? <p className="held">held{held[0].unit !== null && ` in unit ${held[0].unit}`}</p> : changed && <p className="held">was {num(was)}</p>}
+        <Scale lo={lo} hi={hi} map={map} />
+      </div>
+      <div className="plot map" data-gate={name} data-lit={lit} {...scrub}>
+        <Cells name={name} data={data} width={axis.width} height={height} theme={theme} root={root} />
+        <i className="unit" style={{ top: middle }} />
+        <i className="cell" data-lit={lit} style={{ left: axis.x(t), top: unit * rowHeight, width: axis.cell, height: rowHeight }} />
+      </div>
+    </div>
+  );
+}
+
+const Cells = React.memo(function Cells({ name, data, width, height, theme, root }: {
+  name: Shown; data: LayerData; width: number; height: number; theme: number; root: Root;
+}) {
+  const canvas = React.useRef<HTMLCanvasElement>(null);
+  React.useLayoutEffect(() => {
+    if (!canvas.current || !root.current) return;
+    const { lo, hi, map, middle } = rangeOf(name, data.info.c_limit);
+    paintMap(canvas.current, transposed(data.values[name], data.steps, data.units), data.units, data.steps, width, height, lo, hi, map, root.current, { middle });
+  }, [data, width, height, theme]);
+  return <canvas ref={canvas} role="img" aria-label={`${WORDS[name]} ${name}, ${data.units} units by ${data.steps} steps`} style={{ width, height }} />;
+});
