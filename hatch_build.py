@@ -32,7 +32,8 @@ class PageHook(BuildHookInterface):
         build_page(root)
         if self.target_name == "wheel" and version == "standard":
             # an editable install reads notebooks/ in place
-            build_data["force_include"][str(root / "notebooks")] = "flowlab/notebooks"
+            for notebook in sorted((root / "notebooks").glob("*.ipynb")):
+                build_data["force_include"][str(notebook)] = f"flowlab/notebooks/{notebook.name}"
 
 
 def build_page(root: Path, *, report=print) -> bool:
