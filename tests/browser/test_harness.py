@@ -35,3 +35,18 @@ def test_work_survives_a_save_and_a_reload(notebook):
 def test_plain_jupyter_lab_loads_the_server_extension(lab, notebook):
     notebook("extension", ["1"])
     assert "flowlab.server | extension was successfully loaded" in lab.log()
+
+
+def test_the_kernels_answers_are_not_held_back(notebook):
+    nb = notebook("answers", ["1"])
+    nb.run_all()
+    fastest = nb.page.evaluate("""async () => {
+        const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+        let fastest = Infinity;
+        for (let i = 0; i < 20; i++) {
+            const start = performance.now();
+            await kernel.requestExecute({ code: '1' }).done;
+            fastest = Math.min(fastest, performance.now() - start);
+        }
+        return fastest; }""")
+    assert fastest < 35, f"the fastest of 20 answers took {fastest:.0f} ms: Nagle's algorithm adds 40"
