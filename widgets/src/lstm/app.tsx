@@ -102,7 +102,7 @@ export function App({ model }: { model: Model }) {
 
   const moment = data ? momentOf(data, t, unit) : null;
   const columns = width >= 1000 ? 2 : 1;
-  const plotSpace = (columns === 2 ? Math.min(width * 0.48, width - 580) : width) - 134;
+  const plotSpace = (columns === 2 ? Math.min(width * 0.486, width - 580) : width) - 134;
 
   return (
     <div

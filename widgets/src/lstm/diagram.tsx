@@ -38,11 +38,11 @@ function Cell({ data, m, width, t }: { data: LayerData; m: Moment; width: number
   const narrow = Math.max(0, Math.min(1, (692 - width) / (692 - 520)));
   const at = (wide: number, tight: number) => Math.round(width * (wide + (tight - wide) * narrow));
   const end = width - 14;
-  const f = at(0.26, 0.18);
-  const i = at(0.413, 0.325);
-  const g = at(0.509, 0.455);
-  const o = at(0.7225, 0.665);
-  const h = at(0.806, 0.775);
+  const f = at(0.26, 0.235);
+  const i = at(0.413, 0.388);
+  const g = at(0.509, 0.493);
+  const o = at(0.7225, 0.72);
+  const h = at(0.806, 0.8);
   const c = g + Math.round((h - g) * 0.57);
   const wire = (part: Part | null, kind: string, d: string) => <path className={`wire ${kind}`} data-lit={part ? light.is(part) : undefined} d={d} />;
   return (
@@ -77,7 +77,7 @@ function Cell({ data, m, width, t }: { data: LayerData; m: Moment; width: number
       <Label x={i - 6} y={100} symbol="i" sub="t" value={m.i} part="i" anchor="end" />
       <Label x={g + 8} y={101} symbol="g" sub="t" value={m.g} part="g" />
       <Label x={g + 20} y={72} symbol="i·g" value={m.write} part="write" />
-      <Label x={h - 10} y={100} symbol="o" sub="t" value={m.o} part="o" anchor="end" />
+      <Label x={Math.min(h - 10, o + 34)} y={100} symbol="o" sub="t" value={m.o} part="o" anchor="end" />
       <Label x={h + 8} y={61} symbol="tanh c" value={m.tanh} part="tanh" />
       <Label x={h + 32} y={110} symbol="h" sub="t" value={m.h} part="h" />
       <text className="label" x={18} y={188}>

@@ -5,6 +5,7 @@ import { type Gate, GATES, type LayerData, type Moment } from "./data";
 import { type Part, useLight } from "./lit";
 
 export function Equations({ data, moment: m, unit }: { data: LayerData; moment: Moment; unit: number }) {
+  const light = useLight();
   return (
     <section className="panel equations" aria-label="Equations">
       {GATES.map((gate) => <Definition key={gate} gate={gate} m={m} held={isHeld(data, gate, unit)} />)}
@@ -18,6 +19,7 @@ export function Equations({ data, moment: m, unit }: { data: LayerData; moment: 
         <Term term="i_t" symbol="i" sub="t" value={m.i} part="i" />
         <Op sign="·" />
         <Term term="g_t" symbol="g" sub="t" value={m.g} part="g" />
+        <span className="words"><span data-lit={light.is("keep")} {...light.on("keep")}>{num(m.keep)} kept</span> and <span data-lit={light.is("write")} {...light.on("write")}>{num(m.write)} written</span></span>
       </div>
       <div className="equation large">
         <Term term="h_t" symbol="h" sub="t" value={m.h} part="h" result />
@@ -25,6 +27,7 @@ export function Equations({ data, moment: m, unit }: { data: LayerData; moment: 
         <Term term="o_t" symbol="o" sub="t" value={m.o} part="o" />
         <Op sign="·" />
         <Term term="tanh c_t" symbol={<><span className="fn">tanh</span> c</>} sub="t" value={m.tanh} part="tanh" />
+        <span className="words">{percent(m.o)} of tanh c is shown</span>
       </div>
     </section>
   );

@@ -10,6 +10,8 @@ type Root = React.RefObject<HTMLDivElement | null>;
 
 const STRIP = 112;
 const READING = 17;
+const GAP = 6;
+const TOP = 10;
 
 interface Axis {
   steps: number;
@@ -34,6 +36,12 @@ function heightOf(units: number): number {
   return units >= 64 ? units : units * Math.floor(128 / units / (units <= 4 ? 1.3 : 1.2)) || units;
 }
 
+/** Whole pixels a value where there is room; an image takes it all. */
+function stripHeight({ info }: LayerData): number {
+  const rows = info.strip_rows;
+  return info.strip_image || rows > STRIP || rows < 1 ? STRIP : rows * Math.min(40, Math.floor(STRIP / rows));
+}
+
 export function Maps({ data, moment, plain, t, unit, space, move, theme, root }: {
   data: LayerData; moment: Moment; plain: LayerData | null; t: number; unit: number; space: number;
   move(t: number, unit: number): void; theme: number; root: Root;
@@ -44,6 +52,9 @@ export function Maps({ data, moment, plain, t, unit, space, move, theme, root }:
   now.current.unit = unit;
   const scrub = useScrub((e, box) => move(axis.at(e.clientX, box), now.current.unit));
   const { reading } = data.info;
+  const strip = stripHeight(data);
+  // the window frames what is read in this step; below it the cursor goes on as a line
+  const above = strip + (reading.length ? GAP + reading.length * READING : 0);
   const ticks = niceStep(data.steps, Math.max(2, axis.width / 45));
   const marks = Array.from({ length: Math.ceil(data.steps / Math.max(1, ticks)) }, (_, k) => k * Math.max(1, Math.round(ticks)));
   const center = axis.x(t) + axis.cell / 2;
@@ -55,20 +66,19 @@ export function Maps({ data, moment, plain, t, unit, space, move, theme, root }:
           <h2>Input</h2>
           <p>{data.info.strip_label}</p>
           {!data.info.strip_image && <Scale lo={data.info.strip_lo} hi={data.info.strip_hi} map={data.info.strip_map} />}
+          {reading.length > 0 && <div className="below"><h2>Reading</h2><p>if asked at each step</p></div>}
         </div>
         <div className="plot" {...scrub}>
-          <Strip data={data} width={axis.width} theme={theme} root={root} />
+          <Strip data={data} width={axis.width} height={strip} theme={theme} root={root} />
           <i className="future" style={{ left: axis.x(t + 1) }} />
-          <i className="window" style={{ left: axis.x(t), width: axis.cell }} />
+          <i className="window" style={{ left: axis.x(t), width: axis.cell, height: above + 2 }} />
         </div>
       </div>
       {reading.length > 0 && (
-        <div className="row reading">
+        <div className="row">
           <div className="gutter">
-            <h2>Reading</h2>
-            <p>if asked at each step</p>
             {reading.map((r) => (
-              <div className="answer" key={r.label}><span>{r.label}</span><b>{r.symbols[t]}</b><small>{Math.round(r.shares[t] * 100)} %</small></div>
+              <div className="answer" key={r.label}><span title={r.label}>{r.label}</span><b>{r.symbols[t]}</b><small>{Math.round(r.shares[t] * 100)} %</small></div>
             ))}
           </div>
           <div className="plot" {...scrub}>
@@ -89,7 +99,7 @@ export function Maps({ data, moment, plain, t, unit, space, move, theme, root }:
           <b style={{ left: center }}>{t}</b>
         </div>
       </div>
-      <i className="cursor" style={{ left: `calc(var(--gutter) + ${center}px)` }} />
+      <i className="cursor" style={{ left: `calc(var(--gutter) + ${center}px)`, top: TOP + above + 4 }} />
     </div>
   );
 }
@@ -110,15 +120,14 @@ function useScrub(go: (e: React.PointerEvent, box: DOMRect) => void) {
   }), []);
 }
 
-/** Two lines beside each other on the same scale: colours and the numbers at its ends. */
+/** The colours of a map and the numbers at its ends. */
 function Scale({ lo, hi, map }: { lo: number; hi: number; map: "seq" | "div" }) {
   return <div className="scale"><i>{num(lo)}</i><u className={map} /><i>{num(hi)}</i></div>;
 }
 
-const Strip = React.memo(function Strip({ data, width, theme, root }: { data: LayerData; width: number; theme: number; root: Root }) {
+const Strip = React.memo(function Strip({ data, width, height, theme, root }: { data: LayerData; width: number; height: number; theme: number; root: Root }) {
   const canvas = React.useRef<HTMLCanvasElement>(null);
   const { strip_rows: rows, strip_cols: cols, strip_channels: channels, strip_image: image, strip_lo: lo, strip_hi: hi, strip_map: map, strip_label: label } = data.info;
-  const height = image ? STRIP : rows <= STRIP ? rows * Math.max(1, Math.floor(STRIP / rows)) : STRIP;
   React.useLayoutEffect(() => {
     if (!canvas.current || !root.current || !rows || !cols) return;
     if (image) paintImage(canvas.current, data.strip, rows, cols, channels);
