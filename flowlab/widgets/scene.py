@@ -1,0 +1,431 @@
+"""What the canvas draws: a document, its folded scopes and the state of a run, turned into messages. Pure functions throughout."""
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import FlowError
+from ..core.graph import Graph, Node
+from ..core.op import REGISTRY, Op
+from ..core.types import DTYPES, TensorType, shape_text
+from ..io.build import Build, Diagnostic, ports_of
+from ..io.document import DocNode, Document
+from ..io.edits import edit_to_json
+from ..ops.state import INITIALIZERS
+from . import protocol as P
+from . import values as V
+
+OPEN_UP_TO = 200        # a graph of at most so many nodes opens unfolded
+DRAWN_UP_TO = 1000      # elements that a canvas can draw and stay quick
+EDITABLE = 1024         # elements of an array that can be typed over
+
+CATEGORIES = ("input", "math", "linalg", "reduce", "activation", "array", "loss", "conv", "recurrent", "random", "state", "control")
+# the operation that gives a scope its character, the most telling first
+_CHARACTER = ("recurrent", "conv", "linalg", "loss", "activation", "reduce", "random", "math", "array", "state", "control", "input")
+
+
+# ---------------------------------------------------------------- the palette
+
+
+def palette(examples: Iterable[P.Example] = ()) -> P.Palette:
+    """Every operation there is, with the forms to edit it: the page knows none by name."""
+    ops = [op_spec(op) for op in REGISTRY.values() if op.listed]
+    found = {o.category for o in ops}
+    categories = [c for c in CATEGORIES if c in found] + sorted(found - set(CATEGORIES))
+    ops.sort(key=lambda o: (categories.index(o.category), o.type))
+    return P.Palette(ops=ops, categories=categories, dtypes=list(DTYPES), initializers=list(INITIALIZERS), examples=list(examples))
+
+
+def op_spec(op: Op) -> P.OpSpec:
+    """One operation as data."""
+    # a constant's value has a field of its own, and a variable's stands in the field of its initializer
+    attrs = [attr_spec(op, name) for name, attr in op.attrs.items() if attr.kind != "value"]
+    if op.source == "constant":
+        attrs.append(P.AttrSpec(name="dtype", kind="dtype", choices=list(DTYPES)))
+    return P.OpSpec(type=op.name, function=op.function.removesuffix("_op"), category=op.category, doc=op.doc.strip().partition("\n")[0], latex=op.latex,
+                    aliases=list(op.aliases), label_zh=op.zh, inputs=[i.name for i in op.inputs], optional=[i.name for i in op.inputs if i.optional],
+                    variadic=op.variadic, outputs=list(op.outputs), attrs=attrs)
+
+
+_FORMS = {"new_shape": "shape", "index": "json", "pairs": "json"}
+
+
+def attr_spec(op: Op, name: str) -> P.AttrSpec:
+    """The form field of one attribute."""
+    attr = op.attrs[name]
+    choices = list(attr.choices) or (list(DTYPES) if attr.kind == "dtype" else list(INITIALIZERS) if attr.kind == "initializer" else [])
+    return P.AttrSpec(name=name, kind=_FORMS.get(attr.kind, attr.kind), default=form_value(attr.kind, attr.default), required=attr.required, choices=choices)  # type: ignore[arg-type]
+
+
+def form_value(kind: str, value: Any) -> Any:
+    """An attribute's value as the form edits it: shapes and axes as people type them, arrays as JSON text."""
+    if isinstance(value, np.ndarray):
+        return V.exact(value) if value.size <= EDITABLE else note(value)
+    if kind in ("shape", "new_shape") and value is not None:
+        return ", ".join("?" if d is None else str(d) for d in value)
+    if kind in ("axis", "ints") and isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    if kind in ("index", "pairs") and value is not None:
+        from ..io.jsonio import dumps
+
+        return dumps(value)
+    if isinstance(value, float) and value in (float("inf"), float("-inf")):
+        return "inf" if value > 0 else "-inf"
+    return value
+
+
+def note(array: np.ndarray) -> str:
+    """What stands in a form for an array too large to type over."""
+    return f"{array.dtype} {shape_text(array.shape)}"
+
+
+# ---------------------------------------------------------------- folding
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Which element stands for which nodes: a node for itself, a folded scope for all that is in it."""
+
+    owner: Mapping[str, str]                                    # node → the element it is drawn in
+    nodes: tuple[str, ...]                                      # nodes drawn as themselves, in document order
+    scopes: Mapping[str, tuple[str, ...]]                       # folded scope → the nodes inside
+    opened: Mapping[str, tuple[str, ...]]                       # unfolded scope → drawn elements inside
+    edges: tuple[P.SceneEdge, ...] = ()
+    tensors: frozenset[str] = field(default_factory=frozenset)  # tensors that a drawn element shows
+
+
+def prefixes(name: str) -> list[str]:
+    """The scopes that a name stands in, outermost first."""
+    parts = name.split("/")
+    return ["/".join(parts[:k]) for k in range(1, len(parts))]
+
+
+def folded_scopes(document: Document) -> frozenset[str]:
+    """The scopes that are folded: as the person left them, else all of a large graph and none of a small one."""
+    if document.folded is not None:
+        return document.folded
+    return frozenset() if len(document.nodes) <= OPEN_UP_TO else document.scopes
+
+
+def fold(document: Document, scopes: Iterable[str]) -> frozenset[str]:
+    """The folded scopes after folding these, or all of them."""
+    scopes = frozenset(scopes) & document.scopes
+    return folded_scopes(document) | (scopes or document.scopes)
+
+
+def unfold(document: Document, scopes: Iterable[str]) -> frozenset[str]:
+    """The folded scopes after unfolding these, or all of them."""
+    scopes = frozenset(scopes)
+    return folded_scopes(document) - scopes if scopes else frozenset()
+
+
+def drawn(document: Document, built: Build) -> Drawn:
+    """Which elements a canvas shows, and the edges between them."""
+    folded = folded_scopes(document)
+    owner: dict[str, str] = {}
+    nodes: list[str] = []
+    inside: dict[str, list[str]] = {}
+    opened: dict[str, dict[str, None]] = {}
+    by_scope: dict[str, tuple[list[str], str | None]] = {}      # scope → its open frames, and the fold it is hidden in
+    for name in document.nodes:
+        scope = name.rpartition("/")[0]
+        if scope not in by_scope:
+            above = [*prefixes(scope), scope] if scope else []
+            hidden = next((s for s in above if s in folded), None)
+            by_scope[scope] = (above[:above.index(hidden)] if hidden else above, hidden)
+        frames, hidden = by_scope[scope]
+        element = hidden or name
+        owner[name] = element
+        if hidden:
+            inside.setdefault(hidden, []).append(name)
+        else:
+            nodes.append(name)
+        for frame in frames:
+            opened.setdefault(frame, {})[element] = None
+    scopes = {k: tuple(v) for k, v in inside.items()}
+    edges = _edges(document, built, owner, scopes)
+    tensors = {e.tensor for e in edges if e.tensor is not None} | {f"{n}:0" for n in nodes}
+    return Drawn(owner, tuple(nodes), scopes, {k: tuple(v) for k, v in opened.items()}, edges, frozenset(tensors))
+
+
+def _edges(document: Document, built: Build, owner: Mapping[str, str], scopes: Mapping[str, Any]) -> tuple[P.SceneEdge, ...]:
+    errors = {d.edge: d.message for d in reversed(built.diagnostics) if d.edge is not None and d.severe}
+    merged: dict[tuple, dict[str, Any]] = {}
+    for edge in document.edges:
+        src, dst = owner[edge.src], owner[edge.dst]
+        if src == dst and src in scopes:
+            continue
+        control = edge.port is None
+        tensor = None if control else f"{edge.src}:{edge.output}"
+        src_port, dst_port = str(edge.output), edge.port or "^"
+        if src in scopes and dst in scopes:
+            key: tuple = (src, dst)         # between two folded scopes one edge stands for all
+            src_port, dst_port = tensor or f"^{edge.src}", tensor or f"^{edge.src}"
+        elif dst in scopes:
+            key, dst_port = (src, tensor or f"^{edge.src}", dst), tensor or f"^{edge.src}"
+        elif src in scopes:
+            key, src_port = ((src, "^", dst) if control else (edge.id,)), tensor or f"^{edge.src}"
+        else:
+            key = (edge.id,)
+        error = errors.get(edge.id)
+        first = merged.get(key)
+        if first is not None:
+            first["merged"] += 1
+            first["error"] = first["error"] or error
+            if first["control"] and not control:    # values say more than the order of firing
+                first.update(id=edge.id, tensor=tensor, control=False, src_port=src_port, dst_port=dst_port, **_type_of(built, tensor))
+            continue
+        merged[key] = {"id": edge.id, "src": src, "src_port": src_port, "dst": dst, "dst_port": dst_port, "tensor": tensor, **_type_of(built, tensor),
+                       "phase": document.nodes[edge.dst].phase, "control": control, "error": error, "merged": 1}
+    return tuple(P.SceneEdge(**e) for e in merged.values())
+
+
+def _type_of(built: Build, tensor: str | None) -> dict[str, str | None]:
+    type = built.types.get(tensor) if tensor is not None else None
+    return {"shape": shape_text(type.shape) if type else None, "dtype": type.dtype.name if type else None}
+
+
+# ---------------------------------------------------------------- the scene
+
+
+def scene(document: Document, built: Build, shown: Drawn, *, revision: int, fetched: Iterable[str] = (), path: str | None = None, dirty: bool = False,
+          undo: str | None = None, redo: str | None = None, select: str | None = None, feeds: Mapping[str, np.ndarray] | None = None) -> P.Scene:
+    """Everything the canvas draws; `fetched` are the nodes that a run asks for."""
+    feeds = document.feeds if feeds is None else feeds
+    fetched = set(fetched)
+    nodes = [scene_node(document, built, document.nodes[name], name in fetched, feeds) for name in shown.nodes]
+    scopes = [scene_scope(document, built, name, inside, shown) for name, inside in shown.scopes.items()]
+    opened = [P.OpenScope(name=name, label=name.rpartition("/")[2], parent=name.rpartition("/")[0], members=list(members)) for name, members in shown.opened.items()]
+    structure = hashlib.blake2b(digest_size=8)
+    for text in (*(f"{n.name}\t{n.op}\t{len(n.inputs)}\t{len(n.outputs)}" for n in nodes), *(s.name for s in scopes), *(o.name for o in opened),
+                 *(e.id for e in shown.edges)):
+        structure.update(text.encode() + b"\n")
+    return P.Scene(revision=revision, title=document.name, path=path, dirty=dirty, undo=undo, redo=redo, total=len(document.nodes), structure=structure.hexdigest(),
+                   nodes=nodes, scopes=scopes, opened=opened, edges=list(shown.edges), diagnostics=[diagnostic(d) for d in built.diagnostics],
+                   select=shown.owner.get(select, select) if select is not None else None)
+
+
+def diagnostic(found: Diagnostic) -> P.Diagnostic:
+    """A diagnostic as the page takes it, its repairs ready to be sent back."""
+    repairs = [P.Repair(label=r.label, edits=[edit_to_json(e) for e in r.edits]) for r in found.repairs]
+    return P.Diagnostic(kind=found.kind, node=found.node, port=found.port, axis=found.axis, edge=found.edge, message=found.message, hint=found.hint,  # type: ignore[arg-type]
+                        severe=found.severe, repairs=repairs)
+
+
+def scene_node(document: Document, built: Build, node: DocNode, fetch: bool, feeds: Mapping[str, np.ndarray]) -> P.SceneNode:
+    """One drawn node."""
+    op = REGISTRY.get(node.op)
+    errors = {d.port: d.message for d in reversed(built.diagnostics) if d.node == node.name and d.severe} if built.diagnostics else {}
+    on_edge = {d.port for d in built.diagnostics if d.node == node.name and d.severe and d.edge is not None} if errors else set()
+    x, y = document.positions.get(node.name, (None, None))
+    value, value_note = _editable(op, node, feeds)
+    attrs = {k: form_value(op.attrs[k].kind if op and k in op.attrs else "json", v) for k, v in node.attrs.items()}
+    if op is not None and op.source == "constant" and isinstance(node.attrs.get("value"), np.ndarray):
+        attrs["dtype"] = node.attrs["value"].dtype.name
+    if node.op == "Variable" and isinstance(node.attrs.get("value"), np.ndarray):
+        attrs["initializer"] = attrs["value"]   # typed into one field: a word, or the numbers themselves
+    return P.SceneNode(
+        name=node.name, op=node.op, label=node.name.rpartition("/")[2], category=op.category if op else "unknown", phase=node.phase, source=op.source if op else None,  # type: ignore[arg-type]
+        scope=node.scope, gradient_of=node.gradient_of, fetch=fetch, inputs=in_ports(op, node, {p: errors[p] for p in on_edge}), outputs=out_ports(op, built, node),
+        attrs=attrs, value=value, value_note=value_note, x=x, y=y, error=next((m for p, m in errors.items() if p not in on_edge), None))
+
+
+def in_ports(op: Op | None, node: DocNode, errors: Mapping[str | None, str]) -> list[P.InPort]:
+    """The inputs in the op's order; a variadic op keeps one open at its end."""
+    ports: list[tuple[str, bool]] = []
+    if op is not None:
+        for spec in op.inputs:
+            if not spec.variadic:
+                ports.append((spec.name, spec.optional))
+                continue
+            wired, _, missing = ports_of(op, node.inputs)
+            mine = [p for p in (*wired, *missing) if p.startswith(f"{spec.name}.")]
+            mine.sort(key=lambda p: int(p.rpartition(".")[2]))
+            ports.extend((p, False) for p in mine)
+            if all(p in node.inputs for p in mine):
+                ports.append((f"{spec.name}.{len(mine)}", True))
+    ports.extend((p, False) for p in node.inputs if p not in {q for q, _ in ports})
+    return [P.InPort(port=p, wired=p in node.inputs, optional=optional, error=errors.get(p)) for p, optional in ports]
+
+
+def out_ports(op: Op | None, built: Build, node: DocNode) -> list[P.OutPort]:
+    """The outputs, with what is known of their types."""
+    sound = built.graph.nodes[node.name] if node.name in built.graph else None
+    names = op.output_names(len(sound.outputs)) if op and sound else op.outputs if op else ()
+    out = []
+    for k, name in enumerate(names):
+        tensor = f"{node.name}:{k}"
+        type: TensorType | None = built.types.get(tensor)
+        out.append(P.OutPort(index=k, name=name, tensor=tensor, shape=shape_text(type.shape) if type else None, dtype=type.dtype.name if type else None))
+    return out
+
+
+def _editable(op: Op | None, node: DocNode, feeds: Mapping[str, np.ndarray]) -> tuple[str | None, str | None]:
+    held = feeds.get(node.name) if op and op.source == "placeholder" else node.attrs.get("value") if op and op.source == "constant" else None
+    if not isinstance(held, np.ndarray):
+        return None, None
+    if held.size > EDITABLE:
+        return None, f"{note(held)}, set from Python"
+    return V.exact(held), None
+
+
+def scene_scope(document: Document, built: Build, name: str, inside: tuple[str, ...], shown: Drawn) -> P.SceneScope:
+    """One folded scope."""
+    nodes = [document.nodes[n] for n in inside]
+    phases = {n.phase for n in nodes}
+    phase = phases.pop() if len(phases) == 1 else "forward"
+    found = {op.category for n in nodes if (op := REGISTRY.get(n.op)) is not None}
+    category = "state" if phase == "update" else next((c for c in _CHARACTER if c in found), "unknown")
+    inputs = list(dict.fromkeys(e.dst_port for e in shown.edges if e.dst == name))
+    outputs = list(dict.fromkeys(e.src_port for e in shown.edges if e.src == name))
+    leaving = [o for o in outputs if o in built.types]
+    principal = leaving[-1] if leaving else next((f"{n}:0" for n in reversed(inside) if f"{n}:0" in built.types), None)
+    members = set(inside)
+    error = next((d.message for d in built.diagnostics if d.severe and d.node in members), None)
+    x, y = document.positions.get(name, (None, None))
+    return P.SceneScope(name=name, label=name.rpartition("/")[2], category=category, phase=phase, count=len(inside), inputs=inputs, outputs=outputs,  # type: ignore[arg-type]
+                        shape=shape_text(built.types[principal].shape) if principal else None, x=x, y=y, error=error)
+
+
+# ---------------------------------------------------------------- what runs
+
+
+def fetched_nodes(document: Document, graph: Graph) -> list[Node]:
+    """The nodes that a run asks for: those that are marked, else the sinks; a source that leads nowhere is asked for only when it is marked."""
+    marked = [graph.nodes[name] for name in document.fetches if name in graph]
+    if document.fetches:
+        return marked
+    used = {t.node.name for n in graph.nodes for t in n.inputs} | {c.name for n in graph.nodes for c in n.control_inputs}
+    return [n for n in graph.nodes if n.name not in used and not n.op.source]
+
+
+def ancestors(nodes: Iterable[Node]) -> dict[str, Node]:
+    """The nodes and everything they need, by name."""
+    stack = list(nodes)
+    found: dict[str, Node] = {}
+    while stack:
+        node = stack.pop()
+        if node.name not in found:
+            found[node.name] = node
+            stack.extend(t.node for t in node.inputs)
+            stack.extend(node.control_inputs)
+    return found
+
+
+# ---------------------------------------------------------------- the state of a run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """A run at one moment, as the kernel knows it: node by node, drawn or not. Nodes that are idle are left out."""
+
+    mode: P.Mode = "edit"
+    cursor: int = 0
+    length: int = 0
+    total: int = 0
+    done: bool = False
+    states: Mapping[str, str] = field(default_factory=dict)
+    planned: frozenset[str] = frozenset()                   # counted nodes of the run
+    order: tuple[tuple[str, str], ...] = ()                 # (node, phase) of every recorded firing
+    last_seconds: float | None = None
+    next: str | None = None
+    ready: int = 0
+    versions: Mapping[str, int] = field(default_factory=dict)
+    fetches: tuple[str, ...] = ()
+    error: P.Diagnostic | None = None
+
+
+def at_rest(graph: Graph, needed: Mapping[str, Node], fed: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """States before any firing, and the nodes that are ready: sources with a value are done."""
+    fed = set(fed)
+    states = {}
+    for node in needed.values():
+        if node.op.source and (node.op.source != "placeholder" or node.name in fed):
+            states[node.name] = "done"
+    ready = [n.name for n in graph.nodes if n.name in needed and not n.op.source
+             and all(states.get(t.node.name) == "done" for t in n.inputs) and all(states.get(c.name) == "done" for c in n.control_inputs)]
+    states.update(dict.fromkeys(ready, "ready"))
+    return states, ready
+
+
+def drawn_states(moment: Moment, shown: Drawn) -> dict[str, str]:
+    """The state of every drawn element that is not idle."""
+    out = {name: moment.states[name] for name in shown.nodes if name in moment.states}
+    for scope, inside in shown.scopes.items():
+        counted = [moment.states.get(n, "idle") for n in inside if n in moment.planned]
+        if not counted:
+            sources = [moment.states.get(n, "idle") for n in inside]
+            state = "done" if sources and all(s == "done" for s in sources) else "idle"
+        elif "error" in counted:
+            state = "error"
+        elif "running" in counted:
+            state = "running"
+        elif all(s == "done" for s in counted):
+            state = "done"
+        else:
+            state = "ready" if "ready" in counted else "idle"
+        if state != "idle":
+            out[scope] = state
+    return out
+
+
+def progress(moment: Moment, shown: Drawn) -> dict[str, list[int]]:
+    """How many of a folded scope's firings are done, and how many there are."""
+    out = {}
+    for scope, inside in shown.scopes.items():
+        counted = [n for n in inside if n in moment.planned]
+        if counted:
+            out[scope] = [sum(moment.states.get(n) == "done" for n in counted), len(counted)]
+    return out
+
+
+def joins(moment: Moment, graph: Graph, shown: Drawn) -> dict[str, list[int]]:
+    """Nodes that have some of their inputs and wait for the others: [there, needed]."""
+    out = {}
+    for name in shown.nodes:
+        if name not in moment.planned or moment.states.get(name, "idle") != "idle":
+            continue
+        inputs = graph.nodes[name].inputs
+        there = sum(moment.states.get(t.node.name) == "done" for t in inputs)
+        if 0 < there < len(inputs):
+            out[name] = [there, len(inputs)]
+    return out
+
+
+def thumbs(graph: Graph, tensors: Iterable[str], value: Callable[[str], np.ndarray | None]) -> tuple[list[P.Thumb], bytes, set[str]]:
+    """Thumbnails of those tensors that have a value, their cells in one float32 buffer, and their names."""
+    made, cells, offset, known = [], [], 0, set()
+    for name in tensors:
+        try:
+            tensor = graph.tensor(name)
+        except FlowError:
+            continue
+        array = value(name)
+        if array is None:
+            continue
+        one, numbers = V.thumb(tensor, array, offset)
+        made.append(one)
+        cells.append(numbers)
+        offset += numbers.size
+        known.add(name)
+    return made, np.concatenate(cells).astype("<f4").tobytes() if cells else b"", known
+
+
+def run_state(moment: Moment, graph: Graph, shown: Drawn, *, full: bool, before: Mapping[str, str] | None = None, pictures: list[P.Thumb] | None = None,
+              gone: Iterable[str] = (), fired: Iterable[str] = (), order_changed: bool = True) -> P.RunState:
+    """The message for a moment; unless `full`, only the states that differ from `before` are in it."""
+    states = drawn_states(moment, shown)
+    if not full and before is not None:
+        states = {**{k: "idle" for k in before if k not in states}, **{k: v for k, v in states.items() if before.get(k) != v}}
+    last, phase = moment.order[moment.cursor - 1] if 0 < moment.cursor <= len(moment.order) else (None, None)
+    return P.RunState(
+        mode=moment.mode, cursor=moment.cursor, length=moment.length, total=moment.total, done=moment.done, full=full, states=states,  # type: ignore[arg-type]
+        progress=progress(moment, shown), inputs=joins(moment, graph, shown), versions={k: v for k, v in moment.versions.items() if k in shown.owner},
+        thumbs=pictures or [], gone=list(gone), fired=list(fired), last=last, last_drawn=shown.owner.get(last) if last else None, last_phase=phase,  # type: ignore[arg-type]
+        last_seconds=moment.last_seconds, next=moment.next, next_drawn=shown.owner.get(moment.next) if moment.next else None, ready=moment.ready,
+        ticks="".join(p[0] for _, p in moment.order) if full or order_changed else None,
+        names=[n for n, _ in moment.order] if full or order_changed else None, fetches=list(moment.fetches), error=moment.error)
