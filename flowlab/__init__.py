@@ -1,2 +1,82 @@
-"""flowlab: a laboratory for dataflow graphs."""
+"""flowlab: a laboratory for dataflow graphs.
+
+Build a graph, differentiate it, run it, step it node by node:
+
+>>> import flowlab as fl
+>>> with fl.Graph("square") as g:
+...     x = fl.placeholder((), name="x")
+...     y = fl.square(x, name="y")
+...     dy, = fl.gradients(y, [x])
+>>> with fl.Session(g) as sess:
+...     float(sess.run(dy, {x: 3.0}))
+6.0
+"""
+from __future__ import annotations
+
+from importlib import import_module as _import_module
+from typing import Any as _Any
+
+from .autodiff import gradients, jvp
+from .core.errors import (
+    AttributeValueError,
+    CycleError,
+    DebuggerError,
+    DeviceError,
+    DocumentError,
+    DTypeError,
+    FeedError,
+    FetchError,
+    FlowError,
+    GradientError,
+    KernelError,
+    NameTakenError,
+    ShapeError,
+    UnknownOpError,
+)
+from .core.graph import Graph, Node, Tensor, control_dependencies, device, name_scope
+from .core.op import REGISTRY as _REGISTRY
+from .core.op import Op, op
+from .ops.random import dropout
+from .ops.state import assign, constant, group, placeholder, variable
+
 __version__ = "0.1.0"
+
+# what loads when it is asked for: name → module
+_LAZY = {
+    "Debugger": "debugger", "Stop": "debugger",
+    "Session": "runtime.session", "Trace": "trace.trace", "Event": "trace.trace",
+    "Document": "io.document", "load": "io.document", "load_document": "io.document", "save": "io.document", "to_python": "io.codegen",
+    "fit": "apps.fit", "expand": "nn.layers",
+    "Editor": "widgets.editor", "LSTMView": "widgets.lstm",
+}
+_MODULES = {"nn": "nn", "init": "nn.init", "optim": "nn.optim", "data": "data", "plots": "apps.plots", "ops": "ops"}
+_FUNCTIONS = {o.function: o for o in _REGISTRY.values() if o.source is None and o.function not in globals()}
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _FUNCTIONS:
+        found: _Any = _FUNCTIONS[name]
+    elif name in _MODULES:
+        found = _import_module(f".{_MODULES[name]}", __name__)
+    elif name in _LAZY:
+        if name == "Session":
+            _import_module(".trace.trace", __name__)  # puts its recorder into Session.trace
+        found = getattr(_import_module(f".{_LAZY[name]}", __name__), name)
+    else:
+        fresh = next((o for o in _REGISTRY.values() if o.function == name and o.source is None), None)  # an op of one's own
+        if fresh is None:
+            raise AttributeError(f"module 'flowlab' has no attribute {name!r}")
+        return fresh
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*(n for n in globals() if not n.startswith("_")), *_LAZY, *_MODULES, *_FUNCTIONS, "__version__"})
+
+
+__all__ = [
+    "AttributeValueError", "CycleError", "DTypeError", "DebuggerError", "DeviceError", "DocumentError", "FeedError", "FetchError", "FlowError",
+    "GradientError", "Graph", "KernelError", "NameTakenError", "Node", "Op", "ShapeError", "Tensor", "UnknownOpError", "assign", "constant",
+    "control_dependencies", "device", "dropout", "gradients", "group", "jvp", "name_scope", "op", "placeholder", "variable",
+]

@@ -274,7 +274,7 @@ class Graph:
         node = Node()
         node.graph, node.name, node.op = self, full, op
         node.id = self._next_id if id is None else id
-        self._next_id = max(self._next_id, node.id) + 1
+        self._next_id = max(self._next_id, node.id + 1)
         node.inputs, node.ports, node.attrs = tuple(inputs), ports, attrs
         node.control_inputs = (*control_inputs, *self._controls) if self._controls and not op.source else tuple(control_inputs)
         node.device = device if device is not None else self._device

@@ -136,6 +136,8 @@ class Op:
                 raise AttributeValueError(f"{self.word} needs {name}.", port=name, hint=f"Give {name}=…")
             else:
                 out[name] = attr.default
+        if self.check is not None:
+            self.check(out)
         return out
 
     def infer(self, inputs: Sequence[Tensor], ports: Sequence[str], attrs: Mapping[str, Any]) -> tuple[TensorType, ...]:
@@ -181,6 +183,7 @@ class Op:
         return list(outputs) if self.many else (outputs if outputs else node)
 
     many = False  # True: returns a list, however long
+    check = None  # a function that refuses attributes that do not go together
 
     def node(self, *args: Any, name: str | None = None, **attrs: Any) -> Node:
         given, ports, rest = self._bind(args, attrs)

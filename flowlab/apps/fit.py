@@ -1,0 +1,98 @@
+"""fit: run a training node over data, with progress, history and checkpoints."""
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import AttributeValueError
+from ..core.graph import Node, Tensor
+from ..data import as_pipeline
+from ..runtime.session import Session
+
+
+@dataclass
+class History:
+    """What a training run left: values of the fetches at every step, their means over each epoch, and the seconds it took."""
+
+    names: list[str]
+    steps: dict[str, list[float]] = field(default_factory=dict)
+    epochs: dict[str, list[float]] = field(default_factory=dict)
+    seconds: float = 0.0
+    stopped: bool = False
+
+    def __repr__(self) -> str:
+        last = ", ".join(f"{n} {self.epochs[n][-1]:.4g}" for n in self.names if self.epochs[n])
+        done = len(next(iter(self.epochs.values()), []))
+        return f"History of {done} epochs in {self.seconds:.1f} s{': ' + last if last else ''}{', stopped by hand' if self.stopped else ''}"
+
+
+def fit(sess: Session, train: Node | Tensor | str, data: Any, *, epochs: int = 1, fetches: Any = None, batch: int | None = None,
+        checkpoint: str | os.PathLike | None = None, on_epoch: Callable[[int, dict[str, float]], Any] | None = None, progress: bool = True,
+        cluster: Any = None) -> History:
+    """Run `train` once a batch, `epochs` times over `data`, and return the History.
+
+    `data`: a `fl.data.Pipeline`, a dict of arrays (with `batch=`), or a list of feed dicts. `fetches`: scalars to record, a Tensor, a name, or a
+    list or dict of them. `checkpoint`: a safetensors file written whole after every epoch. `on_epoch(epoch, means)` returning True stops.
+    Interrupting the kernel stops after the step at hand: the variables are those of the last complete step.
+    """
+    if cluster is not None:
+        raise AttributeValueError("training on a cluster is not here yet.", port="cluster", hint="Leave cluster out.")
+    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
+        raise AttributeValueError(f"epochs is {epochs!r}.", port="epochs", hint="Use a whole number.")
+    pipeline = as_pipeline(data, batch)
+    named = _named(fetches)
+    history = History(list(named), {n: [] for n in named}, {n: [] for n in named})
+    wanted = [train, *named.values()]
+    begin = time.perf_counter()
+    bar = _bar(epochs * len(pipeline), progress)
+    try:
+        for epoch in range(epochs):
+            first = {n: len(v) for n, v in history.steps.items()}
+            for feeds in pipeline:
+                _, *values = sess.run(wanted, feeds)
+                for name, value in zip(named, values):
+                    history.steps[name].append(float(np.mean(value)))
+                if bar is not None:
+                    bar.update()
+                    if named and bar.n % 10 == 0:
+                        bar.set_postfix_str(f"epoch {epoch + 1}/{epochs}, " + ", ".join(f"{n} {v[-1]:.4g}" for n, v in history.steps.items()), refresh=False)
+            means = {n: float(np.mean(v[first[n]:])) if len(v) > first[n] else float("nan") for n, v in history.steps.items()}
+            for n, m in means.items():
+                history.epochs[n].append(m)
+            if checkpoint is not None:
+                sess.save(checkpoint)
+            if on_epoch is not None and on_epoch(epoch, means) is True:
+                break
+    except KeyboardInterrupt:
+        history.stopped = True
+    finally:
+        history.seconds = time.perf_counter() - begin
+        if bar is not None:
+            bar.close()
+    return history
+
+
+def _named(fetches: Any) -> dict[str, Any]:
+    if fetches is None:
+        return {}
+    if isinstance(fetches, Mapping):
+        return dict(fetches)
+    if isinstance(fetches, Sequence) and not isinstance(fetches, str):
+        return {_name(f): f for f in fetches}
+    return {_name(fetches): fetches}
+
+
+def _name(fetch: Any) -> str:
+    return str(getattr(fetch, "name", fetch)).removesuffix(":0")
+
+
+def _bar(total: int, progress: bool) -> Any:
+    if not progress:
+        return None
+    from tqdm.auto import tqdm
+    return tqdm(total=total, unit="step", mininterval=0.5, dynamic_ncols=True)

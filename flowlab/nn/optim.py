@@ -1,0 +1,183 @@
+"""Optimizers: they extend the graph with the nodes of one training step."""
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..autodiff import gradients
+from ..core.errors import AttributeValueError, GradientError
+from ..core.graph import Graph, Node, Tensor
+from ..ops.array import cast, where
+from ..ops.math import add, cos, divide, less, minimum, multiply, sqrt, square, subtract
+from ..ops.optimize import adam_update
+from ..ops.reduce import sum_
+from ..ops.state import assign, constant, group, variable
+from . import init
+
+Schedule = Callable[[Tensor], Tensor]  # step (float32 scalar, 0 at the first) → learning rate
+
+
+class Optimizer(ABC):
+    """Turns gradients into a node that, when it is run, moves the variables one step.
+
+    `learning_rate`: a number, or a schedule such as `one_cycle(5e-3, 3000)`. `clip_norm`: the gradients, taken as one long vector, are scaled
+    down to this length when they are longer.
+    """
+
+    scope = "optimizer"
+
+    def __init__(self, learning_rate: float | Schedule, *, clip_norm: float | None = None):
+        if not callable(learning_rate) and not (isinstance(learning_rate, (int, float)) and 0 <= learning_rate < math.inf):
+            raise AttributeValueError(f"the learning rate is {learning_rate!r}.", port="learning_rate", hint="Use a number such as 1e-3, or a schedule.")
+        if clip_norm is not None and not clip_norm > 0:
+            raise AttributeValueError(f"clip_norm is {clip_norm!r}.", port="clip_norm", hint="Use a number above 0, or None.")
+        self.learning_rate, self.clip_norm = learning_rate, clip_norm
+
+    def minimize(self, loss: Tensor, variables: Sequence[Tensor] | None = None, name: str = "train") -> Node:
+        """Add gradients of `loss` and one update of every variable; run the node returned to take the step.
+
+        The gradients stand in scope `gradients`, the update in a scope of the optimizer's name; `loss` must be a scalar.
+        """
+        graph = loss.graph
+        if loss.rank:
+            raise GradientError(f"{loss.name} has shape {loss.shape}: only a scalar can be minimized.", node=loss.node.name, hint="Use fl.mean(loss).")
+        targets = graph.trainable_variables if variables is None else list(variables)
+        if variables is None:  # what the loss does not depend on has nothing to learn from it
+            above = _above(loss.node)
+            targets = [v for v in targets if v.node.id in above]
+        if not targets:
+            raise GradientError(f"{loss.name} depends on no trainable variable.", node=loss.node.name, hint="Make one with fl.variable.")
+        graph.claim(name)
+        grads = gradients(loss, targets)
+        return self.apply(list(zip(grads, targets)), name=name)
+
+    def apply(self, pairs: Sequence[tuple[Tensor, Tensor]], name: str = "train") -> Node:
+        """Add the update for (gradient, variable) pairs."""
+        graph = pairs[0][0].graph
+        graph.claim(name)
+        with graph, graph.state(scope=graph.unique(self.scope), phase="update"):
+            grads = self._clipped([g for g, _ in pairs])
+            step = variable(0.0, name="step", trainable=False)
+            now = add(step, 1.0, name="next_step")
+            rate = self._rate(step)
+            done = [assign(step, now, name="count")]
+            scope = graph._scope
+            for grad, (_, v) in zip(grads, pairs):
+                with graph.state(scope=f"{scope}/{v.node.name}"):
+                    done += self._update(v, grad, rate, now)
+        with graph.state(phase="update"):
+            return group(done, name=name)
+
+    def _rate(self, step: Tensor) -> Tensor:
+        if callable(self.learning_rate):
+            graph = step.graph
+            with graph.state(scope=f"{graph._scope}/schedule"):
+                return self.learning_rate(step)
+        return constant(float(self.learning_rate), name="learning_rate")
+
+    def _clipped(self, grads: list[Tensor]) -> list[Tensor]:
+        if self.clip_norm is None:
+            return grads
+        graph: Graph = grads[0].graph
+        with graph.state(scope=f"{graph._scope}/clip"):
+            total = sum_(square(grads[0]))
+            for g in grads[1:]:
+                total = add(total, sum_(square(g)))
+            norm = sqrt(total, name="norm")
+            scale = minimum(divide(float(self.clip_norm), add(norm, 1e-6)), 1.0, name="scale")
+            return [multiply(g, scale) for g in grads]
+
+    @abstractmethod
+    def _update(self, v: Tensor, grad: Tensor, rate: Tensor, step: Tensor) -> list[Tensor]:
+        """The assigns that move `v`; `step` counts from 1."""
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent: W ← W − η · ∂L/∂W; with momentum, along a running sum of gradients (as torch.optim.SGD)."""
+
+    scope = "SGD"
+
+    def __init__(self, learning_rate: float | Schedule = 1e-2, *, momentum: float = 0.0, clip_norm: float | None = None):
+        super().__init__(learning_rate, clip_norm=clip_norm)
+        self.momentum = momentum
+
+    def _update(self, v: Tensor, grad: Tensor, rate: Tensor, step: Tensor) -> list[Tensor]:
+        done = []
+        if self.momentum:
+            velocity = variable(init.zeros(v.shape, v.dtype), name="velocity", trainable=False)
+            grad = add(multiply(velocity, float(self.momentum)), grad)
+            done.append(assign(velocity, grad, name="keep_velocity"))
+        rate = rate if rate.dtype == v.dtype else cast(rate, v.dtype.name)
+        return [*done, assign(v, subtract(v, multiply(grad, rate)))]
+
+
+class Adam(Optimizer):
+    """Adaptive moments, with torch's formula and defaults. Source: Kingma & Ba 2015."""
+
+    scope = "Adam"
+
+    def __init__(self, learning_rate: float | Schedule = 1e-3, *, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, clip_norm: float | None = None):
+        super().__init__(learning_rate, clip_norm=clip_norm)
+        for name, value in (("beta1", beta1), ("beta2", beta2)):
+            if not 0 <= value < 1:
+                raise AttributeValueError(f"{name} is {value!r}.", port=name, hint="Use a number from 0 up to, not including, 1.")
+        self.beta1, self.beta2, self.eps = beta1, beta2, eps
+
+    def _update(self, v: Tensor, grad: Tensor, rate: Tensor, step: Tensor) -> list[Tensor]:
+        m = variable(init.zeros(v.shape, v.dtype), name="m", trainable=False)
+        s = variable(init.zeros(v.shape, v.dtype), name="v", trainable=False)
+        value, new_m, new_s = adam_update(v, grad, m, s, _as(rate, v), _as(step, v), beta1=self.beta1, beta2=self.beta2, eps=self.eps)
+        return [assign(m, new_m, name="keep_m"), assign(s, new_s, name="keep_v"), assign(v, value)]
+
+
+def _as(x: Tensor, like: Tensor) -> Tensor:
+    return x if x.dtype == like.dtype else cast(x, like.dtype.name)
+
+
+def _above(node: Node) -> set[int]:
+    seen, stack = {node.id}, [node]
+    while stack:
+        for t in stack.pop().inputs:
+            if t.node.id not in seen:
+                seen.add(t.node.id)
+                stack.append(t.node)
+    return seen
+
+
+# ---------------------------------------------------------------- schedules
+
+
+def one_cycle(max_rate: float, total_steps: int, *, start: float = 0.3, divide_by: float = 25.0, end_divide_by: float = 1e4) -> Schedule:
+    """Warm up to `max_rate` over the first share `start` of the steps, then cool down, both along half a cosine (as torch's OneCycleLR).
+
+    It begins at max_rate / divide_by and ends at that / end_divide_by. Source: Smith & Topin 2018.
+    """
+    if not total_steps > 1 or not 0 < start < 1:
+        raise AttributeValueError(f"one_cycle over {total_steps} steps with a start of {start} is no cycle.", hint="Use two or more steps and a share between 0 and 1.")
+    first, last = max_rate / divide_by, max_rate / divide_by / end_divide_by
+    top, end = start * total_steps - 1, total_steps - 1
+
+    def between(a: float, b: float, share: Tensor) -> Tensor:
+        return add(multiply(add(cos(multiply(share, math.pi)), 1.0), (a - b) / 2), b)
+
+    def rate(step: Tensor) -> Tensor:
+        up = between(first, max_rate, multiply(step, 1 / top) if top > 0 else multiply(step, 0.0))
+        down = between(max_rate, last, multiply(minimum(subtract(step, top), end - top), 1 / (end - top)))
+        return where(less(step, top), up, down, name="rate")
+    return rate
+
+
+def cosine(rate: float, total_steps: int, end: float = 0.0) -> Schedule:
+    """From `rate` down to `end` along half a cosine."""
+    def at(step: Tensor) -> Tensor:
+        return add(multiply(add(cos(multiply(minimum(step, float(total_steps)), math.pi / total_steps)), 1.0), (rate - end) / 2), end, name="rate")
+    return at
+
+
+def constant_rate(rate: float) -> Schedule:
+    """The same rate at every step."""
+    return lambda step: constant(float(rate), name="rate")
+
+

@@ -1,0 +1,39 @@
+"""Every operation, and the arithmetic signs on tensors."""
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.graph import Tensor
+from . import activation, array, linalg, math, optimize, random, recurrent, reduce, sizes, state
+
+
+def _power(a: Tensor, b: Any) -> Tensor:
+    if not isinstance(b, Tensor) and not hasattr(b, "shape") and b == 2:
+        return math.square(a)
+    return math.power(a, b)
+
+
+def _put(name: str, function: Any, *, mirrored: bool = False) -> None:
+    setattr(Tensor, f"__{name}__", function)
+    if mirrored:
+        setattr(Tensor, f"__r{name}__", lambda a, b: function(b, a))
+
+
+# core's Tensor has no arithmetic of its own; this layer lends it
+_put("add", lambda a, b: math.add(a, b), mirrored=True)
+_put("sub", lambda a, b: math.subtract(a, b), mirrored=True)
+_put("mul", lambda a, b: math.multiply(a, b), mirrored=True)
+_put("truediv", lambda a, b: math.divide(a, b), mirrored=True)
+_put("matmul", lambda a, b: linalg.matmul(a, b), mirrored=True)
+_put("pow", _power)
+Tensor.__rpow__ = lambda a, b: math.power(b, a)  # type: ignore[attr-defined]
+_put("neg", lambda a: math.negative(a))
+_put("abs", lambda a: math.abs_(a))
+_put("gt", lambda a, b: math.greater(a, b))
+_put("ge", lambda a, b: math.greater_equal(a, b))
+_put("lt", lambda a, b: math.less(a, b))
+_put("le", lambda a, b: math.less_equal(a, b))
+_put("getitem", lambda a, index: array.slice_(a, index=index if isinstance(index, tuple) else (index,)))
+Tensor.T = property(lambda a: array.transpose(a))  # type: ignore[attr-defined]
+
+__all__ = ["activation", "array", "linalg", "math", "optimize", "random", "recurrent", "reduce", "sizes", "state"]

@@ -1,0 +1,279 @@
+"""Arithmetic and functions that work element by element."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..core.op import op
+from ..core.shape import elementwise
+from ..core.types import TensorType
+from .sizes import sum_to
+
+
+def _same(x: TensorType, **_: Any) -> TensorType:
+    return x
+
+
+def _truth(*types: TensorType, **rest: Any) -> TensorType:
+    return TensorType(elementwise(*types, **rest).shape, np.dtype("bool"))
+
+
+@op(latex="a + b", ufunc="add", aliases=("plus", "sum of two", "+"), zh="加")
+def add(xp, a, b):
+    """Add two tensors, element by element."""
+    return xp.add(a, b)
+
+
+@add.gradient
+def _(node, g):
+    a, b = node.inputs
+    return lambda: sum_to(g, a), lambda: sum_to(g, b)
+
+
+@op(latex="a - b", ufunc="subtract", aliases=("minus", "difference", "-"), zh="减")
+def subtract(xp, a, b):
+    """Subtract b from a, element by element."""
+    return xp.subtract(a, b)
+
+
+@subtract.gradient
+def _(node, g):
+    a, b = node.inputs
+    return lambda: sum_to(g, a), lambda: sum_to(negative(g), b)
+
+
+@op(latex=r"a \odot b", ufunc="multiply", aliases=("times", "product", "hadamard", "*"), zh="乘")
+def multiply(xp, a, b):
+    """Multiply two tensors, element by element."""
+    return xp.multiply(a, b)
+
+
+@multiply.gradient
+def _(node, g):
+    a, b = node.inputs
+    return lambda: sum_to(g * b, a), lambda: sum_to(g * a, b)
+
+
+@op(latex=r"\frac{a}{b}", ufunc="true_divide", aliases=("over", "quotient", "/"), zh="除")
+def divide(xp, a: Float, b: Float):
+    """Divide a by b, element by element."""
+    return xp.true_divide(a, b)
+
+
+@divide.gradient
+def _(node, g):
+    a, b = node.inputs
+    return lambda: sum_to(g / b, a), lambda: sum_to(negative(g * node.outputs[0] / b), b)
+
+
+@op(infer=_same, latex="-x", ufunc="negative", aliases=("minus", "negate"), zh="取负")
+def negative(xp, x):
+    """Flip the sign."""
+    return xp.negative(x)
+
+
+@negative.gradient
+def _(node, g):
+    return (lambda: negative(g),)
+
+
+@op(latex="a^b", ufunc="power", aliases=("exponent", "^", "**"), zh="幂")
+def power(xp, a, b):
+    """Raise a to the power b, element by element."""
+    return xp.power(a, b)
+
+
+@power.gradient
+def _(node, g):
+    from .array import where, zeros_like
+    a, b = node.inputs
+
+    def by_b():  # a^b · ln a, and 0 where a is not positive: there the power has no real derivative by b
+        inside = greater(a, zeros_like(a))
+        return sum_to(g * node.outputs[0] * where(inside, log(where(inside, a, a * 0 + 1)), zeros_like(a)), b)
+    return lambda: sum_to(g * b * power(a, b - 1), a), by_b
+
+
+@op(infer=_same, latex="x^2", ufunc="square", aliases=("x**2", "squared"), zh="平方")
+def square(xp, x):
+    """Multiply each value by itself."""
+    return xp.square(x)
+
+
+@square.gradient
+def _(node, g):
+    x, = node.inputs
+    return (lambda: g * (x * 2),)
+
+
+@op(infer=_same, latex=r"\sqrt{x}", ufunc="sqrt", aliases=("root",), zh="平方根")
+def sqrt(xp, x: Float):
+    """Take the square root."""
+    return xp.sqrt(x)
+
+
+@sqrt.gradient
+def _(node, g):
+    return (lambda: g * 0.5 / node.outputs[0],)
+
+
+@op(infer=_same, latex="e^x", ufunc="exp", aliases=("exponential",), zh="指数")
+def exp(xp, x: Float):
+    """Raise e to each value."""
+    return xp.exp(x)
+
+
+@exp.gradient
+def _(node, g):
+    return (lambda: g * node.outputs[0],)
+
+
+@op(infer=_same, latex=r"\ln x", ufunc="log", aliases=("ln", "logarithm"), zh="对数")
+def log(xp, x: Float):
+    """Take the natural logarithm."""
+    return xp.log(x)
+
+
+@log.gradient
+def _(node, g):
+    return (lambda: g / node.inputs[0],)
+
+
+@op(infer=_same, latex=r"\sin x", ufunc="sin", aliases=("sine",), zh="正弦")
+def sin(xp, x: Float):
+    """Take the sine of each angle, in radians."""
+    return xp.sin(x)
+
+
+@sin.gradient
+def _(node, g):
+    return (lambda: g * cos(node.inputs[0]),)
+
+
+@op(infer=_same, latex=r"\cos x", ufunc="cos", aliases=("cosine",), zh="余弦")
+def cos(xp, x: Float):
+    """Take the cosine of each angle, in radians."""
+    return xp.cos(x)
+
+
+@cos.gradient
+def _(node, g):
+    return (lambda: negative(g * sin(node.inputs[0])),)
+
+
+@op(infer=_same, latex="|x|", ufunc="absolute", function="abs", aliases=("absolute", "magnitude"), zh="绝对值")
+def abs_(xp, x):
+    """Drop the sign."""
+    return xp.absolute(x)
+
+
+@abs_.gradient
+def _(node, g):
+    return (lambda: g * sign(node.inputs[0]),)
+
+
+@op(infer=_same, latex=r"\operatorname{sgn} x", ufunc="sign", differentiable=False, zh="符号")
+def sign(xp, x):
+    """Say −1, 0 or 1: the sign of each value."""
+    return xp.sign(x)
+
+
+@op(latex=r"\max(a, b)", ufunc="maximum", aliases=("larger of",), zh="逐元素最大")
+def maximum(xp, a, b):
+    """Keep the larger of two values, element by element."""
+    return xp.maximum(a, b)
+
+
+def _share(a, b, first):
+    """How much of the gradient a gets: 1 where it won, ½ at a tie."""
+    from .array import cast
+    return cast(first(a, b), a.dtype) + cast(equal(a, b), a.dtype) * 0.5
+
+
+@maximum.gradient
+def _(node, g):
+    a, b = node.inputs
+    return lambda: sum_to(g * _share(a, b, greater), a), lambda: sum_to(g * _share(b, a, greater), b)
+
+
+@op(latex=r"\min(a, b)", ufunc="minimum", aliases=("smaller of",), zh="逐元素最小")
+def minimum(xp, a, b):
+    """Keep the smaller of two values, element by element."""
+    return xp.minimum(a, b)
+
+
+@minimum.gradient
+def _(node, g):
+    a, b = node.inputs
+    return lambda: sum_to(g * _share(a, b, less), a), lambda: sum_to(g * _share(b, a, less), b)
+
+
+def _clipped(x: TensorType, *, min: float | None, max: float | None, **_: Any) -> TensorType:
+    return x
+
+
+@op(infer=_clipped, latex=r"\operatorname{clip}(x)", aliases=("clamp", "limit"), zh="截断")
+def clip(xp, x, *, min: float = None, max: float = None):
+    """Hold every value between min and max."""
+    return xp.clip(x, min, max)
+
+
+@clip.gradient
+def _(node, g):
+    from .array import cast
+    x, low, high = node.inputs[0], node.attrs["min"], node.attrs["max"]
+
+    def inside():
+        out = g
+        if low is not None:
+            out = out * cast(greater_equal(x, low), x.dtype)
+        return out if high is None else out * cast(less_equal(x, high), x.dtype)
+    return (inside,)
+
+
+@op(infer=_truth, latex="a > b", ufunc="greater", differentiable=False, aliases=(">",), zh="大于")
+def greater(xp, a, b):
+    """Ask where a is larger than b."""
+    return xp.greater(a, b)
+
+
+@op(infer=_truth, latex=r"a \ge b", ufunc="greater_equal", differentiable=False, aliases=(">=",), zh="大于等于")
+def greater_equal(xp, a, b):
+    """Ask where a is at least b."""
+    return xp.greater_equal(a, b)
+
+
+@op(infer=_truth, latex="a < b", ufunc="less", differentiable=False, aliases=("<",), zh="小于")
+def less(xp, a, b):
+    """Ask where a is smaller than b."""
+    return xp.less(a, b)
+
+
+@op(infer=_truth, latex=r"a \le b", ufunc="less_equal", differentiable=False, aliases=("<=",), zh="小于等于")
+def less_equal(xp, a, b):
+    """Ask where a is at most b."""
+    return xp.less_equal(a, b)
+
+
+@op(infer=_truth, latex="a = b", ufunc="equal", differentiable=False, aliases=("==", "same"), zh="等于")
+def equal(xp, a: Any, b: Any):
+    """Ask where a and b are the same."""
+    return xp.equal(a, b)
+
+
+@op(infer=_same, latex="x", aliases=("pass",), zh="恒等")
+def identity(xp, x: Any):
+    """Hand the value on unchanged."""
+    return x
+
+
+@identity.gradient
+def _(node, g):
+    return (lambda: g,)
+
+
+@op(infer=_same, latex="x", differentiable=False, aliases=("detach",), zh="停止梯度")
+def stop_gradient(xp, x: Any):
+    """Hand the value on, and let no gradient back through."""
+    return x

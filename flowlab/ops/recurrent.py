@@ -1,0 +1,229 @@
+"""Recurrent layers over a whole sequence, with their gates as outputs."""
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.errors import ShapeError
+from ..core.op import op
+from ..core.shape import meet
+from ..core.types import TensorType, shape_text
+
+
+def _lstm_type(x: TensorType, kernel: TensorType, recurrent_kernel: TensorType, bias: TensorType, h0: TensorType | None = None,
+               c0: TensorType | None = None, **_: Any) -> tuple[TensorType, ...]:
+    if x.rank != 3:
+        raise ShapeError(f"lstm: x is {shape_text(x.shape)}.", port="x", hint="It takes (batch, time, features).")
+    for t, port, rank in ((kernel, "kernel", 2), (recurrent_kernel, "recurrent_kernel", 2), (bias, "bias", 1)):
+        if t.rank != rank:
+            raise ShapeError(f"lstm: {port} is {shape_text(t.shape)}.", port=port, hint=f"It takes rank {rank}.")
+    batch, time, features = x.shape
+    units, wide = recurrent_kernel.shape
+    try:
+        meet(features, kernel.shape[0])
+    except ValueError:
+        raise ShapeError(f"lstm: x has {features} features, kernel has {kernel.shape[0]} rows.", port="x", axis=2, hint=f"kernel needs the shape ({features}, 4·units).") from None
+    for t, port, axis in ((kernel, "kernel", 1), (recurrent_kernel, "recurrent_kernel", 1), (bias, "bias", 0)):
+        if isinstance(units, int) and isinstance(t.shape[axis], int) and t.shape[axis] != 4 * units:
+            raise ShapeError(f"lstm: {port} has {t.shape[axis]} columns, {units} units need {4 * units}.", port=port, axis=axis, hint="Four gates a unit: i, f, g, o.")
+    for t, port in ((h0, "h0"), (c0, "c0")):
+        if t is None:
+            continue
+        if t.rank != 2:
+            raise ShapeError(f"lstm: {port} is {shape_text(t.shape)}.", port=port, hint="It takes (batch, units).")
+        for axis, (a, b) in enumerate(zip(t.shape, (batch, units))):
+            try:
+                meet(a, b)
+            except ValueError:
+                raise ShapeError(f"lstm: axis {axis} of {port} has {a}, not {b}.", port=port, axis=axis) from None
+    whole, last = TensorType((batch, time, units), x.dtype), TensorType((batch, units), x.dtype)
+    return whole, last, last, whole, whole, whole, whole, whole
+
+
+def _packed(xp, x, h0, recurrent_kernel):
+    """[x_t, 1, 0…, h_(t−1)] for every timestep, time first, rows a multiple of 16 floats wide; h is filled in by the caller."""
+    batch, time, features = x.shape
+    units = recurrent_kernel.shape[0]
+    left = -(-(features + 1) // 16) * 16
+    xh = xp.workspace((time + 1, batch, left + units), x.dtype)
+    xh[:time, :, :features] = xp.transpose(x, (1, 0, 2))
+    xh[time, :, :features] = 0
+    xh[:, :, features] = 1
+    xh[:, :, features + 1:left] = 0
+    xh[0, :, left:] = 0 if h0 is None else h0
+    return xh, left
+
+
+@op(infer=_lstm_type, type="LSTM", category="recurrent", outputs=("out", "h_n", "c_n", "f", "i", "g", "o", "c"),
+    latex=r"c_t = f_t \odot c_{t-1} + i_t \odot g_t", aliases=("long short-term memory", "gates", "循环"), zh="长短期记忆")
+def lstm(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, h0: Float = None, c0: Float = None):
+    """Read a sequence and keep a memory: gates decide what to forget, what to write and what to show.
+
+    x (batch, time, features); kernel (features, 4·units), recurrent_kernel (units, 4·units), bias (4·units,), gates in the order i, f, g, o;
+    h0, c0 (batch, units), zero when open. Outputs (batch, time, units): out = h, the gates f, i, g, o and the cell c; the last h and c as
+    (batch, units). Source: Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000.
+    """
+    batch, time, features = x.shape
+    units = recurrent_kernel.shape[0]
+    xh, left = _packed(xp, x, h0, recurrent_kernel)
+    # gates in the order i f o | g, the three sigmoids' weights halved: sigmoid(z) = ½ tanh(z/2) + ½, so one tanh serves all four
+    w = xp.workspace((left + units, 4 * units), x.dtype)
+    w[features + 1:left] = 0
+    for rows, part in ((slice(0, features), kernel), (features, bias), (slice(left, None), recurrent_kernel)):
+        xp.multiply(part[..., :2 * units], 0.5, w[rows, ..., :2 * units])
+        xp.multiply(part[..., 3 * units:], 0.5, w[rows, ..., 2 * units:3 * units])
+        w[rows, ..., 3 * units:] = part[..., 2 * units:3 * units]
+    gates = xp.workspace((time, batch, 4 * units), x.dtype)
+    cells = xp.workspace((time + 1, batch, units), x.dtype)
+    cells[0] = 0 if c0 is None else c0
+    written = xp.workspace((batch, units), x.dtype)
+    dot, tanh, multiply, add = xp.dot, xp.tanh, xp.multiply, xp.add
+    for t in range(time):
+        z = gates[t]
+        dot(xh[t], w, z)
+        tanh(z, z)
+        sigmoids = z[:, :3 * units]
+        multiply(sigmoids, 0.5, sigmoids)
+        add(sigmoids, 0.5, sigmoids)
+        i, f, o, g = z[:, :units], z[:, units:2 * units], z[:, 2 * units:3 * units], z[:, 3 * units:]
+        c = cells[t + 1]
+        multiply(f, cells[t], c)
+        multiply(i, g, written)
+        add(c, written, c)
+        tanh(c, written)
+        multiply(o, written, xh[t + 1, :, left:])
+    first = (1, 0, 2)
+    i, f, o, g = (xp.transpose(gates[:, :, k * units:(k + 1) * units], first) for k in range(4))
+    return (xp.transpose(xh[1:, :, left:], first), xh[time, :, left:], cells[time], f, i, g, o, xp.transpose(cells[1:], first))
+
+
+@lstm.gradient
+def _(node, g):
+    d_out, d_h_n, d_c_n, d_f, d_i, d_g, d_o, d_c = g
+    out, _h, _c, f, i, gg, o, c = node.outputs
+    given = dict(zip(node.ports, node.inputs))
+    d = lstm_gradient(given["x"], given["kernel"], given["recurrent_kernel"], given["bias"], out, f, i, gg, o, c, given.get("h0"), given.get("c0"),
+                      d_out, d_h_n, d_c_n, d_f, d_i, d_g, d_o, d_c)
+    by_port = dict(zip(("x", "kernel", "recurrent_kernel", "bias", "h0", "c0"), d))
+    return tuple(by_port[p] for p in node.ports)
+
+
+def _lstm_gradient_type(*, x, kernel, recurrent_kernel, bias, out, **_: Any) -> tuple[TensorType, ...]:
+    state = TensorType((x.shape[0], recurrent_kernel.shape[0]), x.dtype)
+    return x, kernel, recurrent_kernel, bias, state, state
+
+
+@op(infer=_lstm_gradient_type, type="LSTMGradient", category="recurrent", outputs=("dx", "dkernel", "drecurrent_kernel", "dbias", "dh0", "dc0"), listed=False,
+    latex=r"\frac{\partial L}{\partial c_{t-1}} = f_t \odot \frac{\partial L}{\partial c_t}", zh="长短期记忆的梯度")
+def lstm_gradient(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, out: Float, f: Float, i: Float, g: Float, o: Float, c: Float,
+                  h0: Float = None, c0: Float = None, d_out: Float = None, d_h_n: Float = None, d_c_n: Float = None,
+                  d_f: Float = None, d_i: Float = None, d_g: Float = None, d_o: Float = None, d_c: Float = None):
+    """Carry the error back through an LSTM, from the last timestep to the first."""
+    batch, time, features = x.shape
+    units = recurrent_kernel.shape[0]
+    dtype = x.dtype
+    first = (1, 0, 2)
+    out, f, i, g, o, c = (xp.transpose(v, first) for v in (out, f, i, g, o, c))
+    d_out, d_f, d_i, d_g, d_o, d_c = (None if v is None else xp.transpose(v, first) for v in (d_out, d_f, d_i, d_g, d_o, d_c))
+    dz = xp.workspace((time, batch, 4 * units), dtype)     # by the four sums before their activations, in the order i f g o
+    back = xp.workspace((4 * units, units), dtype)
+    back[...] = xp.transpose(recurrent_kernel)             # contiguous: the product is a third faster than with the view
+    dh, dc, tc, t1 = (xp.workspace((batch, units), dtype) for _ in range(4))
+    dh[...] = 0 if d_h_n is None else d_h_n
+    dc[...] = 0 if d_c_n is None else d_c_n
+    zero = xp.zeros((batch, units), dtype)
+    multiply, add, subtract, tanh, dot = xp.multiply, xp.add, xp.subtract, xp.tanh, xp.dot
+    for t in range(time - 1, -1, -1):
+        it, ft, gt, ot = i[t], f[t], g[t], o[t]
+        before = c[t - 1] if t else (zero if c0 is None else c0)
+        zi, zf, zg, zo = dz[t, :, :units], dz[t, :, units:2 * units], dz[t, :, 2 * units:3 * units], dz[t, :, 3 * units:]
+        if d_out is not None:
+            add(dh, d_out[t], dh)
+        tanh(c[t], tc)
+        multiply(dh, tc, zo)                               # by o: dh · tanh c
+        multiply(tc, tc, t1)
+        subtract(1, t1, t1)
+        multiply(t1, ot, t1)
+        multiply(t1, dh, t1)
+        add(dc, t1, dc)                                    # by c: + dh · o · (1 − tanh² c)
+        if d_c is not None:
+            add(dc, d_c[t], dc)
+        multiply(dc, gt, zi)
+        multiply(dc, before, zf)
+        multiply(dc, it, zg)
+        for z, extra in ((zi, d_i), (zf, d_f), (zg, d_g), (zo, d_o)):
+            if extra is not None:
+                add(z, extra[t], z)
+        for z, gate in ((zi, it), (zf, ft), (zo, ot)):     # σ' = σ − σ²
+            multiply(gate, gate, t1)
+            subtract(gate, t1, t1)
+            multiply(z, t1, z)
+        multiply(gt, gt, t1)                               # tanh' = 1 − tanh²
+        subtract(1, t1, t1)
+        multiply(zg, t1, zg)
+        multiply(dc, ft, dc)
+        dot(dz[t], back, dh)
+    xh, left = _packed(xp, x, h0, recurrent_kernel)
+    if time:
+        xh[1:, :, left:] = out
+    flat = dz.reshape(time * batch, 4 * units)
+    dw = xp.dot(xp.transpose(xh[:time].reshape(time * batch, left + units)), flat)   # one product for kernel, bias and recurrent kernel
+    dx = xp.dot(flat, xp.transpose(kernel)).reshape(time, batch, features)
+    return xp.transpose(dx, first), dw[:features], dw[left:], dw[features], dh, dc
+
+
+@lstm_gradient.gradient
+def _(node, g):
+    """The second derivative: differentiate the layer written out in elementary operations."""
+    from ..autodiff import gradients
+    # copies, so that the derivatives below are by these inputs alone and not by what they were computed from
+    given = {p: identity(t) for p, t in zip(node.ports, node.inputs) if p not in ("out", "f", "i", "g", "o", "c")}
+    wanted = [p for p in ("x", "kernel", "recurrent_kernel", "bias", "h0", "c0") if p in given]
+    outs = unrolled(**{p: given[p] for p in wanted})
+    upstream = {name: given.get(f"d_{name}") for name in ("out", "h_n", "c_n", "f", "i", "g", "o", "c")}
+    pairs = [(outs[name], d) for name, d in upstream.items() if d is not None]
+    if not pairs:
+        return (None,) * len(node.inputs)
+    first = gradients([y for y, _ in pairs], [given[p] for p in wanted], grad_ys=[d for _, d in pairs], unconnected="zero")
+    index = {"x": 0, "kernel": 1, "recurrent_kernel": 2, "bias": 3, "h0": 4, "c0": 5}
+    used = [(d, g[index[p]]) for d, p in zip(first, wanted) if g[index[p]] is not None]
+    targets = [p for p in node.ports if p in wanted or p.startswith("d_")]
+    second = gradients([y for y, _ in used], [given[p] for p in targets], grad_ys=[d for _, d in used], unconnected="zero")
+    # out, the gates and c are functions of the inputs, and their part of the derivative is already in the inputs' own
+    by_port = dict(zip(targets, second))
+    return tuple(by_port.get(p) for p in node.ports)
+
+
+def unrolled(x, kernel, recurrent_kernel, bias, h0=None, c0=None) -> dict[str, Any]:
+    """The same layer in elementary operations, one copy a timestep; the number of timesteps must be known."""
+    from .activation import sigmoid, tanh
+    from .array import split, stack, zeros_like
+    time = x.shape[1]
+    if not isinstance(time, int):
+        raise ShapeError(f"an LSTM over {time or 'an unknown number of'} timesteps cannot be written out.", node=x.node.name, axis=1,
+                         hint="Give the placeholder a number of timesteps.")
+    zero = None
+    if h0 is None or c0 is None:
+        zero = x[:, 0] @ zeros_like(kernel)[:, :recurrent_kernel.shape[0]]
+    h, c = (zero if h0 is None else h0), (zero if c0 is None else c0)
+    steps: dict[str, list] = {k: [] for k in ("out", "f", "i", "g", "o", "c")}
+    for t in range(time):
+        z = x[:, t] @ kernel + h @ recurrent_kernel + bias
+        zi, zf, zg, zo = split(z, 4, axis=-1)
+        i, f, g, o = sigmoid(zi), sigmoid(zf), tanh(zg), sigmoid(zo)
+        c = f * c + i * g
+        h = o * tanh(c)
+        for key, value in zip(steps, (h, f, i, g, o, c)):
+            steps[key].append(value)
+    whole = {key: stack(values, axis=1) for key, values in steps.items()}
+    return {"out": whole["out"], "h_n": h, "c_n": c, "f": whole["f"], "i": whole["i"], "g": whole["g"], "o": whole["o"], "c": whole["c"]}
+
+
+@op(infer=lambda *types, **_: types, type="LSTMOutputs", category="recurrent", listed=False, outputs=("out", "h_n", "c_n", "f", "i", "g", "o", "c"), zh="输出")
+def lstm_outputs(xp, out: Any, h_n: Any, c_n: Any, f: Any, i: Any, g: Any, o: Any, c: Any):
+    """Hand on the outputs of a layer that is written out in elementary operations."""
+    return out, h_n, c_n, f, i, g, o, c
+
+
+@lstm_outputs.gradient
+def _(node, g):
+    return tuple((lambda d=d: d) if d is not None else None for d in g)

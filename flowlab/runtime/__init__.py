@@ -1,0 +1,1 @@
+"""Running graphs: backends, plans, variable values, sessions."""

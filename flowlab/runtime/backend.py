@@ -1,0 +1,101 @@
+"""The array namespace that kernels see: one module's functions, and what that module lacks."""
+from __future__ import annotations
+
+import sys
+import threading
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+
+class Backend:
+    """`xp` for kernels: `xp.exp` is the module's, `xp.workspace` and `xp.add_at` are ours on every backend."""
+
+    name = "numpy"
+
+    def __init__(self, module: ModuleType | Any):
+        self.module = module
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.module, name)
+        setattr(self, name, found)  # the next look-up is a plain attribute
+        return found
+
+    def workspace(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """An array with no particular values in it, for a kernel to fill."""
+        return self.module.empty(shape, dtype)
+
+    def add_at(self, target: Any, index: Any, values: Any) -> None:
+        """Add `values` where `index` points, counting an index as often as it occurs."""
+        self.module.add.at(target, index, values)
+
+    def to_host(self, array: Any) -> np.ndarray:
+        return np.asarray(array)
+
+
+def _unheld() -> int:
+    """What getrefcount says in a loop over a list when nothing but the list holds the array; Python versions differ."""
+    for raw in [np.empty(1)]:
+        count = sys.getrefcount(raw)
+    return count
+
+
+_UNHELD = _unheld()
+
+
+class NumpyBackend(Backend):
+    """NumPy, with large work arrays handed out again once nobody holds them: fresh pages cost more than the arithmetic on them."""
+
+    smallest = 1 << 16      # bytes; below, malloc is as fast
+    limit = 1 << 28         # bytes that idle arrays may keep
+
+    def __init__(self) -> None:
+        super().__init__(np)
+        self._pool: dict[int, list[np.ndarray]] = {}
+        self._lock = threading.Lock()
+        self._kept = 0
+
+    def workspace(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        dtype = np.dtype(dtype)
+        count = 1
+        for d in shape:
+            count *= d
+        size = count * dtype.itemsize
+        if size < self.smallest:
+            return np.empty(shape, dtype)
+        size = -(-size // 4096) * 4096
+        with self._lock:
+            shelf = self._pool.setdefault(size, [])
+            for raw in shelf:
+                if sys.getrefcount(raw) <= _UNHELD:  # no array looks into it any more
+                    break
+            else:
+                raw = np.empty(size, np.uint8)
+                if self._kept + size > self.limit:
+                    self._drop_idle()
+                if self._kept + size <= self.limit:
+                    shelf.append(raw)
+                    self._kept += size
+        return raw[:count * dtype.itemsize].view(dtype).reshape(shape)
+
+    def _drop_idle(self) -> None:
+        for size in list(self._pool):
+            shelf = self._pool[size]
+            busy = []
+            for raw in shelf:
+                if sys.getrefcount(raw) > _UNHELD:
+                    busy.append(raw)
+            self._kept -= size * (len(shelf) - len(busy))
+            if busy:
+                self._pool[size] = busy
+            else:
+                del self._pool[size]
+
+    def free(self) -> None:
+        """Give idle work arrays back to the system."""
+        with self._lock:
+            self._drop_idle()
+
+
+NUMPY = NumpyBackend()

@@ -1,0 +1,111 @@
+"""Fetches and feeds: what people write, and what a plan needs."""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import FeedError, FetchError
+from ..core.graph import Graph, Node, Tensor
+from ..core.types import shape_text
+
+
+def resolve(graph: Graph, fetch: Any) -> Tensor | Node:
+    """The tensor or node that a fetch names; FetchError if it is not of this graph."""
+    if isinstance(fetch, (Tensor, Node)):
+        if fetch.graph is not graph:
+            raise FetchError(f"{fetch.name} belongs to graph {fetch.graph.name!r}, this session runs {graph.name!r}.",
+                             node=fetch.name if isinstance(fetch, Node) else fetch.node.name, hint="Fetch tensors of the session's own graph.")
+        return fetch.outputs[0] if isinstance(fetch, Node) and fetch.outputs else fetch
+    if isinstance(fetch, str):
+        if ":" in fetch:
+            return graph.tensor(fetch)
+        return resolve(graph, graph.node(fetch))
+    raise FetchError(f"{fetch!r} cannot be fetched.", hint="Fetch tensors, nodes, names, or lists, tuples and dicts of them.")
+
+
+def flatten(graph: Graph, fetches: Any) -> tuple[tuple[Tensor | Node, ...], Callable[[Sequence[Any]], Any]]:
+    """All fetches in a row, and the function that puts their values back into the structure."""
+    flat: list[Tensor | Node] = []
+
+    def walk(f: Any) -> Callable[[Sequence[Any]], Any]:
+        if isinstance(f, Mapping):
+            parts = {k: walk(v) for k, v in f.items()}
+            return lambda values: {k: p(values) for k, p in parts.items()}
+        if isinstance(f, (list, tuple)):
+            inner = [walk(v) for v in f]
+            if hasattr(f, "_fields"):
+                return lambda values: type(f)(*(p(values) for p in inner))
+            kind = list if isinstance(f, list) else tuple
+            return lambda values: kind(p(values) for p in inner)
+        flat.append(resolve(graph, f))
+        k = len(flat) - 1
+        return lambda values: values[k]
+
+    build = walk(fetches)
+    return tuple(flat), build
+
+
+def feed_tensors(graph: Graph, feeds: Mapping[Any, Any] | None) -> dict[Tensor, Any]:
+    """The feeds by tensor; FeedError for a name that is not in the graph."""
+    out: dict[Tensor, Any] = {}
+    for key, value in (feeds or {}).items():
+        if isinstance(key, Node):
+            key = key.outputs[0] if key.outputs else key.name
+        if isinstance(key, Tensor):
+            if key.graph is not graph:
+                raise FeedError(f"{key.name} belongs to graph {key.graph.name!r}, this session runs {graph.name!r}.", node=key.node.name, hint="Feed tensors of the session's own graph.")
+            tensor = key
+        else:
+            try:
+                tensor = graph.tensor(key)
+            except FetchError as error:
+                raise FeedError(f"cannot feed {key!r}: {error.message}", node=str(key), hint=error.hint) from None
+        out[tensor] = value
+    return out
+
+
+def checked_feeds(feeds: Mapping[Tensor, Any]) -> list[np.ndarray]:
+    """Each value as an array of its tensor's dtype; FeedError names tensor and axis when it does not fit."""
+    arrays = []
+    sizes: dict[str, tuple[int, str]] = {}
+    for tensor, value in feeds.items():
+        arrays.append(array := _as_array(tensor, value))
+        shape = tensor.shape
+        if len(array.shape) != len(shape):
+            raise FeedError(f"{tensor.node.name} is {shape_text(shape)}, the value fed has shape {shape_text(array.shape)}.", node=tensor.node.name,
+                            hint=f"It needs {len(shape)} axes, not {array.ndim}.")
+        for axis, (want, got) in enumerate(zip(shape, array.shape)):
+            if want == got or want is None:
+                continue
+            if isinstance(want, int):
+                raise FeedError(f"{tensor.node.name} is {shape_text(shape)}, the value fed has shape {shape_text(array.shape)}: axis {axis} must be {want}, not {got}.",
+                                node=tensor.node.name, axis=axis, hint="Feed a value of that shape, or change the placeholder's shape.")
+            before = sizes.setdefault(want, (got, tensor.node.name))
+            if before[0] != got:
+                raise FeedError(f"{want} is {before[0]} in {before[1]} but {got} in {tensor.node.name}.", node=tensor.node.name, axis=axis,
+                                hint=f"Every axis called {want} must have one size in a run.")
+    return arrays
+
+
+def _as_array(tensor: Tensor, value: Any) -> np.ndarray:
+    dtype = tensor.dtype
+    if type(value) is np.ndarray and value.dtype == dtype:
+        return value
+    if isinstance(value, Tensor):
+        raise FeedError(f"{tensor.node.name} is fed a tensor, {value.name}.", node=tensor.node.name, hint="Feed an array: run the tensor first.")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise FeedError(f"the value fed to {tensor.node.name} is no array: {error}.", node=tensor.node.name, hint="All rows must have one length.") from None
+    kind, want = array.dtype.kind, dtype.kind
+    fits = kind == want or (want == "f" and kind in "iub") or (want in "iu" and kind in "iub") or not array.size
+    if kind not in "fiub" or not fits:
+        hint = f'Use value.astype("{dtype}") if you mean to cut fractions off.' if kind == "f" and want in "iu" else f"Feed {dtype}."
+        raise FeedError(f"{tensor.node.name} takes {dtype}, the value fed is {array.dtype}.", node=tensor.node.name, hint=hint)
+    with np.errstate(over="ignore"):
+        cast = array.astype(dtype)
+    if want in "iu" and array.dtype != dtype and not np.array_equal(cast, array):
+        raise FeedError(f"{tensor.node.name} takes {dtype}, and a value fed is outside its range.", node=tensor.node.name)
+    return cast

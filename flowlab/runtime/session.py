@@ -1,0 +1,193 @@
+"""Session: a graph's variables and its compiled plans."""
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import DeviceError, DocumentError, FlowError, KernelError
+from ..core.files import write_atomically
+from ..core.graph import Graph, Node, Tensor
+from ..core.types import shape_text
+from .backend import NUMPY
+from .feeding import checked_feeds, feed_tensors, flatten
+from .plan import Plan, Step, make_plan
+from .store import Snapshot, Store, Variables, checked, generator
+
+
+class Session:
+    """Runs a graph: holds its variables and one compiled plan for each set of fetches and feeds.
+
+    >>> import flowlab as fl
+    >>> with fl.Graph() as g:
+    ...     x = fl.placeholder((None,), name="x")
+    ...     y = fl.sum(x * 2, name="y")
+    >>> with fl.Session(g) as sess:
+    ...     sess.run(y, {x: [1, 2, 3]})
+    array(12., dtype=float32)
+    """
+
+    plans_kept = 64
+
+    def __init__(self, graph: Graph, seed: int = 0, *, executor: str = "compiled", workers: int | None = None, device: str = "cpu:0"):
+        if not isinstance(graph, Graph):
+            raise FlowError(f"{graph!r} is not a graph.", hint="Session(g) takes what `with fl.Graph() as g` gave.")
+        if executor != "compiled":
+            raise FlowError(f"there is no executor {executor!r}.", hint='Use "compiled".')
+        if device != "cpu:0":
+            raise DeviceError(f"there is no device {device!r} here.", hint='Use "cpu:0".')
+        self.graph, self.seed = graph, int(seed)
+        self.store = Store(graph, self.seed)
+        self.variables = Variables(self.store)
+        self.last_trace: Any = None     # the latest recorded run
+        self._plans: OrderedDict[Any, Plan] = OrderedDict()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        NUMPY.free()
+
+    def __repr__(self) -> str:
+        return f"Session of {self.graph!r}, {self.store.runs} runs"
+
+    # ------------------------------------------------------------ running
+
+    def run(self, fetches: Any, feeds: Mapping[Any, Any] | None = None) -> Any:
+        """Compute the fetches and return their values, host arrays in the structure that was asked for.
+
+        `fetches`: a Tensor, Node or name, or lists, tuples and dicts of them; a node that has no output gives None. `feeds`: Tensor or name →
+        anything NumPy accepts. Variables read as before the run, and commit when it ends. FetchError, FeedError, KernelError.
+        """
+        flat, build = flatten(self.graph, fetches)
+        by_tensor = feed_tensors(self.graph, feeds)
+        plan = self.plan(flat, tuple(by_tensor))
+        arrays = checked_feeds(by_tensor)
+        results = self.execute(plan, arrays, self.store.snapshot())
+        return build(results)
+
+    def plan(self, fetches: Sequence[Tensor | Node], feeds: Sequence[Tensor]) -> Plan:
+        """The compiled plan for these fetches and feeds, made once."""
+        key = (tuple(fetches), tuple(feeds))
+        found = self._plans.get(key)
+        if found is None:
+            found = self._plans[key] = make_plan(self.graph, fetches, feeds)
+            if len(self._plans) > self.plans_kept:
+                self._plans.popitem(last=False)
+        return found
+
+    def execute(self, plan: Plan, arrays: Sequence[np.ndarray], snapshot: Snapshot) -> list[Any]:
+        """Run a plan from the given feeds and variables, and commit."""
+        run = self.store.runs
+        try:
+            results, assigned = plan.function(arrays, snapshot, lambda node_id: generator(self.seed, node_id, run))
+        except FlowError:
+            raise
+        except Exception as error:
+            raise kernel_error(plan, error, arrays, snapshot) from error
+        return self.finish(plan, arrays, list(results), list(assigned))
+
+    def finish(self, plan: Plan, arrays: Sequence[np.ndarray], results: list[Any], assigned: list[Any]) -> list[Any]:
+        """Results as the caller's own arrays; then all assigns at once."""
+        new = {node_id: _owned(value, arrays) for (_, node_id), value in zip(plan.assigns, assigned)}
+        held = {id(v) for v in assigned}
+        out = [None if slot is None else host(value, id(value) in held or slot < len(arrays)) for slot, value in zip(plan.results, results)]
+        self.store.runs += 1
+        if new:
+            self.store.commit(new)
+        return out
+
+    # ------------------------------------------------------------ looking: filled in by the trace layer
+
+    def trace(self, fetches: Any, feeds: Mapping[Any, Any] | None = None, **options: Any) -> Any:
+        """Run and record every firing: returns a Trace. The same kernels as `run`, and it commits like one."""
+        if _TRACE is None:
+            raise FlowError("the trace layer is not loaded.", hint="import flowlab")
+        return _TRACE(self, fetches, feeds, **options)
+
+    # ------------------------------------------------------------ keeping
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write all variables to a safetensors file: the old file stays whole until the new one is complete."""
+        from safetensors.numpy import save
+        values = self.store.snapshot()
+        data = save({n.name: np.array(values[n.id], order="C") for n in self.store.variables()}, metadata={"flowlab": "1", "graph": self.graph.name})
+        write_atomically(Path(path), data)
+
+    def restore(self, path: str | os.PathLike) -> list[str]:
+        """Read the variables that a file holds; returns the names of those it does not, which keep their values.
+
+        DocumentError for a file that is none of ours, ShapeError or DTypeError (naming the variable) for one that does not fit: then nothing changes.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+        try:
+            tensors = load_file(os.fspath(path))
+        except FileNotFoundError:
+            raise DocumentError(f"there is no file {os.fspath(path)!r}.") from None
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            raise DocumentError(f"{os.fspath(path)!r} cannot be read as weights: {error}.", hint="Session.save writes such a file.") from None
+        new, missing = {}, []
+        for node in self.store.variables():
+            if node.name in tensors:
+                new[node.id] = checked(node, tensors[node.name])
+            else:
+                missing.append(node.name)
+        if not new and tensors:
+            raise DocumentError(f"{os.fspath(path)!r} holds {', '.join(sorted(tensors)[:6])}, none of this graph's variables.", hint="Is it another graph's file?")
+        self.store.commit(new)
+        return missing
+
+
+_TRACE: Callable | None = None  # the trace layer puts its recorder here when it loads
+
+
+def set_tracer(function: Callable) -> None:
+    global _TRACE
+    _TRACE = function
+
+
+def host(value: Any, shared: bool) -> np.ndarray:
+    """The value as an array that is the caller's own."""
+    array = np.asarray(value)
+    if shared or not array.flags.owndata or not array.flags.writeable:
+        array = np.array(array, order="C")
+    return array
+
+
+def _owned(value: Any, feeds: Sequence[np.ndarray]) -> np.ndarray:
+    """A new variable value that nobody else can write to."""
+    array = np.asarray(value)
+    if any(np.may_share_memory(array, f) for f in feeds):
+        array = np.array(array)
+    elif array.flags.writeable:
+        array = array.view()
+    array.flags.writeable = False
+    return array
+
+
+def kernel_error(plan: Plan, error: BaseException, arrays: Sequence[np.ndarray], snapshot: Snapshot, step: Step | None = None) -> FlowError:
+    """What failed, where: the node, the shapes that went in, and the line of the person's code that made it."""
+    if step is None:
+        trace = error.__traceback__
+        while trace is not None:
+            if trace.tb_frame.f_code is plan.function.__code__:
+                index = plan.lines.get(trace.tb_lineno)
+                step = plan.steps[index] if index is not None else None
+            trace = trace.tb_next
+    if step is None:
+        return FlowError(f"the run failed: {type(error).__name__}: {error}")
+    return error_at(step, error)
+
+
+def error_at(step: Step, error: BaseException) -> KernelError:
+    """The error of one step."""
+    node = step.node
+    takes = ", ".join(f"{p} {shape_text(t.shape)}" for p, t in zip(node.ports, node.inputs)) or "no inputs"
+    made = f" It was made in {node.location[0]}, line {node.location[1]}." if node.location else ""
+    return KernelError(f"{node.name} ({node.op.name}) failed: {type(error).__name__}: {error} Its inputs: {takes}.{made}", node=node.name,
+                       hint="The variables are as before the run.")

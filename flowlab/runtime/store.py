@@ -1,0 +1,116 @@
+"""Values of variables: a run reads one snapshot and commits all its assignments at once."""
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import DTypeError, FetchError, ShapeError
+from ..core.graph import Graph, Node
+from ..core.types import shape_text
+from ..ops.state import initial_value
+
+Snapshot = Mapping[int, np.ndarray]  # node id → read-only array
+
+
+def generator(seed: int, node_id: int, run: int = -1, frame: int = 0) -> np.random.Generator:
+    """The random numbers that belong to (seed, node, run, frame), the same in whatever order nodes fire."""
+    counter = np.array([0, frame % 2**64, (run + 1) % 2**64, node_id % 2**64], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=seed % 2**64, counter=counter))
+
+
+class Store:
+    """The variables of one Session. `values` is replaced whole, never changed, so an interrupt leaves all-old or all-new."""
+
+    def __init__(self, graph: Graph, seed: int):
+        self.graph, self.seed = graph, seed
+        self.values: dict[int, np.ndarray] = {}
+        self.version = 0    # commits so far
+        self.runs = 0       # runs so far: part of the key of random draws
+        self._seen = 0
+        self._nodes: list[Node] = []
+
+    def variables(self) -> list[Node]:
+        """The graph's variable nodes; new ones get their first value here."""
+        nodes = self.graph.nodes
+        if len(nodes) != self._seen:
+            new = [n for n in nodes[self._seen:] if n.op.source == "variable"]
+            if new:
+                values = dict(self.values)
+                for n in new:
+                    values.setdefault(n.id, frozen(initial_value(n.attrs, generator(self.seed, n.id))))
+                self.values = values
+                self._nodes = self._nodes + new
+            self._seen = len(nodes)
+        return self._nodes
+
+    def snapshot(self) -> Snapshot:
+        self.variables()
+        return self.values
+
+    def commit(self, assigned: Mapping[int, np.ndarray]) -> None:
+        """Take all new values at once."""
+        values = {**self.values, **assigned}
+        self.values, self.version = values, self.version + 1
+
+
+def frozen(array: np.ndarray) -> np.ndarray:
+    """The array, marked read-only."""
+    array.flags.writeable = False
+    return array
+
+
+class Variables(MutableMapping):
+    """`session.variables`: name → host array. Assigning checks shape and dtype and takes a copy."""
+
+    def __init__(self, store: Store):
+        self._store = store
+
+    def _node(self, name: Any) -> Node:
+        name = getattr(name, "name", name)
+        name = str(name).removesuffix(":0")
+        for n in self._store.variables():
+            if n.name == name:
+                return n
+        names = [n.name for n in self._store.variables()]
+        raise VariableKeyError(f"there is no variable {name!r}.", hint=f"There are {', '.join(names[:12]) or 'none'}{' …' if len(names) > 12 else ''}.")
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return np.array(self._store.snapshot()[self._node(name).id])
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        node = self._node(name)
+        self._store.commit({node.id: checked(node, value)})
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError("a variable cannot be taken out of a session; its graph holds it.")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([n.name for n in self._store.variables()])
+
+    def __len__(self) -> int:
+        return len(self._store.variables())
+
+    def __contains__(self, name: object) -> bool:
+        return any(n.name == str(getattr(name, "name", name)).removesuffix(":0") for n in self._store.variables())
+
+    def __repr__(self) -> str:
+        return "{" + ", ".join(f"{n.name}: {n.outputs[0].type}" for n in self._store.variables()) + "}"
+
+
+class VariableKeyError(FetchError, KeyError):
+    """There is no variable of that name."""
+
+    __str__ = FetchError.__str__
+
+
+def checked(node: Node, value: Any) -> np.ndarray:
+    """A read-only copy of `value` as the variable needs it; ShapeError or DTypeError otherwise."""
+    array = np.asarray(value)
+    dtype = node.outputs[0].dtype
+    if array.dtype.kind not in "fiub" or not np.can_cast(array.dtype, dtype, "same_kind") and not (array.dtype.kind in "iu" and dtype.kind == "f"):
+        raise DTypeError(f"the variable {node.name} is {dtype}, the value is {array.dtype}.", node=node.name, hint=f'Use value.astype("{dtype}").')
+    if array.shape != node.attrs["shape"]:
+        raise ShapeError(f"the variable {node.name} has shape {shape_text(node.attrs['shape'])}, the value {shape_text(array.shape)}.", node=node.name)
+    return frozen(np.array(array, dtype=dtype, order="C"))

@@ -1,0 +1,262 @@
+"""Trace: every firing of a run, in order, with its values."""
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import FetchError, FlowError
+from ..core.graph import Node, Tensor
+from ..runtime.feeding import checked_feeds, feed_tensors, flatten, resolve
+from ..runtime.plan import Plan
+from ..runtime.session import Session, error_at, host, set_tracer
+from ..runtime.store import Snapshot, generator
+
+BUDGET = 256 * 2**20  # bytes of values that one trace keeps; what it lets go is computed again when asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Health of a tensor: extremes and sums over its values, NaN left out, and how many are NaN or infinite."""
+
+    size: int
+    min: float
+    max: float
+    sum: float
+    sum_of_squares: float
+    nan: int
+    inf: int
+    zero: int
+
+    @property
+    def mean(self) -> float:
+        n = self.size - self.nan
+        return self.sum / n if n else math.nan
+
+    @property
+    def std(self) -> float:
+        n = self.size - self.nan
+        return math.sqrt(max(self.sum_of_squares / n - self.mean**2, 0.0)) if n and math.isfinite(self.sum_of_squares) else math.nan
+
+    @property
+    def norm(self) -> float:
+        return math.sqrt(self.sum_of_squares)
+
+    @property
+    def zeros(self) -> float:
+        """Share of zeros, 0 to 1."""
+        return self.zero / self.size if self.size else 0.0
+
+
+def stats_of(value: Any) -> Stats:
+    """The statistics of one array, in float64."""
+    array = np.asarray(value)
+    if not array.size:
+        return Stats(0, math.nan, math.nan, 0.0, 0.0, 0, 0, 0)
+    zero = int(array.size - np.count_nonzero(array))
+    if array.dtype.kind == "f":
+        nan = int(np.isnan(array).sum())
+        inf = int(np.isinf(array).sum())
+        if nan:
+            array = array[~np.isnan(array)]
+            if not array.size:
+                return Stats(nan, math.nan, math.nan, 0.0, 0.0, nan, 0, 0)
+    else:
+        nan = inf = 0
+    wide = array.astype(np.float64).ravel()
+    with np.errstate(all="ignore"):
+        return Stats(array.size + nan, float(wide.min()), float(wide.max()), float(wide.sum()), float(wide @ wide), nan, inf, zero)
+
+
+class Event:
+    """One firing: which node, when, and what came out."""
+
+    __slots__ = ("_outputs", "_stats", "_trace", "device", "duration", "frame", "index", "node", "phase", "start")
+
+    def __init__(self, index: int, node: str, phase: str, outputs: tuple[Any, ...], start: float, duration: float, trace: Any = None,
+                 frame: tuple = (), device: str = "cpu:0"):
+        self.index, self.node, self.frame, self.phase = index, node, frame, phase
+        self.start, self.duration, self.device = start, duration, device
+        self._outputs: tuple[Any, ...] | None = outputs
+        self._stats: tuple[Stats, ...] | None = None
+        self._trace = trace
+
+    @property
+    def outputs(self) -> tuple[np.ndarray, ...]:
+        """The values, one array an output; computed again if the trace had to let them go."""
+        if self._outputs is None:
+            return self._trace._again(self)
+        return tuple(np.asarray(v) for v in self._outputs)
+
+    @property
+    def stats(self) -> tuple[Stats, ...]:
+        """Statistics of each output."""
+        if self._stats is None:
+            self._stats = tuple(stats_of(v) for v in self.outputs)
+        return self._stats
+
+    def forget(self) -> None:
+        """Keep the statistics, let the values go."""
+        self._stats = self.stats
+        self._outputs = None
+
+    def __repr__(self) -> str:
+        what = ", ".join(f"{v.dtype}{list(v.shape)}" for v in self.outputs) if self._outputs is not None else "values let go"
+        return f"{self.index}: {self.node} → {what} ({self.phase}, {self.duration * 1e6:.1f} µs)"
+
+
+class Trace:
+    """The ordered record of a run: what `Session.trace` returns."""
+
+    def __init__(self, session: Session, fetches: Any, feeds: Mapping[Tensor, np.ndarray], plan: Plan, snapshot: Snapshot, run: int):
+        self.session, self.graph, self.fetches = session, session.graph, fetches
+        self.feeds = {t.name: np.array(a) for t, a in feeds.items()}
+        self.events: list[Event] = []
+        self.results: Any = None
+        self.plan, self._snapshot, self._run = plan, snapshot, run
+        self._where = {key: slot for key, slot in plan.slots.items()}
+        self._event_of = {s: (step.index, k) for step in plan.steps for k, s in enumerate(step.outs)}
+        self._kept = 0
+        self._let_go = 0
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    def __repr__(self) -> str:
+        seconds = sum(e.duration for e in self.events)
+        gone = f", {self._let_go} with their values let go (they are computed again when asked for)" if self._let_go else ""
+        return f"Trace of {self.graph.name!r}: {len(self.events)} firings in {seconds * 1e3:.2f} ms{gone}"
+
+    # ------------------------------------------------------------ looking
+
+    def value(self, name: str | Tensor, at: int | None = None) -> np.ndarray:
+        """The value of a tensor in this run. KeyError-like FetchError if the run did not compute it. `at` is the index of the firing wanted."""
+        tensor = self._tensor(name)
+        key = (tensor.node.id, tensor.index)
+        fed = self.feeds.get(tensor.name)
+        if fed is not None:
+            return fed.copy()
+        slot = self._where.get(key)
+        if slot is None:
+            raise ValueKeyError(f"{tensor.name} was not computed in this run.", node=tensor.node.name, hint="Fetch it, or something that needs it.")
+        if tensor.node.op.source == "variable":
+            return np.array(self._snapshot[tensor.node.id])
+        if tensor.node.op.source == "constant":
+            return np.array(tensor.node.attrs["value"])
+        index, k = self._event_of[slot]
+        return np.array(self.events[index].outputs[k], order="C")
+
+    def stats(self, name: str | Tensor) -> Stats:
+        """Statistics of a tensor in this run."""
+        tensor = self._tensor(name)
+        slot = self._where.get((tensor.node.id, tensor.index))
+        if slot in self._event_of:
+            index, k = self._event_of[slot]
+            return self.events[index].stats[k]
+        return stats_of(self.value(tensor))
+
+    def gates(self, name: str) -> dict[str, np.ndarray]:
+        """Gates and states of an LSTM in this run: `f i g o c h`, each (batch, time, units)."""
+        node = self.graph.node(name)
+        if node.op.name != "LSTM":
+            layers = [n.name for n in self.graph.nodes if n.op.name == "LSTM"]
+            raise FetchError(f"{node.name} is a {node.op.name}, not an LSTM.", node=node.name, hint=f"LSTMs here: {', '.join(layers) or 'none'}.")
+        return {letter: self.value(node.output("out" if letter == "h" else letter)) for letter in "figoch"}
+
+    def rerun(self, feeds: Mapping[Any, Any], fetches: Any = None) -> Trace:
+        """The same run again from the same variables with some tensors fed otherwise (any tensor may be fed). Commits nothing."""
+        merged = {self.graph.tensor(n): a for n, a in self.feeds.items()} | feed_tensors(self.graph, feeds)
+        return record(self.session, self.fetches if fetches is None else fetches, merged, snapshot=self._snapshot, run=self._run)
+
+    def _tensor(self, name: str | Tensor) -> Tensor:
+        found = resolve(self.graph, name)
+        if isinstance(found, Node):
+            raise ValueKeyError(f"{found.name} has no output.", node=found.name)
+        return found
+
+    # ------------------------------------------------------------ the memory budget
+
+    def _keep(self, event: Event, budget: int) -> None:
+        self._kept += _bytes(event._outputs)
+        while self._kept > budget and self._let_go < len(self.events) - 1:
+            old = self.events[self._let_go]
+            self._let_go += 1
+            self._kept -= _bytes(old._outputs)
+            old.forget()
+
+    def _again(self, event: Event) -> tuple[np.ndarray, ...]:
+        node = self.graph.node(event.node)
+        feeds = [self.graph.tensor(n) for n in self.feeds]
+        plan = self.session.plan(node.outputs, feeds)
+        seed, run = self.session.seed, self._run
+        results, _ = plan.function(list(self.feeds.values()), self._snapshot, lambda node_id: generator(seed, node_id, run))
+        return tuple(np.asarray(v) for v in results)
+
+
+class ValueKeyError(FetchError, KeyError):
+    """There is no such value in this run, or not yet."""
+
+    __str__ = FlowError.__str__
+
+
+def _bytes(values: Sequence[Any] | None) -> int:
+    """Memory behind the values; views of one array count once."""
+    whole = {}
+    for v in values or ():
+        base = v
+        while getattr(base, "base", None) is not None and isinstance(base.base, np.ndarray):
+            base = base.base
+        whole[id(base)] = getattr(base, "nbytes", 8)
+    return sum(whole.values())
+
+
+def record(session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = None, *, budget: int = BUDGET, snapshot: Snapshot | None = None,
+           run: int | None = None) -> Trace:
+    """Run step by step and keep every firing. Without `snapshot` it is a run like any other: it commits."""
+    flat, build = flatten(session.graph, fetches)
+    by_tensor = feed_tensors(session.graph, feeds)
+    plan = session.plan(flat, tuple(by_tensor))
+    arrays = checked_feeds(by_tensor)
+    commits = snapshot is None
+    snapshot = session.store.snapshot() if snapshot is None else snapshot
+    run = session.store.runs if run is None else run
+    trace = Trace(session, fetches, dict(zip(by_tensor, arrays)), plan, snapshot, run)
+    values: dict[int, Any] = dict(enumerate(arrays))
+    values.update(plan.constants)
+    values.update((slot, snapshot[node_id]) for slot, node_id in plan.variables)
+
+    def rng(node_id: int) -> np.random.Generator:
+        return generator(session.seed, node_id, run)
+
+    clock = time.perf_counter
+    begin = clock()
+    for step in plan.steps:
+        start = clock()
+        try:
+            outputs = step.fire(values, rng)
+        except FlowError:
+            raise
+        except Exception as error:
+            raise error_at(step, error) from error
+        end = clock()
+        for slot, value in zip(step.outs, outputs):
+            values[slot] = value
+        event = Event(step.index, step.node.name, step.node.phase, outputs, start - begin, end - start, trace)
+        trace.events.append(event)
+        trace._keep(event, budget)
+    results = [None if slot is None else values[slot] for slot in plan.results]
+    assigned = [values[slot] for slot, _ in plan.assigns]
+    if commits:
+        out = session.finish(plan, arrays, results, assigned)
+        session.last_trace = trace
+    else:
+        out = [None if v is None else host(v, True) for v in results]
+    trace.results = build(out)
+    return trace
+
+
+set_tracer(record)
