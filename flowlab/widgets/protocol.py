@@ -396,7 +396,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LSTMData:
-    """One layer, one sample. Buffers: f i g o c h zf zi zg zo (timesteps × units), c0 h0 (units), strip, norm (a number a step, if sent)."""
+    """One layer, one sample. Buffers: f i g o c h zf zi zg zo (timesteps × units), c0 h0 (units), strip, norm (one a step, if sent)."""
     type: Literal["lstm"] = "lstm"
     version: int = VERSION
     title: str

@@ -48,7 +48,7 @@ export type Notice = { type: "notice"; level: "status" | "alert"; text: string; 
 export type Offer = { type: "offer"; title: string; nodes: number; saved: string };
 /** The answer to message `seq` is complete; busy ends. */
 export type Done = { type: "done"; seq: number; ok: boolean };
-/** One layer, one sample. Buffers: f i g o c h zf zi zg zo (timesteps × units), c0 h0 (units), strip, norm (a number a step, if sent). */
+/** One layer, one sample. Buffers: f i g o c h zf zi zg zo (timesteps × units), c0 h0 (units), strip, norm (one a step, if sent). */
 export type LSTMData = { type: "lstm"; version: number; title: string; layer: number; layers: LayerInfo[]; sample: number; samples: number; strip_rows: number; strip_cols: number; strip_channels: number; strip_image: boolean; strip_lo: number; strip_hi: number; strip_map: "seq" | "div"; strip_label: string; c_limit: number; reading: ReadingRow[]; clamps: ClampState[]; clamped_layers: number[]; rerun: boolean; outcomes: Outcome[]; norm: boolean };
 /** The page is there, or there again. */
 export type Hello = { type: "hello"; version: number };
