@@ -17,6 +17,7 @@ from importlib import import_module as _import_module
 from typing import Any as _Any
 
 from .autodiff import gradients, jvp
+from .control import unroll as _unroll  # noqa: F401  # gives the LSTM its second derivative
 from .core.errors import (
     AttributeValueError,
     CycleError,

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from ..control.unroll import unrolled
 from ..core.errors import AttributeValueError, DTypeError, FetchError, ShapeError
 from ..core.graph import Graph, Node, Tensor, name_scope
 from ..core.op import REGISTRY, get_op
@@ -119,7 +120,7 @@ def expand(graph: Graph, name: str) -> Graph:
         if node is target:
             scope = new.unique("steps", node.scope)
             with new, new.state(scope=scope, device=node.device, controls=tuple(controls)):
-                by_name = recurrent.unrolled(**dict(zip(node.ports, inputs)))
+                by_name = unrolled(**dict(zip(node.ports, inputs)))
             copy = new.add(get_op("LSTMOutputs"), [by_name[k] for k in node.op.outputs], {}, name=node.name, full_name=True, id=node.id, phase=node.phase)
         else:
             copy = new.add(node.op, inputs, dict(node.attrs), name=node.name, ports=node.ports, control_inputs=controls, device=node.device, phase=node.phase,

@@ -1,0 +1,1 @@
+"""Operations that stand above differentiation: what needs gradients of its own parts."""
