@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ class Reader:
     read: Callable[[Tensor], np.ndarray]
     rerun: Callable[[Mapping[Tensor, np.ndarray]], Reader] | None    # None: what follows a changed value cannot be computed again
     fetched: tuple[Tensor, ...] = ()
+    way: str = "Fetch something that needs it."                      # to a value that is not there
 
     def value(self, tensor: Tensor) -> np.ndarray | None:
         """The tensor's value, None if this run has none."""
@@ -44,10 +45,18 @@ class Reader:
 
     def over(self, values: Mapping[Tensor, np.ndarray]) -> Reader:
         """The same run with some values changed: from there on computed again, where the source can do that."""
-        if self.rerun is not None:
-            after = self.rerun(values)
-            return Reader(self.graph, lambda t: values[t] if t in values else after.read(t), None, self.fetched)
-        return Reader(self.graph, lambda t: values[t] if t in values else self.read(t), None, self.fetched)
+        after = self.rerun(values) if self.rerun is not None else self
+
+        def read(tensor: Tensor) -> np.ndarray:
+            if tensor in values:
+                return values[tensor]
+            try:
+                return after.read(tensor)
+            except KeyError:
+                # only needed for what is held now, so not computed again: as it was
+                return self.read(tensor)
+
+        return Reader(self.graph, read, None, self.fetched)
 
 
 def reader(source: Any) -> Reader:
@@ -61,7 +70,8 @@ def reader(source: Any) -> Reader:
         return reader(source.debugger)
     if hasattr(source, "cursor") and hasattr(source, "value"):
         rerun = getattr(source, "rerun", None)
-        return Reader(source.session.graph, source.value, (lambda feeds: reader(rerun(feeds))) if rerun else None)
+        return Reader(source.session.graph, source.value, (lambda feeds: reader(rerun(feeds))) if rerun else None,
+                      way="Step on until it has fired.")
     if hasattr(source, "variables") and hasattr(source, "trace"):
         last = getattr(source, "last_trace", None)
         if last is None:
@@ -101,7 +111,7 @@ def layers_of(run: Reader, node: Any = None) -> tuple[Node, ...]:
         done = ", ".join(n.name for n in every if run.value(n.output("out")) is not None) or "none"
         names = ", ".join(n.name for n in wanted)
         raise FlowError(f"{names} {'was' if len(wanted) == 1 else 'were'} not computed in this run.", node=wanted[-1].name,
-                        hint=f"Fetch something that needs {'it' if len(wanted) == 1 else 'them'}. LSTM layers with values: {done}.")
+                        hint=f"{run.way} LSTM layers with values: {done}.")
     return tuple(there)
 
 
@@ -419,7 +429,7 @@ class LSTMView(anywidget.AnyWidget):
                 # from the recorded run with all that is held so far: a layer below keeps its own clamps
                 values |= fed(node, out, layers[k])
                 now = self._run.over(values)
-                layers[k] = layer_values(now, node)
+                layers[k] = replace(layers[k], out=out)
         self._clamps, self._now, self._layers = clamps, now, tuple(layers)
 
     # ------------------------------------------------------------ talking with the page
