@@ -35,8 +35,7 @@ from .core.errors import (
     UnknownOpError,
 )
 from .core.graph import Graph, Node, Tensor, control_dependencies, device, name_scope
-from .core.op import REGISTRY as _REGISTRY
-from .core.op import Op, op
+from .core.op import REGISTRY as _REGISTRY, Op, op
 from .ops.random import dropout
 from .ops.state import assign, constant, group, placeholder, variable
 

@@ -389,7 +389,7 @@ class Debugger:
             for k in reversed(self._order):
                 if k in stale:
                     self._unfire(k)
-        events = {k: e for k, e in zip(self._recorded, self._events)}
+        events = dict(zip(self._recorded, self._events))
         self._order = kept
         self._recorded, self._events = list(kept), [events[k] for k in kept]
         for index, event in enumerate(self._events):

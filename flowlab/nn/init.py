@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.types import Shape, dtype_of, shape_of
-from ..ops.state import parse_initializer
+from ..ops.state import INITIALIZERS, parse_initializer
+
+NAMES = tuple(INITIALIZERS)
 
 
 @dataclass(frozen=True, slots=True)

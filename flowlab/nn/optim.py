@@ -4,7 +4,6 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from ..autodiff import gradients
 from ..core.errors import AttributeValueError, GradientError

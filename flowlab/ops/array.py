@@ -12,7 +12,6 @@ from ..core.shape import axes_in, axis_in, broadcast_shapes, meet, reshaped
 from ..core.types import TensorType, shape_text
 from .sizes import reshape_as, sum_to
 
-
 # ---------------------------------------------------------------- shape
 
 

@@ -118,7 +118,7 @@ class Trace:
         self.events: list[Event] = []
         self.results: Any = None
         self.plan, self._snapshot, self._run = plan, snapshot, run
-        self._where = {key: slot for key, slot in plan.slots.items()}
+        self._where = dict(plan.slots.items())
         self._event_of = {s: (step.index, k) for step in plan.steps for k, s in enumerate(step.outs)}
         self._kept = 0
         self._let_go = 0
