@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import queue
+import random
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -132,3 +133,33 @@ def as_pipeline(data: Any, batch: int | None = None) -> Any:
     if isinstance(data, Sequence):
         return data
     raise FeedError(f"{type(data).__name__} is no data to train on.", hint="Pass a fl.data.Pipeline, a dict of arrays, or a list of feed dicts.")
+
+
+def captchas(n: int, seed: int = 0, *, digits: int = 4, width: int = 120, height: int = 48, font_sizes: tuple[int, ...] = (32, 36, 40)) -> tuple[np.ndarray, np.ndarray]:
+    """Draw n captchas with the package `captcha`: images (n, height, width, 3) uint8 and labels (n, digits) int64.
+
+    The seed decides the digits and every stroke and dot of the noise, so the same call draws the same pictures.
+    """
+    try:
+        from captcha import image as module
+    except ImportError:
+        raise FeedError("drawing captchas needs the package captcha.", hint="pip install captcha") from None
+    rng = random.Random(seed)
+    labels = np.array([[rng.randrange(10) for _ in range(digits)] for _ in range(n)], dtype=np.int64).reshape(n, digits)
+    images = np.empty((n, height, width, 3), np.uint8)
+    painter = module.ImageCaptcha(width, height, font_sizes=font_sizes)
+    dice = module.secrets
+    try:
+        module.secrets = _Dice(rng)  # the package draws from the system's entropy; a lesson wants the same pictures twice
+        for k in range(n):
+            images[k] = np.asarray(painter.generate_image("".join(map(str, labels[k]))))
+    finally:
+        module.secrets = dice
+    return images, labels
+
+
+class _Dice:
+    """What the package asks of `secrets`, from a seeded generator."""
+
+    def __init__(self, rng: random.Random):
+        self.randbelow, self.choice, self.randbits = rng.randrange, rng.choice, rng.getrandbits
