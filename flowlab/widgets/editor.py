@@ -1,0 +1,792 @@
+"""Editor: the lab's kernel side. It holds the document, builds the graph, steps the run, and answers the page."""
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import anywidget
+import numpy as np
+import traitlets
+
+from ..core.errors import DebuggerError, DeviceError, DocumentError, FeedError, FetchError, FlowError, KernelError
+from ..core.graph import Graph, Node
+from ..core.op import REGISTRY
+from ..debugger import Debugger, Stop
+from ..io.build import Build, Diagnostic, build
+from ..io.document import Document, document_of, from_text, read_bounded, write_whole
+from ..io.edits import AddNode, Edit, Rename, apply, check_feed, describe, edit_from_json
+from ..runtime.session import Session
+from . import protocol as P
+from . import saved, scene as S, values as V
+from .examples import EXAMPLES
+
+_STATIC = Path(__file__).parent / "static"
+_MISSING = "export default { render({ el }) { el.textContent = 'The page of flowlab is not built: run node widgets/build.mjs, or pip install flowlab.'; } };"
+MAX_UNDO = 1000
+MAX_EDITS = 20_000      # in one message
+MAX_PICTURE = 8 * 2**20
+MANY_BYTES = 512 * 2**20    # variables larger than this are not initialised for the sake of a picture
+
+
+class Editor(anywidget.AnyWidget):
+    """Build a graph by hand, and step it: with nothing given, an empty canvas.
+
+    `graph` is copied into a document and never changed; `session` lends the values of its variables; `feeds` are arrays by placeholder.
+    """
+
+    _esm = _STATIC / "editor.js" if (_STATIC / "editor.js").is_file() else _MISSING
+    _css = _STATIC / "editor.css" if (_STATIC / "editor.css").is_file() else ""
+    height = traitlets.Int(640, min=240, max=4000).tag(sync=True)
+
+    def __init__(self, graph: Graph | Document | None = None, session: Session | None = None, feeds: Mapping[Any, Any] | None = None, **traits: Any):
+        super().__init__(**traits)
+        if graph is None:
+            document = Document() if session is None else document_of(session.graph)
+        elif isinstance(graph, Document):
+            document = graph
+        elif isinstance(graph, Graph):
+            document = document_of(graph)
+        else:
+            raise DocumentError(f"{type(graph).__name__} is not a graph.", hint="fl.Editor takes a Graph, a Document, or nothing for an empty canvas.")
+        self._document = document
+        self._built = build(document)
+        self._undo: list[tuple[str, Document]] = []
+        self._redo: list[tuple[str, Document]] = []
+        self._revision = 0
+        self._selection: tuple[str, ...] = ()
+        self._debugger: Debugger | None = None
+        self._error: FlowError | None = None
+        self._versions: dict[int, int] = {}
+        self._counted = False
+        self._notices: list[P.Notice] = []      # said before a page was there to hear them
+        self._page = False
+        self._drawn_cache: S.Drawn | None = None
+        self._sent_states: dict[str, str] = {}
+        self._sent_tensors: set[str] = set()
+        self._sent_order: tuple = ()
+        self._known_documents: list[Document] = [document]
+        self._saved_document = document
+        self._path: str | None = None
+        self._disk: dict[str, str] = {}         # file → digest of what we last read from it or wrote to it
+        self._output = saved.Output()
+        self._offer: saved.Saved | None = None
+        self._session = Session(self._built.graph, seed=session.seed if session is not None else 0)
+        if session is not None:
+            session.store.variables()   # those that no run has needed yet get their first values there, not here
+        self._carry(session, {}, trust=True)
+        if feeds is not None:
+            self._document = replace(self._document, feeds=self._checked_feeds(feeds))
+            self._saved_document = self._document
+        self.on_msg(self._on_message)
+
+    # ------------------------------------------------------------ what a person asks for in Python
+
+    @property
+    def document(self) -> Document:
+        """What is on the canvas, half-wired or not."""
+        return self._document
+
+    @property
+    def graph(self) -> Graph:
+        """The sound part of the document as a Graph."""
+        return self._built.graph
+
+    @property
+    def session(self) -> Session:
+        """The session that the lab runs in; its variables keep their values while the graph is edited around them."""
+        return self._session
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Every part of the document that is not sound: where, why, and ways out."""
+        return self._built.diagnostics
+
+    @property
+    def debugger(self) -> Debugger | None:
+        """The run that is being stepped; None before the first step after an edit."""
+        return self._debugger
+
+    @property
+    def selection(self) -> tuple[str, ...]:
+        """Names of what is selected on the canvas."""
+        return self._selection
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The fetched values of a complete run, by node."""
+        return dict(self._debugger.results or {}) if self._debugger is not None else {}
+
+    @property
+    def feeds(self) -> Feeds:
+        """The values that placeholders are fed, by name; assign items, or the whole: `ed.feeds["x"] = array`."""
+        return Feeds(self)
+
+    @feeds.setter
+    def feeds(self, feeds: Mapping[Any, Any]) -> None:
+        self._set_feeds(self._checked_feeds(feeds), "feed the placeholders")
+
+    def edit(self, *edits: Edit) -> None:
+        """Change the document; all the edits together are one step of undo. Raises what `flowlab.io.edits.apply` raises."""
+        if edits:
+            document = apply(self._document, *edits)
+            self._commit(document, describe(edits), select=_added(edits, self._document, document))
+
+    def undo(self) -> bool:
+        """Take the last change back; False if there is none."""
+        return self._travel(self._undo, self._redo)
+
+    def redo(self) -> bool:
+        """Make the change again that was taken back; False if there is none."""
+        return self._travel(self._redo, self._undo)
+
+    def run(self) -> dict[str, Any]:
+        """Run what is marked as fetched, else the sinks, from the start to the end; the values by node."""
+        self._start()
+        self._say(self._state(mode="run"))
+        return self._go(lambda dbg: dbg.resume()) and self.results
+
+    def step(self) -> Any:
+        """Fire the first ready node; the Event, or None at the end."""
+        return self._go(lambda dbg: dbg.step())
+
+    def back(self) -> Any:
+        """Undo the last firing; the Event, or None at the start."""
+        return self._go(lambda dbg: dbg.back(), fresh=False)
+
+    def step_level(self) -> tuple:
+        """Fire everything that is ready now."""
+        return self._go(lambda dbg: dbg.step_level())
+
+    def fire(self, name: str) -> Any:
+        """Fire this node, if it is ready."""
+        return self._go(lambda dbg: dbg.fire(name))
+
+    def run_to(self, name: str) -> Stop:
+        """Run until this node is the next to fire."""
+        return self._go(lambda dbg: dbg.run_to(name))
+
+    def seek(self, cursor: int) -> None:
+        """Go to a place on the record: `cursor` firings done."""
+        self._go(lambda dbg: dbg.seek(cursor), fresh=False)
+
+    def reset(self) -> None:
+        """End the run that is being stepped: nothing has fired."""
+        self._reset()
+        self._say_state(full=True)
+
+    def save(self, path: str | os.PathLike | None = None, *, overwrite: bool = False) -> Path:
+        """Write the document to a file, `<title>.flow.json` here if no path is given; returns where.
+
+        A file that something else has changed since it was read or written here is not replaced unless `overwrite` says so.
+        """
+        target = Path(path) if path is not None else Path(self._path or file_name(self._document.name))
+        data = self._document.text().encode("utf-8")
+        if not overwrite:
+            self._refuse_stranger(target, data)
+        write_whole(target, data)
+        self._disk[str(target.resolve())] = _digest(data)
+        self._path, self._saved_document = str(target), self._document
+        self._known_documents.append(self._document)
+        self._say_scene()
+        return target
+
+    # ------------------------------------------------------------ changing the document
+
+    def _commit(self, document: Document, label: str, select: str | None = None) -> None:
+        if document == self._document:
+            self._say_scene(select)     # nothing changed; the page may have shown it optimistically
+            return
+        self._undo.append((label, self._document))
+        del self._undo[:-MAX_UNDO]
+        self._redo.clear()
+        self._adopt(document, select)
+
+    def _travel(self, source: list[tuple[str, Document]], target: list[tuple[str, Document]]) -> bool:
+        if not source:
+            self._say_scene()
+            return False
+        label, document = source.pop()
+        target.append((label, self._document))
+        # folding is a way of looking, not a change: it stays as it is now
+        folded = None if self._document.folded is None else self._document.folded & document.scopes
+        self._adopt(replace(document, folded=folded))
+        return True
+
+    def _adopt(self, document: Document, select: str | None = None) -> None:
+        """Take the document, and rebuild what depends on it."""
+        before, self._document = self._document, document
+        self._drawn_cache = None
+        rebuilt = document.nodes is not before.nodes and (list(document.nodes) != list(before.nodes) or any(document.nodes[k] != before.nodes[k] for k in document.nodes))
+        if rebuilt:
+            moved = {n.id: n.name for n in before.nodes.values()}
+            old, self._built = self._session, build(document)
+            self._session = Session(self._built.graph, seed=old.seed)
+            self._carry(old, {n.name: moved[n.id] for n in document.nodes.values() if n.id in moved})
+        elif document.name != before.name:
+            self._built.graph.name = document.name
+        changed = rebuilt or document.fetches != before.fetches or _unlike(document.feeds, before.feeds)
+        if changed:
+            self._reset()
+        self._selection = tuple(n for n in self._selection if n in document.nodes)
+        self._say_scene(select)
+        if changed:
+            self._say_state(full=True)
+
+    def _carry(self, old: Session | None, names: Mapping[str, str], *, trust: bool = False) -> None:
+        """Take variables' values over, by name (before a renaming), shape, dtype and initializer; say which start anew.
+
+        `trust` carries a value over even where the initializer differs: the session was handed over for its values.
+        """
+        had = {n.name: n for n in old.graph.nodes if n.op.source == "variable"} if old is not None else {}
+        kept, new = {}, []
+        for variable in self._built.graph.variables:
+            node = variable.node
+            before = had.get(names.get(node.name, node.name))
+            if before is not None and before.attrs["shape"] == node.attrs["shape"] and before.outputs[0].dtype == variable.dtype and (
+                    trust or _same_start(before, node)):
+                if before.id in old.store.values:
+                    kept[node.id] = old.store.values[before.id]
+            elif old is not None:
+                new.append(node)
+        if kept:
+            self._session.store.commit(kept)
+        if old is not None:
+            self._session.store.runs = old.store.runs
+            self._versions = {k: v for k, v in self._versions.items() if k in kept}
+        if new:
+            what = ", ".join(f"{n.name} ({n.attrs['initializer']})" for n in new[:6])
+            self._notice("status", f"Initialised {what}{f' and {len(new) - 6} more' if len(new) > 6 else ''}.")
+
+    def _checked_feeds(self, feeds: Mapping[Any, Any]) -> Mapping[str, np.ndarray]:
+        return MappingProxyType({(name := self._placeholder(key)): check_feed(self._document.nodes[name], value) for key, value in feeds.items()})
+
+    def _placeholder(self, key: Any) -> str:
+        name = (key.node.name if hasattr(key, "node") else key.name if hasattr(key, "name") else str(key)).removesuffix(":0")
+        node = self._document.nodes.get(name)
+        if node is None or node.op != "Placeholder":
+            holders = [n.name for n in self._document.nodes.values() if n.op == "Placeholder"]
+            raise FeedError(f"there is no placeholder {name!r} on the canvas.", node=name, hint=f"There are {', '.join(holders[:12])}." if holders else "Add one.")
+        return name
+
+    def _set_feeds(self, feeds: Mapping[str, np.ndarray], label: str) -> None:
+        self._commit(replace(self._document, feeds=MappingProxyType(dict(feeds))), label)
+
+    # ------------------------------------------------------------ running
+
+    def _fetched(self) -> list[Node]:
+        return S.fetched_nodes(self._document, self._built.graph)
+
+    def _start(self) -> Debugger:
+        """A new run, at its start. FlowError says what keeps it from starting."""
+        self._reset()
+        nodes = self._fetched()
+        if not nodes:
+            wrong = next((d for d in self._built.diagnostics if d.severe), None)
+            if wrong is not None:
+                raise FetchError(f"nothing can run yet: {wrong.node}: {wrong.message}", node=wrong.node, hint=wrong.hint)
+            waits = next((d for d in self._built.diagnostics), None)
+            if waits is not None:
+                raise FetchError(f"nothing can run yet: {waits.node}: {waits.message}", node=waits.node, hint=waits.hint)
+            raise FetchError("there is nothing to run yet.", hint="Add an operation and wire its inputs.")
+        needed = S.ancestors(nodes)
+        feeds = self._document.feeds
+        unfed = [n.name for n in self._built.graph.nodes if n.name in needed and n.op.source == "placeholder" and n.name not in feeds]
+        if unfed:
+            names = ", ".join(unfed[:4]) + (" …" if len(unfed) > 4 else "")
+            raise FeedError(f"{names} {'has' if len(unfed) == 1 else 'have'} no value yet.", node=unfed[0],
+                            hint=f'Select it and type its value, or write ed.feeds[{unfed[0]!r}] = … in a cell.')
+        self._check_memory()
+        given = {self._built.graph.nodes[name].outputs[0]: value for name, value in feeds.items() if name in needed}
+        self._debugger = Debugger(self._session, {n.name: n.outputs[0] if n.outputs else n for n in nodes}, given, record=True)
+        self._settle()
+        return self._debugger
+
+    def _reset(self) -> None:
+        self._debugger, self._error, self._counted = None, None, False
+
+    def _settle(self) -> None:
+        """Count the commits of variables: one at the end of a run, taken back with its last firing."""
+        dbg = self._debugger
+        if dbg is None or dbg.done == self._counted:
+            return
+        self._counted = dbg.done
+        for _, node_id in dbg.plan.assigns:
+            self._versions[node_id] = max(self._versions.get(node_id, 0) + (1 if dbg.done else -1), 0)
+
+    def _go(self, act: Callable[[Debugger], Any], *, fresh: bool = True) -> Any:
+        """Let the debugger act, and tell the page where the run stands then; an error is told, and raised."""
+        dbg = self._debugger
+        if dbg is None or not dbg.length and not dbg.error:
+            if not fresh:
+                return None
+            dbg = self._start()     # variables may have been assigned since: a run reads them when it starts
+            full = True
+        else:
+            full = False
+        cursor = dbg.cursor
+        self._error = None
+        try:
+            result = act(dbg)
+            if isinstance(result, Stop) and result.reason == "error" and dbg.error is not None:
+                raise dbg.error
+        except FlowError as error:
+            if isinstance(error, KernelError) or dbg.error is error:
+                self._error = error
+            raise
+        finally:
+            self._settle()
+            fired = [e.node for e in dbg.records[cursor:dbg.cursor]]
+            self._say_state(full=full, fired=fired)
+        return result
+
+    def _back_while(self, same: Callable[[Any], Any]) -> tuple:
+        """Go back over the last firing and those before it that share its key."""
+        def act(dbg: Debugger) -> tuple:
+            events = []
+            while dbg.cursor and (not events or same(dbg.records[dbg.cursor - 1]) == same(events[0])):
+                events.append(dbg.back())
+            return tuple(events)
+        return self._go(act, fresh=False) or ()
+
+    def _level(self, event: Any) -> int:
+        """How many firings in a row lead to a node: nodes of one level could fire together."""
+        levels: dict[str, int] = {}
+        planned = {s.node.name for s in self._debugger.plan.steps} if self._debugger else set()
+        for node in self._built.graph.nodes:
+            if node.name in planned:
+                before = [levels.get(t.node.name, 0) for t in node.inputs] + [levels.get(c.name, 0) for c in node.control_inputs]
+                levels[node.name] = max(before, default=0) + 1
+        return levels.get(event.node, 0)
+
+    def _resume(self) -> Any:
+        dbg = self._debugger
+        if dbg is not None and dbg.cursor < dbg.length:
+            return self._go(lambda d: d.seek(d.length))    # from the past back to the present
+        return self._go(lambda d: d.resume())
+
+    def _check_memory(self) -> None:
+        """DeviceError before the variables ask for more than this machine has."""
+        total, largest = 0, None
+        for v in self._built.graph.variables:
+            size = int(np.prod([int(d) for d in v.shape], dtype=object)) * 8    # initializers draw float64
+            total += size
+            if largest is None or size > largest[0]:
+                largest = (size, v.node.name)
+        if largest is not None and total > memory():
+            raise DeviceError(f"the variables take {total / 2**30:.1f} GiB, more than this machine's {memory() / 2**30:.1f} GiB.", node=largest[1],
+                              hint=f"Make {largest[1]} smaller.")
+
+    # ------------------------------------------------------------ the moment, and the page
+
+    def _drawn(self) -> S.Drawn:
+        if self._drawn_cache is None:
+            self._drawn_cache = S.drawn(self._document, self._built)
+        return self._drawn_cache
+
+    def _moment(self, mode: P.Mode | None = None) -> S.Moment:
+        graph, dbg = self._built.graph, self._debugger
+        fetched = self._fetched()
+        fetches = tuple(n.outputs[0].name if n.outputs else n.name for n in fetched)
+        versions = {graph_node.name: self._versions[graph_node.id] for v in graph.variables if (graph_node := v.node).id in self._versions}
+        error = None
+        if self._error is not None:
+            error = P.Diagnostic(kind="shape", node=self._error.node or "", port=self._error.port, axis=self._error.axis, message=self._error.message, hint=self._error.hint)
+        needed = S.ancestors(fetched)
+        planned = frozenset(n for n, node in needed.items() if not node.op.source)
+        states, ready = S.at_rest(graph, needed, self._document.feeds)
+        if dbg is None:
+            unfed = any(n.op.source == "placeholder" and n.name not in self._document.feeds for n in needed.values())
+            return S.Moment(mode=mode or "edit", total=0 if unfed else len(planned), states=states, planned=planned, next=ready[0] if ready else None, ready=len(ready),
+                            versions=versions, fetches=fetches, error=error)
+        records = dbg.records
+        states = {k: v for k, v in states.items() if v != "ready"}
+        states |= {e.node: "done" for e in records[:dbg.cursor]} | dict.fromkeys(dbg.ready, "ready")
+        if dbg.error is not None and dbg.error.node:
+            states[dbg.error.node] = "error"
+        if mode is None:
+            mode = "edit" if not dbg.length and dbg.error is None else "past" if dbg.cursor < dbg.length else "paused"
+        last = records[dbg.cursor - 1] if dbg.cursor else None
+        return S.Moment(mode=mode, cursor=dbg.cursor, length=dbg.length, total=dbg.total, done=dbg.done, states=states, planned=planned,
+                        order=tuple((e.node, e.phase) for e in records), last_seconds=last.duration if last is not None else None,
+                        next=dbg.ready[0] if dbg.ready else None, ready=len(dbg.ready), versions=versions, fetches=fetches, error=error)
+
+    def _value_of(self, name: str) -> np.ndarray | None:
+        """The value of a tensor at this moment; None if it has none."""
+        dbg = self._debugger
+        if dbg is not None:
+            try:
+                return dbg.value(name) if dbg.computed(name) else self._source_value(name)
+            except FlowError:
+                return None
+        return self._source_value(name)
+
+    def _source_value(self, name: str) -> np.ndarray | None:
+        """What a source holds without any run."""
+        owner = name.rpartition(":")[0]
+        node = self._document.nodes.get(owner)
+        source = REGISTRY[node.op].source if node is not None and node.op in REGISTRY else None
+        if source == "placeholder":
+            return self._document.feeds.get(owner)
+        if source == "constant":
+            held = node.attrs.get("value")
+            return held if isinstance(held, np.ndarray) else None
+        if source == "variable" and owner in self._built.graph:
+            held = self._session.store.values.get(self._built.graph.nodes[owner].id)
+            if held is None and self._variable_bytes() <= MANY_BYTES:
+                held = self._session.store.snapshot().get(self._built.graph.nodes[owner].id)
+            return held
+        return None
+
+    def _variable_bytes(self) -> int:
+        return sum(int(np.prod([int(d) for d in v.shape], dtype=object)) * 8 for v in self._built.graph.variables)
+
+    def _state(self, *, full: bool = True, mode: P.Mode | None = None, fired: Sequence[str] = ()) -> P.RunState:
+        """The state message without pictures."""
+        return S.run_state(self._moment(mode), self._built.graph, self._drawn(), full=full, fired=fired)
+
+    def _say_state(self, *, full: bool = False, fired: Sequence[str] = ()) -> None:
+        """Tell the page where the run stands, with pictures of what it has not seen."""
+        shown, graph = self._drawn(), self._built.graph
+        moment = self._moment()
+        dbg = self._debugger
+        if full:
+            self._sent_tensors = set()
+        have = {t for t in shown.tensors if t in self._built.types and (dbg.computed(t) if dbg is not None and t.rpartition(":")[0] in moment.planned else
+                                                                       moment.states.get(t.rpartition(":")[0]) == "done" or self._idle_source(t))}
+        again = {t for t in have if t.rpartition(":")[0] in set(fired)}
+        pictures, buffer, known = S.thumbs(graph, sorted((have - self._sent_tensors) | again), self._value_of)
+        gone = sorted(self._sent_tensors - have)
+        self._sent_tensors = (self._sent_tensors & have) | known
+        changed = moment.order != self._sent_order
+        message = S.run_state(moment, graph, shown, full=full, before=self._sent_states, pictures=pictures, gone=gone, fired=fired, order_changed=changed)
+        self._sent_states, self._sent_order = S.drawn_states(moment, shown), moment.order
+        self._say(message, [buffer])
+
+    def _idle_source(self, tensor: str) -> bool:
+        """Does the tensor come from a source that no run needs now, and has it a value all the same?"""
+        node = self._document.nodes.get(tensor.rpartition(":")[0])
+        return node is not None and node.op in REGISTRY and REGISTRY[node.op].source is not None and self._source_value(tensor) is not None
+
+    def _say_scene(self, select: str | None = None) -> None:
+        self._revision += 1
+        self._say(S.scene(
+            self._document, self._built, self._drawn(), revision=self._revision, fetched=[n.name for n in self._fetched()], path=self._path,
+            dirty=self._document is not self._saved_document and self._document != self._saved_document, undo=self._undo[-1][0] if self._undo else None,
+            redo=self._redo[-1][0] if self._redo else None, select=select))
+
+    def _say(self, message: Any, buffers: Sequence[bytes] = ()) -> None:
+        if self._page:
+            self.send(P.as_json(message), list(buffers))
+
+    def _notice(self, level: str, text: str, hint: str = "", node: str | None = None, edge: str | None = None) -> None:
+        message = P.Notice(level=level, text=text, hint=hint, node=node, edge=edge)  # type: ignore[arg-type]
+        if self._page:
+            self._say(message)
+        else:
+            self._notices = [*self._notices[-9:], message]
+
+    # ------------------------------------------------------------ messages from the page
+
+    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        """Answer one message: whatever goes wrong is told, and nothing is raised."""
+        ok = True
+        try:
+            self._handle(content)
+        except FlowError as error:
+            ok = False
+            self._notice("alert", error.message, error.hint, error.node)
+        except KeyboardInterrupt:
+            ok = False
+            self._notice("alert", "Interrupted.", "The variables are as after the last complete run.")
+            self._say_state(full=True)
+        except OSError as error:
+            ok = False
+            self._notice("alert", f"The file could not be used: {error.strerror or error}.", "The document is safe in the lab. Try another folder or name.")
+        except Exception as error:
+            ok = False
+            self._notice("alert", f"{type(error).__name__}: {error}", "The document is safe. Please report this.")
+        seq = content.get("seq") if isinstance(content, dict) else None
+        self._say(P.Done(seq=seq if isinstance(seq, int) else 0, ok=ok))
+        if isinstance(content, dict) and content.get("type") in ("edit", "picture") or self._output.waiting:
+            self._publish()
+
+    def _handle(self, content: Any) -> None:
+        kind = content.get("type") if isinstance(content, dict) else None
+        if kind == "hello":
+            return self._hello(content)
+        if kind == "edit":
+            edits = content.get("edits")
+            if not isinstance(edits, list) or len(edits) > MAX_EDITS:
+                raise DocumentError("that is not a list of edits.")
+            return self.edit(*map(edit_from_json, edits))
+        if kind == "command":
+            return self._command(content)
+        if kind == "ask":
+            return self._ask(str(content.get("tensor"))[:2100], str(content.get("slice") or ""))
+        if kind == "picture":
+            return self._output.picture(content.get("png"), content.get("width"), content.get("height"))
+        if kind == "selected":
+            names = content.get("names")
+            self._selection = tuple(n for n in names if isinstance(n, str)) if isinstance(names, list) else ()
+            return None
+        raise DocumentError("the page sent a message that this kernel does not know.", hint="Reload the page, or restart the kernel.")
+
+    def _hello(self, content: dict[str, Any]) -> None:
+        self._page = True
+        if content.get("version") != P.VERSION:
+            self._notice("alert", "The page and the kernel have different versions of flowlab.", "Restart the kernel, or reload the page.")
+        self._say(S.palette(EXAMPLES))
+        self._say_scene()
+        self._say_state(full=True)
+        if self._offer is not None:
+            self._say(P.Offer(title=self._offer.document.name, nodes=len(self._offer.document.nodes), saved=self._offer.when))
+        for notice in self._notices:
+            self._say(notice)
+        self._notices = []
+
+    def _command(self, content: dict[str, Any]) -> None:
+        name, node, cursor, scopes = content.get("name"), content.get("node"), content.get("cursor"), content.get("scopes")
+        node = node if isinstance(node, str) else None
+        match name:
+            case "undo":
+                label = self._undo[-1][0] if self._undo else None
+                self._notice("status", f"Undid: {label}." if self.undo() else "There is nothing to undo.")
+            case "redo":
+                label = self._redo[-1][0] if self._redo else None
+                self._notice("status", f"Redid: {label}." if self.redo() else "There is nothing to redo.")
+            case "save":
+                target = self.save(file_name(node) if node else None)
+                self._notice("status", f"Saved to {target.name}.", f"In {target.resolve().parent}.")
+            case "run":
+                started = time.perf_counter()
+                self.run()
+                self._tell_results(time.perf_counter() - started)
+            case "step":
+                self._tell_step(self.step())
+            case "back":
+                self._tell_back([e] if (e := self.back()) is not None else [])
+            case "step_level":
+                self._tell_steps(self.step_level())
+            case "step_scope":
+                self._tell_steps(self._go(lambda dbg: dbg.step_scope()))
+            case "step_timestep":
+                self._tell_steps(self._go(lambda dbg: dbg.step_timestep()))
+            case "step_pass":
+                self._tell_steps(self._go(lambda dbg: dbg.step_pass()))
+            case "back_level":
+                self._tell_back(self._back_while(self._level))
+            case "back_timestep":
+                self._tell_back(self._back_while(lambda e: (e.index,) if not e.frame else e.frame[:2]))
+            case "resume":
+                self._tell_stop(self._resume())
+            case "run_to" if node is not None:
+                self._tell_stop(self.run_to(node))
+            case "fire" if node is not None:
+                self._tell_step(self.fire(node))
+            case "seek" if isinstance(cursor, int):
+                self.seek(cursor)
+            case "stop":
+                self.reset()
+                self._notice("status", "Stopped. Nothing has fired.")
+            case "fold" | "unfold":
+                self._fold(name, [s for s in scopes if isinstance(s, str)] if isinstance(scopes, list) else [])
+            case "go_on":
+                self._go_on()
+            case "start_fresh":
+                self._offer = None
+                self._notice("status", "Started from the cell's graph.")
+                self._publish()
+            case _:
+                raise DocumentError(f"there is no command {str(name)[:40]!r}.", hint="Reload the page, or restart the kernel.")
+
+    # ---- what happened, in words
+
+    def _tell_step(self, event: Any) -> None:
+        if event is None:
+            self._notice("status", "The run is complete.", "Step back, or Run again.")
+        else:
+            self._notice("status", f"Fired {event.node}.{' The run is complete.' if self._debugger and self._debugger.done else ''}")
+
+    def _tell_steps(self, events: Sequence[Any]) -> None:
+        if len(events) == 1 or not events:
+            return self._tell_step(events[0] if events else None)
+        done = " The run is complete." if self._debugger and self._debugger.done else ""
+        return self._notice("status", f"Fired {len(events)} nodes: {', '.join(e.node for e in events[:4])}{' …' if len(events) > 4 else ''}.{done}")
+
+    def _tell_back(self, events: Sequence[Any]) -> None:
+        if not events:
+            self._notice("status", "This is the start: nothing has fired.")
+        else:
+            self._notice("status", f"Took back {events[-1].node if len(events) == 1 else f'{len(events)} firings'}.")
+
+    def _tell_stop(self, stop: Any) -> None:
+        dbg = self._debugger
+        if isinstance(stop, Stop) and stop.reason != "end":
+            self._notice("status", f"Stopped {'before' if stop.reason == 'node' else 'at'} {stop.node}.")
+        elif dbg is not None:
+            self._notice("status", "The run is complete." if dbg.done else f"Back at firing {dbg.cursor}.")
+
+    def _tell_results(self, seconds: float) -> None:
+        dbg = self._debugger
+        scalars = [f"{k} = {V.num(float(v))}" for k, v in self.results.items() if v is not None and np.size(v) == 1]
+        said = f": {', '.join(scalars[:4])}" if scalars else ""
+        self._notice("status", f"Ran {dbg.total if dbg else 0} nodes in {_seconds(seconds)}{said}.")
+
+    # ---- single commands
+
+    def _ask(self, name: str, slice: str) -> None:
+        try:
+            tensor = self._built.graph.tensor(name)
+        except FlowError:
+            self._say(V.unknown(name, None))
+            return
+        array = self._value_of(name)
+        if array is None:
+            self._say(V.unknown(name, tensor))
+            return
+        message, cells = V.value(tensor, array, slice)
+        self._say(message, [cells.astype("<f4").tobytes()])
+
+    def _fold(self, name: str, scopes: list[str]) -> None:
+        folded = (S.fold if name == "fold" else S.unfold)(self._document, scopes)
+        document = replace(self._document, folded=folded)
+        shown = S.drawn(document, self._built)
+        if name == "unfold" and len(shown.nodes) + len(shown.scopes) > max(S.DRAWN_UP_TO, len(self._drawn().nodes) + len(self._drawn().scopes)):
+            raise DocumentError(f"that would draw {len(shown.nodes) + len(shown.scopes):,} elements.", hint="Unfold scope by scope.")
+        self._document, self._drawn_cache = document, shown
+        self._say_scene()
+        self._say_state(full=True)
+
+    def _go_on(self) -> None:
+        if self._offer is None:
+            raise DocumentError("there is no saved document to go on with.")
+        offer, self._offer = self._offer, None
+        self._known_documents.append(offer.document)
+        feeds = {**{k: v for k, v in self._document.feeds.items() if k in offer.document.nodes}, **offer.document.feeds}
+        self._commit(replace(offer.document, feeds=MappingProxyType(feeds)), "go on with the saved document")
+        self._notice("status", f"Going on with {offer.document.name!r}.", "Undo takes you back to the cell's graph.")
+        self._publish()
+
+    # ------------------------------------------------------------ disk
+
+    def _refuse_stranger(self, target: Path, data: bytes) -> None:
+        """DocumentError if the file holds something that is neither ours nor what we are about to write."""
+        if not target.exists():
+            return
+        there = read_bounded(target)
+        known = self._disk.get(str(target.resolve()))
+        if there == data or _digest(there) == known:
+            return
+        if known is None:
+            try:
+                theirs = from_text(there)
+            except DocumentError:
+                theirs = None
+            mine = [*self._known_documents, *(d for _, d in self._undo), *(d for _, d in self._redo)]
+            if theirs is not None and any(_same_file(theirs, d) for d in mine):
+                return
+        why = "was changed by another program since it was last read or written here" if known is not None else "is there already, and holds something else"
+        raise DocumentError(f"{target.name} {why}, so it was not replaced.",
+                            hint=f"Give the document another title, or write ed.save({target.name!r}, overwrite=True); fl.load_document({target.name!r}) opens what is there.")
+
+    # ------------------------------------------------------------ the notebook's saved output
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        if not self._output.shown:
+            found = self._output.begin()
+            if found is not None and not self._undo and not _same_file(found.document, self._document):
+                self._offer = found
+        self._publish()
+        return super()._repr_mimebundle_(**kwargs)
+
+    def _publish(self) -> None:
+        """Put picture and document beside the widget, where a notebook without a kernel still shows them."""
+        offered = self._offer is not None and not self._undo   # an answer is open: the notebook must not lose what it holds
+        document = self._offer.document if offered else self._document
+        self._output.publish(document, edited=offered or bool(self._undo), when=self._offer.stamp if offered else None)
+
+
+class Feeds(MutableMapping):
+    """The arrays that an Editor feeds, by placeholder."""
+
+    def __init__(self, editor: Editor):
+        self._editor = editor
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        return self._editor._document.feeds[key if isinstance(key, str) else self._editor._placeholder(key)]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        name = self._editor._placeholder(key)
+        array = check_feed(self._editor._document.nodes[name], value)
+        self._editor._set_feeds({**self._editor._document.feeds, name: array}, f"feed {name}")
+
+    def __delitem__(self, key: Any) -> None:
+        name = self._editor._placeholder(key)
+        feeds = dict(self._editor._document.feeds)
+        del feeds[name]
+        self._editor._set_feeds(feeds, f"feed {name} no more")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._editor._document.feeds))
+
+    def __len__(self) -> int:
+        return len(self._editor._document.feeds)
+
+    def __repr__(self) -> str:
+        return "{" + ", ".join(f"{k}: {V.note(v)}" for k, v in self.items()) + "}"
+
+
+def file_name(title: str) -> str:
+    """A file name made of a title: one name in this folder, whatever the title says."""
+    stem = re.sub(r"[^\w .()+-]", "_", Path(title.replace("\\", "/")).name.removesuffix(".flow.json"), flags=re.UNICODE).strip(" .")[:100]
+    return f"{stem or 'untitled'}.flow.json"
+
+
+def memory() -> int:
+    """Bytes that this process may use: the machine's memory, or its container's share."""
+    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")] if hasattr(os, "sysconf") else [2**34]
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            text = Path(path).read_text().strip()
+        except OSError:
+            continue
+        if text.isdigit():
+            limits.append(int(text))
+    return min(limits)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _same_file(a: Document, b: Document) -> bool:
+    """Would both be written alike? Feeds too large for a file don't count, nor does what only the lab knows."""
+    return a is b or replace(a, next_id=0).to_json() == replace(b, next_id=0).to_json()
+
+
+def _unlike(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:
+    return a is not b and (a.keys() != b.keys() or any(a[k] is not b[k] for k in a))
+
+
+def _same_start(a: Node, b: Node) -> bool:
+    """Do two variables start from the same values?"""
+    held, other = a.attrs["value"], b.attrs["value"]
+    return a.attrs["initializer"] == b.attrs["initializer"] and (held is other or held is not None and other is not None and np.array_equal(held, other))
+
+
+def _added(edits: Sequence[Edit], before: Document, after: Document) -> str | None:
+    """The element that the page selects after these edits: what was added last, or has a new name."""
+    if any(isinstance(e, AddNode) for e in edits):
+        return next((n for n in reversed(after.nodes) if n not in before.nodes), None)
+    return next((e.to for e in edits if isinstance(e, Rename)), None)
+
+
+def _seconds(t: float) -> str:
+    return f"{t * 1e6:.0f} µs" if t < 1e-3 else f"{t * 1e3:.0f} ms" if t < 1 else f"{t:.1f} s"

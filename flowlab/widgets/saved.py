@@ -1,0 +1,130 @@
+"""The picture and the document that a notebook keeps beside the widget, and finds again when the cell is run anew."""
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import DocumentError
+from ..io.document import Document, from_text
+from . import static_picture
+
+MIME = "application/vnd.flowlab.document+json"
+MAX_NOTEBOOK = 128 * 2**20
+MAX_PICTURE = 8 * 2**20
+_PNG = re.compile(r"data:image/png;base64,[A-Za-z0-9+/]+={0,2}")
+
+_displays: dict[str, int] = {}      # how many labs each running of a cell has shown
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A document that the notebook holds from an earlier running of the cell."""
+
+    document: Document
+    stamp: str      # ISO 8601
+
+    @property
+    def when(self) -> str:
+        """`24 Nov 2026, 14:02`, as the page shows it."""
+        try:
+            moment = datetime.fromisoformat(self.stamp)
+        except ValueError:
+            return ""
+        return f"{moment.day} {moment:%b %Y, %H:%M}"
+
+
+class Output:
+    """The second output of a lab's cell: an image that needs no kernel, with the document as data beside it."""
+
+    def __init__(self) -> None:
+        self.shown = False
+        self.waiting = False    # something changed that is not published yet
+        self._id = f"flowlab-{secrets.token_hex(8)}"
+        self._png: str | None = None
+        self._size = (0, 0)
+        self._said: Any = None
+        self._stamp = ""
+
+    def begin(self) -> Saved | None:
+        """The first display: what the notebook holds of an earlier one, if a person had changed it."""
+        kernel = _kernel()
+        if kernel is None:
+            return None
+        parent = kernel.get_parent("shell") or {}
+        run = str(parent.get("header", {}).get("msg_id", ""))
+        place = _displays.get(run, 0)
+        _displays.clear()   # only the cell that runs now matters
+        _displays[run] = place + 1
+        return find(_notebook(), parent.get("metadata", {}).get("cellId"), place)
+
+    def picture(self, png: Any, width: Any, height: Any) -> None:
+        """Take the page's picture of the canvas; DocumentError if it is none."""
+        if not isinstance(png, str) or len(png) > MAX_PICTURE or not _PNG.fullmatch(png):
+            raise DocumentError("the picture of the canvas is no PNG of a fair size.")
+        if not all(isinstance(n, (int, float)) and 0 < n <= 20_000 for n in (width, height)):
+            raise DocumentError("the picture of the canvas has no size.")
+        self._png, self._size = png, (round(width), round(height))
+
+    def publish(self, document: Document, *, edited: bool, when: str | None = None) -> None:
+        """Show the picture and keep the document, or bring both up to date."""
+        self.waiting = False
+        if _kernel() is None:
+            return
+        now = (document, self._png, edited, when)
+        if self.shown and self._said is not None and self._said[1:] == now[1:] and (self._said[0] is document or self._said[0] == document):
+            return
+        from IPython.display import publish_display_data
+
+        self._said = now
+        alt = "flowlab graph"
+        if self._png is not None:
+            image = f'<img alt="{alt}" src="{self._png}" width="{self._size[0]}" height="{self._size[1]}">'
+        else:   # no page has drawn it yet
+            image = f'<img alt="{alt}" src="{static_picture.data_uri(document)}">'
+        stamp = when or datetime.now().astimezone().isoformat(timespec="seconds")
+        data = {"text/html": image, "text/plain": escape(repr(document)), MIME: document.to_json()}
+        publish_display_data(data, {"flowlab": {"edited": edited, "saved": stamp}}, transient={"display_id": self._id}, update=self.shown)
+        self.shown = True
+
+
+def find(notebook: Path | None, cell: Any, place: int) -> Saved | None:
+    """The document in the `place`-th lab of a cell of a saved notebook, if a person has changed it there; None for whatever is not sound."""
+    if notebook is None or not isinstance(cell, str):
+        return None
+    try:
+        if notebook.stat().st_size > MAX_NOTEBOOK:
+            return None
+        text = notebook.read_text("utf-8")
+        if MIME not in text:
+            return None
+        rows = json.loads(text)["cells"]
+        outputs = next(row["outputs"] for row in rows if row.get("id") == cell)
+        labs = [o for o in outputs if MIME in o.get("data", {})]
+        about = labs[place]["metadata"]["flowlab"]
+        if about.get("edited") is not True:
+            return None
+        # through the same door as any graph file
+        return Saved(from_text(json.dumps(labs[place]["data"][MIME])), str(about.get("saved", ""))[:40])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, StopIteration, RecursionError, DocumentError):
+        return None     # a notebook that cannot be read has nothing to offer
+
+
+def _kernel() -> Any:
+    """The kernel that this process is, None outside of Jupyter."""
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return None
+    return getattr(get_ipython(), "kernel", None)
+
+
+def _notebook() -> Path | None:
+    path = os.environ.get("JPY_SESSION_NAME", "")
+    return Path(path) if path.endswith(".ipynb") and Path(path).is_file() else None
