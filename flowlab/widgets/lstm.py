@@ -458,9 +458,10 @@ class LSTMView(anywidget.AnyWidget):
                                     hint="Restart the kernel, or reload the page.")
                 self._show()
             case {"type": "lstm_ask", "layer": int(layer), "sample": int(sample)}:
+                layer, sample = self._check_layer({"value": layer + 1}), _within("sample", sample, self._samples)   # both, or neither
                 self._quiet = True
                 try:
-                    self.layer, self.sample = layer + 1, sample
+                    self.layer, self.sample = layer, sample
                 finally:
                     self._quiet = False
                 self._show()

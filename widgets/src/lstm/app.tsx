@@ -129,7 +129,7 @@ export function App({ model }: { model: Model }) {
               <Icon name={playing ? "pause" : "play"} size={13} />{playing ? "Pause" : "Play"}
             </button>
             {data.info.samples > 1 && <Sample data={data} ask={ask} />}
-            <span className="facts">{facts(data.info)}</span>
+            {width >= 1300 && <span className="facts">{facts(data.info)}</span>}
           </header>
           {notice && <Message notice={notice} close={() => setNotice(null)} />}
           <Maps data={data} moment={moment} plain={sameMoment(plain, data) ? plain : null} t={t} unit={unit} space={plotSpace} move={move} theme={theme} root={root} />
