@@ -63,11 +63,9 @@ def test_import_loads_numpy_and_the_core_alone():
 
 
 def test_import_costs_at_most_40_ms_over_numpy():
-    def cost_ms() -> float:
-        timed = run_python("-X", "importtime", "-c", "import numpy, flowlab").stderr
-        return int(re.search(r"(\d+) \| flowlab$", timed, re.MULTILINE)[1]) / 1000
-
-    assert min(cost_ms() for _ in range(5)) <= 40
+    # processor time, the best of seven: what else the machine does is not flowlab's cost
+    code = "import numpy, time; start = time.process_time(); import flowlab; print(1000 * (time.process_time() - start))"
+    assert min(float(run_python("-c", code).stdout) for _ in range(7)) <= 40
 
 
 # ---------------------------------------------------------------- one source for each thing
