@@ -1,0 +1,127 @@
+"""Pictures of a run as plotly Figures, without a widget."""
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import FlowError
+
+# The design's colour maps, light theme: sequential where the domain starts at zero, diverging where it has a sign.
+SEQUENTIAL = ("#f9f8e1", "#d7ecaf", "#9ee594", "#63d3a1", "#20bcac", "#0ba3ad", "#0388a8", "#056da3", "#175296", "#1e387a", "#1c1e5d")
+DIVERGING = ("#0f4ea3", "#2c72c4", "#4a97e5", "#7eb8f4", "#b8d6f6", "#f1f4f6", "#e9ccb0", "#dea470", "#c97c3b", "#a85718", "#853900")
+PHASES = {"forward": "#2566bb", "backward": "#b02e60", "update": "#7f6404"}
+MARKS = {"forward": "▶", "backward": "◀", "update": "◆"}
+PATTERNS = {"forward": "", "backward": "/", "update": "x"}
+LINES = {"f": ("#04786e", "solid"), "i": ("#3463bc", "dash"), "o": ("#9f4d06", "dot"), "g": ("#ac3460", "dashdot"),
+         "c": ("#7f6404", "solid"), "h": ("#8e449a", "dash")}
+WORDS = {"f": "forget", "i": "input", "g": "candidate", "o": "output", "c": "cell", "h": "hidden, out"}
+SHOWN = ("f", "i", "g", "o", "c", "h")
+
+
+def gates(trace: Any, name: str, unit: int | None = None, sample: int = 0) -> Any:
+    """Draw what an LSTM forgot, let in, wrote and showed: six heatmaps, unit by timestep; with `unit`, that unit's lines over time.
+
+    `name` is the layer's node or scope, `sample` its place in the batch. Scales are fixed: 0 to 1 for f, i, o; −1 to 1 for g and h; symmetric
+    about 0 for c. Returns a plotly Figure. FlowError for a unit or sample that is not there.
+    """
+    go, subplots = _plotly()
+    values = trace.gates(name)
+    batch, steps, units = values["h"].shape
+    _check("sample", sample, batch)
+    if unit is not None:
+        return _unit(go, subplots, values, name, _check("unit", unit, units), sample)
+    limit = _limit(values["c"][sample])
+    figure = subplots.make_subplots(rows=6, cols=1, shared_xaxes=True, vertical_spacing=0.02)
+    for row, letter in enumerate(SHOWN, 1):
+        signed = letter in "gch"
+        bound = limit if letter == "c" else 1.0
+        figure.add_trace(go.Heatmap(
+            z=values[letter][sample].T, name=letter, zmin=-bound if signed else 0.0, zmax=bound, colorscale=_scale(DIVERGING if signed else SEQUENTIAL),
+            hovertemplate=f"{letter}, t = %{{x}}, unit %{{y}}: %{{z:.4g}}<extra></extra>",
+            colorbar={"thickness": 8, "len": 0.14, "y": 1 - (row - 0.5) / 6, "yanchor": "middle", "outlinewidth": 0, "tickfont": {"size": 10},
+                      "tickvals": [-bound if signed else 0.0, bound]}), row=row, col=1)
+        figure.update_yaxes(title={"text": f"<i>{letter}</i>  {WORDS[letter]}", "font": {"size": 12}}, autorange="reversed", nticks=4, row=row, col=1)
+    figure.update_xaxes(title_text="step t", row=6, col=1)
+    return figure.update_layout(**_layout(f"Gates of {name}, {units} units, sample {sample}"), height=840)
+
+
+def _unit(go: Any, subplots: Any, values: dict[str, np.ndarray], name: str, unit: int, sample: int) -> Any:
+    figure = subplots.make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08,
+                                    subplot_titles=("gates and candidate", "memory"))
+    for letter in SHOWN:
+        colour, dash = LINES[letter]
+        figure.add_trace(go.Scatter(
+            y=values[letter][sample, :, unit], name=f"{letter}  {WORDS[letter]}", mode="lines", line={"color": colour, "dash": dash, "width": 2},
+            hovertemplate=f"{letter}, t = %{{x}}: %{{y:.4g}}<extra></extra>"), row=2 if letter in "ch" else 1, col=1)
+    figure.update_yaxes(range=[-1.05, 1.05], row=1, col=1)
+    figure.update_xaxes(title_text="step t", row=2, col=1)
+    return figure.update_layout(**_layout(f"Unit {unit} of {name}, sample {sample}"), height=520)
+
+
+def timeline(trace: Any) -> Any:
+    """Draw every firing of a run as a bar from its start to its end, a lane for each device and phase. Returns a plotly Figure."""
+    go, _ = _plotly()
+    events = list(trace.events)
+    if not events:
+        raise FlowError("this trace holds no firing.", hint="Fetch something that is computed, not a feed or a variable.")
+    figure = go.Figure()
+    several = len({e.device for e in events}) > 1
+    for phase, colour in PHASES.items():
+        mine = [e for e in events if e.phase == phase]
+        if not mine:
+            continue
+        figure.add_trace(go.Bar(
+            orientation="h", name=f"{MARKS[phase]} {phase}, {len(mine)} firings", base=[e.start * 1e3 for e in mine], x=[e.duration * 1e3 for e in mine],
+            y=[f"{e.device} {phase}" if several else phase for e in mine],
+            customdata=[[e.index, e.node, _frame(e), e.duration * 1e6] for e in mine],
+            hovertemplate="%{customdata[0]}: %{customdata[1]}%{customdata[2]}<br>from %{base:.4g} ms, for %{customdata[3]:.4g} µs<extra></extra>",
+            marker={"color": colour, "line": {"width": 0}, "pattern": {"shape": PATTERNS[phase], "size": 5, "solidity": 0.35}}))
+    slowest = Counter()
+    for e in events:
+        slowest[e.node] += e.duration
+    node, seconds = slowest.most_common(1)[0]
+    total = sum(e.duration for e in events)
+    figure.update_xaxes(title_text="ms from the start", rangemode="tozero")
+    figure.update_yaxes(autorange="reversed")
+    return figure.update_layout(**_layout(f"{len(events)} firings in {total * 1e3:.4g} ms; most in {node}, {seconds * 1e3:.4g} ms"), bargap=0.3, barmode="overlay",
+                                height=130 + 60 * len({(e.device, e.phase) for e in events}))
+
+
+def _frame(event: Any) -> str:
+    return f" {event.frame}" if event.frame else ""
+
+
+def _plotly() -> tuple[Any, Any]:
+    try:
+        from plotly import graph_objects, subplots
+    except ImportError:
+        raise FlowError("plots need the package plotly, which is not installed.", hint="pip install plotly") from None
+    return graph_objects, subplots
+
+
+def _check(what: str, value: Any, count: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < count:
+        there = f"{what.capitalize()}s go from 0 to {count - 1}." if count > 1 else f"The only {what} is 0." if count else "There is none."
+        raise FlowError(f"there is no {what} {value}.", hint=there)
+    return int(value)
+
+
+def _limit(cell: np.ndarray) -> float:
+    sizes = np.abs(cell[np.isfinite(cell)])
+    top = float(sizes.max()) if sizes.size else 0.0
+    return float(f"{top:.2g}") if top > 0 else 1.0
+
+
+def _scale(colours: Sequence[str]) -> list[list[Any]]:
+    return [[k / (len(colours) - 1), colour] for k, colour in enumerate(colours)]
+
+
+def _layout(title: str) -> dict[str, Any]:
+    return {
+        "title": {"text": title, "font": {"size": 15}, "x": 0.01, "xanchor": "left"}, "template": "none", "paper_bgcolor": "#ffffff", "plot_bgcolor": "#ffffff",
+        "font": {"family": 'system-ui, "Segoe UI", Roboto, "Noto Sans", sans-serif', "size": 12, "color": "#0e1726"},
+        "margin": {"l": 96, "r": 24, "t": 48, "b": 44},
+    }
