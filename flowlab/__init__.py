@@ -53,6 +53,14 @@ _MODULES = {"nn": "nn", "init": "nn.init", "optim": "nn.optim", "data": "data", 
 _FUNCTIONS = {o.function: o for o in _REGISTRY.values() if o.source is None and o.function not in globals()}
 
 
+def _draw(graph: Graph, **options: _Any) -> _Any:
+    """A graph as a cell's last value draws itself."""
+    return __getattr__("Editor")(graph)._repr_mimebundle_(**options)
+
+
+Graph._repr_mimebundle_ = _draw  # type: ignore[attr-defined]  # core knows no page
+
+
 def __getattr__(name: str) -> _Any:
     if name in _FUNCTIONS:
         found: _Any = _FUNCTIONS[name]
