@@ -15,16 +15,15 @@ import anywidget
 import numpy as np
 import traitlets
 
-from ..core.errors import DebuggerError, DeviceError, DocumentError, FeedError, FetchError, FlowError, KernelError
+from ..core.errors import DeviceError, DocumentError, FeedError, FetchError, FlowError, KernelError
 from ..core.graph import Graph, Node
 from ..core.op import REGISTRY
 from ..debugger import Debugger, Stop
-from ..io.build import Build, Diagnostic, build
+from ..io.build import Diagnostic, build
 from ..io.document import Document, document_of, from_text, read_bounded, write_whole
 from ..io.edits import AddNode, Edit, Rename, apply, check_feed, describe, edit_from_json
 from ..runtime.session import Session
-from . import protocol as P
-from . import saved, scene as S, values as V
+from . import protocol as P, saved, scene as S, values as V
 from .examples import EXAMPLES
 
 _STATIC = Path(__file__).parent / "static"

@@ -15,9 +15,8 @@ from ..core.types import DTYPES, TensorType, shape_text
 from ..io.build import Build, Diagnostic, ports_of
 from ..io.document import DocNode, Document
 from ..io.edits import edit_to_json
-from ..ops.state import INITIALIZERS
-from . import protocol as P
-from . import values as V
+from ..nn.init import NAMES as INITIALIZERS
+from . import protocol as P, values as V
 
 OPEN_UP_TO = 200        # a graph of at most so many nodes opens unfolded
 DRAWN_UP_TO = 1000      # elements that a canvas can draw and stay quick

@@ -1,0 +1,127 @@
+"""build: the sound part of a document as a graph, and for every other part a diagnostic with an address and a way out."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import flowlab as fl
+from flowlab.io.build import build
+from flowlab.io.document import Document, document_of, from_json
+from flowlab.io.edits import AddNode, Connect, Disconnect, Rename, SetAttr, apply
+
+
+def half(*edits) -> Document:
+    return apply(Document(), AddNode("Placeholder", "x"), SetAttr("x", "shape", "batch, 3"), AddNode("Variable", "W"), SetAttr("W", "shape", "3, 2"), AddNode("MatMul"),
+                 Connect("x:0", "MatMul:a"), Connect("W:0", "MatMul:b"), AddNode("Relu"), Connect("MatMul:0", "Relu:x"), *edits)
+
+
+def test_an_empty_document_builds_an_empty_graph():
+    assert len(build(Document()).graph) == 0 and build(Document()).diagnostics == ()
+
+
+def test_an_open_input_is_unfinished_and_not_wrong():
+    built = build(half(Disconnect("MatMul:b")))
+    assert [n.name for n in built.graph.nodes] == ["x", "W"]
+    first, second = built.diagnostics
+    assert (first.kind, first.node, first.port, first.severe) == ("missing", "MatMul", "b", False)
+    assert (second.node, second.severe) == ("Relu", False) and "MatMul" in second.message
+
+
+def test_a_shape_that_does_not_fit_names_node_port_axis_and_edge():
+    document = half(SetAttr("W", "shape", "5, 2"))
+    built = build(document)
+    wrong = built.diagnostics[0]
+    assert (wrong.kind, wrong.node, wrong.port, wrong.axis, wrong.edge, wrong.severe) == ("shape", "MatMul", "b", 0, "W:0->MatMul:b", True)
+    assert "3" in wrong.message and "5" in wrong.message
+    assert "Relu" not in built.graph and "x" in built.graph
+    assert built.types["x:0"].shape == ("batch", 3) and "MatMul:0" not in built.types
+
+
+@pytest.mark.parametrize("edits", [
+    (SetAttr("W", "shape", "5, 2"),), (SetAttr("W", "shape", "2, 3"),), (SetAttr("x", "dtype", "float64"),), (SetAttr("W", "dtype", "int32"),),
+], ids=["wrong size", "transposed", "float64", "int32"])
+def test_every_repair_repairs(edits):
+    document = half(*edits)
+    wrong = build(document).diagnostics[0]
+    assert wrong.severe and len(wrong.repairs) >= 2
+    for repair in wrong.repairs:
+        after = build(apply(document, *repair.edits))
+        assert not any(d.severe for d in after.diagnostics), repair.label
+        assert ("MatMul" in after.graph) == (repair.label != "Cut the wire")
+
+
+def test_a_transposed_weight_is_offered_its_transpose():
+    labels = [r.label for r in build(half(SetAttr("W", "shape", "2, 3"))).diagnostics[0].repairs]
+    assert "Transpose b" in labels
+
+
+def test_an_unknown_operation_is_named():
+    document = from_json({"flowlab": 1, "nodes": [{"id": 0, "name": "a", "op": "Relu6Max"}, {"id": 1, "name": "b", "op": "Relu", "inputs": {"x": "a:0"}}]})
+    found = build(document).diagnostics
+    assert (found[0].kind, found[0].node, found[0].severe) == ("op", "a", True) and "Relu6Max" in found[0].message
+    assert (found[1].node, found[1].severe) == ("b", False)
+
+
+def test_a_bad_attribute_is_named():
+    node = {"id": 0, "name": "x", "op": "Placeholder", "attrs": {"shape": [-3], "dtype": "float32"}}
+    found = build(from_json({"flowlab": 1, "nodes": [node]})).diagnostics
+    assert [(d.kind, d.node, d.port, d.severe) for d in found] == [("attr", "x", "shape", True)]
+    node["attrs"] = {"shape": [], "dtype": "float32", "colour": "red"}
+    assert build(from_json({"flowlab": 1, "nodes": [node]})).diagnostics[0].port == "colour"
+
+
+def test_a_required_attribute_that_is_not_set_yet_is_unfinished():
+    document = apply(Document(), AddNode("OneHot"))
+    found = build(document).diagnostics
+    assert [(d.kind, d.port, d.severe) for d in found] == [("attr", "depth", False)]
+    assert all(d.kind != "attr" for d in build(apply(document, SetAttr("OneHot", "depth", "10"))).diagnostics)
+
+
+def test_wires_to_ports_and_outputs_that_are_not_there_can_be_cut():
+    nodes = [{"id": 0, "name": "x", "op": "Placeholder", "attrs": {"shape": []}},
+             {"id": 1, "name": "r", "op": "Relu", "inputs": {"x": "x:0", "zz": "x:0"}}, {"id": 2, "name": "s", "op": "Relu", "inputs": {"x": "x:7"}}]
+    document = from_json({"flowlab": 1, "nodes": nodes})
+    found = build(document).diagnostics
+    assert [(d.node, d.port, d.severe) for d in found] == [("r", "zz", True), ("s", "x", True)]
+    for d in found:
+        document = apply(document, *d.repairs[0].edits)
+    assert not any(d.severe for d in build(document).diagnostics)
+
+
+def test_a_cycle_is_said_once_on_the_wire_that_closes_it():
+    nodes = [{"id": 0, "name": "a", "op": "Relu", "inputs": {"x": "c:0"}}, {"id": 1, "name": "b", "op": "Relu", "inputs": {"x": "a:0"}},
+             {"id": 2, "name": "c", "op": "Relu", "inputs": {"x": "b:0"}}, {"id": 3, "name": "d", "op": "Relu", "inputs": {"x": "c:0"}},
+             {"id": 4, "name": "self", "op": "Relu", "inputs": {"x": "self:0"}}, {"id": 5, "name": "x", "op": "Placeholder", "attrs": {"shape": []}}]
+    document = from_json({"flowlab": 1, "nodes": nodes})
+    built = build(document)
+    assert [n.name for n in built.graph.nodes] == ["x"]
+    cycles = [d for d in built.diagnostics if d.kind == "cycle"]
+    assert len(cycles) == 2 and all(d.severe and d.edge for d in cycles)
+    assert {d.node for d in built.diagnostics} == {"a", "b", "c", "d", "self"}
+    for d in cycles:
+        document = apply(document, *d.repairs[0].edits)
+    assert not any(d.kind == "cycle" for d in build(document).diagnostics)
+
+
+def test_creation_order_follows_the_document_as_far_as_the_wires_allow():
+    nodes = [{"id": 9, "name": "late", "op": "Relu", "inputs": {"x": "x:0"}}, {"id": 1, "name": "b", "op": "Placeholder", "attrs": {"shape": []}},
+             {"id": 5, "name": "x", "op": "Placeholder", "attrs": {"shape": []}}]
+    graph = build(from_json({"flowlab": 1, "nodes": nodes})).graph
+    assert [(n.name, n.id) for n in graph.nodes] == [("b", 1), ("x", 5), ("late", 9)]
+
+
+def test_optional_and_variadic_ports_keep_their_places():
+    document = half(AddNode("Concat"), SetAttr("Concat", "axis", "1"), Connect("x:0", "Concat:xs.0"), Connect("MatMul:0", "Concat:xs.1"))
+    built = build(document)
+    assert built.diagnostics == () and built.types["Concat:0"].shape == ("batch", 5)
+    gap = build(apply(document, Disconnect("Concat:xs.0")))
+    assert [(d.port, d.severe) for d in gap.diagnostics] == [("xs.0", False)]
+
+
+def test_the_graph_from_a_canvas_is_the_graph_from_python():
+    document = half(Rename("Relu", "out"), SetAttr("W", "initializer", "[[1, 2], [3, 4], [5, 6]]"))
+    with fl.Graph() as g:
+        x = fl.placeholder(("batch", 3), name="x")
+        W = fl.variable(np.array([[1, 2], [3, 4], [5, 6]], "float32"), name="W")
+        fl.relu(x @ W, name="out")
+    assert document.same_graph(g) and build(document).graph.same_graph(g) and document_of(g).same_graph(document)
