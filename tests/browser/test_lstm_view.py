@@ -1,0 +1,273 @@
+"""The LSTM view in a real JupyterLab: its numbers are the trace's, everything follows one cursor, a clamp runs again."""
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+STEPS, UNITS = 12, 7
+
+GRAPH = f"""
+import json
+import numpy as np
+import flowlab as fl
+
+with fl.Graph("reader") as g:
+    seq = fl.placeholder(("batch", {STEPS}, 5), name="seq")
+    labels = fl.placeholder(("batch",), "int64", name="labels")
+    lower, _ = fl.nn.lstm(seq, 9, name="lower")
+    upper, (h, _c) = fl.nn.lstm(lower, {UNITS}, name="upper")
+    logits = fl.nn.dense(h, 4, name="head")
+    loss = fl.mean(fl.sparse_softmax_cross_entropy(logits, labels), name="loss")
+sess = fl.Session(g, seed=1)
+rng = np.random.default_rng(5)
+for v in g.variables:
+    sess.variables[v.node.name] = sess.variables[v.node.name] + rng.normal(0, 0.5, v.shape).astype("float32")
+trace = sess.trace([loss, logits], {{seq: rng.normal(size=(3, {STEPS}, 5)), labels: np.array([1, 0, 3])}})
+"""
+
+
+class View:
+    """The view on screen and the trace in the kernel behind it."""
+
+    def __init__(self, nb):
+        self.nb, self.page = nb, nb.page
+        self.root = nb.page.get_by_test_id("lstm-view")
+        expect(self.root.locator("[data-gate]")).to_have_count(6)
+
+    def find(self, selector):
+        return self.root.locator(selector)
+
+    def slider(self, name):
+        return self.root.get_by_role("slider", name=name)
+
+    def readouts(self):
+        return {letter: float(self.find(f"[data-readout={letter}]").get_attribute("data-value")) for letter in "figoch"}
+
+    def recorded(self, layer, t, unit, sample=0):
+        code = f"print(json.dumps({{k: float(v[{sample}, {t}, {unit}]) for k, v in trace.gates({layer!r}).items()}}))"
+        return json.loads(self.nb.exec(code))
+
+    def at(self, t, unit):
+        expect(self.root).to_have_attribute("data-t", str(t))
+        expect(self.root).to_have_attribute("data-unit", str(unit))
+
+    def settled(self):
+        expect(self.root).not_to_have_attribute("data-busy", "true")
+
+
+@pytest.fixture
+def view(notebook):
+    nb = notebook("lstm_view", [GRAPH, "view = fl.LSTMView(trace, reading=['head']); view"])
+    nb.run_all()
+    return View(nb)
+
+
+def test_readouts_equal_the_trace_wherever_the_cursor_goes(view, shots):
+    view.at(0, 0)
+    view.slider("Timestep").fill("5")
+    view.slider("Unit").fill("3")
+    view.at(5, 3)
+    assert view.readouts() == pytest.approx(view.recorded("upper", 5, 3), rel=1e-7)
+
+    view.root.focus()
+    for key in ["ArrowRight", "ArrowRight", "ArrowDown", "ArrowLeft"]:
+        view.page.keyboard.press(key)
+    view.at(6, 4)
+    assert view.readouts() == pytest.approx(view.recorded("upper", 6, 4), rel=1e-7)
+    view.page.keyboard.press("End")
+    view.page.keyboard.press("ArrowRight")
+    view.at(STEPS - 1, 4)
+    view.page.keyboard.press("Home")
+    view.at(0, 4)
+
+    # a click into a heatmap goes there
+    map_f = view.find("[data-gate=f]")
+    map_f.scroll_into_view_if_needed()
+    box = map_f.bounding_box()
+    view.page.mouse.click(box["x"] + box["width"] * 8.5 / STEPS, box["y"] + box["height"] * 1.5 / UNITS)
+    view.at(8, 1)
+    assert view.readouts() == pytest.approx(view.recorded("upper", 8, 1), rel=1e-7)
+
+    view.root.get_by_role("button", name="Layer 1").click()
+    expect(view.root).to_have_attribute("data-layer", "1")
+    view.settled()
+    view.at(8, 1)
+    assert view.readouts() == pytest.approx(view.recorded("lower", 8, 1), rel=1e-7)
+    view.root.get_by_label("Sample").fill("2")
+    expect(view.find("[data-readout=f]")).to_have_attribute("data-value", re.compile(rf"{view.recorded('lower', 8, 1, 2)['f']:.6f}"[:7]))
+    assert view.readouts() == pytest.approx(view.recorded("lower", 8, 1, 2), rel=1e-7)
+    shots("lstm view")
+
+
+def test_cursor_and_python_are_one(view):
+    view.slider("Timestep").fill("7")
+    view.at(7, 0)
+    view.page.wait_for_timeout(150)
+    assert view.nb.exec("print(view.t, view.unit, view.layer, view.sample)") == "7 0 2 0"
+    view.nb.exec("view.t, view.unit = 2, 6")
+    view.at(2, 6)
+    view.nb.exec("view.layer = 1")
+    expect(view.root).to_have_attribute("data-layer", "1")
+    view.nb.exec("view.sample = 1")
+    expect(view.root.get_by_label("Sample")).to_have_value("1")
+    assert view.readouts() == pytest.approx(view.recorded("lower", 2, 6, 1), rel=1e-7)
+
+
+def test_scrubbing_asks_the_kernel_nothing(view):
+    """With the kernel busy for seconds, every step of the cursor still shows its own numbers at once."""
+    want = view.recorded("upper", 9, 2)
+    view.page.evaluate("""() => {
+        const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+        window.slept = false;
+        kernel.requestExecute({ code: 'import time; time.sleep(6)' }).done.then(() => { window.slept = true; }); }""")
+    view.slider("Unit").fill("2")
+    for t in range(1, 10):
+        view.slider("Timestep").fill(str(t))
+    view.at(9, 2)
+    assert view.readouts() == pytest.approx(want, rel=1e-7)
+    assert not view.page.evaluate("window.slept")
+    view.page.wait_for_function("window.slept")
+
+
+def test_equations_and_ledger_show_the_moment(view):
+    view.slider("Timestep").fill("6")
+    view.slider("Unit").fill("5")
+    view.at(6, 5)
+    now, before = view.recorded("upper", 6, 5), view.recorded("upper", 5, 5)
+    for letter, value in now.items():
+        said = view.find(f'[data-term="{letter}_t"]').inner_text().replace("−", "-")
+        number = float(re.search(r"-?\d+\.?\d*(e-?\d+)?", said)[0])
+        assert number == pytest.approx(value, rel=2e-3, abs=1e-4), f"{letter}_t says {said}"
+    ledger = {kind: float(view.find(f"[data-ledger={kind}][data-t='6']").get_attribute("data-value")) for kind in ("keep", "write", "c")}
+    assert ledger["keep"] == pytest.approx(now["f"] * before["c"], rel=1e-6)
+    assert ledger["write"] == pytest.approx(now["i"] * now["g"], rel=1e-6)
+    assert ledger["c"] == pytest.approx(now["c"], rel=1e-7)
+    assert ledger["keep"] + ledger["write"] == pytest.approx(ledger["c"], rel=1e-5)
+    for kind in ("keep", "write", "c"):
+        expect(view.find(f"[data-ledger={kind}]")).to_have_count(STEPS)
+
+
+@pytest.mark.parametrize("term, lit, dark", [
+    ("f_t", ["[data-gate=f]", "[data-readout=f]", "[data-ledger=keep][data-t='4']"], ["[data-gate=i]", "[data-ledger=write][data-t='4']"]),
+    ("i_t", ["[data-gate=i]", "[data-readout=i]", "[data-ledger=write][data-t='4']"], ["[data-gate=f]", "[data-ledger=keep][data-t='4']"]),
+    ("g_t", ["[data-gate=g]", "[data-readout=g]", "[data-ledger=write][data-t='4']"], ["[data-gate=o]"]),
+    ("o_t", ["[data-gate=o]", "[data-readout=o]"], ["[data-gate=c]", "[data-ledger=keep][data-t='4']"]),
+    ("c_t", ["[data-gate=c]", "[data-readout=c]", "[data-ledger=c][data-t='4']"], ["[data-ledger=keep][data-t='4']"]),
+    ("h_t", ["[data-gate=h]", "[data-readout=h]"], ["[data-gate=f]"]),
+])
+def test_pointing_at_a_term_lights_what_belongs_to_it(view, term, lit, dark):
+    view.slider("Timestep").fill("4")
+    view.at(4, 0)
+    view.find(f'[data-term="{term}"]').hover()
+    for selector in [f'[data-term="{term}"]', *lit]:
+        expect(view.find(selector)).to_have_attribute("data-lit", "true")
+    for selector in dark:
+        expect(view.find(selector)).not_to_have_attribute("data-lit", "true")
+    expect(view.find("[data-ledger=keep][data-t='3']")).not_to_have_attribute("data-lit", "true")
+    # the cell's drawing has a lit part too, and by keyboard it is the same
+    assert view.find("svg [data-lit=true]").count() >= 2
+    view.page.mouse.move(5, 5)
+    expect(view.find("[data-lit=true]")).to_have_count(0)
+    view.find(f'[data-term="{term}"]').focus()
+    expect(view.find(lit[0])).to_have_attribute("data-lit", "true")
+
+
+def test_the_four_steps_light_their_part(view):
+    for name, lit in [("Forget", "f"), ("Input", "g"), ("Cell", "c"), ("Output", "o")]:
+        button = view.root.get_by_role("button", name=name)
+        button.click()
+        expect(button).to_have_attribute("aria-pressed", "true")
+        expect(view.find(f"[data-gate={lit}]")).to_have_attribute("data-lit", "true")
+    button.click()
+    view.page.mouse.move(5, 5)
+    expect(view.find("[data-gate][data-lit=true]")).to_have_count(0)
+
+
+def test_a_clamp_runs_the_layer_and_what_follows_again(view, shots):
+    view.slider("Timestep").fill("8")
+    view.slider("Unit").fill("2")
+    view.root.get_by_role("button", name="Layer 1").click()
+    expect(view.root).to_have_attribute("data-layer", "1")
+    before = view.readouts()
+    view.root.get_by_label("Clamp f to", exact=True).fill("0.25")
+    view.root.get_by_role("checkbox", name="Clamp f", exact=True).check()
+    expect(view.find("[data-readout=f]")).to_have_attribute("data-value", "0.25")
+    view.settled()
+    after = view.readouts()
+    assert after["c"] != before["c"] and after["h"] != before["h"]
+    # c is what the equations make of a forget gate of 0.25
+    ledger = {t: float(view.find(f"[data-ledger=c][data-t='{t}']").get_attribute("data-value")) for t in (7, 8)}
+    assert 0.25 * ledger[7] + after["i"] * after["g"] == pytest.approx(ledger[8], rel=1e-5)
+    shots("lstm view clamped")
+
+    # the layer above was run again from there
+    view.root.get_by_role("button", name="Layer 2").click()
+    expect(view.root).to_have_attribute("data-layer", "2")
+    above = view.readouts()
+    code = ("r = trace.rerun({'lower/LSTM:out': view._now.value(g.tensor('lower/LSTM:out'))}); "
+            "print(json.dumps({k: float(v[0, 8, 2]) for k, v in r.gates('upper').items()}))")
+    assert above == pytest.approx(json.loads(view.nb.exec(code)), rel=1e-5)
+    assert above != pytest.approx(view.recorded("upper", 8, 2), rel=1e-5)
+
+    view.root.get_by_role("button", name="Layer 1").click()
+    expect(view.root).to_have_attribute("data-layer", "1")
+    view.root.get_by_label("Clamp f to", exact=True).fill("1")
+    expect(view.find("[data-readout=f]")).to_have_attribute("data-value", "1")
+    view.root.get_by_role("checkbox", name="Clamp f", exact=True).uncheck()
+    expect(view.find("[data-readout=f]")).to_have_attribute("data-value", str(before["f"]))
+    assert view.readouts() == before
+
+
+def test_a_clamp_to_no_number_says_so(view):
+    view.root.get_by_label("Clamp g to", exact=True).fill("a lot")
+    view.root.get_by_role("checkbox", name="Clamp g", exact=True).click()
+    expect(view.root.get_by_role("alert")).to_contain_text("no number")
+    expect(view.root.get_by_role("checkbox", name="Clamp g", exact=True)).not_to_be_checked()
+    view.root.get_by_label("Clamp g to", exact=True).fill("−0,5")
+    view.root.get_by_role("checkbox", name="Clamp g", exact=True).check()
+    expect(view.find("[data-readout=g]")).to_have_attribute("data-value", "-0.5")
+    expect(view.root.get_by_role("alert")).to_have_count(0)
+
+
+def test_play_moves_the_cursor_to_the_end(view):
+    view.slider("Timestep").fill(str(STEPS - 3))
+    view.root.get_by_role("button", name="Play").click()
+    expect(view.root).to_have_attribute("data-t", str(STEPS - 1))
+    expect(view.root.get_by_role("button", name="Play")).to_be_visible()
+
+
+def test_keys_stay_in_the_view_and_saving_stays_the_notebooks(view):
+    cells = view.page.locator(".jp-Notebook .jp-Cell").count()
+    view.root.focus()
+    for key in ["a", "b", "d", "d", "ArrowDown", "x", "m"]:
+        view.page.keyboard.press(key)
+    assert view.page.locator(".jp-Notebook .jp-Cell").count() == cells
+    view.at(0, 1)
+    view.page.keyboard.press("Control+s")
+    view.page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
+
+
+def test_heatmaps_follow_the_theme_and_show_nan(view, shots):
+    pixel = """(el) => { const c = el.querySelector('canvas'); return [...c.getContext('2d').getImageData(2, 2, 1, 1).data].join(); }"""
+    light = view.find("[data-gate=c]").evaluate(pixel)
+    view.nb.theme("dark")
+    view.page.wait_for_function("(light) => { const c = document.querySelector('[data-gate=c] canvas');"
+                                " return [...c.getContext('2d').getImageData(2, 2, 1, 1).data].join() !== light; }", arg=light)
+    shots("lstm view dark")
+    view.nb.theme("light")
+    view.nb.exec("broken = rng.normal(size=(3, 12, 5)); broken[0, 6] = np.nan\n"
+                 "view2 = fl.LSTMView(sess.trace(logits, {seq: broken}), t=8)\nfrom IPython.display import display")
+    view.page.evaluate("""() => { const nb = window.jupyterapp.shell.currentWidget.content; nb.activeCellIndex = nb.widgets.length - 1; }""")
+    view.nb.exec("view._run = view._now = view2._run; view._plain = view._layers = view2._plain; view._show()")
+    expect(view.find("[data-readout=f]")).to_have_attribute("data-value", re.compile(r"^0\."))
+    view.slider("Timestep").fill("8")
+    expect(view.find("[data-readout=f]")).to_have_attribute("data-value", "NaN")
+    expect(view.find("[data-readout=f]")).to_have_text("NaN")
+    colours = view.find("[data-gate=f]").evaluate("""(el) => {
+        const c = el.querySelector('canvas'); const d = c.getContext('2d').getImageData(Math.floor(c.width * 8.5 / 12), 2, 8, 1).data;
+        return new Set(Array.from({ length: 8 }, (_, k) => [...d.slice(4 * k, 4 * k + 3)].join())).size; }""")
+    assert colours == 2, "NaN is striped"
+    shots("lstm view nan")
