@@ -13,7 +13,7 @@ from ..core.errors import AttributeValueError, CycleError, DTypeError, FlowError
 from ..core.graph import Graph, Tensor
 from ..core.op import Op, get_op
 from ..core.types import TensorType
-from .document import DocNode, Document
+from .document import DocNode, Document, normalized
 from .edits import AddNode, Connect, Disconnect, Edit, RemoveControl, SetAttr, free_name
 
 _KINDS: tuple[tuple[type[FlowError], str], ...] = (
@@ -111,7 +111,7 @@ def _place(document: Document, graph: Graph, node: DocNode, found: list[Diagnost
     except UnknownOpError as error:
         return say("op", error.message, hint=error.hint)
     try:
-        attrs = op.normalize(node.attrs)
+        attrs = normalized(op, node.attrs)
     except AttributeValueError as error:
         unset = error.port in op.attrs and op.attrs[error.port].required and error.port not in node.attrs
         return say("attr", error.message, port=error.port, axis=error.axis, hint="Set it in the inspector." if unset else error.hint, severe=not unset)

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.errors import DocumentError, FlowError
+from ..core.errors import AttributeValueError, DocumentError, FlowError
 from ..core.graph import Graph, Node, check_part
+from ..core.op import REGISTRY, Op
 from ..core.types import DTYPES
 from . import jsonio
 
@@ -210,16 +211,24 @@ def _content(node: DocNode) -> tuple:
 
 
 def _canonical_attrs(node: DocNode) -> dict[str, Any]:
-    from ..core.op import REGISTRY
-
     attrs: Mapping[str, Any] = node.attrs
     op = REGISTRY.get(node.op)
     if op is not None:
         try:
-            attrs = op.normalize(attrs)
+            attrs = normalized(op, attrs)
         except FlowError:
             pass  # what cannot be put in its standard form is compared as it stands
     return {k: _key(v) for k, v in attrs.items()}
+
+
+def normalized(op: Op, attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """`op.normalize` for values from anywhere: whatever is wrong with them is an AttributeValueError."""
+    try:
+        return op.normalize(attrs)
+    except FlowError:
+        raise
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # a value of a kind that nobody thought of
+        raise AttributeValueError(f"{op.word}: an attribute cannot be read: {error}.") from None
 
 
 def _key(value: Any) -> Any:

@@ -17,7 +17,7 @@ from ..core.op import Attr, Op, get_op
 from ..core.types import dtype_of, shape_text
 from ..ops.state import parse_initializer
 from . import jsonio
-from .document import MAX_NODES, DocNode, Document, decode, encode, frozen, numbers_of, read_place
+from .document import MAX_NODES, DocNode, Document, decode, encode, frozen, normalized, numbers_of, read_place
 
 MAX_VALUE_TEXT = 1_000_000
 MAX_FILLED = 1_000_000    # elements of a variable that one typed number fills
@@ -549,9 +549,9 @@ class _Draft:
             changes = _variable_changes(node, name, value) if op.source == "variable" else {name: read_attr(attr, value, node.attrs.get(name))}
             attrs = {**node.attrs, **changes}
             if all(a.name in attrs for a in op.attrs.values() if a.required):
-                attrs = op.normalize(attrs)
+                attrs = normalized(op, attrs)
             else:   # the others are still to be set: look at this one alone
-                attrs[name] = op.normalize({**{a.name: _stand_in(a) for a in op.attrs.values() if a.required}, **changes})[name]
+                attrs[name] = normalized(op, {**{a.name: _stand_in(a) for a in op.attrs.values() if a.required}, **changes})[name]
         except FlowError as error:
             if not error.message.startswith(f"{op.word}: {name}"):
                 error.message = f"{name}: {error.message}"
@@ -598,7 +598,7 @@ def starting_attrs(op: Op) -> dict[str, Any]:
     """What a freshly dropped node has: defaults, and for what must be given the simplest value, where there is one."""
     attrs = {a.name: _START[a.kind] for a in op.attrs.values() if a.required and a.kind in _START}
     try:
-        return op.normalize(attrs)
+        return normalized(op, attrs)
     except AttributeValueError:
         return attrs    # something has no simplest value: the inspector asks for it
 
