@@ -258,9 +258,10 @@ def reading_rows(reading: Any, symbols: Any, hidden: np.ndarray, sample: int, ru
         names = [str(s) for s in symbols] if symbols is not None else [str(k) for k in range(shares.shape[1])]
         if len(names) < shares.shape[1]:
             raise FlowError(f"{len(names)} symbols were given for {shares.shape[1]} classes.", hint="Give one a class.")
-        best = np.nan_to_num(shares, nan=-1.0).argmax(axis=1)
-        rows.append(P.ReadingRow(label=str(label), symbols=[names[k] for k in best],
-                                 shares=[float(v) for v in np.nan_to_num(shares[np.arange(steps), best])]))
+        known = np.isfinite(shares).all(axis=1)
+        best = np.where(known[:, None], shares, 0).argmax(axis=1)
+        rows.append(P.ReadingRow(label=str(label), symbols=[names[k] if ok else "?" for k, ok in zip(best, known)],
+                                 shares=[float(shares[t, k]) if ok else 0.0 for t, (k, ok) in enumerate(zip(best, known))]))
     return rows
 
 

@@ -337,6 +337,7 @@ def test_nan_is_sent_as_nan_and_harms_nothing(session, feeds):
     assert np.isfinite(h[:6]).all() and np.isnan(h[6:]).all()
     assert np.isfinite(data["c_limit"]) and np.isfinite(data["strip_hi"])
     assert all(np.isfinite(data["reading"][0]["shares"])), "JSON has no NaN"
+    assert data["reading"][0]["symbols"][6:] == ["?"] * (TIME - 6)
 
 
 @pytest.mark.parametrize("content", [

@@ -1,7 +1,7 @@
 // The left half: what the layer reads, what the heads would say, and the six heatmaps, all on one time axis with one cursor.
 import * as React from "react";
 import { css, inkOn, scaleOf } from "../shared/color";
-import { niceStep, num } from "../shared/format";
+import { niceStep, num, short } from "../shared/format";
 import { paintMap } from "../shared/paint";
 import { type LayerData, type Moment, type Shown, SHOWN, WORDS, clipped, rangeOf, transposed } from "./data";
 import { useLight } from "./lit";
@@ -122,7 +122,7 @@ function useScrub(go: (e: React.PointerEvent, box: DOMRect) => void) {
 
 /** The colours of a map and the numbers at its ends. */
 function Scale({ lo, hi, map }: { lo: number; hi: number; map: "seq" | "div" }) {
-  return <div className="scale"><i>{num(lo)}</i><u className={map} /><i>{num(hi)}</i></div>;
+  return <div className="scale"><i>{short(lo)}</i><u className={map} /><i>{short(hi)}</i></div>;
 }
 
 const Strip = React.memo(function Strip({ data, width, height, theme, root }: { data: LayerData; width: number; height: number; theme: number; root: Root }) {

@@ -36,6 +36,13 @@ export function factor(x: number): string {
   return x < 0 ? `(${num(x)})` : num(x);
 }
 
+/** A number at the end of a colour scale, where there is little room: three significant digits and no idle zeros. */
+export function short(x: number): string {
+  const rounded = Number(x.toPrecision(3));
+  const size = Math.abs(rounded);
+  return Number.isFinite(rounded) && size >= 0.001 && size < 100000 ? withSign(rounded, String(size)) : num(rounded);
+}
+
 /** A label for an axis tick: as short as the step between ticks allows. */
 export function tick(x: number, step: number): string {
   if (x === 0) return "0";

@@ -86,6 +86,9 @@ export class Wire {
 
   busy = (): boolean => this.open.size > 0;
 
+  /** How many answers are awaited. */
+  pending = (): number => this.open.size;
+
   private close(seq: number, ok: boolean) {
     const answer = this.open.get(seq);
     if (!answer) return;
