@@ -1,0 +1,153 @@
+// The bar: run and step, play, undo, fold, tidy, save; find on its right.
+import * as React from "react";
+import { Icon, categoryIcon, type IconName } from "../shared/icons";
+import { visible } from "./geometry";
+import { SPEEDS, useLab, useLabState } from "./store";
+
+function Button({ name, icon, keys, wide = false, primary = false, disabled = false, why, title, onClick }: {
+  name: string; icon: IconName; keys?: string; wide?: boolean; primary?: boolean; disabled?: boolean; why?: string; title?: string; onClick(): void;
+}) {
+  return (
+    <button
+      type="button" className={`cbn${wide ? " lb" : ""}${primary ? " pri" : ""}`} data-filled={primary ? "" : undefined} aria-label={name} disabled={disabled}
+      title={disabled && why ? `${name}: ${why}` : `${title ?? name}${keys ? `  (${keys})` : ""}`} aria-keyshortcuts={keys} onClick={onClick}
+    >
+      <Icon name={icon} />
+      {wide && <span>{name}</span>}
+      {wide && keys && <kbd>{keys}</kbd>}
+    </button>
+  );
+}
+
+export function Bar() {
+  const lab = useLab();
+  const scene = useLabState((s) => s.scene);
+  const mode = useLabState((s) => s.run.mode);
+  const playing = useLabState((s) => s.playing);
+  const busy = useLabState((s) => s.busy);
+  const done = useLabState((s) => s.run.done);
+  const speed = useLabState((s) => s.speed);
+  const send = (name: Parameters<typeof lab.command>[0]) => () => { if (name !== "stop") lab.pause(); void lab.command(name); };
+  const file = scene?.path ? scene.path.slice(scene.path.lastIndexOf("/") + 1) : null;
+  const saved = scene ? (scene.path ? `${file} · ${scene.dirty ? "changed" : "saved"}` : scene.total ? "not saved yet" : "") : "";
+  return (
+    <div className="bar" role="toolbar" aria-label="Commands">
+      <div className="gname">
+        <Icon name="tidy" />
+        <Title title={scene?.title ?? ""} />
+        <span className="muted" title={scene?.path ?? ""}>{visible(saved)}</span>
+      </div>
+      <div className="cg"><Button name="Run" icon="run" wide primary title="Run to the end" onClick={send("run")} /></div>
+      <div className="cg">
+        <Button name="Step back" icon="stepBack" keys="," wide onClick={send("back")} />
+        <Button name="Step" icon="step" keys="." wide title="Fire the next node" onClick={send("step")} />
+        <Button name="Step level" icon="stepLevel" keys=">" title="Fire everything that is ready" onClick={send("step_level")} />
+        <Button name="Step scope" icon="stepScope" keys="/" title="Run the current scope to its end" onClick={send("step_scope")} />
+        <Button name="Step timestep" icon="stepTimestep" keys="]" title="Run to the next timestep" onClick={send("step_timestep")} />
+        <Button name="Step pass" icon="stepPass" keys="P" title="Run to the end of forward, backward or update" onClick={send("step_pass")} />
+      </div>
+      <div className="cg">
+        <Button name="Play" icon="play" keys="Space" wide disabled={playing} why="it is playing" onClick={() => void lab.play()} />
+        <Button name="Pause" icon="pause" keys="Space" disabled={!playing} why="nothing plays" onClick={() => lab.pause()} />
+        {mode !== "past" && <Button name="Resume" icon="resume" title="Run on to the end" disabled={done && mode !== "edit"} why="the run is at its end" onClick={send("resume")} />}
+        <Button name="Stop" icon="stop" disabled={mode === "edit" && !playing && !busy} why="nothing runs" title="Stop and go back to editing" onClick={() => { lab.pause(); void lab.command("stop"); }} />
+        <button type="button" className="spd" aria-label={`Speed ${speed}×`} title="Speed of play: click for the next, Shift-click for the one before"
+          onClick={(e) => { const i = SPEEDS.indexOf(speed) + (e.shiftKey ? -1 : 1); lab.set({ speed: SPEEDS[(i + SPEEDS.length) % SPEEDS.length] }); }}>{speed}×</button>
+      </div>
+      <div className="cg">
+        <Button name="Undo" icon="undo" keys="Ctrl+Z" disabled={!scene?.undo} why="nothing to undo" title={`Undo ${visible(scene?.undo ?? "")}`} onClick={send("undo")} />
+        <Button name="Redo" icon="redo" keys="Ctrl+Shift+Z" disabled={!scene?.redo} why="nothing to redo" title={`Redo ${visible(scene?.redo ?? "")}`} onClick={send("redo")} />
+      </div>
+      <div className="cg">
+        <Button name="Fold all" icon="foldAll" onClick={() => lab.fold([], false)} />
+        <Button name="Unfold all" icon="unfoldAll" onClick={() => lab.fold([], true)} />
+        <Button name="Tidy" icon="tidy" title="Lay everything out anew" onClick={() => void lab.tidy()} />
+      </div>
+      <div className="cg"><SaveButton /></div>
+      <div className="grow" />
+      <Find />
+    </div>
+  );
+}
+
+/** The document's name; a double click or F2 on it edits. */
+function Title({ title }: { title: string }) {
+  const lab = useLab();
+  const [draft, setDraft] = React.useState<string | null>(null);
+  if (draft === null) return <b title="Double-click to rename" onDoubleClick={() => setDraft(title)}>{visible(title) || "untitled"}</b>;
+  const end = (keep: boolean) => { setDraft(null); if (keep && draft.trim() && draft !== title) void lab.edit([{ tag: "SetTitle", title: draft.trim() }], "Renamed."); };
+  return <input className="tf" aria-label="Title" autoFocus value={draft} onChange={(e) => setDraft(e.target.value)} onBlur={() => end(true)}
+    onKeyDown={(e) => { if (e.key === "Enter") end(true); if (e.key === "Escape") { e.stopPropagation(); end(false); } }} />;
+}
+
+/** Save asks for a file name once, beside the button; then it just saves. */
+function SaveButton() {
+  const lab = useLab();
+  const scene = useLabState((s) => s.scene);
+  const [asking, setAsking] = React.useState<string | null>(null);
+  const save = (path: string | null) => { setAsking(null); void lab.command("save", { node: path }); };
+  const proposal = () => `${(scene?.title || "graph").replace(/[^\p{L}\p{N}_.-]+/gu, "_").slice(0, 60) || "graph"}.flow.json`;
+  return (
+    <span className="save">
+      <Button name="Save" icon="save" title={scene?.path ? `Save to ${visible(scene.path)}` : "Save to a file"} onClick={() => save(scene?.path ?? proposal())} />
+      {scene?.path === null && <button type="button" className="cbn sm" aria-label="Save as" title="Save under another name" aria-expanded={asking !== null} onClick={() => setAsking(asking === null ? proposal() : null)}><Icon name="chevronDown" size={10} /></button>}
+      {asking !== null && (
+        <form className="pop" onSubmit={(e) => { e.preventDefault(); save(asking.trim() || null); }}>
+          <label>File<input className="tf m" aria-label="File" autoFocus value={asking} onChange={(e) => setAsking(e.target.value)} onKeyDown={(e) => { if (e.key === "Escape") { e.stopPropagation(); setAsking(null); lab.root?.focus(); } }} /></label>
+          <button type="submit" className="bt">Save here</button>
+        </form>
+      )}
+    </span>
+  );
+}
+
+function Find() {
+  const lab = useLab();
+  const [text, setText] = React.useState("");
+  const [open, setOpen] = React.useState(false);
+  const [active, setActive] = React.useState(0);
+  const scene = useLabState((s) => s.scene);
+  const id = React.useId();
+  const box = React.useRef<HTMLDivElement>(null);
+  const q = text.trim().toLowerCase();
+  const hits = React.useMemo(() => {
+    if (!q || !scene) return [];
+    const all = [
+      ...scene.nodes.map((n) => ({ id: n.name, op: n.op, category: n.phase === "backward" ? "gradient" : n.category, note: n.outputs[0]?.shape ?? "" })),
+      ...scene.scopes.map((s) => ({ id: s.name, op: "scope", category: s.category, note: `×${s.count}` }))];
+    const cost = (n: string, op: string): number => {
+      const name = n.toLowerCase();
+      const tail = name.slice(name.lastIndexOf("/") + 1);
+      return name === q || tail === q ? 0 : tail.startsWith(q) ? 1 : name.includes(q) ? 2 : op.toLowerCase().includes(q) ? 3 : Infinity;
+    };
+    return all.map((h) => ({ ...h, cost: cost(h.id, h.op) })).filter((h) => Number.isFinite(h.cost)).sort((a, b) => a.cost - b.cost).slice(0, 60);
+  }, [q, scene]);
+  React.useEffect(() => setActive(0), [q]);
+  const go = (name: string) => { setText(""); setOpen(false); lab.go(name); };
+  return (
+    <div className="findb" ref={box} onBlur={(e) => { if (!box.current?.contains(e.relatedTarget as Node | null)) setOpen(false); }}>
+      <Icon name="find" size={13} />
+      <input
+        ref={(el) => { lab.find = el; }} type="text" role="searchbox" aria-label="Find" placeholder="Find" autoComplete="off" spellCheck={false} value={text} aria-controls={id} aria-expanded={open && hits.length > 0}
+        aria-activedescendant={open && hits.length ? `${id}-${active}` : undefined} onFocus={() => setOpen(true)} onChange={(e) => { setText(e.target.value); setOpen(true); }}
+        onKeyDown={(e) => {
+          if (e.nativeEvent.isComposing) return;
+          if (e.key === "ArrowDown" || e.key === "ArrowUp") { e.preventDefault(); setActive((i) => Math.max(0, Math.min(hits.length - 1, i + (e.key === "ArrowDown" ? 1 : -1)))); }
+          else if (e.key === "Enter") { e.preventDefault(); const h = hits[active] ?? hits[0]; if (h) go(h.id); else if (q) lab.say(`Nothing here is called ${text.trim()}.`); }
+          else if (e.key === "Escape") { e.stopPropagation(); setText(""); setOpen(false); lab.root?.focus({ preventScroll: true }); }
+        }}
+      />
+      <kbd>Ctrl F</kbd>
+      {open && q && (
+        <ul className="hits pop" role="listbox" id={id} aria-label="Found">
+          {hits.map((h, i) => (
+            <li key={h.id} role="option" id={`${id}-${i}`} aria-selected={i === active} className={`c-${h.category}${i === active ? " sel" : ""}`} onMouseDown={(e) => e.preventDefault()} onClick={() => go(h.id)}>
+              <Icon name={categoryIcon(h.category)} size={12} className="ci" /><span className="hn">{visible(h.id)}<small>{h.op}</small></span><span className="ho">{h.note}</span>
+            </li>
+          ))}
+          {hits.length === 0 && <li className="none muted">Nothing found</li>}
+        </ul>
+      )}
+    </div>
+  );
+}

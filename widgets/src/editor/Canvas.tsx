@@ -1,0 +1,263 @@
+// The canvas: React Flow carries pan, zoom, dragging and selection; edges, labels, tokens and cards are ours, in the same coordinates.
+import * as React from "react";
+import { ReactFlow, ReactFlowProvider, ViewportPortal, useReactFlow, useViewport, type Node, type NodeChange } from "@xyflow/react";
+import { Icon } from "../shared/icons";
+import { EdgeLabel, EdgeLine } from "./EdgeLine";
+import { AlertStrip, ErrorCards } from "./ErrorCards";
+import { Minimap } from "./Minimap";
+import { NodeCard } from "./NodeCard";
+import { Tokens } from "./tokens";
+import { type Point, type Rect, overlaps, visible } from "./geometry";
+import { curve, pathOf } from "./routes";
+import { useLab, useLabState } from "./store";
+
+const NODE_TYPES = { card: NodeCard };
+const NO_DATA = {};
+const MANY = 200;
+const ROOM = 20000;
+
+export function Canvas({ children }: { children?: React.ReactNode }) {
+  return <ReactFlowProvider><Scroller>{children}</Scroller></ReactFlowProvider>;
+}
+
+/** Focus, find-in-page and assistive technology scroll things into view: here such a scroll moves the viewport. */
+function Scroller({ children }: { children?: React.ReactNode }) {
+  const ref = React.useRef<HTMLDivElement>(null);
+  const flow = useReactFlow();
+  React.useLayoutEffect(() => { ref.current?.scrollTo(ROOM, ROOM); });
+  const onScroll = () => {
+    const el = ref.current;
+    if (!el) return;
+    const dx = el.scrollLeft - ROOM;
+    const dy = el.scrollTop - ROOM;
+    if (Math.abs(dx) < 1 && Math.abs(dy) < 1) return;
+    const v = flow.getViewport();
+    el.scrollTo(ROOM, ROOM);
+    void flow.setViewport({ ...v, x: v.x - dx, y: v.y - dy });
+  };
+  return (
+    <div className="cv" role="region" aria-label="Canvas">
+      <div className="cvs" ref={ref} onScroll={onScroll}>
+        <div className="cvbig"><div className="cvin"><Flow /></div></div>
+      </div>
+      <ZoomControl />
+      <Minimap />
+      <AlertStrip />
+      {children}
+    </div>
+  );
+}
+
+function Flow() {
+  const lab = useLab();
+  const scene = useLabState((s) => s.scene);
+  const at = useLabState((s) => s.at);
+  const geos = useLabState((s) => s.geos);
+  const selected = useLabState((s) => s.selected);
+  const wiring = useLabState((s) => s.wire !== null);
+  const focused = useFocusWithin(lab.root);
+  const pan = useReactFlow();
+
+  const nodes = React.useMemo((): Node[] => {
+    const chosen = new Set(selected);
+    return [...(scene?.nodes ?? []), ...(scene?.scopes ?? [])].flatMap((e): Node[] => {
+      const p = at.get(e.name);
+      const g = geos.get(e.name);
+      if (!p || !g) return [];
+      return [{ id: e.name, type: "card", position: p, data: NO_DATA, width: g.w, height: g.h, measured: { width: g.w, height: g.h }, selected: chosen.has(e.name), focusable: false, connectable: false }];
+    });
+  }, [scene, at, geos, selected]);
+
+  const onNodesChange = (changes: NodeChange[]) => {
+    let moved: Map<string, Point> | null = null;
+    const picked = new Map<string, boolean>();
+    for (const c of changes) {
+      if (c.type === "position" && c.position) (moved ??= new Map(lab.state.at)).set(c.id, c.position);
+      else if (c.type === "select") picked.set(c.id, c.selected);
+    }
+    if (moved) lab.arrangeAt(moved);
+    if (picked.size) {
+      const next = lab.state.selected.filter((n) => picked.get(n) !== false);
+      for (const [id, on] of picked) if (on && !next.includes(id)) next.push(id);
+      lab.select(next, next.length ? null : lab.state.edge);
+    }
+  };
+
+  const onDragStop = (_: unknown, __: Node, dragged: Node[]) => {
+    lab.dragging = false;
+    const positions = Object.fromEntries(dragged.map((n) => [n.id, [Math.round(n.position.x), Math.round(n.position.y)]]));
+    if (dragged.length) void lab.edit([{ tag: "Move", positions }]);
+  };
+
+  const onPointerMove = (e: React.PointerEvent) => {
+    const wire = lab.state.wire;
+    if (wire?.mode !== "click") return;
+    const p = pan.screenToFlowPosition({ x: e.clientX, y: e.clientY });
+    lab.set({ wire: { ...wire, ...p } });
+  };
+
+  return (
+    <ReactFlow
+      nodes={nodes} edges={NO_EDGES} nodeTypes={NODE_TYPES} onNodesChange={onNodesChange}
+      nodesFocusable={false} edgesFocusable={false} nodesConnectable={false} disableKeyboardA11y deleteKeyCode={null} panActivationKeyCode={null}
+      multiSelectionKeyCode={["Meta", "Control", "Shift"]} selectionKeyCode="Shift" elevateNodesOnSelect={false} nodeDragThreshold={3} nodeClickDistance={3} paneClickDistance={3}
+      onlyRenderVisibleElements={nodes.length > MANY} minZoom={0.1} maxZoom={3} zoomOnDoubleClick={false} proOptions={ATTRIBUTION}
+      panOnScroll={focused} zoomOnScroll={false} preventScrolling={focused} zoomActivationKeyCode={["Meta", "Control"]} zoomOnPinch
+      onNodeDragStart={() => { lab.dragging = true; }} onNodeDragStop={onDragStop} onSelectionDragStop={(e, list) => onDragStop(e, list[0], list)}
+      onPaneClick={() => { lab.set({ wire: null, pending: null }); lab.select([]); lab.root?.focus({ preventScroll: true }); }}
+      onDoubleClick={(e) => { if (!(e.target as Element).closest("[data-node], [data-scope], [data-edge], .ecard")) lab.askForOperation(null, pan.screenToFlowPosition({ x: e.clientX, y: e.clientY })); }}
+      onPointerMove={onPointerMove} onPointerDownCapture={() => { lab.pointing = true; }} onPointerUpCapture={() => { lab.pointing = false; }} onPointerCancelCapture={() => { lab.pointing = false; }}
+      className={wiring ? "wiring" : ""} aria-label="Graph"
+    >
+      <ViewBridge />
+      <ViewportPortal>
+        <Frames />
+        <Edges />
+        <div className="over"><Tokens /><ErrorCards /></div>
+        <WirePreview />
+      </ViewportPortal>
+    </ReactFlow>
+  );
+}
+
+const NO_EDGES: never[] = [];
+const ATTRIBUTION = { hideAttribution: true };
+
+function useFocusWithin(root: HTMLElement | null): boolean {
+  const [inside, setInside] = React.useState(false);
+  React.useEffect(() => {
+    if (!root) return;
+    const on = () => setInside(true);
+    const off = (e: FocusEvent) => { if (!root.contains(e.relatedTarget as globalThis.Node | null)) setInside(false); };
+    root.addEventListener("focusin", on);
+    root.addEventListener("focusout", off);
+    return () => { root.removeEventListener("focusin", on); root.removeEventListener("focusout", off); };
+  }, [root]);
+  return inside;
+}
+
+/** Gives the store its hands on the viewport. */
+function ViewBridge() {
+  const lab = useLab();
+  const flow = useReactFlow();
+  React.useLayoutEffect(() => {
+    const box = () => lab.root?.querySelector(".cvin")?.getBoundingClientRect() ?? null;
+    const bounds = (): Rect | null => {
+      const rects: Rect[] = [...lab.rects(), ...lab.state.frames];
+      for (const r of lab.state.routes.values()) if (r.chip) rects.push(r.chip);
+      if (!rects.length) return null;
+      const x = Math.min(...rects.map((r) => r.x));
+      const y = Math.min(...rects.map((r) => r.y)) - (lab.state.layout?.captions ? 34 : 0);
+      return { x, y, w: Math.max(...rects.map((r) => r.x + r.w)) - x, h: Math.max(...rects.map((r) => r.y + r.h)) - y };
+    };
+    lab.view = {
+      fit: (whole = false) => {
+        const b = bounds();
+        const v = box();
+        if (!b || !v || !v.width) return;
+        const pad = 24;
+        const fit = Math.min((v.width - 2 * pad) / b.w, (v.height - 2 * pad) / b.h);
+        // text keeps its size: what does not fit nearly is panned, not shrunk
+        const zoom = whole ? Math.max(0.1, Math.min(1, fit)) : fit >= 1 ? 1 : Math.max(0.8, fit);
+        const x = b.w * zoom <= v.width - 2 * pad ? (v.width - b.w * zoom) / 2 : pad;
+        const y = b.h * zoom <= v.height - 2 * pad ? Math.min((v.height - b.h * zoom) / 2, 90) : pad;
+        void flow.setViewport({ x: x - b.x * zoom, y: y - b.y * zoom, zoom });
+      },
+      show: (id) => {
+        const p = lab.state.at.get(id);
+        const g = lab.state.geos.get(id);
+        const v = box();
+        if (!p || !g || !v) return;
+        const { x, y, zoom } = flow.getViewport();
+        const r = { x: p.x * zoom + x, y: p.y * zoom + y, w: g.w * zoom, h: g.h * zoom };
+        const pad = 20;
+        let dx = 0;
+        let dy = 0;
+        if (r.x < pad) dx = pad - r.x;
+        else if (r.x + r.w > v.width - pad) dx = v.width - pad - r.x - r.w;
+        if (r.y < pad) dy = pad - r.y;
+        else if (r.y + r.h > v.height - pad) dy = v.height - pad - r.y - r.h;
+        if (dx || dy) void flow.setViewport({ x: x + dx, y: y + dy, zoom });
+      },
+      visible: () => {
+        const v = box();
+        if (!v) return null;
+        const { x, y, zoom } = flow.getViewport();
+        return { x: -x / zoom, y: -y / zoom, w: v.width / zoom, h: v.height / zoom };
+      },
+      toFlow: (p) => flow.screenToFlowPosition(p),
+      zoom: (by) => void (by > 1 ? flow.zoomIn() : flow.zoomOut()),
+      center: (p) => void flow.setCenter(p.x, p.y, { zoom: flow.getZoom() }),
+    };
+    if (lab.state.at.size) lab.view.fit();
+    return () => { lab.view = null; };
+  }, [lab, flow]);
+  return null;
+}
+
+function useCull(): ((r: Rect) => boolean) | null {
+  const many = useLabState((s) => s.at.size > MANY);
+  const v = useViewport();
+  const lab = useLab();
+  if (!many) return null;
+  const view = lab.view?.visible();
+  void v;
+  return view ? (r) => overlaps(r, view, 60) : null;
+}
+
+function Edges() {
+  const routes = useLabState((s) => s.routes);
+  const cull = useCull();
+  let list = [...routes.values()];
+  if (cull) list = list.filter((r) => cull({ x: Math.min(r.from.x, r.to.x), y: Math.min(r.from.y, r.to.y), w: Math.abs(r.to.x - r.from.x) + 1, h: Math.abs(r.to.y - r.from.y) + 1 }));
+  return (
+    <svg className="es" width="1" height="1">
+      {list.map((r) => <EdgeLine key={r.edge.id} route={r} />)}
+      <g className="els" aria-hidden="true">{list.map((r) => <EdgeLabel key={r.edge.id} route={r} />)}</g>
+    </svg>
+  );
+}
+
+function Frames() {
+  const lab = useLab();
+  const frames = useLabState((s) => s.frames);
+  const layout = useLabState((s) => s.layout);
+  return (
+    <div className="frames">
+      {frames.map((f) => (
+        <div key={f.name} className="frame" style={{ left: f.x, top: f.y, width: f.w, height: f.h }}>
+          <button type="button" className="nopan nodrag" tabIndex={-1} title={`Fold ${visible(f.name)}`} aria-label={`Fold ${visible(f.name)}`} onClick={() => lab.fold([f.name], false)}>
+            <Icon name="chevronDown" size={10} />{visible(f.label)}
+          </button>
+        </div>
+      ))}
+      {layout?.captions && <>
+        <span className="ph p-forward" style={{ left: layout.captions.forward.x, top: layout.captions.forward.y }}>▶ Forward</span>
+        <span className="ph p-backward" style={{ left: layout.captions.back.x, top: layout.captions.back.y }}>◀ Backward</span>
+      </>}
+    </div>
+  );
+}
+
+function WirePreview() {
+  const lab = useLab();
+  const wire = useLabState((s) => s.wire);
+  if (!wire) return null;
+  const from = lab.portPoint(wire.from);
+  const side = lab.state.geos.get(wire.from.node)?.byKey.get(`${wire.from.dir}:${wire.from.port}`)?.side ?? "right";
+  const end = side === "left" ? "right" : side === "right" ? "left" : side === "top" ? "bottom" : "top";
+  return <svg className="es preview" width="1" height="1" aria-hidden="true"><path d={pathOf(curve([from, { x: wire.x, y: wire.y }], side, end))} /></svg>;
+}
+
+function ZoomControl() {
+  const lab = useLab();
+  const { zoom } = useViewport();
+  return (
+    <div className="zoom">
+      <button type="button" aria-label="Zoom out" title="Zoom out" onClick={() => lab.view?.zoom(0.8)}>−</button>
+      <span>{Math.round(zoom * 100)} %</span>
+      <button type="button" aria-label="Zoom in" title="Zoom in" onClick={() => lab.view?.zoom(1.25)}>+</button>
+      <button type="button" aria-label="Show all" title="Show the whole graph" onClick={() => lab.view?.fit(true)}><Icon name="fit" size={12} /></button>
+    </div>
+  );
+}

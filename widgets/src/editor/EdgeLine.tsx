@@ -1,0 +1,69 @@
+// One drawn edge: casing, line, chevron or badge; and the labels, in a layer of their own so that no line crosses a label.
+import * as React from "react";
+import { dtypeFamily, visible } from "./geometry";
+import { chipText } from "./layout";
+import { type Route, nearTarget } from "./routes";
+import { useLab, useLabState } from "./store";
+
+const CHEVRON = "M-3 -4L3 0L-3 4";
+
+export const EdgeLine = React.memo(function EdgeLine({ route }: { route: Route }) {
+  const lab = useLab();
+  const { edge } = route;
+  const live = useLabState((s) => edge.tensor !== null && s.thumbs.has(edge.tensor));
+  const selected = useLabState((s) => s.edge === edge.id);
+  const near = useLabState((s) => s.selected.length === 1 && (s.selected[0] === edge.src || s.selected[0] === edge.dst));
+  const ref = React.useCallback((el: SVGGElement | null) => {
+    if (el) lab.refs.set(`edge:${edge.id}`, el);
+    else lab.refs.delete(`edge:${edge.id}`);
+  }, [lab, edge.id]);
+  const bad = edge.error !== null;
+  const cls = `e p-${edge.phase} d-${dtypeFamily(edge.dtype)}${edge.control ? " control" : ""}${bad ? " err" : live ? " live" : " wait"}${selected ? " sel" : ""}${near ? " near" : ""}`;
+  const badge = bad ? nearTarget(route, Math.min(24, Math.hypot(route.to.x - route.from.x, route.to.y - route.from.y) / 2)) : null;
+  const chip = route.chip;
+  const pick = (e: React.MouseEvent) => {
+    e.stopPropagation();
+    if (e.altKey) { lab.select([], edge.id); void lab.remove(); return; }
+    lab.select([], edge.id);
+    lab.focus(`edge:${edge.id}`);
+  };
+  return (
+    <g
+      ref={ref} className={cls} data-edge={edge.id} data-shape={edge.shape ?? ""} data-dtype={edge.dtype ?? ""} data-error={bad ? edge.error ?? "" : undefined}
+      tabIndex={-1} role="group" aria-roledescription={edge.control ? "control edge" : "edge"} onClick={pick}
+      onFocus={() => { if (!lab.pointing && lab.state.edge !== edge.id) lab.select([], edge.id); }}
+      aria-label={`${visible(edge.id)}${edge.shape ? `, ${edge.shape} ${edge.dtype ?? ""}` : ""}${bad ? `, does not fit: ${edge.error}` : ""}`}
+    >
+      <title>{`${visible(edge.id)}${edge.shape ? `  ${edge.shape} ${edge.dtype ?? ""}` : ""}`}</title>
+      {/* a box as wide as the way is, so that a straight wire is something that can be seen, pointed at and measured */}
+      <rect className="box" x={Math.min(route.from.x, route.to.x)} y={Math.min(route.from.y, route.to.y) - 3} width={Math.abs(route.to.x - route.from.x) + 1} height={Math.abs(route.to.y - route.from.y) + 6} />
+      <path className="hit" d={route.d} />
+      <path className="cas" d={route.d} />
+      <path className="ln" d={route.d} />
+      {route.long && !bad && edge.phase !== "forward" && <path className="chev" d={CHEVRON} transform={`translate(${route.middle.x} ${route.middle.y}) rotate(${route.middle.angle})`} />}
+      {chip && (
+        <g className="chip" onDoubleClick={(e) => { e.stopPropagation(); lab.go(edge.src); }}>
+          <rect x={chip.x} y={chip.y} width={chip.w} height={chip.h} rx="11" />
+          <text x={chip.x + 9} y={chip.y + 15}>{chipText(edge)}<tspan className="cs" dx="5">{edge.shape ?? ""}</tspan></text>
+        </g>
+      )}
+      {badge && (
+        <g className="badge" transform={`translate(${badge.x} ${badge.y})`}>
+          <circle r="9" /><path d="M0 -4.5L4.6 3.6H-4.6zM0 -1.6V1M0 2.3V2.4" />
+        </g>
+      )}
+    </g>
+  );
+});
+
+export const EdgeLabel = React.memo(function EdgeLabel({ route }: { route: Route }) {
+  const live = useLabState((s) => route.edge.tensor !== null && s.thumbs.has(route.edge.tensor));
+  if (!route.label) return null;
+  const { x, y, w, text } = route.label;
+  return (
+    <g className={`el p-${route.edge.phase}${live ? "" : " w"}${route.edge.error !== null ? " err" : ""}`}>
+      <rect x={x - w / 2} y={y - 6.5} width={w} height="13" rx="3" />
+      <text x={x} y={y + 3.5} textAnchor="middle">{text}</text>
+    </g>
+  );
+});

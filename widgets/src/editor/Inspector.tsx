@@ -1,0 +1,404 @@
+// The inspector: what the selected thing is, the forms that change it, and what it did with real numbers.
+import * as React from "react";
+import type { AttrSpec, OpSpec, SceneNode, Value } from "../protocol.gen";
+import { css, inkOn, scaleOf } from "../shared/color";
+import { count, num, percent, seconds, signed } from "../shared/format";
+import { Icon, categoryIcon } from "../shared/icons";
+import { paintGrid } from "../shared/paint";
+import { Formula } from "./formula";
+import { lastPart, visible } from "./geometry";
+import { cut, severe, useLab, useLabState } from "./store";
+
+const MARK = { forward: "▶", backward: "◀", update: "◆" } as const;
+
+export function Inspector() {
+  const selected = useLabState((s) => s.selected);
+  const edge = useLabState((s) => s.edge);
+  const node = useLabState((s) => (s.selected.length === 1 ? s.nodes.get(s.selected[0]) : undefined));
+  const scope = useLabState((s) => (s.selected.length === 1 ? s.scopes.get(s.selected[0]) : undefined));
+  return (
+    <aside className="ins" data-testid="inspector" aria-label="Inspector">
+      {edge !== null ? <EdgePane id={edge} /> : node ? <NodePane key={node.name} node={node} /> : scope ? <ScopePane name={scope.name} /> : selected.length > 1 ? <ManyPane names={selected} /> : <GraphPane />}
+    </aside>
+  );
+}
+
+// ---------------------------------------------------------------- a field that commits
+
+/** A text field that shows what the document holds, and sends what was typed on Enter or when it is left. */
+function Field({ label, value, onCommit, mono = false, list, multiline = false, hideLabel = false, className = "", placeholder, id }: {
+  label: string; value: string; onCommit(text: string): Promise<boolean> | void; mono?: boolean; list?: string[]; multiline?: boolean; hideLabel?: boolean; className?: string; placeholder?: string; id?: string;
+}) {
+  const lab = useLab();
+  const [draft, setDraft] = React.useState<string | null>(null);
+  const [bad, setBad] = React.useState(false);
+  const dataList = React.useId();
+  const shown = draft ?? value;
+  React.useEffect(() => { setDraft(null); setBad(false); }, [value]);
+  const commit = async () => {
+    if (draft === null || draft === value) { setDraft(null); return; }
+    const ok = await onCommit(draft);
+    // a refused text stays, so that it can be mended; the alert says why
+    setBad(ok === false);
+    if (ok !== false) setDraft(null);
+  };
+  const onKeyDown = (e: React.KeyboardEvent) => {
+    if (e.nativeEvent.isComposing) return;
+    if (e.key === "Enter" && !(multiline && e.shiftKey)) { e.preventDefault(); void commit(); }
+    if (e.key === "Escape") {
+      e.preventDefault();
+      e.stopPropagation();
+      if (draft !== null) { setDraft(null); setBad(false); } else lab.root?.focus({ preventScroll: true });
+    }
+  };
+  const shared = {
+    "aria-label": hideLabel ? label : undefined, "aria-invalid": bad || undefined, spellCheck: false, autoComplete: "off", value: shown, placeholder, onKeyDown, onBlur: () => void commit(), id,
+    className: `${className || "tf"}${mono ? " m" : ""}${bad ? " bad" : ""}`,
+  };
+  const input = multiline
+    ? <textarea {...shared} rows={Math.min(8, Math.max(2, Math.ceil(shown.length / 30)))} onChange={(e) => setDraft(e.target.value)} />
+    : <input {...shared} type="text" list={list?.length ? dataList : undefined} onChange={(e) => setDraft(e.target.value)} />;
+  const body = <>{input}{list?.length ? <datalist id={dataList}>{list.map((v) => <option key={v} value={v} />)}</datalist> : null}</>;
+  if (hideLabel) return body;
+  return <label className={`fld${multiline ? " tall" : ""}`}><span>{label}</span>{body}</label>;
+}
+
+const text = (value: unknown): string => {
+  if (value === null || value === undefined) return "";
+  if (Array.isArray(value)) return value.map((v) => (v === null ? "?" : String(v))).join(", ");
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+};
+
+/** The right control for an attribute's kind. */
+function AttrField({ node, spec }: { node: SceneNode; spec: AttrSpec }) {
+  const lab = useLab();
+  const palette = useLabState((s) => s.palette);
+  const held = Object.hasOwn(node.attrs, spec.name) ? node.attrs[spec.name] : spec.default;
+  const commit = (value: unknown) => lab.edit([{ tag: "SetAttr", node: node.name, attr: spec.name, value }], `Set ${spec.name} of ${node.name}.`);
+  switch (spec.kind) {
+    case "bool":
+      return (
+        <label className="fld check"><span>{spec.name}</span>
+          <input type="checkbox" checked={held === true} onChange={(e) => void commit(e.target.checked)} /><em aria-hidden="true">{held === true ? "True" : "False"}</em>
+        </label>);
+    case "dtype": case "choice": {
+      const choices = spec.choices.length ? spec.choices : spec.kind === "dtype" ? palette?.dtypes ?? [] : [];
+      const now = text(held);
+      return (
+        <label className="fld"><span>{spec.name}</span>
+          <select className="tf" value={now} onChange={(e) => void commit(e.target.value === "" ? null : e.target.value)}>
+            {!choices.includes(now) && <option value={now}>{now || "default"}</option>}
+            {choices.map((c) => <option key={c} value={c}>{c}</option>)}
+          </select>
+        </label>);
+    }
+    case "int": case "float":
+      return <Field label={spec.name} value={text(held)} onCommit={(t) => {
+        const n = Number(t);
+        return commit(t.trim() === "" ? null : Number.isFinite(n) ? n : t);
+      }} />;
+    case "initializer":
+      return <Field label={spec.name} value={text(held)} list={spec.choices.length ? spec.choices : palette?.initializers} onCommit={commit} mono={text(held).startsWith("[")} />;
+    case "str": case "shape": case "axis": case "ints": case "json": case "value":
+      return <Field label={spec.name} value={text(held)} onCommit={commit} mono={spec.kind === "json" || spec.kind === "value"} placeholder={spec.kind === "shape" ? "batch, 3" : spec.required ? "" : "default"} />;
+    default: spec.kind satisfies never; return null;
+  }
+}
+
+// ---------------------------------------------------------------- panes
+
+function NodePane({ node }: { node: SceneNode }) {
+  const lab = useLab();
+  const spec = useLabState((s) => s.ops.get(node.op));
+  const state = useLabState((s) => s.run.states.get(node.name) ?? "idle");
+  const firing = useLabState((s) => (s.run.last === node.name ? s.run.cursor : s.run.names.lastIndexOf(node.name, Math.max(0, s.run.cursor - 1)) + 1));
+  const took = useLabState((s) => (s.run.last === node.name ? s.run.last_seconds : null));
+  const output = useLabState((s) => s.output);
+  const problems = useLabState((s) => s.scene)?.diagnostics.filter((d) => d.node === node.name) ?? [];
+  const category = node.phase === "backward" ? "gradient" : node.source === "variable" ? "state" : node.category;
+  const sub = [firing > 0 ? `firing ${firing}` : node.source ? "source" : state === "ready" ? "ready to fire" : "not fired yet", took !== null ? seconds(took) : ""].filter(Boolean).join(" · ");
+  return (
+    <>
+      <section className="ihead">
+        <div className={`ic1 c-${category}`}><Icon name={categoryIcon(category)} size={16} /></div>
+        <div className="inm">
+          <Field label="Name" hideLabel className="nm" value={node.name} id="fl-name" onCommit={(to) => (to.trim() ? lab.edit([{ tag: "Rename", name: node.name, to: to.trim() }], `Renamed to ${to.trim()}.`) : undefined)} />
+          <div className="muted f1">{node.op} · <span className={`pb p-${node.phase}`}>{MARK[node.phase]} {node.phase}</span> · {sub}</div>
+        </div>
+      </section>
+      <Form node={node} spec={spec} />
+      {problems.length > 0 && <section className="probs">{problems.map((d, i) => <p key={i} className={d.severe ? "sev" : ""}><Icon name={d.severe ? "error" : "idle"} size={12} /> {visible(d.message)}{d.hint ? <em> {visible(d.hint)}</em> : null}</p>)}</section>}
+      <Did tensor={(node.outputs[output] ?? node.outputs[0])?.tensor ?? null} outputs={node.outputs.length > 1 ? node.outputs.map((o) => o.name) : []} node={node} />
+      <section className="act">
+        {state === "ready" && node.source === null && <button type="button" className="bt" onClick={() => void lab.command("fire", { node: node.name })}><Icon name="play" size={12} /> Fire</button>}
+        {node.source === null && <button type="button" className="bt" title="Run to here (R)" onClick={() => void lab.command("run_to", { node: node.name })}><Icon name="flag" size={12} /> Run to here</button>}
+        {node.outputs.length > 0 && node.source === null && <button type="button" className="bt" aria-pressed={node.fetch} title="What a run asks for" onClick={() => void lab.edit([{ tag: "MarkFetch", name: node.name, on: !node.fetch }])}><Icon name="eye" size={12} /> {node.fetch ? "Asked for" : "Ask for it"}</button>}
+        <button type="button" className="bt" title="Delete" onClick={() => void lab.remove()}><Icon name="trash" size={12} /> Delete</button>
+      </section>
+    </>
+  );
+}
+
+function Form({ node, spec }: { node: SceneNode; spec: OpSpec | undefined }) {
+  const lab = useLab();
+  const attrs = spec?.attrs ?? [];
+  const hasValue = node.source === "placeholder" || node.source === "constant";
+  if (!attrs.length && !hasValue) return null;
+  return (
+    <section className="form">
+      {attrs.length > 0 && <div className="ig2">{attrs.map((a) => <AttrField key={a.name} node={node} spec={a} />)}</div>}
+      {hasValue && (node.value_note !== null
+        ? <p className="muted f1">{node.value_note}</p>
+        : <Field label="Value" multiline mono value={node.value ?? ""} placeholder={node.source === "placeholder" ? "[[1, 2, 3]] feeds it" : "0.5"}
+            onCommit={(t) => lab.edit([node.source === "placeholder" ? { tag: "SetFeed", node: node.name, text: t } : { tag: "SetAttr", node: node.name, attr: "value", value: t }], `Set the value of ${node.name}.`)} />)}
+    </section>
+  );
+}
+
+function ScopePane({ name }: { name: string }) {
+  const lab = useLab();
+  const scope = useLabState((s) => s.scopes.get(name));
+  const progress = useLabState((s) => s.run.progress.get(name));
+  const tensor = useLabState((s) => (s.wiring.outOf.get(name) ?? []).find((e) => e.tensor !== null)?.tensor ?? null);
+  if (!scope) return null;
+  return (
+    <>
+      <section className="ihead">
+        <div className={`ic1 c-${scope.phase === "backward" ? "gradient" : scope.category}`}><Icon name={categoryIcon(scope.phase === "backward" ? "gradient" : scope.category)} size={16} /></div>
+        <div className="inm">
+          <Field label="Name" hideLabel className="nm" value={scope.name} onCommit={(to) => (to.trim() ? lab.edit([{ tag: "Rename", name: scope.name, to: to.trim() }], "Renamed.") : undefined)} />
+          <div className="muted f1">scope of {count(scope.count, "node")} · <span className={`pb p-${scope.phase}`}>{MARK[scope.phase]} {scope.phase}</span>{progress ? ` · ${progress[0]} of ${progress[1]} fired` : ""}</div>
+        </div>
+      </section>
+      <section className="act"><button type="button" className="bt" title="Unfold (Enter)" onClick={() => lab.fold([name], true)}><Icon name="unfoldAll" size={12} /> Unfold</button></section>
+      <Did tensor={tensor} outputs={[]} node={null} />
+    </>
+  );
+}
+
+function EdgePane({ id }: { id: string }) {
+  const lab = useLab();
+  const edge = useLabState((s) => s.wiring.edges.get(id));
+  const problem = useLabState((s) => s.scene)?.diagnostics.find((d) => d.edge === id);
+  if (!edge) return null;
+  return (
+    <>
+      <section className="ihead">
+        <div className="ic1 c-control"><Icon name={edge.control ? "control" : "chevronRight"} size={16} /></div>
+        <div className="inm"><div className="nm">{visible(edge.tensor ?? edge.src)} → {visible(lastPart(edge.dst))}{edge.control ? "" : `:${visible(edge.dst_port)}`}</div>
+          <div className="muted f1">{edge.control ? "control edge: orders firings, carries nothing" : `${edge.shape ?? "shape unknown"} ${edge.dtype ?? ""}${edge.merged > 1 ? ` · stands for ${edge.merged} wires` : ""}`}</div></div>
+      </section>
+      {problem && <section className="probs"><p className="sev"><Icon name="error" size={12} /> {visible(problem.message)}{problem.hint ? <em> {visible(problem.hint)}</em> : null}</p></section>}
+      <section className="act"><button type="button" className="bt" title="Delete" onClick={() => void lab.edit([cut(edge)], "Cut the wire.")}><Icon name="trash" size={12} /> Cut wire</button>
+        <button type="button" className="bt" onClick={() => lab.go(edge.src)}>To its source</button></section>
+      {edge.tensor !== null && <Did tensor={edge.tensor} outputs={[]} node={null} />}
+    </>
+  );
+}
+
+function ManyPane({ names }: { names: string[] }) {
+  const lab = useLab();
+  return (
+    <>
+      <section className="ihead"><div className="ic1 c-control"><Icon name="copy" size={16} /></div><div className="inm"><div className="nm">{count(names.length, "element")}</div><div className="muted f1">selected together</div></div></section>
+      <section><ul className="plain">{names.slice(0, 30).map((n) => <li key={n}>{visible(n)}</li>)}</ul></section>
+      <section className="act"><button type="button" className="bt" onClick={() => lab.copy()}><Icon name="copy" size={12} /> Copy</button><button type="button" className="bt" onClick={() => void lab.remove()}><Icon name="trash" size={12} /> Delete</button></section>
+    </>
+  );
+}
+
+/** Nothing selected: the graph as a whole. */
+function GraphPane() {
+  const lab = useLab();
+  const scene = useLabState((s) => s.scene);
+  const run = useLabState((s) => s.run);
+  const thumbs = useLabState((s) => s.thumbs);
+  if (!scene) return <section className="ihead"><div className="inm"><div className="nm">flowlab</div><div className="muted f1">waiting for the kernel</div></div></section>;
+  const fetches = scene.nodes.filter((n) => n.fetch);
+  const bad = severe(scene);
+  const open = scene.diagnostics.filter((d) => !d.severe);
+  const go = (name: string) => () => lab.go(name);
+  return (
+    <>
+      <section className="ihead"><div className="ic1 c-math"><Icon name="tidy" size={16} /></div><div className="inm"><div className="nm">{visible(scene.title) || "untitled"}</div>
+        <div className="muted f1">{count(scene.total, "node")}{run.total ? ` · ${count(run.total, "firing")} a run` : ""}</div></div></section>
+      {fetches.length > 0 && <section><h2>Asked for</h2><ul className="plain rows">{fetches.slice(0, 12).map((n) => {
+        const t = n.outputs[0] ? thumbs.get(n.outputs[0].tensor) : undefined;
+        return <li key={n.name}><button type="button" onClick={go(n.name)}>{visible(n.name)}</button><span>{t?.value != null ? (t.uniform ? `all ${t.value}` : t.value) : n.outputs[0]?.shape ?? ""}</span></li>;
+      })}</ul></section>}
+      {bad.length > 0 && <section className="probs"><h2>Does not fit</h2>{bad.slice(0, 8).map((d, i) => <p key={i} className="sev"><Icon name="error" size={12} /> <button type="button" onClick={go(d.node)}>{visible(d.node)}</button> {visible(d.message)}</p>)}</section>}
+      {open.length > 0 && <section className="probs"><h2>Still open</h2>{open.slice(0, 8).map((d, i) => <p key={i}><Icon name="idle" size={12} /> <button type="button" onClick={go(d.node)}>{visible(d.node)}</button> {visible(d.message)}</p>)}{open.length > 8 && <p className="muted">and {open.length - 8} more</p>}</section>}
+      {run.next !== null && run.mode !== "edit" && <section><h2>Next</h2><ul className="plain rows"><li><button type="button" onClick={go(run.next_drawn ?? run.next)}>{visible(run.next)}</button><span>{run.ready} ready</span></li></ul></section>}
+      <section className="muted f1 tip">{scene.total ? "Select a node or an edge to see its numbers." : "Press A and type, or pick an operation on the left."} ? lists the keys.</section>
+    </>
+  );
+}
+
+// ---------------------------------------------------------------- what it did
+
+function Did({ tensor, outputs, node }: { tensor: string | null; outputs: string[]; node: SceneNode | null }) {
+  const lab = useLab();
+  const value = useLabState((s) => s.value);
+  const output = useLabState((s) => s.output);
+  const slice = useLabState((s) => s.slice);
+  const op = useLabState((s) => (node ? s.ops.get(node.op) : undefined));
+  if (tensor === null) return op?.doc ? <section className="did"><h2>What it does</h2><p className="doc">{op.doc}</p></section> : null;
+  const m = value?.message.tensor === tensor ? value.message : null;
+  const formula = m?.formula || op?.latex || "";
+  const doc = m?.doc || op?.doc || "";
+  const rank = m ? m.shape.length : 0;
+  return (
+    <>
+      <section className="did">
+        <div className="sh"><h2>{m?.known ? "What it did" : "What it will do"}</h2>{outputs.length > 0 && (
+          <select className="tf out" aria-label="Output" value={output} onChange={(e) => { lab.set({ output: Number(e.target.value), slice: "" }); lab.ask(); }}>{outputs.map((o, i) => <option key={o} value={i}>{o}</option>)}</select>)}</div>
+        {formula && <Formula latex={formula} />}
+        {m && value ? <ValueView value={m} data={value.data} /> : <div className="skeleton" />}
+        {doc && <p className="wd">{doc}</p>}
+      </section>
+      {m?.known && rank > 2 && <section className="slice"><Field label="Slice" mono value={slice || m.slice} onCommit={(t) => { lab.set({ slice: t.trim() }); lab.ask(); }} /></section>}
+      {m?.known && m.stats && <StatsView value={m} />}
+    </>
+  );
+}
+
+const shapeText = (shape: (number | string | null)[]): string => (shape.length === 1 ? `(${shape[0] ?? "?"},)` : `(${shape.map((d) => d ?? "?").join(", ")})`);
+
+const CELL_MIN_W = 38;
+
+function ValueView({ value, data }: { value: Value; data: Float32Array }) {
+  const lab = useLab();
+  const theme = useLabState((s) => s.theme);
+  const hooks = { "data-testid": "value", "data-shape": shapeText(value.shape), "data-dtype": value.dtype, "data-json": value.known ? value.json ?? undefined : undefined, "data-known": value.known };
+  if (!value.known) return <div className="hm unknown" {...hooks}><span className="muted">{shapeText(value.shape)} {value.dtype}: no value yet. Run, or step until it fires.</span></div>;
+  if (value.rows * value.cols === 0 || !data.length) return <div className="hm unknown" {...hooks}><span className="muted">{shapeText(value.shape)}: no elements</span></div>;
+  if (value.shape.length === 0) return <div className="hm one" {...hooks}><b title={value.json ?? undefined}>{value.json === "true" || value.json === "false" ? value.json : num(data[0])}</b></div>;
+  const [lo, hi] = value.map === "div" ? [-value.hi, value.hi] : [value.lo, value.hi];
+  const vector = value.shape.length === 1;
+  // numbers stand in the cells while they can be read there
+  const numbers = value.cols <= 6 && value.rows <= 24 && !value.sampled;
+  if (vector && numbers === false && !value.sampled && value.cols <= 24) {
+    return <div className="hm" {...hooks}><Table value={value} data={data} rows={value.cols} cols={1} lo={lo} hi={hi} theme={theme} root={lab.root} /><ColorBar value={value} lo={lo} hi={hi} /></div>;
+  }
+  return (
+    <div className="hm" {...hooks}>
+      {numbers ? <Table value={value} data={data} rows={value.rows} cols={value.cols} lo={lo} hi={hi} theme={theme} root={lab.root} vector={vector} /> : <Heat value={value} data={data} lo={lo} hi={hi} theme={theme} />}
+      <ColorBar value={value} lo={lo} hi={hi} />
+    </div>
+  );
+}
+
+function cellText(x: number, value: Value): string {
+  if (value.dtype === "bool") return x ? "true" : "false";
+  if (value.dtype.startsWith("int") || value.dtype.startsWith("uint")) return num(x);
+  return Math.abs(x) >= 100 || (x !== 0 && Math.abs(x) < 0.0005) ? num(x) : signed(x);
+}
+
+function Table({ value, data, rows, cols, lo, hi, theme, root, vector = false }: { value: Value; data: Float32Array; rows: number; cols: number; lo: number; hi: number; theme: number; root: HTMLElement | null; vector?: boolean }) {
+  const colour = React.useMemo(() => (root ? scaleOf(root, value.map) : null), [root, value.map, theme]);
+  const all = value.rows * value.cols;
+  const whole = all === value.shape.reduce((a: number, d) => a * (typeof d === "number" ? d : 1), 1);
+  const body = [];
+  for (let r = 0; r < rows; r++) {
+    const cells = [];
+    for (let c = 0; c < cols; c++) {
+      const x = data[r * cols + c];
+      if (!Number.isFinite(x)) { cells.push(<td key={c} className={Number.isNaN(x) ? "nan" : "inf"}>{Number.isNaN(x) ? "NaN" : x > 0 ? "▲ ∞" : "▼ −∞"}</td>); continue; }
+      const rgb = colour?.(hi > lo ? (x - lo) / (hi - lo) : 0.5);
+      cells.push(<td key={c} style={rgb ? { background: css(rgb), color: inkOn(rgb) } : undefined} title={`[${vector ? c : `${r}, ${c}`}] ${x}`}>{cellText(x, value)}</td>);
+    }
+    body.push(<tr key={r}><th scope="row">{vector ? "" : r}</th>{cells}</tr>);
+  }
+  return <table className="ht" data-filled style={{ minWidth: cols * CELL_MIN_W }} aria-label={whole ? "Values" : "Values of the slice"}>
+    <thead><tr><th />{Array.from({ length: cols }, (_, c) => <th key={c} scope="col">{cols === 1 && rows === value.cols ? "" : c}</th>)}</tr></thead>
+    <tbody>{body}</tbody>
+  </table>;
+}
+
+function Heat({ value, data, lo, hi, theme }: { value: Value; data: Float32Array; lo: number; hi: number; theme: number }) {
+  const lab = useLab();
+  const ref = React.useRef<HTMLCanvasElement>(null);
+  const [at, setAt] = React.useState<{ r: number; c: number } | null>(null);
+  const cw = Math.max(1, Math.min(22, Math.floor(206 / value.cols)));
+  const ch = Math.max(1, Math.min(16, Math.floor(200 / value.rows)));
+  const w = Math.min(206, value.cols * cw);
+  const h = Math.min(200, value.rows * ch);
+  React.useLayoutEffect(() => {
+    if (ref.current && lab.root) paintGrid(ref.current, data, value.rows, value.cols, lo, hi, value.map, lab.root);
+  }, [lab, data, value, lo, hi, theme]);
+  const dims = value.shape.slice(-2);
+  const rows = value.shape.length === 1 ? 1 : Number(dims[0]);
+  const cols = Number(dims[dims.length - 1]);
+  const real = (i: number, shown: number, whole: number) => (shown === whole || shown < 2 ? i : Math.round((i * (whole - 1)) / (shown - 1)));
+  const x = at ? data[at.r * value.cols + at.c] : null;
+  return (
+    <div className="heat">
+      <div className="axis x" style={{ width: w }}><span>0</span><span>{cols - 1}</span></div>
+      <div className="hrow">
+        <div className="axis y" style={{ height: h }}><span>0</span>{rows > 1 && <span>{rows - 1}</span>}</div>
+        <canvas ref={ref} data-filled style={{ width: w, height: h }} role="img" aria-label={`Heatmap, ${value.rows} by ${value.cols} cells`}
+          onPointerMove={(e) => { const b = e.currentTarget.getBoundingClientRect(); setAt({ r: Math.min(value.rows - 1, Math.max(0, Math.floor(((e.clientY - b.top) / b.height) * value.rows))), c: Math.min(value.cols - 1, Math.max(0, Math.floor(((e.clientX - b.left) / b.width) * value.cols))) }); }}
+          onPointerLeave={() => setAt(null)} />
+      </div>
+      <div className="muted f0 probe">{at && x !== null ? `[${value.shape.length > 1 ? `${real(at.r, value.rows, rows)}, ` : ""}${real(at.c, value.cols, cols)}]  ${num(x)}` : value.sampled ? `${value.rows} × ${value.cols} of ${rows} × ${cols} cells shown` : value.slice}</div>
+    </div>
+  );
+}
+
+/** Every map has its scale beside it. */
+function ColorBar({ value, lo, hi }: { value: Value; lo: number; hi: number }) {
+  const short = (x: number) => (Math.abs(x) >= 0.001 && Math.abs(x) < 10000 ? String(Number(x.toPrecision(2))).replace("-", "−") : x === 0 ? "0" : num(x));
+  return (
+    <div className="cb" aria-label={`Colour scale from ${num(lo)} to ${num(hi)}`} role="img">
+      <span>{hi > 0 && value.map === "div" ? "+" : ""}{short(hi)}</span><i className={value.map} data-filled />{value.map === "div" && <em>0</em>}<span>{short(lo)}</span>
+    </div>
+  );
+}
+
+function StatsView({ value }: { value: Value }) {
+  const s = value.stats;
+  if (!s) return null;
+  const sick = s.nan + s.inf > 0;
+  const cell = (x: number | null) => (x === null ? "–" : num(x));
+  const many = value.shape.length > 0;
+  return (
+    <section className="stats">
+      <div className={`health${sick ? " sick" : ""}`}><Icon name={sick ? "error" : "done"} size={13} /><span><b>{sick ? "Not healthy" : "Healthy"}</b> · NaN {num(s.nan)} · Inf {num(s.inf)} · zeros {percent(s.zeros, s.zeros > 0 && s.zeros < 0.1 ? 1 : 0)}</span></div>
+      <table className="stt" data-testid="stats" data-min={s.min ?? ""} data-max={s.max ?? ""} data-mean={s.mean ?? ""} data-std={s.std ?? ""}>
+        <thead><tr><th /><th>{visible(lastPart(value.tensor))} {shapeText(value.shape)}</th></tr></thead>
+        <tbody>
+          {([["min", s.min], ["max", s.max], ["mean", s.mean], ["std", s.std], ["norm", s.norm]] as const).map(([k, x]) => <tr key={k}><th scope="row">{k}</th><td>{cell(x)}</td></tr>)}
+          <tr><th scope="row">zeros</th><td>{percent(s.zeros, 0)}</td></tr>
+        </tbody>
+      </table>
+      {many && s.counts.length > 1 && s.hi > s.lo && <Histogram counts={s.counts} lo={s.lo} hi={s.hi} value={value} />}
+    </section>
+  );
+}
+
+function Histogram({ counts, lo, hi, value }: { counts: number[]; lo: number; hi: number; value: Value }) {
+  const lab = useLab();
+  const theme = useLabState((s) => s.theme);
+  const colour = React.useMemo(() => (lab.root ? scaleOf(lab.root, value.map) : null), [lab, value.map, theme]);
+  const [clo, chi] = value.map === "div" ? [-value.hi, value.hi] : [value.lo, value.hi];
+  const W = 264;
+  const H = 40;
+  const top = Math.max(1, ...counts);
+  const w = W / counts.length;
+  const zero = lo < 0 && hi > 0 ? ((0 - lo) / (hi - lo)) * W : null;
+  return (
+    <svg className="hist" viewBox={`0 0 ${W} 54`} width="100%" height="54" preserveAspectRatio="none" role="img" aria-label={`Histogram from ${num(lo)} to ${num(hi)}`} data-filled>
+      {counts.map((c, i) => {
+        const mid = lo + ((i + 0.5) / counts.length) * (hi - lo);
+        const rgb = colour?.(chi > clo ? (mid - clo) / (chi - clo) : 0.5);
+        const h = (c / top) * (H - 2);
+        return c > 0 && <rect key={i} x={i * w + 0.5} y={H - h} width={Math.max(0.5, w - 1)} height={h} style={rgb ? { fill: css(rgb) } : undefined}><title>{`${c} in ${num(lo + (i / counts.length) * (hi - lo))} … ${num(lo + ((i + 1) / counts.length) * (hi - lo))}`}</title></rect>;
+      })}
+      <path d={`M0 ${H + 0.5}H${W}`} />
+      {zero !== null && <path d={`M${zero} ${H}v4`} />}
+      <text x="0" y="52" textAnchor="start">{num(lo)}</text>
+      {zero !== null && zero > 50 && zero < W - 50 && <text x={zero} y="52" textAnchor="middle">0</text>}
+      <text x={W} y="52" textAnchor="end">{num(hi)}</text>
+    </svg>
+  );
+}

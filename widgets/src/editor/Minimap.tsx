@@ -1,0 +1,50 @@
+// The whole graph in a corner, with the part in view; click or drag moves there.
+import * as React from "react";
+import { useViewport } from "@xyflow/react";
+import { useLab, useLabState } from "./store";
+
+const W = 150;
+const H = 112;
+
+export function Minimap() {
+  const lab = useLab();
+  const scene = useLabState((s) => s.scene);
+  const at = useLabState((s) => s.at);
+  const geos = useLabState((s) => s.geos);
+  const { x: vx, y: vy, zoom } = useViewport();
+  void vx; void vy; void zoom;
+  const items = [...(scene?.nodes ?? []), ...(scene?.scopes ?? [])].flatMap((e) => {
+    const p = at.get(e.name);
+    const g = geos.get(e.name);
+    return p && g ? [{ id: e.name, ...p, w: g.w, h: g.h, cls: e.error !== null ? "er" : e.phase }] : [];
+  });
+  if (items.length < 3) return null;
+  const view = lab.view?.visible();
+  const x0 = Math.min(...items.map((r) => r.x));
+  const y0 = Math.min(...items.map((r) => r.y));
+  const x1 = Math.max(...items.map((r) => r.x + r.w));
+  const y1 = Math.max(...items.map((r) => r.y + r.h));
+  const k = Math.min((W - 8) / Math.max(1, x1 - x0), (H - 8) / Math.max(1, y1 - y0), 0.16);
+  const ox = (W - (x1 - x0) * k) / 2 - x0 * k;
+  const oy = (H - (y1 - y0) * k) / 2 - y0 * k;
+  const go = (e: React.PointerEvent<SVGSVGElement>) => {
+    if (e.type === "pointermove" && e.buttons !== 1) return;
+    const b = e.currentTarget.getBoundingClientRect();
+    lab.view?.center({ x: ((e.clientX - b.left) * (W / b.width) - ox) / k, y: ((e.clientY - b.top) * (H / b.height) - oy) / k });
+  };
+  const clamp = (v: number, hi: number) => Math.max(0.75, Math.min(hi - 0.75, v));
+  return (
+    <div className="mini" role="img" aria-label={`Minimap, ${items.length} elements`}>
+      <svg width={W} height={H} viewBox={`0 0 ${W} ${H}`} onPointerDown={go} onPointerMove={go}>
+        {items.map((r) => <rect key={r.id} className={`mm ${r.cls}`} x={r.x * k + ox} y={r.y * k + oy} width={Math.max(1.5, r.w * k)} height={Math.max(1.5, r.h * k)} rx="1.5" />)}
+        {view && (() => {
+          const left = clamp(view.x * k + ox, W);
+          const top = clamp(view.y * k + oy, H);
+          const right = clamp((view.x + view.w) * k + ox, W);
+          const bottom = clamp((view.y + view.h) * k + oy, H);
+          return <rect className="vp" x={left} y={top} width={Math.max(2, right - left)} height={Math.max(2, bottom - top)} rx="3" />;
+        })()}
+      </svg>
+    </div>
+  );
+}

@@ -1,0 +1,206 @@
+// One drawn element: a node, a source, or a folded scope as a stack of cards.
+import * as React from "react";
+import type { NodeProps } from "@xyflow/react";
+import type { SceneNode, SceneScope } from "../protocol.gen";
+import { Icon, categoryIcon } from "../shared/icons";
+import { type ElementGeo, type PortGeo, dtypeFamily, inKey, lastPart, outKey, shortDtype, visible } from "./geometry";
+import { type PortRef, useLab, useLabState } from "./store";
+import { Thumbnail } from "./thumbs";
+import { usePortGestures } from "./wiring";
+
+const stateWord = { idle: "waiting", ready: "ready", running: "running", done: "done", error: "error" } as const;
+
+export const NodeCard = React.memo(function NodeCard({ id }: NodeProps) {
+  const node = useLabState((s) => s.nodes.get(id));
+  const scope = useLabState((s) => s.scopes.get(id));
+  const geo = useLabState((s) => s.geos.get(id));
+  if (!geo) return null;
+  if (node) return node.source !== null ? <SourceCard node={node} geo={geo} /> : <OpCard node={node} geo={geo} />;
+  return scope ? <ScopeCard scope={scope} geo={geo} /> : null;
+});
+
+function useElement(id: string) {
+  const lab = useLab();
+  const selected = useLabState((s) => s.selected.includes(id));
+  const state = useLabState((s) => s.run.states.get(id) ?? "idle");
+  const fired = useLabState((s) => s.run.last_drawn === id && s.run.cursor > 0);
+  const next = useLabState((s) => s.run.next_drawn === id && s.run.mode !== "edit");
+  const home = useLabState((s) => s.home === id);
+  const ref = React.useCallback((el: HTMLDivElement | null) => {
+    if (el) lab.refs.set(id, el);
+    else lab.refs.delete(id);
+  }, [lab, id]);
+  // a focus that did not come from the mouse selects: keyboard and screen reader move through the graph this way
+  const onFocus = (e: React.FocusEvent) => {
+    if (e.target !== e.currentTarget) return;
+    if (!lab.pointing && !lab.state.selected.includes(id)) lab.select([id]);
+    lab.view?.show(id);
+  };
+  return { lab, selected, state, fired, next, tabIndex: home ? 0 : -1, ref, onFocus };
+}
+
+function OpCard({ node, geo }: { node: SceneNode; geo: ElementGeo }) {
+  const { selected, state, fired, next, tabIndex, ref, onFocus } = useElement(node.name);
+  const out = node.outputs[0];
+  const tensor = useLabState((s) => (out ? s.thumbs.get(out.tensor) : undefined));
+  const waits = useLabState((s) => (s.run.mode !== "edit" ? s.run.inputs.get(node.name) : undefined));
+  const shown = node.error !== null ? "error" : state;
+  const open = node.inputs.filter((p) => !p.wired && !p.optional).map((p) => visible(p.port));
+  const category = node.phase === "backward" ? "gradient" : node.category;
+  const cls = `n c-${category} p-${node.phase} s-${shown}${geo.kind === "compact" ? " cp" : ""}${selected ? " sel" : ""}${fired ? " fired" : ""}${next ? " next" : ""}`;
+  return (
+    <div
+      ref={ref} className={cls} style={{ width: geo.w, height: geo.h }} tabIndex={tabIndex} onFocus={onFocus} role="group" aria-roledescription="node"
+      aria-label={`${visible(node.name)}, ${node.op}, ${stateWord[shown]}${out?.shape ? `, ${out.shape}` : ""}`} title={visible(node.name)}
+      data-node={node.name} data-op={node.op} data-state={shown} data-phase={node.phase}
+    >
+      {node.gradient_of !== null && <span className="tag">∂ {visible(lastPart(node.gradient_of))}</span>}
+      <header>
+        <Icon name={categoryIcon(category)} size={12} className="ci" />
+        <b>{visible(node.label)}</b>
+        {(shown !== "idle" || node.inputs.length > 0) && <Icon name={shown} size={12} className="st" />}
+      </header>
+      {geo.kind === "compact"
+        ? <div className="cbd">{out?.shape ?? "shape ?"} <span className="muted">{shortDtype(out?.dtype ?? null)}</span></div>
+        : <>
+            <div className="bd" style={{ height: geo.body }}><Thumbnail tensor={tensor} shape={out?.shape ?? null} w={54} h={42} /></div>
+            <Foot node={node} open={open} />
+          </>}
+      {geo.ports.map((p) => <Port key={p.key} owner={node.name} port={p} node={node} />)}
+      {waits && waits[1] > 1 && waits[0] < waits[1] && state === "idle" && <span className="join">{waits[0]} / {waits[1]}</span>}
+      {node.fetch && <FetchRing geo={geo} node={node} />}
+    </div>
+  );
+}
+
+function Foot({ node, open }: { node: SceneNode; open: string[] }) {
+  const out = node.outputs[0];
+  if (node.error !== null) return <footer title={node.error}><span>does not fit</span><span /></footer>;
+  if (out?.shape == null && open.length) return <footer><span>needs {open.join(", ")}</span><span /></footer>;
+  if (!out) return <footer><span /><span /></footer>;
+  return <footer><span>{out.shape ?? "shape ?"}</span><span className={`d-${dtypeFamily(out.dtype)}`}>{shortDtype(out.dtype)}</span></footer>;
+}
+
+/** What is asked for ends in a ring. */
+function FetchRing({ geo, node }: { geo: ElementGeo; node: SceneNode }) {
+  const port = geo.byKey.get(outKey(node.outputs[0]?.index ?? 0));
+  const y = port?.y ?? geo.h / 2;
+  const left = port?.side === "left";
+  return (
+    <svg className="outlet" width="26" height="18" style={{ top: y - 9, [left ? "right" : "left"]: geo.w + 3 }} aria-hidden="true">
+      <g transform={left ? "translate(26 0) scale(-1 1)" : undefined}>
+        <path d="M1 9H8" /><circle cx="16" cy="9" r="7.5" /><circle cx="16" cy="9" r="3.5" className="dot" />
+      </g>
+      <title>asked for</title>
+    </svg>
+  );
+}
+
+function SourceCard({ node, geo }: { node: SceneNode; geo: ElementGeo }) {
+  const { selected, state, fired, tabIndex, ref, onFocus } = useElement(node.name);
+  const out = node.outputs[0];
+  const tensor = useLabState((s) => (out ? s.thumbs.get(out.tensor) : undefined));
+  const version = useLabState((s) => s.run.versions.get(node.name) ?? 0);
+  const shown = node.error !== null ? "error" : state;
+  const drop = geo.kind === "drop";
+  const kind = node.source === "variable" ? "state" : "input";
+  return (
+    <div
+      ref={ref} className={`n src ${node.source} c-${kind} p-${node.phase} s-${shown}${drop ? " drop" : " flat"}${selected ? " sel" : ""}${fired ? " fired" : ""}`}
+      style={{ width: geo.w, height: geo.h }} tabIndex={tabIndex} onFocus={onFocus} role="group" aria-roledescription="node"
+      aria-label={`${visible(node.name)}, ${node.op}${out?.shape ? `, ${out.shape}` : ""}`} title={visible(node.name)}
+      data-node={node.name} data-op={node.op} data-state={shown} data-phase={node.phase} data-source={node.source ?? ""}
+    >
+      <div className="sx">
+        <div className="sn"><Icon name={categoryIcon(kind)} size={12} className="ci" /><b>{visible(node.label)}</b></div>
+        <div className="ss">
+          {out?.shape ?? "shape ?"}
+          {node.source === "variable" ? ` · v${version}` : <span className={`d-${dtypeFamily(out?.dtype ?? null)}`}> {shortDtype(out?.dtype ?? null)}</span>}
+        </div>
+      </div>
+      <div className="sv"><Thumbnail tensor={tensor} shape={out?.shape ?? null} w={32} h={drop ? 25 : 22} small /></div>
+      {geo.ports.map((p) => <Port key={p.key} owner={node.name} port={p} node={node} />)}
+      {node.fetch && geo.kind === "flat" && <FetchRing geo={geo} node={node} />}
+    </div>
+  );
+}
+
+function ScopeCard({ scope, geo }: { scope: SceneScope; geo: ElementGeo }) {
+  const { lab, selected, state, fired, next, tabIndex, ref, onFocus } = useElement(scope.name);
+  const progress = useLabState((s) => s.run.progress.get(scope.name));
+  const tensor = useLabState((s) => {
+    const e = (s.wiring.outOf.get(scope.name) ?? []).find((x) => x.tensor !== null && s.thumbs.has(x.tensor));
+    return e?.tensor ? s.thumbs.get(e.tensor) : undefined;
+  });
+  const shown = scope.error !== null ? "error" : state;
+  const category = scope.phase === "backward" ? "gradient" : scope.category;
+  return (
+    <div
+      ref={ref} className={`n fold c-${category} p-${scope.phase} s-${shown}${selected ? " sel" : ""}${fired ? " fired" : ""}${next ? " next" : ""}`}
+      style={{ width: geo.w, height: geo.h }} tabIndex={tabIndex} onFocus={onFocus} role="group" aria-roledescription="folded scope"
+      aria-label={`scope ${visible(scope.name)}, folded, ${scope.count} nodes, ${stateWord[shown]}`} title={`${visible(scope.name)}: double-click or Enter unfolds`}
+      data-scope={scope.name} data-state={shown} data-phase={scope.phase} onDoubleClick={(e) => { e.stopPropagation(); lab.fold([scope.name], true); }}
+    >
+      <i className="sh2" /><i className="sh1" />
+      <div className="fc">
+        <header>
+          <Icon name={categoryIcon(category)} size={12} className="ci" />
+          <b>{scope.phase === "backward" ? `∂ ${visible(scope.label)}` : visible(scope.label)}</b>
+          <Icon name={shown} size={12} className="st" />
+        </header>
+        <div className="bd" style={{ height: geo.body }}><Thumbnail tensor={tensor} shape={scope.shape} w={54} h={42} /></div>
+        <footer><span>{scope.shape ?? ""}</span><span>{progress ? `${progress[0]} / ${progress[1]}` : ""}</span></footer>
+      </div>
+      <span className="xn" data-filled>×{scope.count}</span>
+      {geo.ports.map((p) => <ScopePort key={p.key} port={p} owner={scope.name} />)}
+    </div>
+  );
+}
+
+function portStyle(p: PortGeo): React.CSSProperties {
+  return { left: p.x, top: p.y };
+}
+
+const Port = React.memo(function Port({ owner, port, node }: { owner: string; port: PortGeo; node: SceneNode }) {
+  const lab = useLab();
+  const isIn = port.key.startsWith("in:");
+  const name = port.key.slice(isIn ? 3 : 4);
+  const ref: PortRef = { node: owner, dir: isIn ? "in" : "out", port: name };
+  const input = isIn ? node.inputs.find((p) => p.port === name) : undefined;
+  const output = isIn ? undefined : node.outputs.find((o) => String(o.index) === name);
+  const has = useLabState((s) => {
+    if (output) return s.thumbs.has(output.tensor);
+    const e = (s.wiring.into.get(owner) ?? []).find((x) => x.dst_port === name);
+    return Boolean(e?.tensor && s.thumbs.has(e.tensor) && e.error === null && s.run.states.get(owner) === "done");
+  });
+  const active = useLabState((s) => { const f = s.wire?.from ?? s.pending; return Boolean(f && f.node === owner && f.dir === ref.dir && f.port === name); });
+  const dim = useLabState((s) => { const f = s.wire?.from; return Boolean(f && !(f.node === owner && f.dir === ref.dir && f.port === name) && lab.blocked(f, owner, ref.dir)); });
+  const gestures = usePortGestures(ref);
+  const what = isIn ? `input ${visible(name)}${input?.optional ? ", optional" : ""}` : `output ${visible(output?.name ?? name)}${output?.shape ? `, ${output.shape} ${output.dtype ?? ""}` : ""}`;
+  const dtype = output ? dtypeFamily(output.dtype) : "float";
+  return (
+    <>
+      <i
+        {...gestures} tabIndex={-1} role="button" aria-label={`${visible(owner)}, ${what}`} title={what} style={portStyle(port)}
+        className={`pt nodrag nopan ${port.side} d-${dtype}${has ? " has" : ""}${isIn && !input?.wired ? " open" : ""}${input?.optional ? " opt" : ""}${input?.error ? " bad" : ""}${active ? " active" : ""}${dim ? " dim" : ""}`}
+        data-port={`${owner}:${isIn ? inKey(name) : outKey(name)}`}
+      />
+      {port.label && <em className={`pl ${port.side}`} style={labelStyle(port)} aria-hidden="true">{visible(port.label)}</em>}
+    </>
+  );
+});
+
+function labelStyle(p: PortGeo): React.CSSProperties {
+  if (p.side === "top") return { left: p.x + 9, top: -15 };
+  return p.side === "left" ? { left: 9, top: p.y - 7 } : { right: 9, top: p.y - 7 };
+}
+
+/** A scope's boundary: where wires enter and leave; wiring goes to the nodes inside. */
+function ScopePort({ port, owner }: { port: PortGeo; owner: string }) {
+  const isIn = port.key.startsWith("in:");
+  const has = useLabState((s) => {
+    const list = (isIn ? s.wiring.into : s.wiring.outOf).get(owner) ?? [];
+    return list.some((e) => (isIn ? e.dst_port : e.src_port) === port.key.slice(isIn ? 3 : 4) && e.tensor !== null && s.thumbs.has(e.tensor));
+  });
+  return <i className={`pt sp ${port.side}${has ? " has" : ""}`} style={portStyle(port)} title={visible(port.key.slice(isIn ? 3 : 4))} aria-hidden="true" />;
+}

@@ -1,0 +1,113 @@
+// What opens over the canvas: the keys, connect-to, the empty state, the offer of a saved document.
+import * as React from "react";
+import { Icon, categoryIcon } from "../shared/icons";
+import { visible } from "./geometry";
+import { KEYS } from "./keys";
+import { type PortRef, useLab, useLabState } from "./store";
+
+export function KeysPanel() {
+  const lab = useLab();
+  const open = useLabState((s) => s.panel === "keys");
+  const ref = React.useRef<HTMLDivElement>(null);
+  React.useEffect(() => { if (open) ref.current?.focus(); }, [open]);
+  if (!open) return null;
+  const groups = [...new Set(KEYS.map((k) => k.group))];
+  return (
+    <div className="sheet" role="dialog" aria-label="Keys" ref={ref} tabIndex={-1}>
+      <div className="sh"><h2>Keys, while the canvas has the focus</h2><button type="button" className="x" aria-label="Close" onClick={() => { lab.set({ panel: null }); lab.root?.focus(); }}><Icon name="close" size={11} /></button></div>
+      <div className="kgrid">{groups.map((g) => <section key={g}><h3>{g}</h3><dl>{KEYS.filter((k) => k.group === g).map((k) => <div key={k.keys}><dt><kbd>{k.keys}</kbd></dt><dd>{k.does}</dd></div>)}</dl></section>)}</div>
+      <p className="muted f1">Click a port and then another to wire them, or drag. Alt-click cuts a wire. Ctrl+S saves the notebook.</p>
+    </div>
+  );
+}
+
+type Target = { port: PortRef; label: string; note: string; category: string; wired: boolean };
+
+export function ConnectMenu() {
+  const lab = useLab();
+  const open = useLabState((s) => s.panel === "connect");
+  const pending = useLabState((s) => s.pending);
+  const nodes = useLabState((s) => s.nodes);
+  const [text, setText] = React.useState("");
+  const [active, setActive] = React.useState(0);
+  const id = React.useId();
+  React.useEffect(() => { setText(""); setActive(0); }, [open]);
+  const targets = React.useMemo((): Target[] => {
+    if (!open || !pending) return [];
+    const out: Target[] = [];
+    for (const n of nodes.values()) {
+      const dir = pending.dir === "out" ? "in" : "out";
+      if (lab.blocked(pending, n.name, dir)) continue;
+      if (dir === "in") for (const p of n.inputs) out.push({ port: { node: n.name, dir, port: p.port }, label: `${n.name}:${p.port}`, note: p.wired ? "replaces its wire" : p.optional ? "optional" : "open", category: n.category, wired: p.wired });
+      else for (const o of n.outputs) out.push({ port: { node: n.name, dir, port: String(o.index) }, label: `${n.name}${n.outputs.length > 1 ? `:${o.name}` : ""}`, note: o.shape ?? "", category: n.category, wired: false });
+    }
+    const q = text.trim().toLowerCase();
+    return out.filter((t) => t.label.toLowerCase().includes(q)).sort((a, b) => Number(a.wired) - Number(b.wired));
+  }, [open, pending, nodes, text, lab]);
+  if (!open || !pending) return null;
+  const close = () => { lab.set({ panel: null, pending: null }); lab.focus(pending.node); };
+  const take = (t: Target | undefined) => { if (!t) return; lab.set({ panel: null }); lab.focus(pending.node); void lab.join(pending, t.port); };
+  return (
+    <div className="sheet connect" role="dialog" aria-label="Connect to">
+      <h2>Connect {visible(pending.node)} to…</h2>
+      <input
+        className="tf" type="text" role="combobox" aria-label="Connect to" aria-expanded="true" aria-controls={id} aria-activedescendant={targets.length ? `${id}-${active}` : undefined} autoFocus autoComplete="off" spellCheck={false}
+        value={text} onChange={(e) => { setText(e.target.value); setActive(0); }}
+        onKeyDown={(e) => {
+          if (e.key === "ArrowDown" || e.key === "ArrowUp") { e.preventDefault(); setActive((i) => Math.max(0, Math.min(targets.length - 1, i + (e.key === "ArrowDown" ? 1 : -1)))); }
+          else if (e.key === "Enter") { e.preventDefault(); take(targets[active]); }
+          else if (e.key === "Escape") { e.preventDefault(); e.stopPropagation(); close(); }
+        }}
+      />
+      <ul className="hits" role="listbox" id={id} aria-label="Ports">
+        {targets.slice(0, 60).map((t, i) => (
+          <li key={t.label} role="option" id={`${id}-${i}`} aria-selected={i === active} className={`c-${t.category}${i === active ? " sel" : ""}`} onMouseDown={(e) => e.preventDefault()} onClick={() => take(t)}>
+            <Icon name={categoryIcon(t.category)} size={12} className="ci" /><span className="hn">{visible(t.label)}</span><span className="ho">{t.note}</span>
+          </li>
+        ))}
+        {targets.length === 0 && <li className="none muted">Nothing fits: add a node with A.</li>}
+      </ul>
+    </div>
+  );
+}
+
+export function Empty() {
+  const lab = useLab();
+  const empty = useLabState((s) => s.scene !== null && s.scene.total === 0);
+  const examples = useLabState((s) => s.palette?.examples ?? NONE);
+  const searching = useLabState((s) => s.searching || s.query !== "");
+  if (!empty) return null;
+  return (
+    <div className={`empty${searching ? " quiet" : ""}`}>
+      <p>Add an operation, wire it to the next, and watch real numbers flow.</p>
+      <button type="button" className="fakesearch" onClick={() => lab.askForOperation()}><Icon name="find" size={13} /><span>Search operations</span><kbd>A</kbd></button>
+      {examples.length > 0 && <>
+        <p className="muted f1">or start from</p>
+        <div className="exs">{examples.slice(0, 3).map((e) => <button type="button" key={e.label} className="bt" onClick={() => void lab.edit(e.edits, `Opened ${e.label}.`).then(() => lab.view?.fit())}><Icon name="tidy" size={12} /> {visible(e.label)}</button>)}</div>
+      </>}
+    </div>
+  );
+}
+
+const NONE: never[] = [];
+
+export function OfferBar() {
+  const lab = useLab();
+  const offer = useLabState((s) => s.offer);
+  if (!offer) return null;
+  const answer = (name: "go_on" | "start_fresh") => () => { lab.set({ offer: null }); void lab.command(name).then(() => lab.view?.fit()); };
+  return (
+    <div className="offer" role="region" aria-label="Saved document">
+      <Icon name="save" size={13} />
+      <span><b>{visible(offer.title) || "A document"}</b> with {offer.nodes} nodes was edited here{offer.saved ? ` and saved ${offer.saved}` : ""}.</span>
+      <button type="button" className="bt pri" data-filled onClick={answer("go_on")}>Go on with it</button>
+      <button type="button" className="bt" onClick={answer("start_fresh")}>Start from the cell</button>
+    </div>
+  );
+}
+
+export function GoneBar() {
+  const gone = useLabState((s) => s.gone);
+  if (!gone) return null;
+  return <div className="offer gone" role="alert"><Icon name="error" size={13} /><span><b>Kernel gone: your graph is safe.</b> Its picture and document are in the notebook; run the cell again to go on.</span></div>;
+}

@@ -1,0 +1,229 @@
+// The left panel: search and add, the outline that mirrors the canvas, the categories' legend.
+import * as React from "react";
+import type { Scene } from "../protocol.gen";
+import { count } from "../shared/format";
+import { Icon, categoryIcon } from "../shared/icons";
+import { lastPart, shortDtype, visible } from "./geometry";
+import { searchOps, type Hit } from "./search";
+import { type Lab, type State, useLab, useLabState } from "./store";
+
+export function Palette() {
+  const panel = useLabState((s) => s.panel);
+  return (
+    <aside className={`pal${panel === "outline" ? " show-outline" : ""}`} aria-label="Operations and outline">
+      <Search />
+      <div className="palx">
+        <Outline />
+        <Legend />
+      </div>
+    </aside>
+  );
+}
+
+/** What a pending port wants, in words. */
+function pendingText(s: State): string {
+  const { pending, nodes } = s;
+  if (!pending) return "";
+  const node = nodes.get(pending.node);
+  if (pending.dir === "in") return `feeds ${pending.node}, port ${pending.port}`;
+  const out = node?.outputs.find((o) => String(o.index) === pending.port);
+  return `takes ${pending.node}${out?.shape ? ` ${out.shape}` : ""}`;
+}
+
+export function Search() {
+  const lab = useLab();
+  const palette = useLabState((s) => s.palette);
+  const query = useLabState((s) => s.query);
+  const pending = useLabState((s) => s.pending);
+  const searching = useLabState((s) => s.searching);
+  const panel = useLabState((s) => s.panel);
+  const context = useLabState(pendingText);
+  const [active, setActive] = React.useState(0);
+  const list = React.useRef<HTMLUListElement>(null);
+  const open = searching || query !== "" || panel === "add";
+  const hits = React.useMemo(() => (open && palette ? searchOps(palette.ops, query, pending?.dir ?? null) : []), [open, palette, query, pending]);
+  React.useEffect(() => setActive(0), [query, pending]);
+  React.useEffect(() => { list.current?.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: "nearest" }); }, [active]);
+  const id = React.useId();
+  const box = React.useRef<HTMLDivElement>(null);
+  const close = () => lab.set({ query: "", pending: null, searching: false, panel: null });
+  const onKeyDown = (e: React.KeyboardEvent) => {
+    if (e.nativeEvent.isComposing) return;
+    if (e.key === "ArrowDown" || e.key === "ArrowUp") {
+      e.preventDefault();
+      setActive((i) => Math.max(0, Math.min(hits.length - 1, i + (e.key === "ArrowDown" ? 1 : -1))));
+    } else if (e.key === "Enter") {
+      e.preventDefault();
+      const hit = hits[active] ?? hits[0];
+      if (hit) void lab.add(hit.op.type);
+      else if (query) lab.say(`No operation is called ${query}.`);
+    } else if (e.key === "Escape") {
+      e.preventDefault();
+      e.stopPropagation();
+      close();
+      lab.root?.focus({ preventScroll: true });
+    }
+  };
+  return (
+    <div className={`search${open ? " open" : ""}`} ref={box} onBlur={(e) => { if (!box.current?.contains(e.relatedTarget as Node | null)) lab.set({ searching: false, panel: lab.state.panel === "add" ? null : lab.state.panel }); }}>
+      <label className="srch">
+        <Icon name="find" size={13} />
+        <input
+          ref={(el) => { lab.search = el; }} type="text" role="searchbox" aria-label="Add an operation" placeholder="Add an operation" autoComplete="off" spellCheck={false} value={query}
+          aria-controls={id} aria-expanded={open} aria-activedescendant={open && hits.length ? `${id}-${active}` : undefined}
+          onChange={(e) => lab.set({ query: e.target.value })} onFocus={() => lab.set({ searching: true })} onKeyDown={onKeyDown}
+        />
+        <kbd>A</kbd>
+      </label>
+      {open && (
+        <div className="drop">
+          <div className="muted f0 ctx">{[visible(context), palette ? (hits.length ? "Enter adds the first" : query ? "nothing found" : "") : "waiting for the kernel"].filter(Boolean).join(" · ")}</div>
+          <ul className="hits" role="listbox" id={id} ref={list} aria-label="Operations">
+            {hits.map((h, i) => <HitRow key={h.op.type} hit={h} id={`${id}-${i}`} on={i === active} />)}
+          </ul>
+        </div>
+      )}
+    </div>
+  );
+}
+
+function HitRow({ hit, id, on }: { hit: Hit; id: string; on: boolean }) {
+  const lab = useLab();
+  const { op } = hit;
+  const signature = op.inputs.length ? `(${op.inputs.join(", ")}${op.variadic ? ", …" : ""})` : op.category === "input" ? "source" : "()";
+  return (
+    <li role="option" id={id} data-op={op.type} aria-selected={on} className={`c-${op.category}${on ? " sel" : ""}${hit.fits ? "" : " no"}`} title={op.doc}
+      onMouseDown={(e) => e.preventDefault()} onClick={() => void lab.add(op.type)}>
+      <Icon name={categoryIcon(op.category)} size={13} className="ci" />
+      <span className="hn">
+        {op.function.slice(0, hit.from)}{hit.to > hit.from && <mark>{op.function.slice(hit.from, hit.to)}</mark>}{op.function.slice(hit.to)}
+        <small>{hit.why || op.label_zh || op.doc}</small>
+      </span>
+      <span className="ho">{signature}</span>
+    </li>
+  );
+}
+
+type Row = { id: string; label: string; depth: number; group: boolean; open: boolean };
+
+/** The drawn elements as a tree of scopes, in creation order. */
+export function outlineRows(scene: Scene): Row[] {
+  const opened = new Set(scene.opened.map((o) => o.name));
+  const out: Row[] = [];
+  const seen = new Set<string>();
+  const enter = (scope: string) => {
+    if (scope === "" || seen.has(scope)) return;
+    enter(scope.slice(0, Math.max(0, scope.lastIndexOf("/"))));
+    seen.add(scope);
+    out.push({ id: scope, label: lastPart(scope), depth: scope.split("/").length - 1, group: true, open: true });
+  };
+  // members of one scope stand together, where its first member is
+  const elements = [...scene.nodes.map((n) => n.name), ...scene.scopes.map((s) => s.name)];
+  const byScope = new Map<string, string[]>();
+  const order: string[] = [];
+  for (const e of elements) {
+    const scope = e.slice(0, Math.max(0, e.lastIndexOf("/")));
+    const top = scope.split("/")[0];
+    const key = scope === "" ? e : `\u0000${top}`;
+    if (!byScope.has(key)) { byScope.set(key, []); order.push(key); }
+    byScope.get(key)?.push(e);
+  }
+  for (const key of order) {
+    const members = byScope.get(key) ?? [];
+    if (key.startsWith("\u0000")) members.sort((a, b) => { const x = a.slice(0, a.lastIndexOf("/")); const y = b.slice(0, b.lastIndexOf("/")); return x < y ? -1 : x > y ? 1 : 0; });
+    for (const e of members) {
+      const scope = e.slice(0, Math.max(0, e.lastIndexOf("/")));
+      if (opened.has(scope)) enter(scope);
+      out.push({ id: e, label: lastPart(e), depth: scope === "" ? 0 : scope.split("/").length, group: false, open: false });
+    }
+  }
+  return out;
+}
+
+function Outline() {
+  const lab = useLab();
+  const scene = useLabState((s) => s.scene);
+  const rows = React.useMemo(() => (scene ? outlineRows(scene) : []), [scene]);
+  const [shut, setShut] = React.useState<ReadonlySet<string>>(new Set());
+  const visibleRows = rows.filter((r) => ![...shut].some((g) => r.id !== g && r.id.startsWith(`${g}/`)));
+  const move = (e: React.KeyboardEvent<HTMLUListElement>) => {
+    if (e.key !== "ArrowDown" && e.key !== "ArrowUp") return;
+    const items = [...e.currentTarget.querySelectorAll<HTMLElement>("li")];
+    const i = items.indexOf(document.activeElement as HTMLElement);
+    if (i < 0) return;
+    e.preventDefault();
+    e.stopPropagation();
+    items[Math.max(0, Math.min(items.length - 1, i + (e.key === "ArrowDown" ? 1 : -1)))]?.focus();
+  };
+  return (
+    <section className="outline">
+      <div className="sh pd"><h2>Outline</h2><span className="muted f0">{scene ? count(scene.total, "node") : ""}{scene?.scopes.length ? ` · ${scene.scopes.length} folded` : ""}</span></div>
+      <ul className="outl" aria-label="Outline" onKeyDown={move}>
+        {visibleRows.slice(0, 400).map((r, i) => r.group
+          ? <li key={`g${r.id}`} className="grp" style={{ paddingLeft: 8 + 14 * r.depth }} tabIndex={i === 0 ? 0 : -1} title={`${visible(r.id)}: click shows or hides its rows, double-click folds it on the canvas`}
+              onClick={() => setShut((s) => { const next = new Set(s); if (!next.delete(r.id)) next.add(r.id); return next; })} onDoubleClick={() => lab.fold([r.id], false)}
+              onKeyDown={(e) => { if (e.key === "Enter" || e.key === " ") { e.preventDefault(); e.stopPropagation(); setShut((s) => { const next = new Set(s); if (!next.delete(r.id)) next.add(r.id); return next; }); } }}>
+              <Icon name={shut.has(r.id) ? "chevronRight" : "chevronDown"} size={10} /><span>{visible(r.label)}</span>
+            </li>
+          : <OutlineRow key={r.id} row={r} first={i === 0} />)}
+      </ul>
+      {scene && scene.nodes.length === 0 && scene.scopes.length === 0 && <p className="muted f1 none">Nothing here yet.</p>}
+    </section>
+  );
+}
+
+function OutlineRow({ row, first }: { row: Row; first: boolean }) {
+  const lab = useLab();
+  const node = useLabState((s) => s.nodes.get(row.id));
+  const scope = useLabState((s) => s.scopes.get(row.id));
+  const state = useLabState((s) => s.run.states.get(row.id) ?? "idle");
+  const on = useLabState((s) => s.selected.includes(row.id));
+  const thumb = useLabState((s) => (node?.outputs[0] ? s.thumbs.get(node.outputs[0].tensor) : undefined));
+  const progress = useLabState((s) => s.run.progress.get(row.id));
+  const item = node ?? scope;
+  if (!item) return null;
+  const category = item.phase === "backward" ? "gradient" : node?.source === "variable" ? "state" : item.category;
+  const shown = item.error !== null ? "error" : state;
+  const note = scope ? (progress ? `${progress[0]} / ${progress[1]}` : `×${scope.count}`)
+    : thumb?.value != null && !thumb.uniform ? thumb.value : node?.outputs[0]?.shape ?? "";
+  const go = () => { lab.select([row.id]); lab.view?.show(row.id); };
+  return (
+    <li className={`c-${category} s-${shown}${on ? " on" : ""}`} style={{ paddingLeft: 12 + 14 * row.depth }} tabIndex={first ? 0 : -1} aria-current={on || undefined} title={visible(row.id)}
+      onClick={go} onKeyDown={(e) => { if (e.key === "Enter" || e.key === " ") { e.preventDefault(); e.stopPropagation(); lab.go(row.id); } }}>
+      <Icon name={categoryIcon(category)} size={11} className="ci" />
+      <span>{visible(row.label)}</span>
+      <em>{note}{node && shortDtype(node.outputs[0]?.dtype ?? null).startsWith("i") ? ` ${shortDtype(node.outputs[0]?.dtype ?? null)}` : ""}</em>
+      <Icon name={shown} size={12} className="st" />
+    </li>
+  );
+}
+
+function Legend() {
+  const palette = useLabState((s) => s.palette);
+  const hasGradient = useLabState((s) => s.scene?.nodes.some((n) => n.phase === "backward") ?? false);
+  if (!palette) return null;
+  const categories = [...palette.categories, ...(hasGradient && !palette.categories.includes("gradient") ? ["gradient"] : [])];
+  return (
+    <section className="legend">
+      <div className="sh pd"><h2>Categories</h2></div>
+      <div className="cats">{categories.map((c) => <span key={c} className={`c-${c}`}><Icon name={categoryIcon(c)} size={12} className="ci" />{c}</span>)}</div>
+    </section>
+  );
+}
+
+/** The narrow panel: icons that open what the wide one shows. */
+export function Rail() {
+  const lab = useLab();
+  const panel = useLabState((s) => s.panel);
+  const toggle = (p: "outline" | "keys") => lab.set({ panel: panel === p ? null : p });
+  return (
+    <nav className="rail" aria-label="Panels">
+      <button type="button" className="cbn" aria-label="Add a node" title="Add a node (A)" onClick={() => lab.askForOperation()}><Icon name="add" /></button>
+      <button type="button" className={`cbn${panel === "outline" ? " on" : ""}`} aria-label="Outline" title="Outline" aria-expanded={panel === "outline"} onClick={() => toggle("outline")}><Icon name="outline" /></button>
+      <button type="button" className="cbn" aria-label="Show find" title="Find (Ctrl+F)" onClick={() => focusFind(lab)}><Icon name="find" /></button>
+      <button type="button" className={`cbn${panel === "keys" ? " on" : ""}`} aria-label="Keys" title="Keys (?)" aria-expanded={panel === "keys"} onClick={() => toggle("keys")}><Icon name="keyboard" /></button>
+    </nav>
+  );
+}
+
+export const focusFind = (lab: Lab): void => { lab.find?.focus(); lab.find?.select(); };

@@ -1,0 +1,164 @@
+// A tick for every firing: forward bars, backward triangles, update diamonds. Dragging it is time travel.
+import * as React from "react";
+import { useWidth } from "../shared/controls";
+import { Icon } from "../shared/icons";
+import { visible } from "./geometry";
+import { useLab, useLabState } from "./store";
+
+const PHASES = { f: { word: "Forward", mark: "▶", cls: "forward" }, b: { word: "Backward", mark: "◀", cls: "backward" }, u: { word: "Update", mark: "◆", cls: "update" } } as const;
+type Mark = keyof typeof PHASES;
+
+function tick(mark: Mark, x: number, wide: boolean): string {
+  const w = wide ? 4 : 1.5;
+  switch (mark) {
+    case "f": return `M${x - w / 2} 34h${w}v22h-${w}z`;
+    case "b": return wide ? `M${x + 3.5} 34v22l-7 -11z` : `M${x + 1.5} 34v22l-3 -11z`;
+    case "u": return wide ? `M${x} 34.5l4.5 10.5 -4.5 10.5 -4.5 -10.5z` : `M${x} 35l1.8 10 -1.8 10 -1.8 -10z`;
+  }
+}
+
+/** Runs of one phase, firings counted from 1. */
+function bands(ticks: string): { mark: Mark; from: number; to: number }[] {
+  const out: { mark: Mark; from: number; to: number }[] = [];
+  for (let i = 0; i < ticks.length; i++) {
+    const mark = (ticks[i] in PHASES ? ticks[i] : "f") as Mark;
+    const last = out[out.length - 1];
+    if (last?.mark === mark) last.to = i + 1;
+    else out.push({ mark, from: i + 1, to: i + 1 });
+  }
+  return out;
+}
+
+/** Labels under the ticks: firings of one timestep stand together, "t=3". */
+function stepsOf(names: string[]): { text: string; from: number; to: number }[] {
+  const out: { text: string; from: number; to: number }[] = [];
+  names.forEach((n, i) => {
+    const m = /\[(?:t=)?(\d+)\]/.exec(n);
+    if (!m) return;
+    const text = `t=${m[1]}`;
+    const last = out[out.length - 1];
+    if (last?.text === text && last.to === i) last.to = i + 1;
+    else out.push({ text, from: i + 1, to: i + 1 });
+  });
+  return out;
+}
+
+export function Timeline() {
+  const lab = useLab();
+  const run = useLabState((s) => s.run);
+  const drag = useLabState((s) => s.dragCursor);
+  const [ref, full] = useWidth<HTMLDivElement>();
+  const [hover, setHover] = React.useState<number | null>(null);
+  const width = Math.max(120, full);
+  const cursor = drag ?? run.cursor;
+  const length = Math.max(run.length, run.cursor);
+  const total = Math.max(run.total, length);
+  const past = cursor < length;
+  const pad = 12;
+  const span = width - 2 * pad;
+  const pitch = total ? span / total : span;
+  const at = (n: number) => pad + (n - 0.5) * pitch;
+  const edge = (n: number) => pad + n * pitch;
+  const wide = pitch >= 7;
+
+  const paths = React.useMemo(() => {
+    const done: Record<Mark, string> = { f: "", b: "", u: "" };
+    const open: Record<Mark, string> = { f: "", b: "", u: "" };
+    if (pitch < 0.6) return { done, open };
+    for (let i = 0; i < run.ticks.length; i++) {
+      const mark = (run.ticks[i] in PHASES ? run.ticks[i] : "f") as Mark;
+      const d = tick(mark, Math.round((pad + (i + 0.5) * pitch) * 10) / 10, wide);
+      if (i < cursor) done[mark] += d;
+      else open[mark] += d;
+    }
+    return { done, open };
+  }, [run.ticks, cursor, pitch, wide]);
+  const ranges = React.useMemo(() => bands(run.ticks), [run.ticks]);
+  const steps = React.useMemo(() => stepsOf(run.names), [run.names]);
+
+  const cursorAt = (e: React.PointerEvent): number => {
+    const box = e.currentTarget.getBoundingClientRect();
+    return Math.max(0, Math.min(length, Math.round((e.clientX - box.left - pad) / pitch)));
+  };
+  const seek = (c: number) => { lab.pause(); const to = Math.max(0, Math.min(length, c)); if (to !== cursor) void lab.seek(to); };
+  const onKeyDown = (e: React.KeyboardEvent) => {
+    const by: Record<string, number> = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10, Home: -Infinity, End: Infinity };
+    if (!(e.key in by)) return;
+    e.preventDefault();
+    e.stopPropagation();
+    seek(cursor + by[e.key]);
+  };
+  const name = (c: number): string => (c > 0 ? visible(run.names[c - 1] ?? "") : "start");
+  const text = total ? `${cursor} of ${total}${cursor > 0 && run.names[cursor - 1] ? `, after ${run.names[cursor - 1]}` : ""}` : "no run yet";
+  return (
+    <div className="tl">
+      <div className="tll">
+        <b><span className={past ? "past" : ""}>{cursor}</span> / {total}</b>
+        <span className="muted f0">{run.mode === "edit" && !length ? (total ? "firings in a run" : "nothing to run yet") : run.done && !past ? "run complete" : `${run.ready} ready`}</span>
+      </div>
+      <div
+        ref={ref} className="tlx" role="slider" aria-label="Timeline" aria-valuemin={0} aria-valuemax={length} aria-valuenow={cursor} aria-valuetext={text} tabIndex={0} onKeyDown={onKeyDown}
+        onPointerDown={(e) => { if (e.button === 0 && length) { e.currentTarget.setPointerCapture(e.pointerId); seek(cursorAt(e)); } }}
+        onPointerMove={(e) => { setHover(length ? cursorAt(e) : null); if (e.buttons === 1 && e.currentTarget.hasPointerCapture(e.pointerId)) seek(cursorAt(e)); }} onPointerLeave={() => setHover(null)}
+      >
+        <svg width={width} height="104" aria-hidden="true">
+          <rect className="lane" x={pad - 10} y="30" width={span + 20} height="30" rx="5" />
+          {cursor > 0 && <rect className={past ? "lanep past" : "lanep"} x={pad - 10} y="30" width={Math.max(0, edge(cursor) - pad + 10)} height="30" rx="5" />}
+          {ranges.map((r) => <path key={r.from} className={`rg p-${PHASES[r.mark].cls}`} d={`M${edge(r.from - 1) + 1} 26H${edge(r.to) - 1}`} />)}
+          <RangeLabels ranges={ranges} edge={edge} width={width} head={total ? edge(cursor) : -99} />
+          {(["f", "b", "u"] as const).map((m) => <React.Fragment key={m}>
+            {paths.open[m] && <path className={`tt fu p-${PHASES[m].cls}`} d={paths.open[m]} />}
+            {paths.done[m] && <path className={`tt p-${PHASES[m].cls}`} d={paths.done[m]} />}
+          </React.Fragment>)}
+          {pitch < 0.6 && ranges.map((r) => <rect key={r.from} className={`tt p-${PHASES[r.mark].cls}`} x={edge(r.from - 1)} y="34" width={Math.max(1, edge(r.to) - edge(r.from - 1))} height="22" />)}
+          {run.ticks.length < total && wide && <path className="todo" d={Array.from({ length: total - run.ticks.length }, (_, i) => `M${at(run.ticks.length + i + 1)} 43v4`).join("")} />}
+          {steps.map((s) => edge(s.to) - edge(s.from - 1) > 16 && <g key={s.from}><path className="tsb" d={`M${edge(s.from - 1) + 2} 62v4H${edge(s.to) - 2}v-4`} /><text className="tst" x={(edge(s.from - 1) + edge(s.to)) / 2} y="76" textAnchor="middle">{s.text}</text></g>)}
+          {hover !== null && hover !== cursor && <path className="ghostc" d={`M${edge(hover)} 30V60`} />}
+          {total > 0 && <><path className={`cur${past ? " past" : ""}`} d={`M${edge(cursor)} 26V98`} /><path className={`curh${past ? " past" : ""}`} d={`M${edge(cursor) - 7} 8h14v11l-7 8 -7 -8z`} /></>}
+          <Caption x={hover !== null ? edge(hover) : edge(cursor)} width={width} text={length ? `${hover ?? cursor}  ${name(hover ?? cursor)}` : ""} />
+        </svg>
+        {!length && <span className="tlnone muted f1"><Icon name="step" size={12} /> {total ? "Step or Run fills the timeline" : "A tick will stand here for every node that fires"}</span>}
+      </div>
+    </div>
+  );
+}
+
+/** Phase names above their bands, never under the cursor's flag and never on each other. */
+function RangeLabels({ ranges, edge, width, head }: { ranges: { mark: Mark; from: number; to: number }[]; edge(n: number): number; width: number; head: number }) {
+  let free = 0;
+  return <>{ranges.map((r) => {
+    const p = PHASES[r.mark];
+    const text = r.from === r.to ? `${p.mark} ${p.word}  ${r.from}` : `${p.mark} ${p.word}  ${r.from}–${r.to}`;
+    const w = text.length * 6 + 8;
+    let x = Math.max(edge(r.from - 1) + 1, free);
+    if (head + 12 > x && head - 12 < x + w) x = head + 12 + w > width ? Math.max(free, head - 14 - w) : head + 12;
+    const room = edge(r.to) - edge(r.from - 1);
+    if (x + w > width || (room < 26 && ranges.length > 3)) return null;
+    free = x + w + 6;
+    return <text key={r.from} className={`rt p-${p.cls}`} x={x} y="18">{text}</text>;
+  })}</>;
+}
+
+function Caption({ x, width, text }: { x: number; width: number; text: string }) {
+  if (!text) return null;
+  const short = text.length > 44 ? `${text.slice(0, 43)}…` : text;
+  const w = short.length * 5.6;
+  const left = x + 8 + w > width;
+  return <text className="cap" x={left ? x - 8 : x + 8} y="94" textAnchor={left ? "end" : "start"}>{short}</text>;
+}
+
+/** "Viewing 41 / 96": the past says that it is the past. */
+export function Banner() {
+  const lab = useLab();
+  const run = useLabState((s) => s.run);
+  if (run.mode !== "past") return null;
+  const total = Math.max(run.total, run.length);
+  return (
+    <div className="banner">
+      <span className="bi"><Icon name="undo" size={13} /></span>
+      <b>Viewing {run.cursor} / {total}</b>
+      <span className="bs">{run.last !== null ? `${visible(run.last)} fired · ` : ""}{run.ready} ready</span>
+      <button type="button" data-filled className="rs" onClick={() => { lab.pause(); void lab.command("resume"); }}>Resume</button>
+    </div>
+  );
+}

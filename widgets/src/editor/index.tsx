@@ -1,0 +1,126 @@
+// The lab: one widget that builds a graph, runs it step by step, and shows the real tensors on their way.
+import * as React from "react";
+import { createRoot } from "react-dom/client";
+import "@xyflow/react/dist/base.css";
+import "../shared/tokens.css";
+import "./editor.css";
+import { onThemeChange } from "../shared/color";
+import { guardShortcuts, isTextField } from "../shared/guard";
+import type { Model } from "../shared/wire";
+import { Bar } from "./Bar";
+import { Canvas } from "./Canvas";
+import { Inspector } from "./Inspector";
+import { ConnectMenu, Empty, GoneBar, KeysPanel, OfferBar } from "./Overlays";
+import { Palette, Rail } from "./Palette";
+import { Banner, Timeline } from "./Timeline";
+import { handleKey } from "./keys";
+import { pictureOf } from "./picture";
+import { Lab, LabContext, useLab, useLabState } from "./store";
+
+const PICTURE_AFTER = 800;
+
+function App() {
+  const lab = useLab();
+  const run = useLabState((s) => s.run);
+  const busy = useLabState((s) => s.busy);
+  const status = useLabState((s) => s.status);
+  const playing = useLabState((s) => s.playing);
+  const [mounted, setMounted] = React.useState(false);
+  const root = React.useCallback((el: HTMLDivElement | null) => { lab.root = el; setMounted(el !== null); }, [lab]);
+  usePicture(lab);
+  React.useEffect(() => onThemeChange(() => lab.set({ theme: lab.state.theme + 1 })), [lab]);
+  const onKeyDown = (e: React.KeyboardEvent) => {
+    if (e.defaultPrevented || isTextField(e.target)) return;
+    if (handleKey(lab, e.nativeEvent)) { e.preventDefault(); }
+  };
+  const cursor = run.cursor;
+  return (
+    <div
+      ref={root} className="flowlab fl-lab" data-testid="flowlab" tabIndex={-1} data-cursor={cursor} data-length={run.length} data-total={run.total} data-mode={run.mode} data-busy={busy ? "true" : undefined}
+      data-playing={playing || undefined} role="group" aria-label="flowlab" onKeyDown={onKeyDown}
+    >
+      <div className="lab">
+        <Bar />
+        <Rail />
+        <Palette />
+        {mounted && <Canvas><Banner /><OfferBar /><GoneBar /><Empty /><KeysPanel /><ConnectMenu /></Canvas>}
+        <Inspector />
+        <Timeline />
+        <div className="status" role="status" aria-live="polite">{status}</div>
+      </div>
+    </div>
+  );
+}
+
+/** Sends a picture of the canvas a little after it changed, for the notebook's saved output. */
+function usePicture(lab: Lab): void {
+  const scene = useLabState((s) => s.scene);
+  const at = useLabState((s) => s.at);
+  const thumbs = useLabState((s) => s.thumbs);
+  const theme = useLabState((s) => s.theme);
+  const playing = useLabState((s) => s.playing);
+  const last = React.useRef("");
+  React.useEffect(() => {
+    if (!scene || playing) return;
+    const t = setTimeout(() => {
+      const made = lab.root && pictureOf(lab.state, lab.root);
+      if (!made || made.png === last.current || lab.state.gone) return;
+      last.current = made.png;
+      lab.quiet({ type: "picture", ...made });
+    }, PICTURE_AFTER);
+    return () => clearTimeout(t);
+  }, [lab, scene, at, thumbs, theme, playing]);
+}
+
+/** While the widget lives, the saved picture beside it is out of sight. */
+function hideSaved(el: HTMLElement): () => void {
+  const area = el.closest(".jp-OutputArea, .jp-Cell-outputArea, .output_area, .cell-output") ?? el.parentElement?.parentElement ?? null;
+  if (!area) return () => undefined;
+  const hidden = new Map<HTMLElement, string>();
+  const hide = () => {
+    for (const img of area.querySelectorAll('[alt="flowlab graph"]')) {
+      const box = (img.closest<HTMLElement>(".jp-OutputArea-child") ?? img) as HTMLElement;
+      if (box.contains(el) || hidden.has(box)) continue;
+      hidden.set(box, box.style.display);
+      box.style.display = "none";
+    }
+  };
+  hide();
+  const watch = new MutationObserver(hide);
+  watch.observe(area, { childList: true, subtree: true });
+  return () => {
+    watch.disconnect();
+    for (const [box, display] of hidden) box.style.display = display;
+  };
+}
+
+function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
+  const host = document.createElement("div");
+  host.className = "fl-host";
+  const resize = () => {
+    const height = model.get("height");
+    host.style.setProperty("--fl-height", typeof height === "number" ? `${Math.max(360, Math.min(4000, height))}px` : "720px");
+  };
+  resize();
+  model.on("change:height", resize as never);
+  el.append(host);
+  const lab = new Lab(model);
+  const unguard = guardShortcuts(host);
+  const root = createRoot(host);
+  root.render(<LabContext.Provider value={lab}><App /></LabContext.Provider>);
+  const disconnect = lab.connect();
+  // the output area is there once the element is attached
+  let unhide = () => undefined as void;
+  const soon = requestAnimationFrame(() => { unhide = hideSaved(el); });
+  return () => {
+    cancelAnimationFrame(soon);
+    disconnect();
+    root.unmount();
+    unguard();
+    unhide();
+    model.off("change:height", resize as never);
+    host.remove();
+  };
+}
+
+export default { render };

@@ -1,0 +1,137 @@
+// Every key, in one table: what is listed by `?` is what is handled.
+import { type Lab, type PortRef } from "./store";
+import { focusFind } from "./Palette";
+
+export type Key = { keys: string; does: string; group: string; when(e: KeyboardEvent): boolean; run(lab: Lab): void };
+
+const plain = (e: KeyboardEvent): boolean => !e.ctrlKey && !e.metaKey && !e.altKey;
+const accel = (e: KeyboardEvent): boolean => (e.ctrlKey || e.metaKey) && !e.altKey;
+const key = (k: string) => (e: KeyboardEvent): boolean => plain(e) && e.key === k;
+const letter = (k: string) => (e: KeyboardEvent): boolean => plain(e) && !e.shiftKey && e.key.toLowerCase() === k;
+const ctrl = (k: string, shift = false) => (e: KeyboardEvent): boolean => accel(e) && e.shiftKey === shift && e.key.toLowerCase() === k;
+const send = (name: Parameters<Lab["command"]>[0]) => (lab: Lab): void => { lab.pause(); void lab.command(name); };
+
+/** Along the wires: of what is joined to this, the one that lies most in that direction; without any, the nearest there. */
+function walk(lab: Lab, dx: number, dy: number): void {
+  const { selected, at, geos, wiring, home } = lab.state;
+  const from = selected[selected.length - 1] ?? home;
+  if (!from) return;
+  if (!selected.length) return lab.go(from);
+  const centre = (id: string) => { const p = at.get(id); const g = geos.get(id); return p && g ? { x: p.x + g.w / 2, y: p.y + g.h / 2 } : null; };
+  const here = centre(from);
+  if (!here) return;
+  const cost = (id: string, need: number): number => {
+    const c = centre(id);
+    if (!c || id === from) return Infinity;
+    const along = (c.x - here.x) * dx + (c.y - here.y) * dy;
+    const across = Math.abs((c.x - here.x) * dy) + Math.abs((c.y - here.y) * dx);
+    return along <= 4 || along < across * need ? Infinity : along + 2 * across;
+  };
+  const joined = new Set([...(wiring.outOf.get(from) ?? []).map((e) => e.dst), ...(wiring.into.get(from) ?? []).map((e) => e.src)]);
+  const best = (ids: Iterable<string>, need: number) => {
+    let found: string | null = null;
+    let least = Infinity;
+    for (const id of ids) { const c = cost(id, need); if (c < least) { least = c; found = id; } }
+    return found;
+  };
+  const to = best(joined, 0.35) ?? best(at.keys(), 1) ?? best(joined, 0);
+  if (to !== null) lab.go(to);
+}
+
+/** Enter goes in: unfolds a scope, edits a node. */
+function enter(lab: Lab): void {
+  const { selected, scopes, nodes, searching } = lab.state;
+  if (searching || selected.length !== 1) return;
+  if (scopes.has(selected[0])) return lab.fold([selected[0]], true);
+  if (nodes.has(selected[0])) lab.root?.querySelector<HTMLElement>('[data-testid="inspector"] :is(.form input, .form select, .form textarea, .nm)')?.focus();
+}
+
+/** Backspace goes out: folds the scope that the selected element stands in. */
+function out(lab: Lab): void {
+  const { selected, scene } = lab.state;
+  const from = selected[selected.length - 1] ?? "";
+  let scope = from.slice(0, Math.max(0, from.lastIndexOf("/")));
+  while (scope && !scene?.opened.some((o) => o.name === scope)) scope = scope.slice(0, Math.max(0, scope.lastIndexOf("/")));
+  if (scope) {
+    lab.fold([scope], false);
+    lab.select([]);
+    lab.set({ home: scope });
+  } else lab.say("This is the outermost level.");
+}
+
+/** The port that C and A start from: the focused one, the wiring one, else the selected node's first output. */
+export function startPort(lab: Lab): PortRef | null {
+  const { wire, pending, selected, nodes } = lab.state;
+  if (wire) return wire.from;
+  if (pending) return pending;
+  const m = /^([^:]+):(in|out):(.+)$/s.exec(document.activeElement?.getAttribute("data-port") ?? "");
+  if (m) return { node: m[1], dir: m[2] as "in" | "out", port: m[3] };
+  const node = selected.length === 1 ? nodes.get(selected[0]) : undefined;
+  if (!node) return null;
+  if (node.outputs.length) return { node: node.name, dir: "out", port: String(node.outputs[lab.state.output]?.index ?? node.outputs[0].index) };
+  const open = node.inputs.find((p) => !p.wired);
+  return open ? { node: node.name, dir: "in", port: open.port } : null;
+}
+
+export const KEYS: Key[] = [
+  { keys: "A", group: "Build", does: "add an operation (wired to the port you started from)", when: letter("a"), run: (lab) => lab.askForOperation(lab.state.wire?.from ?? null) },
+  { keys: "C", group: "Build", does: "connect to…", when: letter("c"), run: (lab) => { const port = startPort(lab); if (port) lab.set({ panel: "connect", pending: port, wire: null }); else lab.say("Select a node first, then C."); } },
+  { keys: "F2", group: "Build", does: "rename", when: key("F2"), run: (lab) => { const f = lab.root?.querySelector<HTMLInputElement>('[data-testid="inspector"] input.nm'); f?.focus(); f?.select(); } },
+  { keys: "Delete", group: "Build", does: "delete what is selected", when: key("Delete"), run: (lab) => void lab.remove() },
+  { keys: "M", group: "Build", does: "bypass the node", when: letter("m"), run: (lab) => void lab.bypass() },
+  { keys: "Ctrl+Z", group: "Build", does: "undo", when: ctrl("z"), run: (lab) => { if (lab.state.scene?.undo) void lab.command("undo"); } },
+  { keys: "Ctrl+Shift+Z", group: "Build", does: "redo", when: (e) => ctrl("z", true)(e) || ctrl("y")(e), run: (lab) => { if (lab.state.scene?.redo) void lab.command("redo"); } },
+  { keys: "Ctrl+C", group: "Build", does: "copy", when: ctrl("c"), run: (lab) => lab.copy() },
+  { keys: "Ctrl+X", group: "Build", does: "cut", when: ctrl("x"), run: (lab) => { lab.copy(); void lab.remove(); } },
+  { keys: "Ctrl+V", group: "Build", does: "paste", when: ctrl("v"), run: (lab) => void lab.paste() },
+  { keys: "Ctrl+D", group: "Build", does: "duplicate", when: ctrl("d"), run: (lab) => { lab.copy(); void lab.paste(); } },
+  { keys: "Ctrl+A", group: "Move", does: "select all", when: ctrl("a"), run: (lab) => lab.select([...lab.state.at.keys()]) },
+  { keys: "← ↑ → ↓", group: "Move", does: "move along the wires", when: (e) => plain(e) && e.key.startsWith("Arrow"), run: () => undefined },
+  { keys: "Enter", group: "Move", does: "into a scope; on a node, to its form", when: key("Enter"), run: enter },
+  { keys: "Backspace", group: "Move", does: "out of the scope: fold it", when: key("Backspace"), run: out },
+  { keys: "Ctrl+F", group: "Move", does: "find", when: ctrl("f"), run: focusFind },
+  { keys: "Esc", group: "Move", does: "cancel, then leave the canvas", when: key("Escape"), run: leave },
+  { keys: ".", group: "Run", does: "step", when: key("."), run: send("step") },
+  { keys: ",", group: "Run", does: "step back", when: key(","), run: send("back") },
+  { keys: ">", group: "Run", does: "step level", when: key(">"), run: send("step_level") },
+  { keys: "<", group: "Run", does: "level back", when: key("<"), run: send("back_level") },
+  { keys: "/", group: "Run", does: "step scope", when: key("/"), run: send("step_scope") },
+  { keys: "]", group: "Run", does: "step timestep", when: key("]"), run: send("step_timestep") },
+  { keys: "[", group: "Run", does: "timestep back", when: key("["), run: send("back_timestep") },
+  { keys: "P", group: "Run", does: "step pass", when: letter("p"), run: send("step_pass") },
+  { keys: "R", group: "Run", does: "run to the selected node", when: letter("r"), run: (lab) => { const n = lab.state.selected[0]; if (n !== undefined) void lab.command("run_to", { node: n }); else lab.say("Select a node first, then R."); } },
+  { keys: "Space", group: "Run", does: "play or pause", when: key(" "), run: (lab) => { if (lab.state.playing) lab.pause(); else void lab.play(); } },
+  { keys: "?", group: "Help", does: "these keys", when: key("?"), run: (lab) => lab.set({ panel: lab.state.panel === "keys" ? null : "keys" }) },
+];
+
+function leave(lab: Lab): void {
+  const { wire, pending, panel, selected, edge } = lab.state;
+  if (wire || pending || panel) {
+    lab.set({ wire: null, pending: null, panel: null, status: "Cancelled." });
+    lab.root?.focus({ preventScroll: true });
+    return;
+  }
+  if (selected.length || edge !== null) {
+    lab.select([]);
+    lab.root?.focus({ preventScroll: true });
+    return;
+  }
+  (document.activeElement as HTMLElement | null)?.blur();
+}
+
+/** A key pressed inside the root and outside text fields. True when it was ours. */
+export function handleKey(lab: Lab, e: KeyboardEvent): boolean {
+  if (e.isComposing) return false;
+  // buttons keep their own Enter and Space
+  if ((e.key === "Enter" || e.key === " ") && (e.target as Element).closest("button, summary, a, [role=slider], li")) return false;
+  for (const k of KEYS) {
+    if (!k.when(e)) continue;
+    if (e.key.startsWith("Arrow")) {
+      if ((e.target as Element).closest('[role="slider"], .outl')) return false;
+      walk(lab, e.key === "ArrowRight" ? 1 : e.key === "ArrowLeft" ? -1 : 0, e.key === "ArrowDown" ? 1 : e.key === "ArrowUp" ? -1 : 0);
+    } else if (e.key === "Enter" && (e.target as Element).hasAttribute("data-port")) (e.target as HTMLElement).click();
+    else k.run(lab);
+    return true;
+  }
+  return false;
+}

@@ -1,0 +1,42 @@
+// Finding operations: by function, type, other words, Chinese, and the letters in order.
+import type { OpSpec } from "../protocol.gen";
+
+export type Hit = { op: OpSpec; from: number; to: number; fits: boolean; why: string };
+
+const fold = (s: string): string => s.toLowerCase().replace(/[\s_\-]+/g, "");
+
+/** How well a query meets a word: the smaller the better; Infinity when it does not. */
+function meets(query: string, word: string): number {
+  if (!query) return 0;
+  const w = fold(word);
+  if (w === query) return 0;
+  if (w.startsWith(query)) return 1 + w.length / 100;
+  // the start of a word inside: softmax in log_softmax
+  if (word.toLowerCase().split(/[\s_]+/).some((part) => part.startsWith(query))) return 2 + w.length / 100;
+  if (w.includes(query)) return 3 + w.length / 100;
+  return Infinity;
+}
+
+function inOrder(query: string, word: string): boolean {
+  let i = 0;
+  for (const c of fold(word)) if (c === query[i]) i++;
+  return i === query.length && query.length > 1;
+}
+
+/** Hits in order; `port` limits nothing, it only says what fits. */
+export function searchOps(ops: readonly OpSpec[], text: string, port: "in" | "out" | null): Hit[] {
+  const query = fold(text.trim());
+  const found: { hit: Hit; cost: number; i: number }[] = [];
+  ops.forEach((op, i) => {
+    let cost = Math.min(meets(query, op.function), meets(query, op.type) + 0.1, ...op.aliases.map((a) => meets(query, a) + 0.6), op.label_zh ? meets(query, op.label_zh) + 0.4 : Infinity);
+    if (!Number.isFinite(cost)) {
+      if (inOrder(query, op.function)) cost = 6;
+      else if (query.length > 2 && fold(op.doc).includes(query)) cost = 7;
+      else return;
+    }
+    const fits = port === null || (port === "out" ? op.inputs.length > 0 : op.outputs.length > 0);
+    const at = op.function.toLowerCase().indexOf(text.trim().toLowerCase());
+    found.push({ cost: cost + (fits ? 0 : 20), i, hit: { op, fits, from: query && at >= 0 ? at : 0, to: query && at >= 0 ? at + text.trim().length : 0, why: fits ? "" : port === "out" ? "takes no input" : "gives no output" } });
+  });
+  return found.sort((a, b) => a.cost - b.cost || a.i - b.i).map((f) => f.hit);
+}

@@ -1,0 +1,601 @@
+// What the page knows and can do. Messages from the kernel and the person's gestures are the only things that change it; every part of the page reads it.
+import * as React from "react";
+import {
+  VERSION, type Command, type Diagnostic, type Offer, type OpSpec, type Palette, type RunState, type Scene, type SceneEdge, type SceneNode, type SceneScope,
+  type Thumb, type ToPage, type Value,
+} from "../protocol.gen";
+import { Wire, type Model, type Outgoing } from "../shared/wire";
+import { prefersReducedMotion } from "../shared/controls";
+import { type ElementGeo, type Point, type Rect, Wiring, geometryOf } from "./geometry";
+import { type Frame, type Layout, framesOf, freePlace, layoutOf, yieldTo } from "./layout";
+import { type Route, routesOf } from "./routes";
+
+export type Tensor = Thumb & { data: Float32Array };
+export type PortRef = { node: string; dir: "in" | "out"; port: string };
+export type Alert = { id: number; text: string; hint: string; node: string | null; edge: string | null };
+export type Flight = { key: number; edge: string };
+export type Panel = "add" | "outline" | "keys" | "connect" | null;
+export type OpenWire = { from: PortRef; mode: "click" | "drag"; x: number; y: number; over: string | null };
+
+export type Run = Omit<RunState, "type" | "full" | "states" | "progress" | "inputs" | "versions" | "thumbs" | "gone" | "fired" | "ticks" | "names"> & {
+  states: ReadonlyMap<string, RunState["states"][string]>;
+  progress: ReadonlyMap<string, number[]>;
+  inputs: ReadonlyMap<string, number[]>;
+  versions: ReadonlyMap<string, number>;
+  ticks: string;
+  names: string[];
+};
+
+export type State = {
+  palette: Palette | null;
+  ops: ReadonlyMap<string, OpSpec>;
+  scene: Scene | null;
+  nodes: ReadonlyMap<string, SceneNode>;
+  scopes: ReadonlyMap<string, SceneScope>;
+  wiring: Wiring;
+  geos: Map<string, ElementGeo>;
+  at: Map<string, Point>;
+  layout: Layout | null;
+  frames: Frame[];
+  routes: Map<string, Route>;
+  run: Run;
+  thumbs: ReadonlyMap<string, Tensor>;
+  value: { message: Value; data: Float32Array } | null;
+  asked: string | null;
+  slice: string;
+  output: number;
+  alerts: Alert[];
+  status: string;
+  offer: Offer | null;
+  busy: boolean;
+  gone: boolean;
+  selected: string[];
+  edge: string | null;
+  home: string | null;
+  wire: OpenWire | null;
+  pending: PortRef | null;
+  query: string;
+  searching: boolean;
+  panel: Panel;
+  playing: boolean;
+  speed: number;
+  flights: Flight[];
+  theme: number;
+  dragCursor: number | null;
+};
+
+const NO_RUN: Run = {
+  mode: "edit", cursor: 0, length: 0, total: 0, done: false, states: new Map(), progress: new Map(), inputs: new Map(), versions: new Map(), last: null,
+  last_drawn: null, last_phase: null, last_seconds: null, next: null, next_drawn: null, ready: 0, ticks: "", names: [], fetches: [], error: null,
+};
+
+const EMPTY_SCENE: Scene = {
+  type: "scene", revision: 0, title: "", path: null, dirty: false, undo: null, redo: null, total: 0, structure: "", nodes: [], scopes: [], opened: [], edges: [],
+  diagnostics: [], select: null,
+};
+
+export const TRAVEL = 400;
+const TIDY = 320;
+export const SPEEDS = [0.25, 0.5, 1, 2, 4, 8];
+
+export type View = {
+  fit(whole?: boolean): void;
+  show(id: string): void;
+  visible(): Rect | null;
+  toFlow(p: Point): Point;
+  zoom(by: number): void;
+  center(p: Point): void;
+};
+
+export class Lab {
+  readonly wire: Wire;
+  readonly refs = new Map<string, HTMLElement | SVGElement>();
+  root: HTMLElement | null = null;
+  view: View | null = null;
+  search: HTMLInputElement | null = null;
+  find: HTMLInputElement | null = null;
+  state: State;
+  private readonly listeners = new Set<() => void>();
+  private serial = 0;
+  private frame = 0;
+  private adding = false;
+
+  constructor(readonly model: Model) {
+    this.wire = new Wire(model);
+    this.state = {
+      palette: null, ops: new Map(), scene: null, nodes: new Map(), scopes: new Map(), wiring: new Wiring(EMPTY_SCENE), geos: new Map(), at: new Map(), layout: null,
+      frames: [], routes: new Map(), run: NO_RUN, thumbs: new Map(), value: null, asked: null, slice: "", output: 0, alerts: [], status: "", offer: null, busy: false,
+      gone: false, selected: [], edge: null, home: null, wire: null, pending: null, query: "", searching: false, panel: null, playing: false, speed: 1, flights: [],
+      theme: 0, dragCursor: null,
+    };
+  }
+
+  subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => void this.listeners.delete(listener);
+  };
+
+  set(change: Partial<State>): void {
+    this.state = { ...this.state, ...change };
+    for (const l of [...this.listeners]) l();
+  }
+
+  /** Listens and says hello; returns the way to stop. */
+  connect(): () => void {
+    const stop = [
+      this.wire.connect(),
+      this.wire.subscribe((m, buffers) => this.receive(m, buffers)),
+    ];
+    const live = () => { if ((this.model as { comm_live?: boolean }).comm_live === false) this.set({ gone: true, playing: false }); };
+    this.model.on("comm_live_update", live as never);
+    void this.send({ type: "hello", version: VERSION });
+    return () => {
+      this.set({ playing: false });
+      cancelAnimationFrame(this.frame);
+      this.model.off("comm_live_update", live as never);
+      for (const s of stop) s();
+    };
+  }
+
+  // ------------------------------------------------------------ from the kernel
+
+  private receive(m: ToPage, buffers: Float32Array[]): void {
+    switch (m.type) {
+      case "palette":
+        this.set({ palette: m, ops: new Map(m.ops.map((o) => [o.type, o])) });
+        if (m.version !== VERSION) this.alert("The page and the kernel are of different versions.", "Restart the kernel or reload the page.");
+        return;
+      case "scene": return this.takeScene(m);
+      case "state": return this.takeState(m, buffers[0] ?? new Float32Array());
+      case "value": {
+        if (m.tensor !== this.state.asked) return;
+        this.set({ value: { message: m, data: buffers[0] ?? new Float32Array() } });
+        return;
+      }
+      case "notice":
+        if (m.level === "alert") this.alert(m.text, m.hint, m.node, m.edge);
+        else this.say(m.hint ? `${m.text} ${m.hint}` : m.text);
+        return;
+      case "offer":
+        this.set({ offer: m });
+        return;
+      case "done": case "lstm": return;
+      default: m satisfies never;
+    }
+  }
+
+  private takeScene(scene: Scene): void {
+    const before = this.state;
+    const first = before.scene === null;
+    const wiring = new Wiring(scene);
+    const geos = geometryOf(scene, wiring);
+    const placed = new Map<string, Point>();
+    for (const e of [...scene.nodes, ...scene.scopes]) if (e.x !== null && e.y !== null) placed.set(e.name, { x: e.x, y: e.y });
+    const ids = [...scene.nodes, ...scene.scopes].map((e) => e.name);
+    const same = before.scene?.structure === scene.structure;
+    // automatic places stay while they fit: an edit that only adds what a person placed, or takes away, moves nothing else
+    const fits = ids.every((id) => placed.has(id) || before.at.has(id));
+    let layout = before.layout;
+    let auto = new Map<string, Point>();
+    if (layout && (same || fits)) {
+      for (const id of ids) { const p = before.at.get(id); if (p && !placed.has(id)) auto.set(id, p); }
+      const chips = new Map([...layout.chips].filter(([id]) => wiring.edges.has(id)));
+      layout = { ...layout, chips };
+    } else {
+      layout = layoutOf(scene, wiring, geos);
+      auto = new Map([...layout.at].filter(([id]) => !placed.has(id)));
+      yieldTo(auto, placed, geos);
+    }
+    const target = new Map([...auto, ...placed]);
+    const names = new Set(ids);
+    const selected = before.selected.filter((n) => names.has(n));
+    const edge = before.edge !== null && wiring.edges.has(before.edge) ? before.edge : null;
+    const resolved = this.state.alerts.filter((a) => a.edge === null || wiring.edges.has(a.edge));
+    const base: Partial<State> = {
+      scene, wiring, geos, layout, nodes: new Map(scene.nodes.map((n) => [n.name, n])), scopes: new Map(scene.scopes.map((s) => [s.name, s])), selected, edge,
+      alerts: resolved.length === this.state.alerts.length ? this.state.alerts : resolved, flights: [],
+      home: before.home !== null && names.has(before.home) ? before.home : ids[0] ?? null,
+    };
+    const moving = !first && [...target].some(([id, p]) => { const q = before.at.get(id); return q && (Math.abs(q.x - p.x) > 1 || Math.abs(q.y - p.y) > 1); });
+    if (moving && !this.dragging) this.glide(target, base);
+    else this.arrangeAt(target, base);
+    if (scene.select !== null && names.has(scene.select)) {
+      this.select([scene.select]);
+      this.view?.show(scene.select);
+      // the keyboard goes on from the new element, unless the person is already typing the next one
+      const active = this.root?.getRootNode() instanceof Document ? document.activeElement : null;
+      if (this.adding && (!active || active === this.root || active === document.body || !(active instanceof HTMLInputElement && active.value !== ""))) this.focus(scene.select);
+      this.adding = false;
+    } else this.ask();
+    if (first) requestAnimationFrame(() => this.view?.fit());
+  }
+
+  dragging = false;
+
+  /** Puts everything where `at` says. */
+  arrangeAt(at: Map<string, Point>, more: Partial<State> = {}): void {
+    const s = { ...this.state, ...more };
+    const scene = s.scene ?? EMPTY_SCENE;
+    const auto = s.layout;
+    const moved = (id: string) => { const p = auto?.at.get(id); const q = at.get(id); return !p || !q || Math.abs(p.x - q.x) > 2 || Math.abs(p.y - q.y) > 2; };
+    this.set({ ...more, at, frames: framesOf(scene, at, s.geos), routes: routesOf(scene, at, s.geos, auto, moved) });
+  }
+
+  /** Moves everything smoothly to new places. */
+  private glide(target: Map<string, Point>, more: Partial<State>): void {
+    cancelAnimationFrame(this.frame);
+    if (prefersReducedMotion()) return this.arrangeAt(target, more);
+    const from = this.state.at;
+    const start = performance.now();
+    let extra = more;
+    const tick = () => {
+      const t = Math.min(1, (performance.now() - start) / TIDY);
+      const k = t < 0.5 ? 4 * t * t * t : 1 - (-2 * t + 2) ** 3 / 2;
+      const at = new Map<string, Point>();
+      for (const [id, p] of target) { const q = from.get(id) ?? p; at.set(id, { x: q.x + (p.x - q.x) * k, y: q.y + (p.y - q.y) * k }); }
+      this.arrangeAt(t === 1 ? target : at, extra);
+      extra = {};
+      if (t < 1) this.frame = requestAnimationFrame(tick);
+    };
+    tick();
+  }
+
+  private takeState(m: RunState, buffer: Float32Array): void {
+    const old = m.full ? NO_RUN : this.state.run;
+    const merge = <T>(map: ReadonlyMap<string, T>, change: Record<string, T>): ReadonlyMap<string, T> => {
+      const entries = Object.entries(change);
+      return entries.length ? new Map([...map, ...entries]) : map;
+    };
+    const { type: _t, full: _f, thumbs: sent, gone, fired, states, progress, inputs, versions, ticks, names, ...rest } = m;
+    const run: Run = {
+      ...rest, states: merge(old.states, states), progress: merge(old.progress, progress), inputs: merge(old.inputs, inputs), versions: merge(old.versions, versions),
+      ticks: ticks ?? this.state.run.ticks, names: names ?? this.state.run.names,
+    };
+    let thumbs = m.full ? new Map<string, Tensor>() : this.state.thumbs;
+    if (sent.length || gone.length) {
+      const next = new Map(thumbs);
+      for (const t of gone) next.delete(t);
+      for (const t of sent) next.set(t.tensor, { ...t, data: buffer.slice(t.offset, t.offset + t.rows * t.cols) });
+      thumbs = next;
+    }
+    const flights = fired.length ? this.launch(new Set(fired)) : m.cursor === this.state.run.cursor ? this.state.flights : [];
+    this.set({ run, thumbs, flights });
+    if (m.error) this.alert(m.error.message, m.error.hint, m.error.node);
+    if (run.done && this.state.playing) this.set({ playing: false });
+    this.ask();
+  }
+
+  /** The edges along which tensors travel now: out of what fired, and from sources into it. */
+  private launch(fired: Set<string>): Flight[] {
+    const { scene, selected } = this.state;
+    if (!scene) return [];
+    const maker = (tensor: string) => tensor.slice(0, tensor.lastIndexOf(":"));
+    let edges = scene.edges.filter((e) => !e.control && e.error === null && e.tensor !== null
+      && (fired.has(maker(e.tensor)) || (fired.has(e.dst) && this.state.nodes.get(e.src)?.source)));
+    if (scene.edges.length > 300) edges = edges.filter((e) => selected.includes(e.src) || selected.includes(e.dst));
+    return edges.slice(0, 80).map((e) => ({ key: ++this.serial, edge: e.id }));
+  }
+
+  landed(key: number): void {
+    if (this.state.flights.some((f) => f.key === key)) this.set({ flights: this.state.flights.filter((f) => f.key !== key) });
+  }
+
+  // ------------------------------------------------------------ to the kernel
+
+  command(name: Command["name"], more: Partial<Omit<Command, "type" | "name">> = {}): Promise<boolean> {
+    return this.send({ type: "command", name, node: null, cursor: null, scopes: [], ...more });
+  }
+
+  private open = 0;
+
+  /** Sends a message; the lab is busy until the kernel has answered. */
+  private send(message: Outgoing): Promise<boolean> {
+    if (this.open++ === 0) this.set({ busy: true });
+    return this.wire.send(message).finally(() => { if (--this.open === 0) this.set({ busy: false }); });
+  }
+
+  /** Sends what nobody waits for: it must not make the lab look busy. */
+  quiet(message: Outgoing): void { void this.wire.send(message); }
+
+  async edit(edits: Record<string, unknown>[], said?: string): Promise<boolean> {
+    if (this.state.alerts.length) this.set({ alerts: [] });
+    const ok = await this.send({ type: "edit", edits });
+    if (ok && said) this.say(said);
+    return ok;
+  }
+
+  say(text: string): void { this.set({ status: text }); }
+
+  alert(text: string, hint = "", node: string | null = null, edge: string | null = null): void {
+    const same = this.state.alerts.filter((a) => a.text !== text || a.node !== node);
+    this.set({ alerts: [...same.slice(-2), { id: ++this.serial, text, hint, node, edge }], playing: false });
+  }
+
+  dismiss(id: number): void { this.set({ alerts: this.state.alerts.filter((a) => a.id !== id) }); }
+
+  // ------------------------------------------------------------ selection and the value on show
+
+  select(names: string[], edge: string | null = null): void {
+    const same = names.length === this.state.selected.length && names.every((n, i) => n === this.state.selected[i]);
+    if (same && edge === this.state.edge) return;
+    this.set({ selected: names, edge, output: 0, slice: "", home: names[names.length - 1] ?? this.state.home });
+    if (!same) void this.send({ type: "selected", names });
+    this.ask();
+  }
+
+  /** The tensor the inspector shows. */
+  shown(): string | null {
+    const { selected, edge, nodes, scopes, wiring, output } = this.state;
+    if (edge !== null) return wiring.edges.get(edge)?.tensor ?? null;
+    if (selected.length !== 1) return null;
+    const node = nodes.get(selected[0]);
+    if (node) return (node.outputs[output] ?? node.outputs[0])?.tensor ?? null;
+    if (scopes.has(selected[0])) return (wiring.outOf.get(selected[0]) ?? []).find((e) => e.tensor !== null)?.tensor ?? null;
+    return null;
+  }
+
+  /** Asks for the shown tensor anew: it, the document or the cursor has changed. */
+  ask(): void {
+    const tensor = this.shown();
+    if (tensor !== this.state.asked) this.set({ asked: tensor, value: null });
+    if (tensor !== null) void this.send({ type: "ask", tensor, slice: this.state.slice });
+  }
+
+  focus(id: string): void {
+    const go = () => this.refs.get(id)?.focus({ preventScroll: true });
+    go();
+    requestAnimationFrame(go);
+  }
+
+  /** Selects and focuses an element, and brings it into view. */
+  go(id: string): void {
+    this.select([id]);
+    this.view?.show(id);
+    this.focus(id);
+  }
+
+  // ------------------------------------------------------------ building
+
+  /** Names that exist: drawn elements and opened scopes. */
+  private taken(): Set<string> {
+    const { scene } = this.state;
+    return new Set([...(scene?.nodes ?? []), ...(scene?.scopes ?? []), ...(scene?.opened ?? [])].map((e) => e.name));
+  }
+
+  freshName(base: string, also: ReadonlySet<string> = new Set()): string {
+    const taken = this.taken();
+    const used = (n: string) => taken.has(n) || also.has(n);
+    if (!used(base)) return base;
+    for (let i = 1; ; i++) if (!used(`${base}_${i}`)) return `${base}_${i}`;
+  }
+
+  rects(): Rect[] {
+    const out: Rect[] = [];
+    for (const [id, p] of this.state.at) { const g = this.state.geos.get(id); if (g) out.push({ ...p, w: g.w, h: g.h }); }
+    return out;
+  }
+
+  /** Adds an operation in a free place, and wires the pending port where it fits. */
+  async add(type: string): Promise<void> {
+    const spec = this.state.ops.get(type);
+    if (!spec) return;
+    const { pending, selected, at, geos } = this.state;
+    const view = this.view?.visible() ?? null;
+    let near: Point = view ? { x: view.x + 24, y: view.y + 40 } : { x: 0, y: 0 };
+    const anchor = pending?.node ?? selected[selected.length - 1];
+    const p = anchor === undefined ? undefined : at.get(anchor);
+    const g = anchor === undefined ? undefined : geos.get(anchor);
+    if (p && g) near = pending?.dir === "in" ? { x: p.x - 147, y: p.y } : { x: p.x + g.w + 33, y: p.y };
+    if (this.dropPoint) near = { x: this.dropPoint.x, y: this.dropPoint.y - 46 };
+    this.dropPoint = null;
+    const place = freePlace(this.rects(), { w: 120, h: 92 }, near, view);
+    const name = pending ? this.freshName(type) : undefined;
+    const edits: Record<string, unknown>[] = [{ tag: "AddNode", op: type, ...(name ? { name } : {}), x: place.x, y: place.y, attrs: {} }];
+    if (pending && name) {
+      if (pending.dir === "out" && spec.inputs.length) edits.push({ tag: "Connect", src: `${pending.node}:${pending.port}`, dst: `${name}:${spec.variadic ? `${spec.inputs[0]}.0` : spec.inputs[0]}` });
+      if (pending.dir === "in" && spec.outputs.length) edits.push({ tag: "Connect", src: `${name}:0`, dst: `${pending.node}:${pending.port}` });
+    }
+    this.adding = true;
+    this.set({ query: "", pending: null, wire: null, panel: null });
+    this.root?.focus({ preventScroll: true });
+    await this.edit(edits, `Added ${spec.function}.`);
+  }
+
+  /** Is the mouse down in the canvas? A focus that follows it selects through the click, not through the focus. */
+  pointing = false;
+  private dropPoint: Point | null = null;
+  private barred: { key: string; wiring: Wiring; nodes: Set<string> } | null = null;
+
+  /** Does a wire from this port refuse that side of that node? Read by every port while wiring. */
+  blocked(from: PortRef, node: string, dir: "in" | "out"): boolean {
+    if (from.dir === dir || from.node === node) return true;
+    const { wiring } = this.state;
+    const key = `${from.dir}:${from.node}`;
+    if (this.barred?.key !== key || this.barred.wiring !== wiring) {
+      const nodes = new Set([from.node]);
+      const todo = [from.node];
+      // from an output: whoever leads here; from an input: whatever follows
+      for (let at = todo.pop(); at !== undefined; at = todo.pop()) {
+        for (const e of (from.dir === "out" ? wiring.into : wiring.outOf).get(at) ?? []) {
+          const next = from.dir === "out" ? e.src : e.dst;
+          if (!nodes.has(next)) { nodes.add(next); todo.push(next); }
+        }
+      }
+      this.barred = { key, wiring, nodes };
+    }
+    return this.barred.nodes.has(node);
+  }
+
+  /** A port's place on the canvas. */
+  portPoint(port: PortRef): Point {
+    const p = this.state.at.get(port.node) ?? { x: 0, y: 0 };
+    const g = this.state.geos.get(port.node)?.byKey.get(`${port.dir}:${port.port}`);
+    return { x: p.x + (g?.x ?? 0), y: p.y + (g?.y ?? 0) };
+  }
+
+  /** Opens the search for an operation, for this port if one is given, to stand at this point if one is given. */
+  askForOperation(port: PortRef | null = null, point: Point | null = null): void {
+    this.dropPoint = point;
+    this.set({ pending: port, wire: null, panel: "add", query: "" });
+    requestAnimationFrame(() => { this.search?.focus(); this.search?.select(); });
+  }
+
+  /** Can these two ports be joined? Null if so, else the reason. */
+  refusal(a: PortRef, b: PortRef): string | null {
+    if (a.dir === b.dir) return a.dir === "in" ? "An input can't feed an input: start at an output." : "Two outputs can't be joined: end at an input.";
+    const [src, dst] = a.dir === "out" ? [a, b] : [b, a];
+    if (src.node === dst.node) return "A node can't feed itself: that would be a cycle.";
+    if (this.state.wiring.reaches(dst.node, src.node)) return `${dst.node} already leads to ${src.node}: this wire would close a cycle.`;
+    return null;
+  }
+
+  async join(a: PortRef, b: PortRef): Promise<void> {
+    this.set({ wire: null, pending: null });
+    const why = this.refusal(a, b);
+    if (why !== null) return this.alert(why, why.includes("cycle") ? "A loop over time is a scan." : "", b.node);
+    const [src, dst] = a.dir === "out" ? [a, b] : [b, a];
+    await this.edit([{ tag: "Connect", src: `${src.node}:${src.port}`, dst: `${dst.node}:${dst.port}` }], `Wired ${src.node} to ${dst.node}, port ${dst.port}.`);
+  }
+
+  async remove(): Promise<void> {
+    const { edge, selected, wiring, scene } = this.state;
+    if (edge !== null) {
+      const e = wiring.edges.get(edge);
+      if (e) await this.edit([cut(e)], "Cut the wire.");
+      return;
+    }
+    if (!selected.length || !scene) return;
+    await this.edit([{ tag: "RemoveNodes", names: selected }], selected.length === 1 ? `Removed ${selected[0]}.` : `Removed ${selected.length} nodes.`);
+    this.root?.focus({ preventScroll: true });
+  }
+
+  /** Takes a node out and joins what came in first to everything it fed. */
+  async bypass(): Promise<void> {
+    const { selected, wiring, nodes } = this.state;
+    const node = selected.length === 1 ? nodes.get(selected[0]) : undefined;
+    const from = node && (wiring.into.get(node.name) ?? []).find((e) => !e.control);
+    if (!node || !from || from.tensor === null) return this.say("Nothing to bypass: select a node with an input.");
+    const out = (wiring.outOf.get(node.name) ?? []).filter((e) => !e.control);
+    await this.edit([{ tag: "RemoveNodes", names: [node.name] }, ...out.map((e) => ({ tag: "Connect", src: from.tensor, dst: `${e.dst}:${e.dst_port}` }))], `Bypassed ${node.name}.`);
+  }
+
+  /** The selected nodes and the wires between them, as edits that build them anew. */
+  private clip(): { nodes: SceneNode[]; edges: SceneEdge[] } {
+    const { selected, nodes, scene } = this.state;
+    const names = new Set(selected);
+    return { nodes: selected.flatMap((n) => nodes.get(n) ?? []), edges: (scene?.edges ?? []).filter((e) => names.has(e.src) && names.has(e.dst) && !e.control) };
+  }
+
+  copied: { nodes: SceneNode[]; edges: SceneEdge[]; at: Map<string, Point> } | null = null;
+
+  copy(): void {
+    const clip = this.clip();
+    if (!clip.nodes.length) return;
+    this.copied = { ...clip, at: new Map(clip.nodes.map((n) => [n.name, this.state.at.get(n.name) ?? { x: 0, y: 0 }])) };
+    this.say(`Copied ${clip.nodes.length === 1 ? clip.nodes[0].name : `${clip.nodes.length} nodes`}.`);
+  }
+
+  async paste(): Promise<void> {
+    const clip = this.copied;
+    if (!clip) return this.say("Nothing to paste yet: copy nodes first.");
+    const named = new Map<string, string>();
+    const used = new Set<string>();
+    for (const n of clip.nodes) {
+      const name = this.freshName(n.label, used);
+      used.add(name);
+      named.set(n.name, name);
+    }
+    const rects = this.rects();
+    const clear = (dx: number, dy: number) => clip.nodes.every((n) => {
+      const p = clip.at.get(n.name) ?? { x: 0, y: 0 };
+      const g = this.state.geos.get(n.name) ?? { w: 114, h: 92 };
+      const r = { x: p.x + dx, y: p.y + dy, w: g.w, h: g.h };
+      return !rects.some((o) => r.x < o.x + o.w + 12 && o.x < r.x + r.w + 12 && r.y < o.y + o.h + 12 && o.y < r.y + r.h + 12);
+    });
+    let dy = 40;
+    while (!clear(24, dy) && dy < 4000) dy += 42;
+    await this.edit([
+      ...clip.nodes.map((n) => { const p = clip.at.get(n.name) ?? { x: 0, y: 0 }; return { tag: "AddNode", op: n.op, name: named.get(n.name), x: p.x + 24, y: p.y + dy, attrs: n.attrs }; }),
+      ...clip.nodes.flatMap((n) => (n.source !== null && n.value !== null ? [{ tag: "SetFeed", node: named.get(n.name), text: n.value }] : [])),
+      ...clip.edges.map((e) => ({ tag: "Connect", src: `${named.get(e.src)}:${e.src_port}`, dst: `${named.get(e.dst)}:${e.dst_port}` })),
+    ], `Pasted ${clip.nodes.length === 1 ? named.get(clip.nodes[0].name) : `${clip.nodes.length} nodes`}.`);
+  }
+
+  /** A layout from scratch for everything, as one step that can be undone. */
+  async tidy(): Promise<void> {
+    const { scene, wiring, geos } = this.state;
+    if (!scene || !scene.nodes.length && !scene.scopes.length) return;
+    const layout = layoutOf(scene, wiring, geos);
+    this.set({ layout });
+    const positions = Object.fromEntries([...layout.at].map(([id, p]) => [id, [p.x, p.y]]));
+    await this.edit([{ tag: "Move", positions }], "Tidied.");
+    this.view?.fit();
+  }
+
+  fold(scopes: string[], open: boolean): void {
+    void this.command(open ? "unfold" : "fold", { scopes });
+  }
+
+  // ------------------------------------------------------------ playing
+
+  async play(): Promise<void> {
+    if (this.state.playing) return;
+    this.set({ playing: true, status: "Playing." });
+    const { run } = this.state;
+    if (run.total > 0 && run.cursor >= run.total) await this.command("seek", { cursor: 0 });
+    while (this.state.playing) {
+      const start = performance.now();
+      const before = this.state.run.cursor;
+      const ok = await this.command(this.state.run.total > 400 ? "step_level" : "step");
+      const now = this.state.run;
+      if (!ok || now.cursor === before || now.done) break;
+      const beat = (TRAVEL + 120) / this.state.speed;
+      await new Promise((r) => setTimeout(r, Math.max(0, beat - (performance.now() - start))));
+    }
+    if (this.state.playing) this.set({ playing: false });
+  }
+
+  pause(): void {
+    if (this.state.playing) this.set({ playing: false, status: "Paused." });
+  }
+
+  private seeking: number | null = null;
+  private sought = false;
+
+  /** Time travel: only the latest wish is sent while an answer is on its way. */
+  async seek(cursor: number): Promise<void> {
+    this.seeking = cursor;
+    this.set({ dragCursor: cursor });
+    if (this.sought) return;
+    this.sought = true;
+    while (this.seeking !== null) {
+      const to = this.seeking;
+      this.seeking = null;
+      await this.command("seek", { cursor: to });
+    }
+    this.sought = false;
+    this.set({ dragCursor: null });
+  }
+}
+
+/** The edit that takes this wire away. */
+export function cut(e: SceneEdge): Record<string, unknown> {
+  return e.control ? { tag: "RemoveControl", src: e.src, dst: e.dst } : { tag: "Disconnect", dst: `${e.dst}:${e.dst_port}` };
+}
+
+/** Diagnostics that stop something, in the order they should be read. */
+export const severe = (scene: Scene | null): Diagnostic[] => (scene?.diagnostics ?? []).filter((d) => d.severe);
+
+export const LabContext = React.createContext<Lab | null>(null);
+
+export function useLab(): Lab {
+  const lab = React.useContext(LabContext);
+  if (!lab) throw new Error("no lab around this part");
+  return lab;
+}
+
+/** Part of the state; the component draws again when that part is another object. */
+export function useLabState<T>(pick: (s: State) => T): T {
+  const lab = useLab();
+  return React.useSyncExternalStore(lab.subscribe, () => pick(lab.state));
+}
