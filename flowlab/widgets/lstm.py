@@ -324,10 +324,10 @@ class LSTMView(anywidget.AnyWidget):
 
     def __init__(self, source: Any, node: Any = None, *, sample: int = 0, t: int = 0, unit: int = 0, image: Any = None, reading: Any = None,
                  symbols: Any = None, title: str | None = None):
+        self._source = source
         self._run = self._now = reader(source)
         self._nodes = layers_of(self._run, node)
-        self._plain = tuple(layer_values(self._run, n) for n in self._nodes)
-        self._layers = self._plain
+        self._plain = self._layers = tuple(layer_values(self._run, n) for n in self._nodes)
         self._clamps: dict[int, dict[str, tuple[float, int | None]]] = {}
         self._samples = self._plain[0].out["h"].shape[0]
         self._images = pictures(image, self._samples)
@@ -385,6 +385,27 @@ class LSTMView(anywidget.AnyWidget):
             self.t, self.unit = min(self.t, self._steps - 1), min(self.unit, self._units - 1)
         if not self._quiet:
             self._show()
+
+    def refresh(self, source: Any = None) -> None:
+        """Look again: a debugger has gone on, a session has recorded another run. With `source`, look into that one, made by the same graph.
+
+        Clamps stay on. FlowError, and nothing changes, if these layers are not computed there or the batch is smaller than `sample`.
+        """
+        source = self._source if source is None else source
+        run = reader(source)
+        if run.graph is not self._run.graph:
+            raise FlowError(f"that is a run of {run.graph.name!r}, this view shows {self._run.graph.name!r}.", hint="Open another view.")
+        missing = [n.name for n in self._nodes if any(run.value(n.output(p)) is None for p in OUTPUTS)]
+        if missing:
+            raise FlowError(f"{missing[0]} has no values there.", node=missing[0], hint=run.way)
+        plain = tuple(layer_values(run, n) for n in self._nodes)
+        _within("sample", self.sample, plain[0].out["h"].shape[0])
+        if self._images is not None and len(self._images) != plain[0].out["h"].shape[0]:
+            raise FlowError(f"this view has {len(self._images)} images, that run has {plain[0].out['h'].shape[0]} samples.", hint="Open another view.")
+        self._source, self._run, self._plain, self._samples = source, run, plain, plain[0].out["h"].shape[0]
+        self._hold(self._clamps)
+        self.t = min(self.t, self._steps - 1)
+        self._show()
 
     # ------------------------------------------------------------ clamping
 
@@ -511,7 +532,7 @@ class LSTMView(anywidget.AnyWidget):
             rows, cols, channels = image.shape
             columns = f", {cols // steps} column{'' if cols == steps else 's'} a step" if cols % steps == 0 else ""
             return image, {"strip_rows": rows, "strip_cols": cols, "strip_channels": channels, "strip_image": True,
-                           "strip_label": f"{cols} × {rows} pixels{columns}; seen as {each}"}
+                           "strip_label": f"{cols} × {rows} pixels{columns}, seen as {features} {'value' if features == 1 else 'values'}"}
         finite = x[np.isfinite(x)]
         top = float(np.abs(finite).max()) if finite.size and np.abs(finite).max() > 0 else 1.0
         signed = bool(finite.size and finite.min() < 0)

@@ -131,6 +131,28 @@ def test_sources(session, trace, feeds):
             np.testing.assert_array_equal(sent, want)
 
 
+def test_refresh_looks_again(session, trace, feeds):
+    other = {**feeds, "seq": feeds["seq"][:2, :6 + 5] * 0.5, "labels": feeds["labels"][:2]}
+    view = LSTMView(trace, sample=1)
+    page = Page(view)
+    view.clamp("f", 0.5)
+    later = session.trace("loss", other)
+    view.refresh(later)
+    data, buffers = page.messages[-1]
+    assert data["samples"] == 2 and data["clamped_layers"] == [1]
+    want = clamped_by_hand(session, np.tanh(later.gates("lower")["h"]), "upper", {"f": (0.5, None)})
+    np.testing.assert_allclose(buffers[4].reshape(TIME, UPPER), want["c"][1], rtol=2e-5, atol=2e-6)
+    debugger = fl.Debugger(session, "loss", other)
+    with pytest.raises(fl.FlowError, match="Step on"):
+        view.refresh(debugger)
+    one = session.trace("loss", {**feeds, "seq": feeds["seq"][:1], "labels": feeds["labels"][:1]})
+    with pytest.raises(fl.FlowError, match="no sample 1"):
+        view.refresh(one)
+    view.release()
+    for letter, sent in zip("figoch", page.messages[-1][1]):
+        np.testing.assert_array_equal(sent.reshape(TIME, UPPER), later.gates("upper")[letter][1])
+
+
 @pytest.mark.parametrize("make, says", [
     (lambda s, t: LSTMView(42), "trace, session, debugger or editor, not into an int"),
     (lambda s, t: LSTMView(fl.Session(t.graph)), "recorded no run yet"),
@@ -314,7 +336,7 @@ def test_an_image_is_sent_with_what_it_stands_for(trace):
     image = np.random.default_rng(0).integers(0, 256, (8, 2 * TIME, 3), "uint8")
     data, buffers = Page(LSTMView(trace, image=image)).hello()
     assert (data["strip_rows"], data["strip_cols"], data["strip_channels"], data["strip_image"]) == (8, 2 * TIME, 3, True)
-    assert data["strip_label"] == f"{2 * TIME} × 8 pixels, 2 columns a step; seen as {FEATURES} values a step"
+    assert data["strip_label"] == f"{2 * TIME} × 8 pixels, 2 columns a step, seen as {FEATURES} values"
     np.testing.assert_allclose(buffers[12].reshape(image.shape), image / 255, rtol=1e-6)
 
 

@@ -119,13 +119,15 @@ export function ClampCard({ data, unit, clamp, tell }: {
           </div>
         ))}
       </div>
-      {layers.length === 0 ? <p>Off: the values are as trained.</p> : (
-        <p>
-          {clamps.length > 0 && `Held: ${clamps.map((c) => `${c.gate} at ${num(c.value)}${c.unit === null ? "" : ` in unit ${c.unit}`}`).join(", ")}. `}
-          {elsewhere.length > 0 && `Also a gate of ${elsewhere.join(" and ")}. `}
-          {rerun ? "Everything after it ran again." : "Only this layer ran again; a trace would rerun what follows."}
-        </p>
-      )}
+      <p role="status">
+        {layers.length === 0 ? "Off: the values are as recorded." : (
+          <>
+            {clamps.length > 0 && `Held: ${clamps.map((c) => `${c.gate} at ${num(c.value)}${c.unit === null ? "" : ` in unit ${c.unit}`}`).join(", ")}. `}
+            {elsewhere.length > 0 && `Also a gate of ${elsewhere.join(" and ")}. `}
+            {rerun ? "Everything after it ran again." : "Only this layer ran again; a trace would rerun what follows."}
+          </>
+        )}
+      </p>
       {outcomes.length > 0 && (
         <dl className="outcomes">
           {outcomes.map((o) => <React.Fragment key={o.label}><dt title={o.label}>{o.label}</dt><dd data-changed={o.before !== o.after || undefined}>{o.before} → <b>{o.after}</b></dd></React.Fragment>)}

@@ -66,7 +66,7 @@ export function Maps({ data, moment, plain, t, unit, space, move, theme, root }:
           <h2>Input</h2>
           <p>{data.info.strip_label}</p>
           {!data.info.strip_image && <Scale lo={data.info.strip_lo} hi={data.info.strip_hi} map={data.info.strip_map} />}
-          {reading.length > 0 && <div className="below"><h2>Reading</h2><p>if asked at each step</p></div>}
+          {reading.length > 0 && <div className="below"><div className="pair"><h2>Reading</h2><Scale lo={0} hi={1} map="seq" /></div><p>if asked at each step</p></div>}
         </div>
         <div className="plot" {...scrub}>
           <Strip data={data} width={axis.width} height={strip} theme={theme} root={root} />
@@ -95,7 +95,11 @@ export function Maps({ data, moment, plain, t, unit, space, move, theme, root }:
       <div className="row axis">
         <div className="gutter"><p>step t{shared > 1 && `; ${shared} units a row, the stronger shown`}</p></div>
         <div className="plot">
-          {marks.map((m) => <span key={m} style={{ left: axis.x(m) + axis.cell / 2 }}>{m}</span>)}
+          {marks.map((m) => {
+            const x = axis.x(m) + axis.cell / 2;
+            // the cursor's own number comes first
+            return <span key={m} style={{ left: x, visibility: Math.abs(x - center) < 24 ? "hidden" : undefined }}>{m}</span>;
+          })}
           <b style={{ left: center }}>{t}</b>
         </div>
       </div>
