@@ -434,8 +434,6 @@ class _Draft:
         else:
             name = f"{edit.scope}/{edit.name}" if edit.scope else edit.name
         self.check_name(name)
-        for key in edit.attrs:
-            attribute(op, key, name)
         node = DocNode(self.value("next_id"), name, op.name, MappingProxyType(starting_attrs(op)))
         self.changes["next_id"] = node.id + 1
         self.put(node)
@@ -444,8 +442,9 @@ class _Draft:
             while scope and scope not in self._scopes:
                 self._scopes.add(scope)
                 scope = scope.rpartition("/")[0]
-        for key, value in edit.attrs.items():
-            self.set_attr(self.nodes[name], key, value)
+        # values are read in the dtype and shape that stand beside them
+        for key in sorted(edit.attrs, key=lambda k: ("dtype", "shape").index(k) if k in ("dtype", "shape") else 2):
+            self.set_attr(self.nodes[name], key, edit.attrs[key])
         if edit.x is not None and edit.y is not None:
             self.part("positions")[name] = read_place((edit.x, edit.y), "AddNode")
 

@@ -227,6 +227,8 @@ def scene_node(document: Document, built: Build, node: DocNode, fetch: bool, fee
         attrs["dtype"] = node.attrs["value"].dtype.name
     if node.op == "Variable" and isinstance(node.attrs.get("value"), np.ndarray):
         attrs["initializer"] = attrs["value"]   # typed into one field: a word, or the numbers themselves
+    if node.op == "Variable":
+        attrs.pop("value", None)
     return P.SceneNode(
         name=node.name, op=node.op, label=node.name.rpartition("/")[2], category=op.category if op else "unknown", phase=node.phase, source=op.source if op else None,  # type: ignore[arg-type]
         scope=node.scope, gradient_of=node.gradient_of, fetch=fetch, inputs=in_ports(op, node, {p: errors[p] for p in on_edge}), outputs=out_ports(op, built, node),

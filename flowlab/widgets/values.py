@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -147,7 +148,8 @@ def num(x: float) -> str:
         return f"{sign}{mantissa}e{str(int(exponent)).replace('-', '−')}"
     if size == int(size):
         return f"{sign}{int(size)}"
-    return f"{sign}{size:.{max(0, min(4, 3 - math.floor(math.log10(size))))}f}"
+    places = max(0, min(4, 3 - math.floor(math.log10(size))))
+    return f"{sign}{Decimal(size).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)}"
 
 
 def exact(array: np.ndarray) -> str:
