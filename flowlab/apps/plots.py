@@ -38,10 +38,11 @@ def gates(trace: Any, name: str, unit: int | None = None, sample: int = 0) -> An
     for row, letter in enumerate(SHOWN, 1):
         signed = letter in "gch"
         bound = limit if letter == "c" else 1.0
+        axis = figure.layout["yaxis" if row == 1 else f"yaxis{row}"]
         figure.add_trace(go.Heatmap(
             z=values[letter][sample].T, name=letter, zmin=-bound if signed else 0.0, zmax=bound, colorscale=_scale(DIVERGING if signed else SEQUENTIAL),
             hovertemplate=f"{letter}, t = %{{x}}, unit %{{y}}: %{{z:.4g}}<extra></extra>",
-            colorbar={"thickness": 8, "len": 0.14, "y": 1 - (row - 0.5) / 6, "yanchor": "middle", "outlinewidth": 0, "tickfont": {"size": 10},
+            colorbar={"thickness": 8, "len": 0.14, "y": float(np.mean(axis.domain)), "yanchor": "middle", "outlinewidth": 0, "tickfont": {"size": 10},
                       "tickvals": [-bound if signed else 0.0, bound]}), row=row, col=1)
         figure.update_yaxes(title={"text": f"<i>{letter}</i>  {WORDS[letter]}", "font": {"size": 12}}, autorange="reversed", nticks=4, row=row, col=1)
     figure.update_xaxes(title_text="step t", row=6, col=1)

@@ -178,6 +178,38 @@ def forward(layer: Layer, clamps: Mapping[str, tuple[float, int | None]]) -> dic
     return {k: np.stack(v, axis=1).astype(layer.out[k].dtype) if v else empty for k, v in steps.items()}
 
 
+def cell_gradient(run: Reader, node: Node, layer: Layer, sample: int, clamps: Mapping[str, tuple[float, int | None]]) -> np.ndarray | None:
+    """‖∂L/∂c(t)‖ at each step for one sample, if this run went backwards through the layer; a gate that is held passes nothing back."""
+    back = next((n for n in run.graph.nodes if n.op.name == "LSTMGradient" and n.gradient_of == node.name), None)
+    if back is None or run.value(back.outputs[0]) is None:
+        return None
+    given = {port[2:]: run.value(t) for port, t in zip(back.ports, back.inputs) if port.startswith("d_")}
+    if any(v is None for v in given.values()):
+        return None
+    d = {k: v[sample].astype("float64") for k, v in given.items()}
+    f, i, g, o, c = (layer.out[k][sample].astype("float64") for k in "figoc")
+    steps = len(c)
+    dh, dc = d.get("h_n", 0.0), d.get("c_n", 0.0)
+    norms = np.zeros(steps)
+    with np.errstate(all="ignore"):
+        for t in reversed(range(steps)):
+            th = np.tanh(c[t])
+            dh = dh + (d["out"][t] if "out" in d else 0.0)
+            dc = dc + dh * o[t] * (1 - th * th) + (d["c"][t] if "c" in d else 0.0)
+            norms[t] = np.sqrt(np.sum(dc * dc))
+            by = {"f": dc * (c[t - 1] if t else layer.c0[sample]), "i": dc * g[t], "g": dc * i[t], "o": dh * th}
+            dz = []
+            for k in GATES:
+                value = {"f": f, "i": i, "g": g, "o": o}[k][t]
+                dk = (by[k] + (d[k][t] if k in d else 0.0)) * (1 - value * value if k == "g" else value * (1 - value))
+                if k in clamps:
+                    dk[slice(None) if clamps[k][1] is None else clamps[k][1]] = 0.0
+                dz.append(dk)
+            dh = np.concatenate(dz) @ layer.recurrent_kernel.T
+            dc = dc * f[t]
+    return norms
+
+
 def fed(node: Node, out: Mapping[str, np.ndarray], layer: Layer) -> dict[Tensor, np.ndarray]:
     """What to feed so that the graph goes on from these values of the layer."""
     values = {node.output(port): out[letter] for port, letter in OUTPUTS.items()}
@@ -508,6 +540,7 @@ class LSTMView(anywidget.AnyWidget):
         z = layer.before_activation(s)
         strip, described = self._strip(index, s)
         held = self._clamps.get(index, {})
+        norm = cell_gradient(self._now, self._nodes[index], layer, s, held)
         reading = self._rows() if layer.out["h"].shape[1] == self._layers[-1].out["h"].shape[1] else []
         data = P.LSTMData(
             title=self._title, layer=index, sample=s, samples=self._samples,
@@ -515,8 +548,10 @@ class LSTMView(anywidget.AnyWidget):
                     for n, v in zip(self._nodes, self._layers)],
             c_limit=round_limit(layer.out["c"]), reading=reading,
             clamps=[P.ClampState(gate=g, value=v, unit=u) for g, (v, u) in held.items()], clamped_layers=sorted(self._clamps),
-            rerun=self._run.rerun is not None, outcomes=list(self._outcomes()), **described)
-        return data, [*(layer.out[k][s] for k in SHOWN), *(z[k] for k in "figo"), layer.c0[s], layer.h0[s], strip]
+            rerun=self._run.rerun is not None, outcomes=list(self._outcomes()), norm=norm is not None,
+            **described)
+        buffers = [*(layer.out[k][s] for k in SHOWN), *(z[k] for k in "figo"), layer.c0[s], layer.h0[s], strip]
+        return data, buffers if norm is None else [*buffers, norm]
 
     def _strip(self, index: int, sample: int) -> tuple[np.ndarray, dict[str, Any]]:
         """What is drawn over the time axis, and how."""

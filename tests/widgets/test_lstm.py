@@ -290,6 +290,34 @@ def test_a_clamp_commits_nothing_and_leaves_the_trace_alone(session, trace):
         np.testing.assert_array_equal(trace.gates("lower")[letter], value)
 
 
+def test_the_norm_of_the_cells_gradient_is_the_unrolled_graphs(feeds):
+    with fl.Graph("back") as g:
+        seq = fl.placeholder((BATCH, TIME, FEATURES), name="seq")
+        out, (h, _c) = fl.nn.lstm(seq, UPPER, name="lstm")
+        loss = fl.add(fl.mean(fl.square(h)), fl.sum(fl.sin(out)), name="loss")
+        grads = fl.gradients(loss, g.trainable_variables)
+    sess = fl.Session(g, seed=2)
+    assert not Page(LSTMView(sess.trace(loss, {"seq": feeds["seq"]}))).hello()[0]["norm"], "no card without a backward pass"
+    data, buffers = Page(LSTMView(sess.trace([loss, *grads], {"seq": feeds["seq"]}), sample=1)).hello()
+    assert data["norm"] and buffers[13].shape == (TIME,)
+
+    with fl.Graph("forward") as alone:
+        seq = fl.placeholder((BATCH, TIME, FEATURES), name="seq")
+        out, (h, _c) = fl.nn.lstm(seq, UPPER, name="lstm")
+        fl.add(fl.mean(fl.square(h)), fl.sum(fl.sin(out)), name="loss")
+    unrolled = fl.expand(alone, "lstm/LSTM")
+    c = unrolled.tensor("lstm/LSTM:c")
+    cells = c.node.inputs[c.index].node
+    assert cells.op.name == "Stack"
+    with unrolled:
+        by_cell = fl.gradients(unrolled.tensor("loss:0"), list(cells.inputs))
+    other = fl.Session(unrolled)
+    for variable in unrolled.variables:
+        other.variables[variable.node.name] = sess.variables[variable.node.name]
+    want = [np.linalg.norm(v[1]) for v in other.run(by_cell, {"seq": feeds["seq"]})]
+    np.testing.assert_allclose(buffers[13], want, rtol=1e-4)
+
+
 def test_a_debugger_reruns_the_layer_and_says_that_the_rest_did_not(session, trace, feeds):
     debugger = fl.Debugger(session, "loss", feeds)
     debugger.resume()

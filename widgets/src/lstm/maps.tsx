@@ -66,7 +66,7 @@ export function Maps({ data, moment, plain, t, unit, space, move, theme, root }:
           <h2>Input</h2>
           <p>{data.info.strip_label}</p>
           {!data.info.strip_image && <Scale lo={data.info.strip_lo} hi={data.info.strip_hi} map={data.info.strip_map} />}
-          {reading.length > 0 && <div className="below"><div className="pair"><h2>Reading</h2><Scale lo={0} hi={1} map="seq" /></div><p>if asked at each step</p></div>}
+          {reading.length > 0 && <div className="below" title="What each head would answer if it were asked at each step, and how sure it would be"><h2>Reading</h2><p>if asked by then</p><Scale lo={0} hi={1} map="seq" /></div>}
         </div>
         <div className="plot" {...scrub}>
           <Strip data={data} width={axis.width} height={strip} theme={theme} root={root} />
