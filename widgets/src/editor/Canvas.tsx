@@ -147,7 +147,7 @@ function ViewBridge() {
       for (const r of lab.state.routes.values()) if (r.chip) rects.push(r.chip);
       if (!rects.length) return null;
       const x = Math.min(...rects.map((r) => r.x));
-      const y = Math.min(...rects.map((r) => r.y)) - (lab.state.layout?.captions ? 34 : 0);
+      const y = Math.min(...rects.map((r) => r.y)) - (lab.state.layout?.captions.length ? 34 : 0);
       return { x, y, w: Math.max(...rects.map((r) => r.x + r.w)) - x, h: Math.max(...rects.map((r) => r.y + r.h)) - y };
     };
     lab.view = {
@@ -158,10 +158,12 @@ function ViewBridge() {
         const pad = 24;
         const fit = Math.min((v.width - 2 * pad) / b.w, (v.height - 2 * pad) / b.h);
         // text keeps its size: what does not fit nearly is panned, not shrunk
-        const zoom = whole ? Math.max(0.1, Math.min(1, fit)) : fit >= 1 ? 1 : Math.max(0.8, fit);
-        const x = b.w * zoom <= v.width - 2 * pad ? (v.width - b.w * zoom) / 2 : pad;
+        const zoom = whole ? Math.max(0.1, Math.min(1, fit)) : 1;
+        // what does not fit is read from where it starts: the gradient may reach further left than the inputs
+        const start = lab.state.layout?.start ?? b;
+        const x = b.w * zoom <= v.width - 2 * pad ? (v.width - b.w * zoom) / 2 - b.x * zoom : pad - Math.max(b.x, start.x) * zoom;
         const y = b.h * zoom <= v.height - 2 * pad ? Math.min((v.height - b.h * zoom) / 2, 90) : pad;
-        void flow.setViewport({ x: x - b.x * zoom, y: y - b.y * zoom, zoom });
+        void flow.setViewport({ x, y: y - b.y * zoom, zoom });
       },
       show: (id) => {
         const p = lab.state.at.get(id);
@@ -177,6 +179,14 @@ function ViewBridge() {
         else if (r.x + r.w > v.width - pad) dx = v.width - pad - r.x - r.w;
         if (r.y < pad) dy = pad - r.y;
         else if (r.y + r.h > v.height - pad) dy = v.height - pad - r.y - r.h;
+        // what lies over the canvas must not cover what is shown: the search, the banner, the minimap, the zoom
+        for (const el of lab.root?.querySelectorAll(".pal, .banner, .mini, .zoom") ?? []) {
+          const b = el.getBoundingClientRect();
+          const cover = { x: b.left - v.left, y: b.top - v.top, w: b.width, h: b.height };
+          if (cover.x < 0 || !overlaps({ x: r.x + dx, y: r.y + dy, w: r.w, h: r.h }, cover, 4)) continue;
+          if (cover.y > v.height / 2) dy -= r.y + dy + r.h - cover.y + 14;
+          else dy += cover.y + cover.h - r.y - dy + 14;
+        }
         if (dx || dy) void flow.setViewport({ x: x + dx, y: y + dy, zoom });
       },
       visible: () => {
@@ -231,10 +241,7 @@ function Frames() {
           </button>
         </div>
       ))}
-      {layout?.captions && <>
-        <span className="ph p-forward" style={{ left: layout.captions.forward.x, top: layout.captions.forward.y }}>▶ Forward</span>
-        <span className="ph p-backward" style={{ left: layout.captions.back.x, top: layout.captions.back.y }}>◀ Backward</span>
-      </>}
+      {layout?.captions.map((c) => <span key={c.text} className={`ph p-${c.phase}`} style={{ left: c.x, top: c.y }}>{c.text}</span>)}
     </div>
   );
 }

@@ -10,16 +10,24 @@ type Card = { key: string; anchor: Point; head: string; text: string; where: str
 
 const H = 74;
 
-/** Beside the anchor, on nothing: left, above, below, right; else wherever there is room nearby. */
+/** Near the anchor and on nothing, inside the picture's bounds if there is room; left and below before right and above. */
 function spot(anchor: Point, w: number, h: number, taken: Rect[]): Point {
-  const free = (p: Point) => !taken.some((r) => overlaps({ ...p, w, h }, r, 6));
-  const choices: Point[] = [];
-  for (const d of [0, 40, 80, 130, 190, 260]) {
-    choices.push(
-      { x: anchor.x - w - 16 - d, y: anchor.y - h - 8 }, { x: anchor.x - w - 16 - d, y: anchor.y - h / 2 }, { x: anchor.x - w / 2, y: anchor.y + 34 + d }, { x: anchor.x - w / 2, y: anchor.y - h - 34 - d },
-      { x: anchor.x - w - 16 - d, y: anchor.y + 12 }, { x: anchor.x + 24 + d, y: anchor.y + 24 + d }, { x: anchor.x - 30, y: anchor.y + 60 + d }, { x: anchor.x + 24 + d, y: anchor.y - h - 24 - d });
+  const left = Math.min(anchor.x, ...taken.map((r) => r.x)) - 20;
+  const top = Math.min(anchor.y, ...taken.map((r) => r.y)) - 10;
+  let best: Point = { x: anchor.x - w / 2, y: anchor.y + 60 };
+  let least = Infinity;
+  for (let dy = -300; dy <= 300; dy += 20) {
+    for (let dx = -420; dx <= 420; dx += 20) {
+      const p = { x: anchor.x + dx - w / 2, y: anchor.y + dy - h / 2 };
+      const away = Math.hypot(Math.max(0, p.x - anchor.x, anchor.x - p.x - w), Math.max(0, p.y - anchor.y, anchor.y - p.y - h));
+      if (away < 12) continue;
+      const cost = away + (dx > 0 ? 18 : 0) + (dy < 0 ? 10 : 0) + 0.05 * Math.abs(dy) + (p.x < left ? 150 : 0) + (p.y < top ? 400 : 0);
+      if (cost >= least || taken.some((r) => overlaps({ ...p, w, h }, r, 6))) continue;
+      least = cost;
+      best = p;
+    }
   }
-  return choices.find(free) ?? { x: anchor.x - w / 2, y: anchor.y + 60 };
+  return best;
 }
 
 function split(message: string): { head: string; text: string } {

@@ -2,7 +2,7 @@
 import * as React from "react";
 import type { AttrSpec, OpSpec, SceneNode, Value } from "../protocol.gen";
 import { css, inkOn, scaleOf } from "../shared/color";
-import { count, num, percent, seconds, signed } from "../shared/format";
+import { count, num, percent, seconds, signed, tick } from "../shared/format";
 import { Icon, categoryIcon } from "../shared/icons";
 import { paintGrid } from "../shared/paint";
 import { Formula } from "./formula";
@@ -387,7 +387,7 @@ function Histogram({ counts, lo, hi, value }: { counts: number[]; lo: number; hi
   const w = W / counts.length;
   const zero = lo < 0 && hi > 0 ? ((0 - lo) / (hi - lo)) * W : null;
   return (
-    <svg className="hist" viewBox={`0 0 ${W} 54`} width="100%" height="54" preserveAspectRatio="none" role="img" aria-label={`Histogram from ${num(lo)} to ${num(hi)}`} data-filled>
+    <svg className="hist" viewBox={`0 0 ${W} 54`} width="100%" role="img" aria-label={`Histogram from ${num(lo)} to ${num(hi)}`} data-filled>
       {counts.map((c, i) => {
         const mid = lo + ((i + 0.5) / counts.length) * (hi - lo);
         const rgb = colour?.(chi > clo ? (mid - clo) / (chi - clo) : 0.5);
@@ -396,9 +396,9 @@ function Histogram({ counts, lo, hi, value }: { counts: number[]; lo: number; hi
       })}
       <path d={`M0 ${H + 0.5}H${W}`} />
       {zero !== null && <path d={`M${zero} ${H}v4`} />}
-      <text x="0" y="52" textAnchor="start">{num(lo)}</text>
+      <text x="0" y="52" textAnchor="start">{tick(lo, (hi - lo) / 10)}</text>
       {zero !== null && zero > 50 && zero < W - 50 && <text x={zero} y="52" textAnchor="middle">0</text>}
-      <text x={W} y="52" textAnchor="end">{num(hi)}</text>
+      <text x={W} y="52" textAnchor="end">{tick(hi, (hi - lo) / 10)}</text>
     </svg>
   );
 }

@@ -1,6 +1,7 @@
 // The whole graph in a corner, with the part in view; click or drag moves there.
 import * as React from "react";
 import { useViewport } from "@xyflow/react";
+import { problemOf } from "./geometry";
 import { useLab, useLabState } from "./store";
 
 const W = 150;
@@ -16,7 +17,7 @@ export function Minimap() {
   const items = [...(scene?.nodes ?? []), ...(scene?.scopes ?? [])].flatMap((e) => {
     const p = at.get(e.name);
     const g = geos.get(e.name);
-    return p && g ? [{ id: e.name, ...p, w: g.w, h: g.h, cls: e.error !== null ? "er" : e.phase }] : [];
+    return p && g ? [{ id: e.name, ...p, w: g.w, h: g.h, cls: ("op" in e ? problemOf(e) : e.error) !== null ? "er" : e.phase }] : [];
   });
   if (items.length < 3) return null;
   const view = lab.view?.visible();

@@ -3,7 +3,7 @@ import * as React from "react";
 import type { NodeProps } from "@xyflow/react";
 import type { SceneNode, SceneScope } from "../protocol.gen";
 import { Icon, categoryIcon } from "../shared/icons";
-import { type ElementGeo, type PortGeo, dtypeFamily, inKey, lastPart, outKey, shortDtype, visible } from "./geometry";
+import { type ElementGeo, type PortGeo, dtypeFamily, inKey, lastPart, outKey, problemOf, shortDtype, visible } from "./geometry";
 import { type PortRef, useLab, useLabState } from "./store";
 import { Thumbnail } from "./thumbs";
 import { usePortGestures } from "./wiring";
@@ -44,7 +44,7 @@ function OpCard({ node, geo }: { node: SceneNode; geo: ElementGeo }) {
   const out = node.outputs[0];
   const tensor = useLabState((s) => (out ? s.thumbs.get(out.tensor) : undefined));
   const waits = useLabState((s) => (s.run.mode !== "edit" ? s.run.inputs.get(node.name) : undefined));
-  const shown = node.error !== null ? "error" : state;
+  const shown = problemOf(node) !== null ? "error" : state;
   const open = node.inputs.filter((p) => !p.wired && !p.optional).map((p) => visible(p.port));
   const category = node.phase === "backward" ? "gradient" : node.category;
   const cls = `n c-${category} p-${node.phase} s-${shown}${geo.kind === "compact" ? " cp" : ""}${selected ? " sel" : ""}${fired ? " fired" : ""}${next ? " next" : ""}`;
@@ -75,7 +75,8 @@ function OpCard({ node, geo }: { node: SceneNode; geo: ElementGeo }) {
 
 function Foot({ node, open }: { node: SceneNode; open: string[] }) {
   const out = node.outputs[0];
-  if (node.error !== null) return <footer title={node.error}><span>does not fit</span><span /></footer>;
+  const problem = problemOf(node);
+  if (problem !== null) return <footer title={visible(problem)}><span>does not fit</span><span /></footer>;
   if (out?.shape == null && open.length) return <footer><span>needs {open.join(", ")}</span><span /></footer>;
   if (!out) return <footer><span /><span /></footer>;
   return <footer><span>{out.shape ?? "shape ?"}</span><span className={`d-${dtypeFamily(out.dtype)}`}>{shortDtype(out.dtype)}</span></footer>;
@@ -148,7 +149,7 @@ function ScopeCard({ scope, geo }: { scope: SceneScope; geo: ElementGeo }) {
           <b>{scope.phase === "backward" ? `∂ ${visible(scope.label)}` : visible(scope.label)}</b>
           <Icon name={shown} size={12} className="st" />
         </header>
-        <div className="bd" style={{ height: geo.body }}><Thumbnail tensor={tensor} shape={scope.shape} w={54} h={42} /></div>
+        <div className="bd" style={{ height: geo.body }}>{tensor || scope.shape !== null ? <Thumbnail tensor={tensor} shape={scope.shape} w={54} h={42} /> : <span className="inside">{scope.count} nodes</span>}</div>
         <footer><span>{scope.shape ?? ""}</span><span>{progress ? `${progress[0]} / ${progress[1]}` : ""}</span></footer>
       </div>
       <span className="xn" data-filled>×{scope.count}</span>

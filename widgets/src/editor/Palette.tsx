@@ -3,7 +3,7 @@ import * as React from "react";
 import type { Scene } from "../protocol.gen";
 import { count } from "../shared/format";
 import { Icon, categoryIcon } from "../shared/icons";
-import { lastPart, shortDtype, visible } from "./geometry";
+import { lastPart, problemOf, shortDtype, visible } from "./geometry";
 import { searchOps, type Hit } from "./search";
 import { type Lab, type State, useLab, useLabState } from "./store";
 
@@ -76,7 +76,7 @@ export function Search() {
         <kbd>A</kbd>
       </label>
       {open && (
-        <div className="drop">
+        <div className="sdrop">
           <div className="muted f0 ctx">{[visible(context), palette ? (hits.length ? "Enter adds the first" : query ? "nothing found" : "") : "waiting for the kernel"].filter(Boolean).join(" · ")}</div>
           <ul className="hits" role="listbox" id={id} ref={list} aria-label="Operations">
             {hits.map((h, i) => <HitRow key={h.op.type} hit={h} id={`${id}-${i}`} on={i === active} />)}
@@ -183,7 +183,7 @@ function OutlineRow({ row, first }: { row: Row; first: boolean }) {
   const item = node ?? scope;
   if (!item) return null;
   const category = item.phase === "backward" ? "gradient" : node?.source === "variable" ? "state" : item.category;
-  const shown = item.error !== null ? "error" : state;
+  const shown = (node ? problemOf(node) : item.error) !== null ? "error" : state;
   const note = scope ? (progress ? `${progress[0]} / ${progress[1]}` : `×${scope.count}`)
     : thumb?.value != null && !thumb.uniform ? thumb.value : node?.outputs[0]?.shape ?? "";
   const go = () => { lab.select([row.id]); lab.view?.show(row.id); };

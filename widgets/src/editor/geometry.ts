@@ -256,5 +256,8 @@ export function targetPort(geo: ElementGeo, edge: SceneEdge): PortGeo {
   return geo.byKey.get(inKey(edge.dst_port)) ?? { key: "", index: 0, label: "", side: geo.mirrored ? "right" : "left", x: geo.mirrored ? geo.w : 0, y: geo.h / 2 };
 }
 
+/** Why a node does not fit, be it the node or one of the wires into it. */
+export const problemOf = (n: SceneNode): string | null => n.error ?? n.inputs.find((p) => p.error !== null)?.error ?? null;
+
 export const overlaps = (a: Rect, b: Rect, gap = 0): boolean =>
   a.x < b.x + b.w + gap && b.x < a.x + a.w + gap && a.y < b.y + b.h + gap && b.y < a.y + a.h + gap;

@@ -12,20 +12,22 @@ export type Layout = {
   via: Map<string, Point[]>;
   /** Edges drawn as a reference chip beside their target, with the chip's middle relative to the target port. */
   chips: Map<string, Point>;
-  /** Left ends of the two bands' captions; null when there is no way back. */
-  captions: { forward: Point; back: Point } | null;
+  /** What the bands are called; none when there is no way back. */
+  captions: { x: number; y: number; text: string; phase: "forward" | "backward" | "update" }[];
+  /** Where reading starts. */
+  start: Point;
 };
 
 export const GAP = 33;
 const ROW_GAP = 34;
 const DROP_GAP = 32;
-const BAND_GAP = 62;
 const FRAME = { top: 28, side: 16, bottom: 14 };
 export const CHIP_H = 22;
 
-type Box = { id: string; w: number; h: number };
+/** `hug`: stands at its target's side of the column instead of the middle. `axis`: the height of the row that wires run along. */
+type Box = { id: string; w: number; h: number; hug?: boolean };
 type Link = { from: string; to: string; label: number; id: string };
-type Placed = { at: Map<string, Point>; via: Map<string, Point[]>; w: number; h: number };
+type Placed = { at: Map<string, Point>; via: Map<string, Point[]>; w: number; h: number; axis: number };
 
 export const edgeLabel = (e: SceneEdge): string => (e.merged > 1 ? `×${e.merged}` : e.shape ?? "");
 const labelWidth = (e: SceneEdge): number => (e.control ? 0 : textWidth(edgeLabel(e), 10) + 8);
@@ -47,31 +49,49 @@ export function layoutOf(scene: Scene, wiring = new Wiring(scene), geos = geomet
   for (const n of scene.nodes) if (n.source !== null ? sourceMirrored(scene, nodes, wiring, n) : n.phase !== "forward") back.add(n.name);
   for (const s of scene.scopes) if (s.phase !== "forward") back.add(s.name);
 
+  // an update of more than a few nodes has a row of its own below the gradient
+  const phaseOf = (id: string) => nodes.get(id)?.phase ?? scopes.get(id)?.phase ?? "forward";
+  const updating = [...back].filter((id) => phaseOf(id) === "update");
+  const third = new Set<string>(updating.length > 3 && back.size > updating.length ? updating : []);
+  if (third.size) {
+    for (const n of scene.nodes) {
+      if (n.source === null || !back.has(n.name)) continue;
+      const uses = wiring.outOf.get(n.name) ?? [];
+      if (uses.length && uses.every((e) => third.has(e.dst))) third.add(n.name);
+    }
+  }
+  const row = (id: string): 0 | 1 | 2 => (!back.has(id) ? 0 : third.has(id) ? 2 : 1);
+
   // long reaches become chips: whatever crosses from one band to the other, and a value that many places read
   const chip = new Set<string>();
-  for (const e of scene.edges) if (!e.control && e.error === null && back.has(e.src) !== back.has(e.dst)) chip.add(e.id);
+  for (const e of scene.edges) if (!e.control && e.error === null && row(e.src) !== row(e.dst)) chip.add(e.id);
   for (const n of scene.nodes) {
     const uses = (wiring.outOf.get(n.name) ?? []).filter((e) => !chip.has(e.id) && !e.control && e.error === null);
     if (n.source !== null && uses.length > 3) for (const e of uses.slice(1)) chip.add(e.id);
   }
 
-  const result: Layout = { at: new Map(), via: new Map(), chips: new Map(), captions: null };
+  const result: Layout = { at: new Map(), via: new Map(), chips: new Map(), captions: [], start: { x: 0, y: 0 } };
   const ids = [...scene.nodes.map((n) => n.name), ...scene.scopes.map((s) => s.name)];
-  const front = ids.filter((id) => !back.has(id));
-  const rear = ids.filter((id) => back.has(id));
-
-  const forward = band(scene, front, "LR", geos, wiring, dropped, chip, nodes, scopes);
-  const rearBand = band(scene, rear, "RL", geos, wiring, dropped, chip, nodes, scopes);
-  const top = rear.length && front.length ? 34 : 0;
-  place(result, forward, 0, top, geos, wiring);
-  if (rear.length) {
-    const y = front.length ? top + forward.h + BAND_GAP : 0;
-    const x = forward.w - rearBand.w;
-    place(result, rearBand, x, y, geos, wiring);
-    if (front.length) {
-      const left = Math.min(0, x);
-      result.captions = { forward: { x: left, y: 0 }, back: { x: Math.max(left, x), y: y - 44 } };
+  const captioned = ids.some((id) => row(id) > 0) && ids.some((id) => row(id) === 0);
+  const words = ["▶ Forward", third.size || !updating.length ? "◀ Backward" : "◀ Backward and ◆ update", "◆ Update"];
+  if (back.size === updating.length) words[1] = "◆ Update";
+  let y = 0;
+  let right: number | null = null;
+  let left = 0;
+  for (const k of [0, 1, 2] as const) {
+    const members = ids.filter((id) => row(id) === k);
+    if (!members.length) continue;
+    const placed = band(scene, members, k === 0 ? "LR" : "RL", geos, wiring, dropped, chip, nodes, scopes);
+    // the way back starts under the end of the way there; the update starts under the end of the gradient
+    const x: number = right === null ? 0 : k === 2 ? left : right - placed.w;
+    if (captioned) {
+      result.captions.push({ x: k === 0 ? x : Math.max(x, 0), y, text: words[k], phase: (["forward", words[1].startsWith("◀") ? "backward" : "update", "update"] as const)[k] });
+      y += k === 0 ? 30 : 40;
     }
+    place(result, placed, x, y, geos, wiring);
+    right ??= placed.w;
+    left = x;
+    y += placed.h + (captioned ? 34 : 0);
   }
   return result;
 }
@@ -79,7 +99,7 @@ export function layoutOf(scene: Scene, wiring = new Wiring(scene), geos = geomet
 /** One band: nested groups, each by dagre. */
 function band(
   scene: Scene, members: string[], dir: "LR" | "RL", geos: Map<string, ElementGeo>, wiring: Wiring,
-  dropped: Map<string, SceneEdge>, chip: Set<string>, nodes: Map<string, { scope: string }>, scopes: Map<string, { name: string }>,
+  dropped: Map<string, SceneEdge>, chip: Set<string>, nodes: ReadonlyMap<string, { scope: string }>, scopes: ReadonlyMap<string, { name: string }>,
 ): Placed {
   const inside = new Set(members);
   // the way back carries tags instead of frames: its scopes are one per forward node
@@ -134,6 +154,8 @@ function band(
   const above = new Map<string, string>();
   for (const [src, e] of dropped) if (inside.has(src)) above.set(e.dst, src);
 
+  const membersOf = (g: string): string[] => (children.get(g) ?? []).flatMap((id) => (id.startsWith("\u0000") ? membersOf(id.slice(1)) : [id]));
+
   const solve = (g: string): Placed => {
     const boxes: Box[] = [];
     const inner = new Map<string, Placed>();
@@ -141,15 +163,16 @@ function band(
       if (id.startsWith("\u0000")) {
         const p = solve(id.slice(1));
         inner.set(id, p);
-        boxes.push({ id, w: p.w + 2 * FRAME.side, h: p.h + FRAME.top + FRAME.bottom });
+        // as tall above its axis as below: wires run straight through it, and squeezing takes the empty part away
+        boxes.push({ id, w: p.w + 2 * FRAME.side, h: 2 * Math.max(p.axis + FRAME.top, p.h - p.axis + FRAME.bottom) });
       } else if (id.startsWith("\u0001")) {
         const e = wiring.edges.get(id.slice(1));
-        boxes.push({ id, w: e ? chipWidth(e) : 40, h: CHIP_H });
+        boxes.push({ id, w: e ? chipWidth(e) : 40, h: CHIP_H, hug: true });
       } else {
         const geo = geos.get(id);
         if (!geo) continue;
         const drop = geos.get(above.get(id) ?? "");
-        boxes.push({ id, w: geo.kind === "stack" ? geo.w + 12 : Math.max(geo.w, drop?.w ?? 0), h: geo.h + (drop ? 2 * (drop.h + DROP_GAP) : 0) + (dir === "RL" && geo.kind !== "flat" ? 12 : 0) });
+        boxes.push({ id, w: geo.kind === "stack" ? geo.w + 12 : Math.max(geo.w, drop?.w ?? 0), h: geo.h + (drop ? 2 * (drop.h + DROP_GAP) : 0) + (dir === "RL" && geo.kind !== "flat" ? 12 : 0), hug: geo.kind === "flat" });
       }
     }
     const flat = arrange(boxes, links.get(g) ?? [], dir);
@@ -160,8 +183,10 @@ function band(
       const p = flat.at.get(b.id);
       if (!p) continue;
       if (b.id.startsWith("\u0000")) {
-        rects.push({ ...p, w: b.w, h: b.h });
-        at.set(b.id, p);
+        const inside = inner.get(b.id);
+        const own = inside ? { x: p.x, y: Math.round(p.y + b.h / 2 - inside.axis - FRAME.top) } : p;
+        rects.push({ ...own, w: b.w, h: inside ? inside.h + FRAME.top + FRAME.bottom : b.h });
+        at.set(b.id, own);
         continue;
       }
       const geo = geos.get(b.id);
@@ -188,7 +213,15 @@ function band(
     const left = Math.min(0, ...rects.map((r) => r.x));
     const w = Math.max(0, ...rects.map((r) => r.x + r.w)) - left;
     const h = squeezed.height;
-    const out: Placed = { at: new Map(), via, w, h };
+    // the axis runs through what is wired to the outside, else through the middle
+    const gates = new Set<string>();
+    if (g !== "") for (const id of children.get(g) ?? []) {
+      const members = id.startsWith("\u0000") ? membersOf(id.slice(1)) : [id];
+      if (members.some((m) => [...(wiring.into.get(m) ?? []), ...(wiring.outOf.get(m) ?? [])].some((e) => !e.control && !chip.has(e.id) && inside.has(e.src) && inside.has(e.dst) && (!chain(e.src).includes(g) || !chain(e.dst).includes(g))))) gates.add(id);
+    }
+    const lines = boxes.filter((b) => gates.has(b.id)).map((b) => squeezed.y((flat.at.get(b.id)?.y ?? 0) + b.h / 2)).sort((a, b) => a - b);
+    const axis = lines.length ? lines[Math.floor((lines.length - 1) / 2)] : h / 2;
+    const out: Placed = { at: new Map(), via, w, h, axis };
     for (const [id, p] of at) out.at.set(id, { x: p.x - left, y: p.y });
     for (const points of via.values()) for (const p of points) p.x -= left;
     for (const [key, p] of inner) {
@@ -253,7 +286,9 @@ function arrange(boxes: Box[], links: Link[], dir: "LR" | "RL"): { at: Map<strin
     for (const b of boxes) {
       if (!wired.has(b.id)) continue;
       const n = g.node(b.id);
-      const p = { x: Math.round(fresh[columnOf(n.x as number)] - b.w / 2), y: Math.round((n.y as number) - b.h / 2) };
+      const c = columnOf(n.x as number);
+      const side = b.hug ? (dir === "LR" ? 1 : -1) * (width[c] - b.w) / 2 : 0;
+      const p = { x: Math.round(fresh[c] - b.w / 2 + side), y: Math.round((n.y as number) - b.h / 2) };
       at.set(b.id, p);
       bottom = Math.max(bottom, p.y + b.h);
     }

@@ -1,6 +1,6 @@
 // The canvas as a picture for the notebook's saved output: the same places, drawn with canvas 2D, so that it needs no page to be seen again.
 import { css, scaleOf } from "../shared/color";
-import { shortDtype, visible } from "./geometry";
+import { problemOf, shortDtype, visible } from "./geometry";
 import { chipText } from "./layout";
 import type { State, Tensor } from "./store";
 import { cellOf, dims, limitsOf } from "./thumbs";
@@ -17,7 +17,7 @@ export function pictureOf(s: State, root: HTMLElement): Png | null {
   for (const r of s.routes.values()) if (r.chip) rects.push(r.chip);
   rects.push(...s.frames);
   const x0 = Math.min(...rects.map((r) => r.x)) - PAD;
-  const y0 = Math.min(...rects.map((r) => r.y)) - PAD - (s.layout?.captions ? 30 : 14);
+  const y0 = Math.min(...rects.map((r) => r.y)) - PAD - (s.layout?.captions.length ? 30 : 14);
   const w = Math.max(...rects.map((r) => r.x + r.w)) + PAD - x0;
   const h = Math.max(...rects.map((r) => r.y + r.h)) + PAD - y0;
   const k = Math.min(1.5, MAX_W / w, MAX_H / h);
@@ -49,11 +49,7 @@ export function pictureOf(s: State, root: HTMLElement): Png | null {
     g.setLineDash([]);
     write(visible(f.label), f.x + 10, f.y + 17, 11, paint.color("--fl-text-2"), true);
   }
-  if (s.layout?.captions) {
-    const c = s.layout.captions;
-    write("▶ Forward", c.forward.x, c.forward.y + 11, 11, paint.color("--fl-phase-forward"), true);
-    write("◀ Backward", c.back.x, c.back.y + 11, 11, paint.color("--fl-phase-backward"), true);
-  }
+  for (const c of s.layout?.captions ?? []) write(c.text, c.x, c.y + 11, 11, paint.color(`--fl-phase-${c.phase}`), true);
   for (const r of s.routes.values()) {
     const bad = r.edge.error !== null;
     const live = r.edge.tensor !== null && s.thumbs.has(r.edge.tensor);
@@ -116,6 +112,7 @@ export function pictureOf(s: State, root: HTMLElement): Png | null {
     const geo = s.geos.get(e.name);
     if (!p || !geo) continue;
     const node = "op" in e ? e : null;
+    const problem = node ? problemOf(node) : e.error;
     const category = e.phase === "backward" ? "gradient" : node?.source === "variable" ? "state" : node?.source ? "input" : e.category;
     const tint = paint.color(`--fl-op-${category}`, "--fl-op-control");
     const out = node?.outputs[0];
@@ -124,11 +121,11 @@ export function pictureOf(s: State, root: HTMLElement): Png | null {
     const shape = out?.shape ?? ("shape" in e ? e.shape : null);
     if (geo.kind === "stack") for (const d of [8, 4]) { g.fillStyle = paint.color("--fl-surface"); g.strokeStyle = tint; box(g, p.x + d, p.y + d, geo.w, geo.h, 8); g.fill(); g.globalAlpha = 0.5; g.stroke(); g.globalAlpha = 1; }
     g.fillStyle = paint.color("--fl-surface");
-    g.strokeStyle = e.error !== null ? paint.color("--fl-state-error") : tint;
+    g.strokeStyle = problem !== null ? paint.color("--fl-state-error") : tint;
     g.lineWidth = 1;
     box(g, p.x, p.y, geo.w, geo.h, node?.source === "placeholder" ? 16 : 8);
     g.fill();
-    g.globalAlpha = e.error !== null ? 1 : 0.6;
+    g.globalAlpha = problem !== null ? 1 : 0.6;
     g.stroke();
     g.globalAlpha = 1;
     if (node?.source) {
@@ -144,11 +141,11 @@ export function pictureOf(s: State, root: HTMLElement): Png | null {
       if (node?.gradient_of) write(`∂ ${visible(node.gradient_of.slice(node.gradient_of.lastIndexOf("/") + 1))}`, p.x + 6, p.y - 4, 10, paint.color("--fl-op-gradient"));
       const done = s.run.states.get(e.name) === "done";
       write(visible(node ? node.label : e.phase === "backward" ? `∂ ${e.label}` : e.label), p.x + 8, p.y + 16, 11.5, paint.color("--fl-text-1"), true, "left", geo.w - 30);
-      write(e.error !== null ? "⚠" : done ? "✓" : "", p.x + geo.w - 8, p.y + 16, 11, paint.color(e.error !== null ? "--fl-state-error" : "--fl-state-done"), true, "right");
+      write(problem !== null ? "⚠" : done ? "✓" : "", p.x + geo.w - 8, p.y + 16, 11, paint.color(problem !== null ? "--fl-state-error" : "--fl-state-done"), true, "right");
       if (geo.kind === "compact") write(`${shape ?? ""} ${shortDtype(out?.dtype ?? null)}`, p.x + geo.w / 2, p.y + 36, 10, paint.color("--fl-text-2"), false, "center");
       else {
         thumb(tensor, shape, p.x + geo.w / 2, p.y + 24 + geo.body / 2, 54, 42, 17);
-        write(e.error !== null ? "does not fit" : shape ?? "", p.x + 7, p.y + geo.h - 6, 10, paint.color(e.error !== null ? "--fl-state-error" : "--fl-text-2"));
+        write(problem !== null ? "does not fit" : shape ?? "", p.x + 7, p.y + geo.h - 6, 10, paint.color(problem !== null ? "--fl-state-error" : "--fl-text-2"));
         write(node ? shortDtype(out?.dtype ?? null) : `×${"count" in e ? e.count : ""}`, p.x + geo.w - 7, p.y + geo.h - 6, 10, paint.color("--fl-text-3"), false, "right");
       }
     }
