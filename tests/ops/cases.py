@@ -1,0 +1,263 @@
+"""One row (or a few) for every registered op: what goes in, and an independent oracle. tests/ops/test_every_op.py drives all checks from them."""
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+
+jax.config.update("jax_enable_x64", True)
+import jax.numpy as jnp  # noqa: E402  # after the switch to float64
+
+from flowlab.core.op import REGISTRY, Op  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Case:
+    """One use of an op: inputs by position (None leaves an optional one open), attributes, and what it must compute."""
+
+    type: str
+    inputs: tuple[Any, ...]
+    oracle: Callable[..., Any]
+    attrs: dict[str, Any] = field(default_factory=dict)
+    label: str = ""
+    smooth: bool = True             # has a second derivative where it is tested
+    named: bool = True              # its sizes may be unknown before the run
+    by: tuple[int, ...] | None = None   # inputs that it is differentiated by (default: all floats)
+    alone: bool = True              # can be run on any values of these shapes (False: its inputs belong together)
+
+    @property
+    def op(self) -> Op:
+        return REGISTRY[self.type]
+
+    @property
+    def id(self) -> str:
+        shapes = ",".join("x".join(map(str, x.shape)) or "scalar" for x in self.inputs if x is not None)
+        return f"{self.type}-{self.label or shapes}"
+
+    @property
+    def targets(self) -> tuple[int, ...]:
+        if not self.op.gradient_function:
+            return ()
+        floats = tuple(k for k, x in enumerate(self.inputs) if x is not None and x.dtype.kind == "f")
+        return floats if self.by is None else self.by
+
+    def build(self, tensors: Sequence[Any], **more: Any) -> list[Any]:
+        """The op's node over these tensors; its outputs."""
+        args = [list(tensors)] if self.op.variadic else list(tensors)
+        return list(self.op.node(*args, **self.attrs, **more).outputs)
+
+    def expected(self, *inputs: Any) -> list[Any]:
+        got = self.oracle(*inputs)
+        return list(got) if isinstance(got, (tuple, list)) else [got]
+
+
+CASES: list[Case] = []
+_SEED = itertools.count(1)
+
+
+def case(type: str, *inputs: Any, oracle: Callable[..., Any], **options: Any) -> None:
+    CASES.append(Case(type, inputs, oracle, **options))
+
+
+def f64(*shape: int, low: float = -2.0, high: float = 2.0) -> np.ndarray:
+    """Values between low and high, no two alike and none near another, so that ties and kinks are met only on purpose."""
+    n = int(np.prod(shape, dtype=int))
+    rng = np.random.default_rng(next(_SEED))
+    steps = (rng.permutation(n) + rng.uniform(0.2, 0.8, n)) / max(n, 1)
+    return (low + (high - low) * steps).reshape(shape)
+
+
+def ints(*shape: int, below: int = 5, low: int = 0) -> np.ndarray:
+    return np.random.default_rng(next(_SEED)).integers(low, below, shape)
+
+
+def bools(*shape: int) -> np.ndarray:
+    return np.random.default_rng(next(_SEED)).random(shape) < 0.5
+
+
+# ---------------------------------------------------------------- arithmetic
+
+for _type, _oracle in (("Add", jnp.add), ("Subtract", jnp.subtract), ("Multiply", jnp.multiply), ("Maximum", jnp.maximum), ("Minimum", jnp.minimum)):
+    _smooth = _type not in ("Maximum", "Minimum")
+    case(_type, f64(2, 3, 5), f64(2, 3, 5), oracle=_oracle, smooth=_smooth)
+    case(_type, f64(3, 1, 5), f64(4, 1), oracle=_oracle, smooth=_smooth)
+    case(_type, f64(), f64(2, 3), oracle=_oracle, smooth=_smooth)
+    case(_type, ints(3, 4), ints(4), oracle=_oracle, label="ints")
+case("Divide", f64(2, 3, 5), f64(2, 3, 5, low=0.5), oracle=jnp.divide)
+case("Divide", f64(3, 1), f64(2, 1, 4, low=0.5), oracle=jnp.divide)
+case("Power", f64(3, 4, low=0.3), f64(3, 4), oracle=jnp.power)
+case("Power", f64(3, 1, low=0.3), f64(4), oracle=jnp.power)
+case("Power", ints(3, 4), ints(4), oracle=jnp.power, label="ints")
+case("Negative", f64(3, 4), oracle=jnp.negative)
+case("Square", f64(3, 4), oracle=jnp.square)
+case("Square", ints(3, 4), oracle=jnp.square, label="ints")
+case("Sqrt", f64(3, 4, low=0.2), oracle=jnp.sqrt)
+case("Exp", f64(3, 4), oracle=jnp.exp)
+case("Log", f64(3, 4, low=0.2), oracle=jnp.log)
+case("Sin", f64(3, 4), oracle=jnp.sin)
+case("Cos", f64(3, 4), oracle=jnp.cos)
+case("Abs", f64(3, 5), oracle=jnp.abs, smooth=False)
+case("Sign", f64(3, 4), oracle=jnp.sign)
+case("Clip", f64(3, 7), oracle=lambda x: jnp.clip(x, -0.71, 1.13), attrs={"min": -0.71, "max": 1.13}, smooth=False)
+case("Clip", f64(3, 7), oracle=lambda x: jnp.clip(x, None, 0.51), attrs={"max": 0.51}, smooth=False, label="above only")
+case("Clip", f64(3), oracle=lambda x: x, attrs={}, label="no bounds")
+case("Clip", ints(3, 7, below=9), oracle=lambda x: jnp.clip(x, 2, 6), attrs={"min": 2, "max": 6.5}, label="ints")
+for _type, _oracle in (("Greater", jnp.greater), ("GreaterEqual", jnp.greater_equal), ("Less", jnp.less), ("LessEqual", jnp.less_equal), ("Equal", jnp.equal)):
+    case(_type, ints(3, 4), ints(4), oracle=_oracle)
+    case(_type, f64(2, 3), f64(2, 3), oracle=_oracle)
+case("Equal", bools(3, 4), bools(3, 4), oracle=jnp.equal, label="bools")
+case("Identity", f64(3, 4), oracle=lambda x: x)
+case("StopGradient", f64(3, 4), oracle=lambda x: x)
+
+# ---------------------------------------------------------------- shapes, choice, indices
+
+case("Reshape", f64(2, 3, 5), oracle=lambda x: x.reshape(6, 5), attrs={"shape": (6, 5)})
+case("Reshape", f64(2, 3, 5), oracle=lambda x: x.reshape(5, 2, 3), attrs={"shape": (5, -1, 3)}, label="worked out")
+case("Reshape", f64(1), oracle=lambda x: x.reshape(()), attrs={"shape": ()}, label="scalar")
+case("ReshapeLike", f64(2, 3, 5), f64(6, 5), oracle=lambda x, like: x.reshape(like.shape), by=(0,))
+case("Transpose", f64(2, 3, 5), oracle=jnp.transpose)
+case("Transpose", f64(2, 3, 5), oracle=lambda x: jnp.transpose(x, (1, 2, 0)), attrs={"axes": (1, -1, 0)}, label="1,-1,0")
+case("ExpandDims", f64(2, 3), oracle=lambda x: x[:, None], attrs={"axis": 1})
+case("ExpandDims", f64(2, 3), oracle=lambda x: x[None, :, :, None], attrs={"axis": (0, -1)}, label="two axes")
+case("Squeeze", f64(2, 1, 3, 1), oracle=lambda x: x[:, 0, :, 0], named=False)
+case("Squeeze", f64(2, 1, 3, 1), oracle=lambda x: x[:, 0], attrs={"axis": 1}, label="axis 1")
+case("BroadcastTo", f64(3, 1), oracle=lambda x: jnp.broadcast_to(x, (2, 3, 5)), attrs={"shape": (2, 3, 5)})
+case("BroadcastLike", f64(3, 1), f64(2, 3, 5), oracle=lambda x, like: jnp.broadcast_to(x, like.shape), by=(0,))
+case("ZerosLike", f64(2, 3), oracle=jnp.zeros_like)
+case("OnesLike", f64(2, 3), oracle=jnp.ones_like)
+case("Cast", f64(2, 3), oracle=lambda x: x.astype("float32"), attrs={"dtype": "float32"}, smooth=False, by=())
+case("Cast", f64(2, 3), oracle=lambda x: x, attrs={"dtype": "float64"}, label="to its own")
+case("Cast", ints(2, 3, low=-3), oracle=lambda x: x.astype("float64"), attrs={"dtype": "float64"}, label="from ints")
+case("Cast", ints(2, 3, low=-1), oracle=lambda x: x.astype(bool), attrs={"dtype": "bool"}, label="to bool")
+case("Where", bools(3, 1), f64(4), f64(2, 3, 4), oracle=jnp.where)
+case("Where", bools(3, 4), ints(3, 4), ints(), oracle=jnp.where, label="ints")
+case("Concat", f64(2, 3), f64(2, 5), f64(2, 1), oracle=lambda *xs: jnp.concatenate(xs, 1), attrs={"axis": -1})
+case("Concat", f64(2, 3), f64(5, 3), oracle=lambda *xs: jnp.concatenate(xs, 0))
+case("Concat", f64(2, 3), oracle=lambda x: x, label="one alone")
+case("SliceLike", f64(2, 9), f64(2, 3), f64(2, 5), f64(2, 1), oracle=lambda x, a, b, c: x[:, 3:8], attrs={"position": 1, "axis": 1}, by=(0,))
+case("Stack", f64(2, 3), f64(2, 3), f64(2, 3), oracle=lambda *xs: jnp.stack(xs, 1), attrs={"axis": 1})
+case("Stack", f64(2, 3), f64(2, 3), oracle=lambda *xs: jnp.stack(xs, -1), attrs={"axis": -1}, label="last")
+case("Split", f64(2, 6), oracle=lambda x: jnp.split(x, 3, 1), attrs={"n": 3, "axis": -1})
+case("Split", f64(4, 3), oracle=lambda x: jnp.split(x, 1), attrs={"n": 1}, label="one part")
+case("Slice", f64(4, 5, 6), oracle=lambda x: x[1], attrs={"index": (1,)}, label="a row")
+case("Slice", f64(4, 5, 6), oracle=lambda x: x[..., -2, ::-2], attrs={"index": (..., -2, slice(None, None, -2))}, label="back to front")
+case("Slice", f64(4, 5), oracle=lambda x: x[1:3, None, 3:99], attrs={"index": (slice(1, 3), None, slice(3, 99))}, label="new axis, over the end")
+case("Slice", f64(4, 5), oracle=lambda x: x[3:1], attrs={"index": (slice(3, 1),)}, label="nothing")
+case("Slice", f64(4), oracle=lambda x: x[-1], attrs={"index": (-1,)}, label="scalar")
+case("SliceGradient", f64(2, 5), f64(4, 5), oracle=lambda g, like: jnp.zeros_like(like).at[1:3].set(g), attrs={"index": (slice(1, 3),)}, by=(0,))
+case("Gather", f64(5, 3), ints(2, 4), oracle=lambda x, i: x[i])
+case("Gather", f64(2, 5, 3), np.array([-1, 0, 4, 4]), oracle=lambda x, i: x[:, i], attrs={"axis": 1}, label="twice and from the end")
+case("Gather", f64(2, 5), np.array(3), oracle=lambda x, i: x[:, i], attrs={"axis": -1}, label="one")
+case("GatherGradient", f64(4, 3), np.array([1, 1, -1, 0]), f64(5, 3), oracle=lambda g, i, like: jnp.zeros_like(like).at[i].add(g), by=(0,))
+case("GatherGradient", f64(2, 4, 3), np.array([1, 1, -1, 0]), f64(2, 5, 3), oracle=lambda g, i, like: jnp.zeros_like(like).at[:, i].add(g), attrs={"axis": -2}, by=(0,),
+     label="axis -2")
+case("OneHot", np.array([[0, 3], [-1, 7]]), oracle=lambda i: jax.nn.one_hot(i, 5, dtype="float64"), attrs={"depth": 5, "dtype": "float64"})
+case("OneHotLike", ints(2), f64(2, 5), oracle=lambda i, like: jax.nn.one_hot(i, 5, dtype="float64"))
+
+# ---------------------------------------------------------------- reductions
+
+for _type, _oracle in (("Sum", jnp.sum), ("Mean", jnp.mean), ("Max", jnp.max), ("Min", jnp.min)):
+    _smooth = _type not in ("Max", "Min")
+    case(_type, f64(2, 3, 5), oracle=_oracle, smooth=_smooth)
+    case(_type, f64(2, 3, 5), oracle=lambda x, f=_oracle: f(x, axis=-2), attrs={"axis": -2}, smooth=_smooth, label="axis -2")
+    case(_type, f64(2, 3, 5), oracle=lambda x, f=_oracle: f(x, axis=(0, 2), keepdims=True), attrs={"axis": (2, 0), "keepdims": True}, smooth=_smooth, label="kept")
+    case(_type, f64(), oracle=_oracle, smooth=_smooth, label="of a scalar")
+case("Sum", f64(2, 3), oracle=lambda x: x, attrs={"axis": ()}, label="over no axis")
+case("Sum", ints(2, 3), oracle=lambda x: jnp.sum(x, 0), attrs={"axis": 0}, label="ints")
+case("Max", ints(2, 3), oracle=lambda x: jnp.max(x, 0), attrs={"axis": 0}, label="ints")
+case("SumLike", f64(2, 3, 5), f64(3, 1), oracle=lambda x, like: x.sum(0).sum(1, keepdims=True), by=(0,))
+case("SumLike", f64(3, 5), f64(3, 5), oracle=lambda x, like: x, by=(0,))
+case("Size", f64(2, 3, 5), oracle=lambda x: jnp.asarray(30))
+case("Size", f64(2, 3, 5), oracle=lambda x: jnp.asarray(10.0, "float64"), attrs={"axis": (0, -1), "dtype": "float64"}, label="axes")
+case("Argmax", f64(2, 3, 5), oracle=lambda x: jnp.argmax(x, 1), attrs={"axis": 1})
+case("Argmax", np.array([[1, 3, 3], [2, 0, 2]]), oracle=lambda x: jnp.argmax(x, -1), label="ties")
+
+# ---------------------------------------------------------------- linear algebra
+
+for _a, _b in (((2, 3), (3, 5)), ((3,), (3,)), ((3,), (3, 5)), ((2, 3), (3,)), ((4, 1, 2, 3), (6, 3, 5)), ((3,), (4, 3, 5)), ((4, 2, 3), (3,)), ((4, 2, 3), (3, 5))):
+    case("MatMul", f64(*_a), f64(*_b), oracle=jnp.matmul)
+case("MatMul", ints(2, 3), ints(3, 5), oracle=jnp.matmul, label="ints")
+
+# ---------------------------------------------------------------- activations and losses
+
+case("Tanh", f64(3, 4), oracle=jnp.tanh)
+case("Sigmoid", f64(3, 4), oracle=jax.nn.sigmoid)
+case("Relu", f64(3, 5), oracle=jax.nn.relu, smooth=False)
+case("Relu", ints(3, 5, low=-4), oracle=jax.nn.relu, label="ints")
+case("Softmax", f64(2, 3, 5), oracle=jax.nn.softmax)
+case("Softmax", f64(2, 3, 5), oracle=lambda x: jax.nn.softmax(x, axis=1), attrs={"axis": 1}, label="axis 1")
+case("LogSoftmax", f64(2, 3, 5), oracle=jax.nn.log_softmax)
+case("LogSoftmax", f64(2, 3, 5), oracle=lambda x: jax.nn.log_softmax(x, axis=0), attrs={"axis": 0}, label="axis 0")
+
+
+def _surprise(x: Any, labels: Any) -> Any:
+    return -jnp.take_along_axis(jax.nn.log_softmax(x), labels[..., None], -1)[..., 0]
+
+
+case("SparseSoftmaxCrossEntropy", f64(3, 5), ints(3), oracle=_surprise)
+case("SparseSoftmaxCrossEntropy", f64(2, 3, 5), ints(2, 3), oracle=_surprise)
+case("SparseSoftmaxCrossEntropy", f64(5), ints(), oracle=_surprise, label="one row")
+case("SoftmaxCrossEntropy", f64(3, 5), f64(3, 5, low=0.0, high=1.0), oracle=lambda x, y: -(y * jax.nn.log_softmax(x)).sum(-1))
+
+# ---------------------------------------------------------------- recurrent
+
+
+def lstm_by_scan(x, kernel, recurrent, bias, h0=None, c0=None):
+    """The equations, over jax.lax.scan: (out, h_n, c_n, f, i, g, o, c)."""
+    units = recurrent.shape[0]
+    zero = jnp.zeros((x.shape[0], units), x.dtype)
+
+    def step(carry, x_t):
+        h, c = carry
+        i, f, g, o = jnp.split(x_t @ kernel + h @ recurrent + bias, 4, -1)
+        i, f, g, o = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o)
+        c = f * c + i * g
+        h = o * jnp.tanh(c)
+        return (h, c), (h, f, i, g, o, c)
+    (h, c), rows = jax.lax.scan(step, (zero if h0 is None else h0, zero if c0 is None else c0), jnp.swapaxes(x, 0, 1))
+    out, *gates = (jnp.swapaxes(r, 0, 1) for r in rows)
+    return (out, h, c, *gates)
+
+
+_LSTM = (f64(2, 3, 5), f64(5, 16, low=-0.6, high=0.6), f64(4, 16, low=-0.6, high=0.6), f64(16, low=-0.5, high=0.5))
+case("LSTM", *_LSTM, oracle=lstm_by_scan, named=False)
+case("LSTM", *_LSTM, f64(2, 4), f64(2, 4), oracle=lstm_by_scan, label="from a state", named=False)
+case("LSTM", *_LSTM, None, f64(2, 4), oracle=lstm_by_scan, label="from a cell", named=False)
+case("LSTM", f64(2, 1, 5), *_LSTM[1:], oracle=lstm_by_scan, label="one timestep", named=False)
+
+_OUT = [np.asarray(v) for v in lstm_by_scan(*_LSTM)]
+_D = [f64(*v.shape) for v in _OUT]
+
+
+def _lstm_back(x, kernel, recurrent, bias, out, f, i, g, o, c, h0, c0, *d):
+    zero = jnp.zeros((x.shape[0], recurrent.shape[0]))
+    y, back = jax.vjp(lambda *a: lstm_by_scan(*a), x, kernel, recurrent, bias, zero, zero)
+    return back(tuple(jnp.zeros_like(v) if w is None else w for v, w in zip(y, d)))
+
+
+case("LSTMGradient", *_LSTM, _OUT[0], *_OUT[3:], None, None, *_D, oracle=_lstm_back, by=(12, 13, 14, 15, 16, 17, 18, 19), named=False, alone=False)
+case("LSTMGradient", *_LSTM, _OUT[0], *_OUT[3:], None, None, _D[0], *[None] * 7, oracle=_lstm_back, by=(12,), named=False, alone=False, label="by out alone")
+case("LSTMOutputs", *[f64(2, 3, 4), f64(2, 4), f64(2, 4), *[f64(2, 3, 4) for _ in range(5)]], oracle=lambda *xs: xs)
+
+# ---------------------------------------------------------------- optimizers
+
+
+def _adam(value, grad, m, v, lr, step, decay=0.0):
+    m, v = 0.9 * m + 0.1 * grad, 0.999 * v + 0.001 * grad**2
+    return value - lr * decay * value - lr * (m / (1 - 0.9**step)) / (jnp.sqrt(v / (1 - 0.999**step)) + 1e-8), m, v
+
+
+case("AdamUpdate", f64(3, 4), f64(3, 4), f64(3, 4), f64(3, 4, low=0.1), np.array(0.01), np.array(3.0), oracle=_adam)
+case("AdamUpdate", f64(3, 4), f64(3, 4), f64(3, 4), f64(3, 4, low=0.1), np.array(0.01), np.array(3.0), oracle=lambda *a: _adam(*a, decay=0.1),
+     attrs={"weight_decay": 0.1}, label="weight decay")
+
+# what has no oracle of numbers has claims of its own: test name by type, in the modules named
+OWN = {
+    "Placeholder": "tests/runtime/test_session.py", "Constant": "tests/runtime/test_session.py", "Variable": "tests/runtime/test_variables.py",
+    "Assign": "tests/runtime/test_variables.py", "Group": "tests/runtime/test_variables.py", "RandomNormal": "tests/runtime/test_random.py",
+    "RandomUniform": "tests/runtime/test_random.py", "Dropout": "tests/runtime/test_random.py",
+}
