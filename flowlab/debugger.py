@@ -317,17 +317,22 @@ class Debugger:
         """Undo the last firing; None at the start. DebuggerError if the run has committed and the session has run since."""
         if not self._order:
             return None
-        if self._committed is not None:
-            version, before, runs = self._committed
-            if self.session.store.version != version or self.session.store.runs != runs + 1:
-                raise DebuggerError("this run has committed, and the session has run since: it cannot be undone.", hint="Make a new Debugger.")
-            self.session.store.values = before
-            self.session.store.version -= bool(self.plan.assigns)
-            self.session.store.runs = runs
-            self._committed, self._results = None, None
+        self._uncommit()
         self._unfire(self._order.pop())
         self.error = self._failed = None
         return self._events[len(self._order)]
+
+    def _uncommit(self) -> None:
+        """Put the variables back as they were before this run committed, if it has."""
+        if self._committed is None:
+            return
+        version, before, runs = self._committed
+        if self.session.store.version != version or self.session.store.runs != runs + 1:
+            raise DebuggerError("this run has committed, and the session has run since: it cannot be undone.", hint="Make a new Debugger.")
+        self.session.store.values = before
+        self.session.store.version -= bool(self.plan.assigns)
+        self.session.store.runs = runs
+        self._committed, self._results = None, None
 
     def seek(self, cursor: int) -> None:
         """Go to a place on the record: `cursor` firings done."""
@@ -365,14 +370,19 @@ class Debugger:
         known = np.shape(old) if old is not None else tuple(array.shape[k] if k < array.ndim and not isinstance(d, int) else d for k, d in enumerate(tensor.shape))
         if array.shape != known:
             raise DebuggerError(f"{tensor.name} has shape {shape_text(known)}, the override {shape_text(array.shape)}.", node=tensor.node.name, hint="The shapes must be equal.")
-        self._overrides[slot] = array.astype(tensor.dtype)
+        if array.dtype.kind not in "fiub":
+            raise DebuggerError(f"{tensor.name} is {tensor.dtype}, the override {array.dtype}.", node=tensor.node.name, hint="Override with numbers.")
+        self._uncommit()
+        self._overrides[slot] = np.array(array, dtype=tensor.dtype, order="C")
         self._changed(slot)
 
     def clear_override(self, name: str | Tensor | None = None) -> None:
         """Take an override back, or all of them."""
         slots = list(self._overrides) if name is None else [self.plan.slots[(t := resolve(self.graph, name)).node.id, t.index]]  # type: ignore[union-attr]
         for slot in slots:
-            if self._overrides.pop(slot, None) is not None:
+            if slot in self._overrides:
+                self._uncommit()
+                del self._overrides[slot]
                 self._changed(slot)
 
     def _changed(self, slot: int) -> None:
@@ -383,9 +393,6 @@ class Debugger:
                 stale.add(s.index)
         kept = [k for k in self._order if k not in stale]
         if len(kept) < len(self._order):
-            if self._committed is not None:
-                self.back()
-                kept = [k for k in self._order if k not in stale]
             for k in reversed(self._order):
                 if k in stale:
                     self._unfire(k)
@@ -402,6 +409,8 @@ class Debugger:
         elif origin is None:
             base = dict(enumerate(self._arrays)) | dict(self.plan.constants) | {s: self._snapshot[n] for s, n in self.plan.variables}
             self._values[slot] = self._overrides.get(slot, base[slot])
+        if len(self._order) == len(self.plan.steps):  # nothing had to be un-fired, and what was asked for has changed
+            self._finish()
 
     # ------------------------------------------------------------ firing
 
@@ -416,13 +425,13 @@ class Debugger:
 
     def _fire(self, step: Step) -> Event:
         at = len(self._order)
+        if at + 1 == len(self.plan.steps):
+            self._check_commit(step)
         known = at < len(self._recorded) and self._recorded[at] == step.index
         if known:
             event = self._events[at]
             outputs = event._outputs or ()
         else:
-            if at + 1 == len(self.plan.steps):
-                self._check_commit(step)
             clock = time.perf_counter
             start = clock()
             try:

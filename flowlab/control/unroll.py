@@ -39,6 +39,9 @@ def _(node, g):
     """The second derivative: differentiate the layer written out in elementary operations."""
     # copies, so that the derivatives below are by these inputs alone and not by what they were computed from
     given = {p: identity(t) for p, t in zip(node.ports, node.inputs) if p not in ("out", "f", "i", "g", "o", "c")}
+    for p, d in (("h0", g[4]), ("c0", g[5])):
+        if d is not None and p not in given:  # the derivative by a start that was left at zero
+            given[p] = zeros_like(d)
     wanted = [p for p in ("x", "kernel", "recurrent_kernel", "bias", "h0", "c0") if p in given]
     outs = unrolled(**{p: given[p] for p in wanted})
     upstream = {name: given.get(f"d_{name}") for name in ("out", "h_n", "c_n", "f", "i", "g", "o", "c")}

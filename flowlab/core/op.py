@@ -261,6 +261,8 @@ def literal_dtype(value: Any) -> np.dtype:
     if isinstance(value, bool):
         return np.dtype("bool")
     if isinstance(value, int):
+        if not -2**63 <= value < 2**63:
+            raise DTypeError(f"{value} does not fit in 64 bits.", hint="Write it as a float.")
         return np.dtype("int64")
     if isinstance(value, float):
         return np.dtype("float32")
@@ -280,7 +282,7 @@ def literal(graph: Graph, value: Any, dtype: np.dtype | None) -> Tensor:
     if dtype.kind in "iu" and array.dtype.kind == "f" and not np.all(array == np.floor(array)):
         dtype = np.dtype("float32")
     if array.dtype.kind != "b" or dtype.kind == "b":
-        array = array.astype(dtype)
+        array = array.astype(dtype_of(dtype))
     return REGISTRY["Constant"].node_of(graph, array)
 
 

@@ -127,7 +127,7 @@ def _(node, g):
 @op(infer=lambda labels, like, **_: like, category="array", mixed=True, listed=False, differentiable=False, zh="独热同形")
 def one_hot_like(xp, labels: Int, like: Any):
     """One-hot rows with as many classes as `like` has columns."""
-    return xp.equal(xp.expand_dims(labels, -1), xp.arange(like.shape[-1], dtype=labels.dtype)).astype(like.dtype)
+    return xp.equal(xp.expand_dims(labels, -1), xp.arange(like.shape[-1], dtype="int64")).astype(like.dtype)
 
 
 def _soft_rows(logits: TensorType, labels: TensorType, **_: Any) -> TensorType:

@@ -34,7 +34,13 @@ def _check_reshape(attrs: dict) -> None:
 reshape.check = _check_reshape
 
 
-@op(infer=lambda x, like, **_: x.with_shape(like.shape), category="array", mixed=True, zh="变形为同形")
+def _reshaped_like(x: TensorType, like: TensorType, **_: Any) -> TensorType:
+    if all(isinstance(d, int) for d in (*x.shape, *like.shape)):
+        reshaped(x, like.shape)
+    return x.with_shape(like.shape)
+
+
+@op(infer=_reshaped_like, category="array", mixed=True, zh="变形为同形")
 def reshape_like(xp, x: Any, like: Any):
     """Lay the values out in the shape of another tensor."""
     return xp.reshape(x, like.shape)
@@ -86,6 +92,9 @@ def _(node, g):
 
 
 def _squeezed(x: TensorType, *, axis: Any, **_: Any) -> TensorType:
+    unknown = next((k for k, d in enumerate(x.shape) if not isinstance(d, int)), None)
+    if axis is None and unknown is not None:  # it could turn out to be 1
+        raise ShapeError(f"squeeze: the size of axis {unknown} of {shape_text(x.shape)} is not known.", port="x", axis=unknown, hint="Say which axes: axis=…")
     at = [k for k, d in enumerate(x.shape) if d == 1] if axis is None else axes_in(axis, x.rank)
     for k in at:
         if isinstance(x.shape[k], int) and x.shape[k] != 1:
@@ -125,7 +134,12 @@ def _(node, g):
 
 
 def _broadcast_like(x: TensorType, like: TensorType, *, word: str, **_: Any) -> TensorType:
-    broadcast_shapes([x.shape, like.shape], ("x", "like"), word)
+    met = broadcast_shapes([x.shape, like.shape], ("x", "like"), word)
+    longer = len(met) - like.rank
+    wrong = 0 if longer else next((k for k, (a, b) in enumerate(zip(met, like.shape)) if isinstance(a, int) and isinstance(b, int) and a != b), None)
+    if wrong is not None:
+        raise ShapeError(f"broadcast_like: {shape_text(x.shape)} cannot be repeated to {shape_text(like.shape)}.", port="x", axis=wrong + x.rank - len(met),
+                         hint="Only sizes of 1 are repeated, and axes are added in front.")
     return x.with_shape(like.shape)
 
 
@@ -273,6 +287,8 @@ def _split(x: TensorType, *, n: int, axis: int, **_: Any) -> tuple[TensorType, .
     size = x.shape[at]
     if n < 1:
         raise AttributeValueError(f"split: n is {n}.", port="n", hint="Use 1 or more.")
+    if n > 10_000:
+        raise AttributeValueError(f"split: {n} parts are more than a graph should hold.", port="n", hint="Use at most 10,000.")
     if isinstance(size, int) and size % n:
         raise ShapeError(f"split: axis {at} has {size} values, which {n} does not divide.", port="x", axis=at)
     part = size // n if isinstance(size, int) else (size if n == 1 else None)
@@ -391,6 +407,6 @@ def _one_hot(indices: TensorType, *, depth: int, dtype: str, **_: Any) -> Tensor
 @op(infer=_one_hot, category="array", differentiable=False, aliases=("onehot", "indicator"), zh="独热编码")
 def one_hot(xp, indices: Int, *, depth: int, dtype: DType = "float32"):
     """Turn each class number into a row with a single 1; a number outside 0 … depth−1 gives a row of zeros."""
-    return xp.equal(xp.expand_dims(indices, -1), xp.arange(depth, dtype=indices.dtype)).astype(dtype)
+    return xp.equal(xp.expand_dims(indices, -1), xp.arange(depth, dtype="int64")).astype(dtype)
 
 

@@ -1,6 +1,7 @@
 """Arithmetic and functions that work element by element."""
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -86,13 +87,18 @@ def power(xp, a, b):
 
 @power.gradient
 def _(node, g):
-    from .array import where, zeros_like
+    from .array import ones_like, where, zeros_like
     a, b = node.inputs
+
+    def by_a():  # b · a^(b−1); where b is 0 the factor b makes it 0, and a^(−1) must not make it NaN at a = 0
+        fixed = b.node.op.source == "constant" and b.node.attrs["value"].all()
+        down = b - 1 if fixed else where(equal(b, zeros_like(b)), ones_like(b), b) - 1
+        return sum_to(g * b * power(a, down), a)
 
     def by_b():  # a^b · ln a, and 0 where a is not positive: there the power has no real derivative by b
         inside = greater(a, zeros_like(a))
         return sum_to(g * node.outputs[0] * where(inside, log(where(inside, a, a * 0 + 1)), zeros_like(a)), b)
-    return lambda: sum_to(g * b * power(a, b - 1), a), by_b
+    return by_a, by_b
 
 
 @op(infer=_same, latex="x^2", ufunc="square", aliases=("x**2", "squared"), zh="平方")
@@ -216,7 +222,13 @@ def _clipped(x: TensorType, *, min: float | None, max: float | None, **_: Any) -
 @op(infer=_clipped, latex=r"\operatorname{clip}(x)", aliases=("clamp", "limit"), zh="截断")
 def clip(xp, x, *, min: float = None, max: float = None):
     """Hold every value between min and max."""
-    return xp.clip(x, min, max)
+    if x.dtype.kind in "iu":  # whole bounds of x's own dtype keep the result in it
+        info = np.iinfo(x.dtype)
+        min = None if min is None or min <= info.min else int(math.ceil(min)) if min <= info.max else info.max
+        max = None if max is None or max >= info.max else int(math.floor(max)) if max >= info.min else info.min
+    if min is not None:
+        x = xp.maximum(x, min)
+    return x if max is None else xp.minimum(x, max)
 
 
 @clip.gradient

@@ -107,7 +107,7 @@ def _(node, g):
     return tuple(by_port[p] for p in node.ports)
 
 
-def _lstm_gradient_type(*, x, kernel, recurrent_kernel, bias, out, **_: Any) -> tuple[TensorType, ...]:
+def _lstm_gradient_type(x, kernel, recurrent_kernel, bias, *_outputs: Any, **_: Any) -> tuple[TensorType, ...]:
     state = TensorType((x.shape[0], recurrent_kernel.shape[0]), x.dtype)
     return x, kernel, recurrent_kernel, bias, state, state
 

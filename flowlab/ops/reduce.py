@@ -70,7 +70,12 @@ def _(node, g):
     return (spread,)
 
 
-@op(infer=lambda x, *, dtype, **_: TensorType((), np.dtype(dtype)), category="reduce", differentiable=False, latex="n", aliases=("count", "numel"), zh="元素数")
+def _count(x: TensorType, *, axis: Any, dtype: str, **_: Any) -> TensorType:
+    axes_in(axis, x.rank)
+    return TensorType((), np.dtype(dtype))
+
+
+@op(infer=_count, category="reduce", differentiable=False, latex="n", aliases=("count", "numel"), zh="元素数")
 def size(xp, x: Any, *, axis: Axis = None, dtype: DType = "int64"):
     """Count the values along the axes, all of them by default."""
     return xp.asarray(prod(x.shape[a] for a in axes_in(axis, x.ndim)), dtype=dtype)

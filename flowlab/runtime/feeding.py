@@ -92,7 +92,8 @@ def checked_feeds(feeds: Mapping[Tensor, Any]) -> list[np.ndarray]:
 def _as_array(tensor: Tensor, value: Any) -> np.ndarray:
     dtype = tensor.dtype
     if type(value) is np.ndarray and value.dtype == dtype:
-        return value
+        # one layout for all, since kernels may round otherwise on another: a trace, which keeps copies, could differ from its run
+        return value if value.flags.c_contiguous and value.flags.aligned else np.array(value, order="C")
     if isinstance(value, Tensor):
         raise FeedError(f"{tensor.node.name} is fed a tensor, {value.name}.", node=tensor.node.name, hint="Feed an array: run the tensor first.")
     try:
@@ -105,7 +106,7 @@ def _as_array(tensor: Tensor, value: Any) -> np.ndarray:
         hint = f'Use value.astype("{dtype}") if you mean to cut fractions off.' if kind == "f" and want in "iu" else f"Feed {dtype}."
         raise FeedError(f"{tensor.node.name} takes {dtype}, the value fed is {array.dtype}.", node=tensor.node.name, hint=hint)
     with np.errstate(over="ignore"):
-        cast = array.astype(dtype)
+        cast = array.astype(dtype, order="C")
     if want in "iu" and array.dtype != dtype and not np.array_equal(cast, array):
         raise FeedError(f"{tensor.node.name} takes {dtype}, and a value fed is outside its range.", node=tensor.node.name)
     return cast

@@ -94,8 +94,11 @@ class Session:
     def finish(self, plan: Plan, arrays: Sequence[np.ndarray], results: list[Any], assigned: list[Any]) -> list[Any]:
         """Results as the caller's own arrays; then all assigns at once."""
         new = {node_id: _owned(value, arrays) for (_, node_id), value in zip(plan.assigns, assigned)}
-        held = {id(v) for v in assigned}
-        out = [None if slot is None else host(value, id(value) in held or slot < len(arrays)) for slot, value in zip(plan.results, results)]
+        taken = {id(a) for a in arrays} | {id(_owner(v)) for v in assigned}
+        out = []
+        for slot, value in zip(plan.results, results):
+            out.append(None if slot is None else host(value, id(value) in taken))
+            taken.add(id(value))
         self.store.runs += 1
         if new:
             self.store.commit(new)
@@ -157,6 +160,13 @@ def host(value: Any, shared: bool) -> np.ndarray:
     if shared or not array.flags.owndata or not array.flags.writeable:
         array = np.array(array, order="C")
     return array
+
+
+def _owner(value: Any) -> Any:
+    """The array whose memory `value` looks into."""
+    while isinstance(getattr(value, "base", None), np.ndarray):
+        value = value.base
+    return value
 
 
 def _owned(value: Any, feeds: Sequence[np.ndarray]) -> np.ndarray:

@@ -90,7 +90,7 @@ class Event:
         """The values, one array an output; computed again if the trace had to let them go."""
         if self._outputs is None:
             return self._trace._again(self)
-        return tuple(np.asarray(v) for v in self._outputs)
+        return tuple(_seen(v) for v in self._outputs)
 
     @property
     def stats(self) -> tuple[Stats, ...]:
@@ -109,12 +109,19 @@ class Event:
         return f"{self.index}: {self.node} → {what} ({self.phase}, {self.duration * 1e6:.1f} µs)"
 
 
+def _seen(value: Any) -> np.ndarray:
+    """The value to look at: a write to it would change what other nodes, or a variable, hold."""
+    view = np.asarray(value).view()
+    view.flags.writeable = False
+    return view
+
+
 class Trace:
     """The ordered record of a run: what `Session.trace` returns."""
 
     def __init__(self, session: Session, fetches: Any, feeds: Mapping[Tensor, np.ndarray], plan: Plan, snapshot: Snapshot, run: int):
         self.session, self.graph, self.fetches = session, session.graph, fetches
-        self.feeds = {t.name: np.array(a) for t, a in feeds.items()}
+        self.feeds = {t.name: a for t, a in feeds.items()}
         self.events: list[Event] = []
         self.results: Any = None
         self.plan, self._snapshot, self._run = plan, snapshot, run
@@ -220,7 +227,7 @@ def record(session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = Non
     flat, build = flatten(session.graph, fetches)
     by_tensor = feed_tensors(session.graph, feeds)
     plan = session.plan(flat, tuple(by_tensor))
-    arrays = checked_feeds(by_tensor)
+    arrays = [np.array(a) for a in checked_feeds(by_tensor)]  # the caller may go on to change its own
     commits = snapshot is None
     snapshot = session.store.snapshot() if snapshot is None else snapshot
     run = session.store.runs if run is None else run
@@ -232,6 +239,8 @@ def record(session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = Non
     def rng(node_id: int) -> np.random.Generator:
         return generator(session.seed, node_id, run)
 
+    wanted = {s for s in plan.results if s is not None} | {s for s, _ in plan.assigns}
+    last = {s: step.index for step in plan.steps for _, s in step.args}
     clock = time.perf_counter
     begin = clock()
     for step in plan.steps:
@@ -248,6 +257,9 @@ def record(session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = Non
         event = Event(step.index, step.node.name, step.node.phase, outputs, start - begin, end - start, trace)
         trace.events.append(event)
         trace._keep(event, budget)
+        for s in {s for _, s in step.args} | set(step.outs):
+            if last.get(s, step.index) == step.index and s not in wanted:
+                del values[s]  # the trace alone decides what stays
     results = [None if slot is None else values[slot] for slot in plan.results]
     assigned = [values[slot] for slot, _ in plan.assigns]
     if commits:
