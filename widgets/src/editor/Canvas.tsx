@@ -1,6 +1,7 @@
 // The canvas: React Flow carries pan, zoom, dragging and selection; edges, labels, tokens and cards are ours, in the same coordinates.
 import * as React from "react";
 import { ReactFlow, ReactFlowProvider, ViewportPortal, useReactFlow, useViewport, type Node, type NodeChange } from "@xyflow/react";
+import { prefersReducedMotion } from "../shared/controls";
 import { Icon } from "../shared/icons";
 import { EdgeLabel, EdgeLine } from "./EdgeLine";
 import { AlertStrip, ErrorCards } from "./ErrorCards";
@@ -188,6 +189,32 @@ function ViewBridge() {
           else dy += cover.y + cover.h - r.y - dy + 14;
         }
         if (dx || dy) void flow.setViewport({ x: x + dx, y: y + dy, zoom });
+      },
+      follow: (at, geos, id) => {
+        const v = box();
+        if (!v) return;
+        const rects: Rect[] = [...at].flatMap(([key, p]) => { const g = geos.get(key); return g ? [{ ...p, w: g.w, h: g.h }] : []; });
+        if (!rects.length) return;
+        const { x, y, zoom } = flow.getViewport();
+        const pad = 20;
+        const left = Math.min(...rects.map((r) => r.x)) * zoom + x;
+        const top = Math.min(...rects.map((r) => r.y)) * zoom + y;
+        const right = Math.max(...rects.map((r) => r.x + r.w)) * zoom + x;
+        const bottom = Math.max(...rects.map((r) => r.y + r.h)) * zoom + y;
+        let dx = 0;
+        let dy = 0;
+        if (right - left <= v.width - 2 * pad) dx = left < pad ? pad - left : right > v.width - pad ? v.width - pad - right : 0;
+        if (bottom - top <= v.height - 2 * pad) dy = top < pad ? pad - top : bottom > v.height - pad ? v.height - pad - bottom : 0;
+        const p = id === null ? undefined : at.get(id);
+        const g = id === null ? undefined : geos.get(id);
+        if (p && g) {
+          const r = { x: p.x * zoom + x + dx, y: p.y * zoom + y + dy, w: g.w * zoom, h: g.h * zoom };
+          if (r.x < pad) dx += pad - r.x;
+          else if (r.x + r.w > v.width - pad) dx += v.width - pad - r.x - r.w;
+          if (r.y < pad) dy += pad - r.y;
+          else if (r.y + r.h > v.height - pad) dy += v.height - pad - r.y - r.h;
+        }
+        if (dx || dy) void flow.setViewport({ x: x + dx, y: y + dy, zoom }, { duration: prefersReducedMotion() ? 0 : 320 });
       },
       visible: () => {
         const v = box();

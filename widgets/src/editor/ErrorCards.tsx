@@ -11,7 +11,7 @@ type Card = { key: string; anchor: Point; head: string; text: string; where: str
 const H = 74;
 
 /** Near the anchor and on nothing, inside the picture's bounds if there is room; left and below before right and above. */
-function spot(anchor: Point, w: number, h: number, taken: Rect[]): Point {
+function spot(anchor: Point, w: number, h: number, taken: Rect[], view: Rect | null): Point {
   const left = Math.min(anchor.x, ...taken.map((r) => r.x)) - 20;
   const top = Math.min(anchor.y, ...taken.map((r) => r.y)) - 10;
   let best: Point = { x: anchor.x - w / 2, y: anchor.y + 60 };
@@ -21,7 +21,9 @@ function spot(anchor: Point, w: number, h: number, taken: Rect[]): Point {
       const p = { x: anchor.x + dx - w / 2, y: anchor.y + dy - h / 2 };
       const away = Math.hypot(Math.max(0, p.x - anchor.x, anchor.x - p.x - w), Math.max(0, p.y - anchor.y, anchor.y - p.y - h));
       if (away < 12) continue;
-      const cost = away + (dx > 0 ? 18 : 0) + (dy < 0 ? 10 : 0) + 0.05 * Math.abs(dy) + (p.x < left ? 150 : 0) + (p.y < top ? 400 : 0);
+      const near = away + (dx > 0 ? 18 : 0) + (dy < 0 ? 10 : 0) + 0.05 * Math.abs(dy) + (p.x < left ? 150 : 0) + (p.y < top ? 400 : 0);
+      const hidden = view ? Math.max(0, view.x + 8 - p.x) + Math.max(0, p.x + w - view.x - view.w + 8) + Math.max(0, view.y + 8 - p.y) + Math.max(0, p.y + h - view.y - view.h + 8) : 0;
+      const cost = near + (hidden > 0 ? 120 + hidden : 0);
       if (cost >= least || taken.some((r) => overlaps({ ...p, w, h }, r, 6))) continue;
       least = cost;
       best = p;
@@ -67,6 +69,7 @@ export function ErrorCards() {
     const anchor = a.edge !== null && routes.get(a.edge) ? nearTarget(routes.get(a.edge)!, 20) : place !== null ? middle(place) : null;
     if (anchor) cards.push({ key: `alert${a.id}`, anchor, ...split(a.text), where: "", hint: a.hint, width: 0, actions: [], close: () => lab.dismiss(a.id) });
   }
+  const view = lab.view?.visible() ?? null;
   const taken: Rect[] = lab.rects();
   for (const r of routes.values()) if (r.label) taken.push({ x: r.label.x - r.label.w / 2, y: r.label.y - 7, w: r.label.w, h: 14 });
   return (
@@ -75,7 +78,7 @@ export function ErrorCards() {
         const lines = [c.where, c.hint].filter(Boolean);
         const w = Math.min(330, Math.max(190, 44 + Math.max(textWidth(`${c.head} ${c.text}`, 11.5), ...lines.map((l) => textWidth(l, 10) + 12), c.actions.reduce((sum, b) => sum + textWidth(b.label, 11) + 24, 0))));
         const h = H + (lines.length > 1 ? 13 : 0) - (c.actions.length ? 0 : 26) + 14 * Math.max(0, Math.ceil((textWidth(`${c.head} ${c.text}`, 11.5) + 40) / w) - 1);
-        const p = spot(c.anchor, w, h, taken);
+        const p = spot(c.anchor, w, h, taken, view);
         taken.push({ ...p, w, h });
         return (
           <React.Fragment key={c.key}>

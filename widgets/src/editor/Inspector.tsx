@@ -26,13 +26,14 @@ export function Inspector() {
 // ---------------------------------------------------------------- a field that commits
 
 /** A text field that shows what the document holds, and sends what was typed on Enter or when it is left. */
-function Field({ label, value, onCommit, mono = false, list, multiline = false, hideLabel = false, className = "", placeholder, id }: {
-  label: string; value: string; onCommit(text: string): Promise<boolean> | void; mono?: boolean; list?: string[]; multiline?: boolean; hideLabel?: boolean; className?: string; placeholder?: string; id?: string;
+function Field({ label, value, onCommit, mono = false, list, multiline = false, hideLabel = false, className = "", placeholder }: {
+  label: string; value: string; onCommit(text: string): Promise<boolean> | void; mono?: boolean; list?: string[]; multiline?: boolean; hideLabel?: boolean; className?: string; placeholder?: string;
 }) {
   const lab = useLab();
   const [draft, setDraft] = React.useState<string | null>(null);
   const [bad, setBad] = React.useState(false);
   const dataList = React.useId();
+  const own = React.useId();
   const shown = draft ?? value;
   React.useEffect(() => { setDraft(null); setBad(false); }, [value]);
   const commit = async () => {
@@ -52,7 +53,7 @@ function Field({ label, value, onCommit, mono = false, list, multiline = false, 
     }
   };
   const shared = {
-    "aria-label": hideLabel ? label : undefined, "aria-invalid": bad || undefined, spellCheck: false, autoComplete: "off", value: shown, placeholder, onKeyDown, onBlur: () => void commit(), id,
+    "aria-label": hideLabel ? label : undefined, "aria-invalid": bad || undefined, spellCheck: false, autoComplete: "off", value: shown, placeholder, onKeyDown, onBlur: () => void commit(), id: own,
     className: `${className || "tf"}${mono ? " m" : ""}${bad ? " bad" : ""}`,
   };
   const input = multiline
@@ -60,7 +61,8 @@ function Field({ label, value, onCommit, mono = false, list, multiline = false, 
     : <input {...shared} type="text" list={list?.length ? dataList : undefined} onChange={(e) => setDraft(e.target.value)} />;
   const body = <>{input}{list?.length ? <datalist id={dataList}>{list.map((v) => <option key={v} value={v} />)}</datalist> : null}</>;
   if (hideLabel) return body;
-  return <label className={`fld${multiline ? " tall" : ""}`}><span>{label}</span>{body}</label>;
+  // the label stands beside its field, not around it: what is typed is no part of the name
+  return <div className={`fld${multiline ? " tall" : ""}`}><label htmlFor={own}>{label}</label>{body}</div>;
 }
 
 const text = (value: unknown): string => {
@@ -73,24 +75,25 @@ const text = (value: unknown): string => {
 function AttrField({ node, spec }: { node: SceneNode; spec: AttrSpec }) {
   const lab = useLab();
   const palette = useLabState((s) => s.palette);
+  const id = React.useId();
   const held = Object.hasOwn(node.attrs, spec.name) ? node.attrs[spec.name] : spec.default;
   const commit = (value: unknown) => lab.edit([{ tag: "SetAttr", node: node.name, attr: spec.name, value }], `Set ${spec.name} of ${node.name}.`);
   switch (spec.kind) {
     case "bool":
       return (
-        <label className="fld check"><span>{spec.name}</span>
-          <input type="checkbox" checked={held === true} onChange={(e) => void commit(e.target.checked)} /><em aria-hidden="true">{held === true ? "True" : "False"}</em>
-        </label>);
+        <div className="fld check"><label htmlFor={id}>{spec.name}</label>
+          <input id={id} type="checkbox" checked={held === true} onChange={(e) => void commit(e.target.checked)} /><em aria-hidden="true">{held === true ? "True" : "False"}</em>
+        </div>);
     case "dtype": case "choice": {
       const choices = spec.choices.length ? spec.choices : spec.kind === "dtype" ? palette?.dtypes ?? [] : [];
       const now = text(held);
       return (
-        <label className="fld"><span>{spec.name}</span>
-          <select className="tf" value={now} onChange={(e) => void commit(e.target.value === "" ? null : e.target.value)}>
+        <div className="fld"><label htmlFor={id}>{spec.name}</label>
+          <select id={id} className="tf" value={now} onChange={(e) => void commit(e.target.value === "" ? null : e.target.value)}>
             {!choices.includes(now) && <option value={now}>{now || "default"}</option>}
             {choices.map((c) => <option key={c} value={c}>{c}</option>)}
           </select>
-        </label>);
+        </div>);
     }
     case "int": case "float":
       return <Field label={spec.name} value={text(held)} onCommit={(t) => {
@@ -122,7 +125,7 @@ function NodePane({ node }: { node: SceneNode }) {
       <section className="ihead">
         <div className={`ic1 c-${category}`}><Icon name={categoryIcon(category)} size={16} /></div>
         <div className="inm">
-          <Field label="Name" hideLabel className="nm" value={node.name} id="fl-name" onCommit={(to) => (to.trim() ? lab.edit([{ tag: "Rename", name: node.name, to: to.trim() }], `Renamed to ${to.trim()}.`) : undefined)} />
+          <Field label="Name" hideLabel className="nm" value={node.name} onCommit={(to) => (to.trim() ? lab.edit([{ tag: "Rename", name: node.name, to: to.trim() }], `Renamed to ${to.trim()}.`) : undefined)} />
           <div className="muted f1">{node.op} · <span className={`pb p-${node.phase}`}>{MARK[node.phase]} {node.phase}</span> · {sub}</div>
         </div>
       </section>
@@ -132,7 +135,7 @@ function NodePane({ node }: { node: SceneNode }) {
       <section className="act">
         {state === "ready" && node.source === null && <button type="button" className="bt" onClick={() => void lab.command("fire", { node: node.name })}><Icon name="play" size={12} /> Fire</button>}
         {node.source === null && <button type="button" className="bt" title="Run to here (R)" onClick={() => void lab.command("run_to", { node: node.name })}><Icon name="flag" size={12} /> Run to here</button>}
-        {node.outputs.length > 0 && node.source === null && <button type="button" className="bt" aria-pressed={node.fetch} title="What a run asks for" onClick={() => void lab.edit([{ tag: "MarkFetch", name: node.name, on: !node.fetch }])}><Icon name="eye" size={12} /> {node.fetch ? "Asked for" : "Ask for it"}</button>}
+        {node.outputs.length > 0 && node.source === null && <button type="button" className="bt" aria-pressed={node.fetch} title={node.fetch ? "A run asks for this value" : "Let a run ask for this value"} onClick={() => void lab.edit([{ tag: "MarkFetch", name: node.name, on: !node.fetch }])}><Icon name="eye" size={12} /> Fetch</button>}
         <button type="button" className="bt" title="Delete" onClick={() => void lab.remove()}><Icon name="trash" size={12} /> Delete</button>
       </section>
     </>
@@ -222,7 +225,7 @@ function GraphPane() {
     <>
       <section className="ihead"><div className="ic1 c-math"><Icon name="tidy" size={16} /></div><div className="inm"><div className="nm">{visible(scene.title) || "untitled"}</div>
         <div className="muted f1">{count(scene.total, "node")}{run.total ? ` · ${count(run.total, "firing")} a run` : ""}</div></div></section>
-      {fetches.length > 0 && <section><h2>Asked for</h2><ul className="plain rows">{fetches.slice(0, 12).map((n) => {
+      {fetches.length > 0 && <section><h2>Fetches</h2><ul className="plain rows">{fetches.slice(0, 12).map((n) => {
         const t = n.outputs[0] ? thumbs.get(n.outputs[0].tensor) : undefined;
         return <li key={n.name}><button type="button" onClick={go(n.name)}>{visible(n.name)}</button><span>{t?.value != null ? (t.uniform ? `all ${t.value}` : t.value) : n.outputs[0]?.shape ?? ""}</span></li>;
       })}</ul></section>}
@@ -270,7 +273,7 @@ function ValueView({ value, data }: { value: Value; data: Float32Array }) {
   const lab = useLab();
   const theme = useLabState((s) => s.theme);
   const hooks = { "data-testid": "value", "data-shape": shapeText(value.shape), "data-dtype": value.dtype, "data-json": value.known ? value.json ?? undefined : undefined, "data-known": value.known };
-  if (!value.known) return <div className="hm unknown" {...hooks}><span className="muted">{shapeText(value.shape)} {value.dtype}: no value yet. Run, or step until it fires.</span></div>;
+  if (!value.known) return <div className="hm unknown" {...hooks}><span className="muted">{value.dtype === "" ? "Shape unknown" : `${shapeText(value.shape)} ${value.dtype}`}: no value yet. Run, or step until it fires.</span></div>;
   if (value.rows * value.cols === 0 || !data.length) return <div className="hm unknown" {...hooks}><span className="muted">{shapeText(value.shape)}: no elements</span></div>;
   if (value.shape.length === 0) return <div className="hm one" {...hooks}><b title={value.json ?? undefined}>{value.json === "true" || value.json === "false" ? value.json : num(data[0])}</b></div>;
   const [lo, hi] = value.map === "div" ? [-value.hi, value.hi] : [value.lo, value.hi];

@@ -33,7 +33,9 @@ function useElement(id: string) {
   // a focus that did not come from the mouse selects: keyboard and screen reader move through the graph this way
   const onFocus = (e: React.FocusEvent) => {
     if (e.target !== e.currentTarget) return;
-    if (!lab.pointing && !lab.state.selected.includes(id)) lab.select([id]);
+    // under the mouse nothing moves: the press and the release must meet the same thing
+    if (lab.pointing) return;
+    if (!lab.state.selected.includes(id)) lab.select([id]);
     lab.view?.show(id);
   };
   return { lab, selected, state, fired, next, tabIndex: home ? 0 : -1, ref, onFocus };

@@ -47,7 +47,8 @@ export function textWidth(text: string, size: number, bold = false): number {
     else if (c >= "A" && c <= "Z") em += 0.66;
     else em += 0.57;
   }
-  return em * size * (bold ? 1.05 : 1);
+  // wide enough for the wider system fonts too
+  return em * size * (bold ? 1.17 : 1.06);
 }
 
 const SHORT_DTYPE: ReadonlyMap<string, string> = new Map([

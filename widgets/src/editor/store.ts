@@ -76,11 +76,14 @@ const EMPTY_SCENE: Scene = {
 
 export const TRAVEL = 400;
 const TIDY = 320;
+const SETTLED = 80;
 export const SPEEDS = [0.25, 0.5, 1, 2, 4, 8];
 
 export type View = {
   fit(whole?: boolean): void;
   show(id: string): void;
+  /** Keeps a changing graph in sight: all of it if that is possible, else the element that is worked on. */
+  follow(at: Map<string, Point>, geos: Map<string, ElementGeo>, id: string | null): void;
   visible(): Rect | null;
   toFlow(p: Point): Point;
   zoom(by: number): void;
@@ -173,8 +176,8 @@ export class Lab {
     for (const e of [...scene.nodes, ...scene.scopes]) if (e.x !== null && e.y !== null) placed.set(e.name, { x: e.x, y: e.y });
     const ids = [...scene.nodes, ...scene.scopes].map((e) => e.name);
     const same = before.scene?.structure === scene.structure;
-    // automatic places stay while they fit: an edit that only adds what a person placed, or takes away, moves nothing else
-    const fits = ids.every((id) => placed.has(id) || before.at.has(id));
+    // a small graph is laid out anew with every wire, so that it always reads well; in a large one what stands stays, until Tidy
+    const fits = ids.length > SETTLED && ids.every((id) => placed.has(id) || before.at.has(id));
     let layout = before.layout;
     let auto = new Map<string, Point>();
     if (layout && (same || fits)) {
@@ -199,15 +202,16 @@ export class Lab {
     const moving = !first && [...target].some(([id, p]) => { const q = before.at.get(id); return q && (Math.abs(q.x - p.x) > 1 || Math.abs(q.y - p.y) > 1); });
     if (moving && !this.dragging) this.glide(target, base);
     else this.arrangeAt(target, base);
+    const grown = before.at.size === 0 && target.size > 0;
+    if (!same && !first && !grown && !this.dragging) this.view?.follow(target, geos, scene.select ?? selected[selected.length - 1] ?? null);
     if (scene.select !== null && names.has(scene.select)) {
       this.select([scene.select]);
-      this.view?.show(scene.select);
       // the keyboard goes on from the new element, unless the person is already typing the next one
       const active = this.root?.getRootNode() instanceof Document ? document.activeElement : null;
       if (this.adding && (!active || active === this.root || active === document.body || !(active instanceof HTMLInputElement && active.value !== ""))) this.focus(scene.select);
       this.adding = false;
     } else this.ask();
-    if (first) requestAnimationFrame(() => this.view?.fit());
+    if (first || grown) requestAnimationFrame(() => this.view?.fit());
   }
 
   dragging = false;
@@ -386,11 +390,13 @@ export class Lab {
     const p = anchor === undefined ? undefined : at.get(anchor);
     const g = anchor === undefined ? undefined : geos.get(anchor);
     if (p && g) near = pending?.dir === "in" ? { x: p.x - 147, y: p.y } : { x: p.x + g.w + 33, y: p.y };
+    // a place is only given where the person chose one, or where nothing is laid out anew
+    const chosen = this.dropPoint !== null || this.state.at.size > SETTLED;
     if (this.dropPoint) near = { x: this.dropPoint.x, y: this.dropPoint.y - 46 };
     this.dropPoint = null;
-    const place = freePlace(this.rects(), { w: 120, h: 92 }, near, view);
+    const place = chosen ? freePlace(this.rects(), { w: 120, h: 92 }, near, view) : null;
     const name = pending ? this.freshName(type) : undefined;
-    const edits: Record<string, unknown>[] = [{ tag: "AddNode", op: type, ...(name ? { name } : {}), x: place.x, y: place.y, attrs: {} }];
+    const edits: Record<string, unknown>[] = [{ tag: "AddNode", op: type, ...(name ? { name } : {}), ...(place ?? {}), attrs: {} }];
     if (pending && name) {
       if (pending.dir === "out" && spec.inputs.length) edits.push({ tag: "Connect", src: `${pending.node}:${pending.port}`, dst: `${name}:${spec.variadic ? `${spec.inputs[0]}.0` : spec.inputs[0]}` });
       if (pending.dir === "in" && spec.outputs.length) edits.push({ tag: "Connect", src: `${name}:0`, dst: `${pending.node}:${pending.port}` });
@@ -450,7 +456,7 @@ export class Lab {
   }
 
   async join(a: PortRef, b: PortRef): Promise<void> {
-    this.set({ wire: null, pending: null });
+    this.set({ wire: null, pending: null, alerts: [] });
     const why = this.refusal(a, b);
     if (why !== null) return this.alert(why, why.includes("cycle") ? "A loop over time is a scan." : "", b.node);
     const [src, dst] = a.dir === "out" ? [a, b] : [b, a];

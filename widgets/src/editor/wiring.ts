@@ -33,7 +33,7 @@ export function clickPort(lab: Lab, port: PortRef): void {
   const wire = lab.state.wire;
   if (!wire) {
     const view = lab.portPoint(port);
-    lab.set({ wire: { from: port, mode: "click", x: view.x, y: view.y, over: null }, pending: null, status: `Wiring from ${port.node}: click the other port, Esc cancels.` });
+    lab.set({ wire: { from: port, mode: "click", x: view.x, y: view.y, over: null }, pending: null, alerts: [], status: `Wiring from ${port.node}: click the other port, Esc cancels.` });
   } else if (same(wire.from, port)) lab.set({ wire: null });
   else void lab.join(wire.from, port);
 }
