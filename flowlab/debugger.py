@@ -304,7 +304,8 @@ class Debugger:
             first = False
             try:
                 self._fire(step)
-            except FlowError:
+            except FlowError as error:
+                self.error = error
                 return Stop("error", step.node.name)
             for b in self.breakpoints:
                 if b.is_tensor and b.target.rpartition(":")[0] == step.node.name and (b.when is None or b.when(self.value(b.target))):

@@ -1,0 +1,335 @@
+"""Debugger: one firing at a time, in any order, forwards and back."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import flowlab as fl
+
+
+@pytest.fixture
+def g():
+    with fl.Graph("g") as graph:
+        x = fl.placeholder((2, 3), name="x")
+        w = fl.variable(np.arange(6, dtype="float32").reshape(3, 2), name="w")
+        with fl.name_scope("model"):
+            y = fl.matmul(x, w, name="y")
+            z = fl.tanh(y, name="z")
+        left, right = fl.square(z, name="left"), fl.exp(z, name="right")
+        loss = fl.mean(left + right, name="loss")
+        fl.optim.SGD(0.1).minimize(loss)
+    return graph
+
+
+XS = np.linspace(-1, 1, 6, dtype="float32").reshape(2, 3)
+FEEDS = {"x": XS}
+
+
+def names(events):
+    return [e.node for e in events]
+
+
+def test_start(g):
+    dbg = fl.Debugger(fl.Session(g), ["loss", "train"], FEEDS)
+    assert (dbg.cursor, dbg.length, dbg.done, dbg.results) == (0, 0, False, None)
+    assert "model/y" in dbg.ready and "x" not in dbg.ready
+    assert dbg.total == len([n for n in g.nodes if not n.op.source])
+    np.testing.assert_array_equal(dbg.value("x:0"), XS)         # sources are there from the start
+    np.testing.assert_array_equal(dbg.value("w:0"), np.arange(6).reshape(3, 2))
+    assert dbg.back() is None
+    assert (dbg.state("x"), dbg.state("model/y"), dbg.state("loss")) == ("done", "ready", "idle")
+
+
+def test_step_goes_by_creation_order_to_the_end(g):
+    sess, other = fl.Session(g), fl.Session(g)
+    dbg = fl.Debugger(sess, ["loss", "train"], FEEDS)
+    events = []
+    while (event := dbg.step()) is not None:
+        events.append(event)
+        assert dbg.cursor == dbg.length == len(events) and event.index == len(events) - 1
+    assert names(events) == [n.name for n in g.nodes if not n.op.source]
+    assert dbg.done and dbg.ready == () and dbg.step() is None
+    loss, nothing = dbg.results
+    assert nothing is None
+    np.testing.assert_array_equal(loss, other.run(["loss", "train"], FEEDS)[0])
+    np.testing.assert_array_equal(sess.variables["w"], other.variables["w"])
+
+
+def test_a_node_that_is_not_ready_names_what_it_waits_for(g):
+    dbg = fl.Debugger(fl.Session(g), "loss", FEEDS)
+    with pytest.raises(fl.DebuggerError, match="waits for left, right") as caught:
+        dbg.fire("Add")
+    assert caught.value.node == "Add" and dbg.missing("Add") == ["left", "right"] and dbg.cursor == 0
+    dbg.fire("model/y"), dbg.fire("model/z"), dbg.fire("right")
+    with pytest.raises(fl.DebuggerError, match="waits for left[^,]*$|waits for left\\."):
+        dbg.fire("Add")
+    assert dbg.join("Add") == (1, 2)
+    with pytest.raises(fl.DebuggerError, match="fired already, as number 3"):
+        dbg.fire("right")
+    with pytest.raises(fl.DebuggerError, match="does not fire"):
+        dbg.fire("x")
+    with pytest.raises(fl.DebuggerError, match="does not fire"):
+        dbg.fire("train")       # no part of this run
+    with pytest.raises(fl.FlowError, match="no node"):
+        dbg.fire("nowhere")
+
+
+def test_value_before_it_is_computed_is_a_key_error(g):
+    dbg = fl.Debugger(fl.Session(g), "loss", FEEDS)
+    for name in ("loss:0", "train", "SGD/learning_rate:0"):
+        with pytest.raises(KeyError):
+            dbg.value(name)
+    dbg.step()
+    np.testing.assert_array_equal(dbg.value("model/y:0"), XS @ np.arange(6, dtype="float32").reshape(3, 2))
+    dbg.value("model/y:0")[...] = 0
+    assert dbg.value("model/y:0").any()
+
+
+def test_back_undoes_and_step_goes_the_recorded_way_again(g):
+    sess = fl.Session(g)
+    before = sess.variables["w"]
+    dbg = fl.Debugger(sess, ["loss", "train"], FEEDS)
+    fired = []
+    while dbg.ready:
+        fired.append(dbg.fire(dbg.ready[-1]).node)
+    after, loss = sess.variables["w"], dbg.results[0]
+    assert (after != before).any()
+    undone = []
+    while (event := dbg.back()) is not None:
+        undone.append(event.node)
+        assert dbg.length == len(fired)         # the record stays
+        assert (sess.variables["w"] == before).all() and dbg.results is None and not dbg.done
+    assert undone == fired[::-1] and dbg.cursor == 0
+    with pytest.raises(KeyError):
+        dbg.value("loss:0")
+    for name in fired[:4]:
+        dbg.fire(name)
+    assert dbg.length == len(fired)             # the same way: nothing is forgotten
+    dbg.seek(len(fired))
+    assert dbg.done and dbg.results[0] == loss and (sess.variables["w"] == after).all()
+    dbg.seek(3)
+    assert dbg.cursor == 3 and dbg.length == len(fired)
+    if dbg.ready[0] != fired[3]:
+        dbg.step()
+        assert dbg.length == 4                  # another way: what came after is forgotten
+    with pytest.raises(fl.DebuggerError):
+        dbg.seek(dbg.length + 1)
+
+
+def test_a_commit_is_not_undone_under_a_session_that_has_run_since(g):
+    for move in (lambda s: s.run("loss", FEEDS), lambda s: s.run("train", FEEDS), lambda s: s.variables.update(w=np.ones((3, 2)))):
+        sess = fl.Session(g)
+        dbg = fl.Debugger(sess, ["loss", "train"], FEEDS)
+        dbg.resume()
+        move(sess)
+        now = sess.variables["w"]
+        with pytest.raises(fl.DebuggerError, match="run since"):
+            dbg.back()
+        assert dbg.done and (sess.variables["w"] == now).all()
+
+
+def test_a_run_cannot_commit_over_what_changed_meanwhile(g):
+    sess = fl.Session(g)
+    stale, gone_back = (fl.Debugger(sess, ["loss", "train"], FEEDS) for _ in range(2))
+    gone_back.resume()
+    gone_back.back()
+    sess.run("train", FEEDS)
+    now = sess.variables["w"]
+    assert stale.resume().reason == "error" and isinstance(stale.error, fl.DebuggerError)
+    with pytest.raises(fl.DebuggerError, match="changed since"):
+        gone_back.step()        # from the record, and yet
+    assert (sess.variables["w"] == now).all()
+
+
+def test_levels(g):
+    dbg = fl.Debugger(fl.Session(g), "loss", FEEDS)
+    levels = []
+    while dbg.ready:
+        levels.append(names(dbg.step_level()))
+    assert levels == [["model/y"], ["model/z"], ["left", "right"], ["Add"], ["loss"]]
+    assert dbg.step_level() == ()
+
+
+def test_scopes(g):
+    dbg = fl.Debugger(fl.Session(g), ["loss", "train"], FEEDS)
+    assert names(dbg.step_scope()) == ["model/y", "model/z"]
+    assert names(dbg.step_scope()) == ["left"]          # outside of any scope, one node
+    while dbg.ready and not dbg.ready[0].startswith("gradients/"):
+        dbg.step()
+    scope = dbg.ready[0].rpartition("/")[0]
+    events = names(dbg.step_scope())
+    assert all(n.startswith(scope) for n in events) and not any(n.startswith(scope + "/") for n in dbg.ready)
+    dbg.resume()
+    assert dbg.step_scope() == ()
+
+
+def test_passes(g):
+    dbg = fl.Debugger(fl.Session(g), ["loss", "train"], FEEDS)
+    passes = [dbg.step_pass() for _ in range(3)]
+    assert [{e.phase for e in p} for p in passes] == [{"forward"}, {"backward"}, {"update"}]
+    assert dbg.done and dbg.step_pass() == () and passes[0][-1].node == "loss"
+
+
+def test_timestep_outside_of_a_loop_is_a_node(g):
+    dbg = fl.Debugger(fl.Session(g), "loss", FEEDS)
+    assert names(dbg.step_timestep()) == ["model/y"]
+    dbg.resume()
+    assert dbg.step_timestep() == ()
+
+
+def test_run_to(g):
+    dbg = fl.Debugger(fl.Session(g), ["loss", "train"], FEEDS)
+    assert dbg.run_to("right") == fl.Stop("node", "right")
+    assert dbg.ready[0] == "right" and dbg.state("left") == "done"
+    assert dbg.run_to("right") == fl.Stop("node", "right")
+    assert dbg.run_to("left") == fl.Stop("end", None) and dbg.done      # it has fired: to the end
+    assert dbg.run_to("loss") == fl.Stop("end", None)
+    with pytest.raises(fl.FetchError):
+        dbg.run_to("nowhere")
+
+
+def test_breakpoints(g):
+    dbg = fl.Debugger(fl.Session(g), ["loss", "train"], FEEDS)
+    at_node = dbg.breakpoints.add("right")
+    on_edge = dbg.breakpoints.add("left:0")
+    never = dbg.breakpoints.add("loss:0", when="max > 1e6")
+    always = dbg.breakpoints.add("loss:0", when="mean >= -1")
+    assert len({at_node, on_edge, never, always}) == 4 and len(dbg.breakpoints) == 4
+    assert dbg.resume() == fl.Stop("breakpoint", "left") and dbg.state("left") == "done"        # after the tensor
+    assert dbg.state("right") == "ready"
+    dbg.seek(2)
+    dbg.breakpoints.remove(on_edge)
+    assert dbg.resume() == fl.Stop("breakpoint", "right") and dbg.state("right") == "ready"     # before the node
+    assert dbg.resume() == fl.Stop("breakpoint", "loss") and dbg.state("loss") == "done"
+    dbg.breakpoints.clear()
+    assert dbg.resume() == fl.Stop("end") and dbg.resume() == fl.Stop("end")
+    with pytest.raises(fl.DebuggerError):
+        dbg.breakpoints.remove(99)
+    with pytest.raises(fl.FetchError):
+        dbg.breakpoints.add("nowhere")
+    for text in ("max >", "__import__('os').system('true')", "max > 1; nan", "median > 0"):
+        with pytest.raises(fl.DebuggerError, match="cannot be read"):
+            dbg.breakpoints.add("loss:0", when=text)
+
+
+def test_break_on_the_first_nan():
+    with fl.Graph() as g:
+        x = fl.placeholder((3,), name="x")
+        fl.sum(fl.log(x, name="log") * 0.0, name="total")
+    dbg = fl.Debugger(fl.Session(g), "total", {"x": [1.0, 0.0, 2.0]})
+    dbg.breakpoints.add("log:0", when="inf")
+    dbg.breakpoints.add("Multiply:0", when="nan")
+    with np.errstate(all="ignore"):
+        assert dbg.resume() == fl.Stop("breakpoint", "log")
+        assert dbg.resume() == fl.Stop("breakpoint", "Multiply")
+
+
+def test_override_unfires_what_was_computed_from_it_and_holds(g):
+    sess = fl.Session(g)
+    dbg = fl.Debugger(sess, ["loss", "train"], FEEDS)
+    for name in ("model/y", "model/z", "left", "right", "Add"):
+        dbg.fire(name)
+    dbg.override("left:0", np.full((2, 2), 5.0))
+    assert (dbg.state("left"), dbg.state("right"), dbg.state("Add")) == ("done", "done", "ready")
+    np.testing.assert_array_equal(dbg.value("left:0"), np.full((2, 2), 5, "float32"))
+    dbg.resume()
+    np.testing.assert_allclose(dbg.results[0], (5 + dbg.value("right:0")).mean(), rtol=1e-6)
+    while dbg.back():
+        pass
+    dbg.run_to("loss")
+    assert (dbg.value("left:0") == 5).all()     # after going back, too
+    dbg.clear_override("left:0")
+    assert dbg.state("left") == "done" and dbg.state("Add") == "ready"
+    dbg.resume()
+    np.testing.assert_array_equal(dbg.results[0], fl.Session(g).run("loss", FEEDS))
+
+
+def test_override_of_sources(g):
+    dbg = fl.Debugger(fl.Session(g), "loss", FEEDS)
+    dbg.resume()
+    dbg.override("x", np.zeros((2, 3)))
+    assert dbg.cursor == 0 and dbg.results is None
+    dbg.resume()
+    assert dbg.results == 1
+    dbg.clear_override()
+    dbg.override("w", np.zeros((3, 2)))
+    dbg.resume()
+    assert dbg.results == 1
+    dbg.clear_override()
+    dbg.resume()
+    np.testing.assert_array_equal(dbg.results, fl.Session(g).run("loss", FEEDS))
+
+
+def test_override_of_what_was_asked_for_changes_the_results(g):
+    sess = fl.Session(g)
+    dbg = fl.Debugger(sess, ["loss", "SGD/w/Assign"], FEEDS)
+    dbg.resume()
+    dbg.override("loss:0", 42.0)
+    dbg.resume()
+    assert dbg.done and dbg.results[0] == 42
+    dbg.override("SGD/w/Assign:0", np.full((3, 2), 8.0))
+    dbg.resume()
+    assert (sess.variables["w"] == 8).all() and (dbg.results[1] == 8).all()
+    dbg.clear_override("SGD/w/Assign:0")
+    dbg.resume()
+    assert (sess.variables["w"] != 8).all()
+    sess.run("loss", FEEDS)
+    with pytest.raises(fl.DebuggerError, match="run since"):
+        dbg.override("loss:0", 1.0)
+    assert dbg.results[0] == 42
+
+
+def test_overrides_that_do_not_fit(g):
+    dbg = fl.Debugger(fl.Session(g), "loss", FEEDS)
+    for name, value in (("left:0", np.zeros(3)), ("x", np.zeros((9, 3))), ("SGD/learning_rate", 1.0), ("left:0", "text"), ("left:0", np.zeros((2, 2), complex))):
+        with pytest.raises(fl.FlowError):
+            dbg.override(name, value)
+    dbg.resume()
+    np.testing.assert_array_equal(dbg.results, fl.Session(g).run("loss", FEEDS))
+
+
+def test_a_kernel_error_is_a_stop_and_can_be_gone_back_from():
+    with fl.Graph() as g:
+        table, i = fl.variable(np.ones((3, 2)), name="table"), fl.placeholder((2,), "int64", name="i")
+        fl.sum(fl.gather(table, i, name="rows") * 2, name="total")
+    dbg = fl.Debugger(fl.Session(g), "total", {"i": [0, 9]})
+    assert dbg.resume() == fl.Stop("error", "rows") and isinstance(dbg.error, fl.KernelError)
+    assert (dbg.state("rows"), dbg.cursor) == ("error", 0)
+    with pytest.raises(fl.KernelError):
+        dbg.step()
+    dbg.override("i", [0, 1])
+    assert dbg.resume() == fl.Stop("end") and dbg.results == 8 and dbg.error is None
+
+
+def test_feeds_are_kept(g):
+    xs = XS.copy()
+    dbg = fl.Debugger(fl.Session(g), "loss", {"x": xs})
+    xs[...] = 0
+    dbg.resume()
+    np.testing.assert_array_equal(dbg.results, fl.Session(g).run("loss", FEEDS))
+
+
+def test_a_run_of_sources_alone_is_done_at_once(g):
+    dbg = fl.Debugger(fl.Session(g), ["x", "w"], FEEDS)
+    assert dbg.done and dbg.cursor == dbg.total == 0 and dbg.step() is None and dbg.back() is None
+    np.testing.assert_array_equal(dbg.results[0], XS)
+    dbg.override("x", np.ones((2, 3)))
+    assert (dbg.results[0] == 1).all()
+
+
+def test_watch_and_repr(g):
+    dbg = fl.Debugger(fl.Session(g), "loss", FEEDS)
+    dbg.watch("left:0")
+    dbg.watch("left:0")
+    assert "0 of 6" in repr(dbg) and "not computed yet" in repr(dbg) and dbg.watches == ["left:0"]
+    dbg.resume()
+    assert "6 of 6" in repr(dbg) and "not computed" not in repr(dbg)
+
+
+def test_unfed_and_foreign(g):
+    with pytest.raises(fl.FeedError):
+        fl.Debugger(fl.Session(g), "loss")
+    with fl.Graph("other"):
+        c = fl.constant(1.0)
+    with pytest.raises(fl.FetchError):
+        fl.Debugger(fl.Session(g), c)
