@@ -10,7 +10,7 @@ export function Saturation({ data, t }: { data: LayerData; t: number }) {
   const light = useLight();
   return (
     <section className="panel saturation">
-      <h2>Saturation at t = {t}, all {data.units} units</h2>
+      <h2 title={`Shares of all ${data.units} units: gates under 0.1 are shut, over 0.9 open`}>Saturation at t = {t}</h2>
       {(["f", "i", "o"] as const).map((gate) => {
         const { shut, open } = saturation(data.values[gate], data.units, t);
         return (
@@ -37,7 +37,7 @@ export function Norm({ norm, t }: { norm: Float32Array; t: number }) {
   const line = [...norm].map((v, k) => (v > 0 ? `${x(k).toFixed(1)} ${y(v).toFixed(1)}` : "")).filter(Boolean);
   return (
     <section className="panel norm">
-      <h2>Norm of ∂L/∂c(t), log · now {num(norm[t])}</h2>
+      <h2 title="Norm of the loss’s gradient with respect to the cell state, on a logarithmic axis">‖∂L/∂c(t)‖, log · now {num(norm[t])}</h2>
       <div ref={box}>
         <svg width={width} height={height} role="img" aria-label="Norm of the loss’s gradient with respect to the cell state at each step">
           {decades.map((d) => <React.Fragment key={d}><path className="grid" d={`M34 ${y(10 ** d)}H${width - 4}`} /><text x={30} y={y(10 ** d) + 3.5} textAnchor="end">{powerOfTen(d)}</text></React.Fragment>)}
@@ -129,9 +129,9 @@ export function ClampCard({ data, unit, clamp, tell }: {
         )}
       </p>
       {outcomes.length > 0 && (
-        <dl className="outcomes">
-          {outcomes.map((o) => <React.Fragment key={o.label}><dt title={o.label}>{o.label}</dt><dd data-changed={o.before !== o.after || undefined}>{o.before} → <b>{o.after}</b></dd></React.Fragment>)}
-        </dl>
+        <div className="outcomes">
+          {outcomes.map((o) => <React.Fragment key={o.label}><span title={o.label}>{o.label}</span><span data-changed={o.before !== o.after || undefined}>{o.before} → <b>{o.after}</b></span></React.Fragment>)}
+        </div>
       )}
     </section>
   );

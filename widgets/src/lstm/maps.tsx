@@ -36,10 +36,12 @@ function heightOf(units: number): number {
   return units >= 64 ? units : units * Math.floor(128 / units / (units <= 4 ? 1.3 : 1.2)) || units;
 }
 
-/** Whole pixels a value where there is room; an image takes it all. */
+/** Whole pixels a value where there is room, and at least as high as the words beside it; an image takes it all. */
 function stripHeight({ info }: LayerData): number {
   const rows = info.strip_rows;
-  return info.strip_image || rows > STRIP || rows < 1 ? STRIP : rows * Math.min(40, Math.floor(STRIP / rows));
+  if (info.strip_image || rows < 1) return STRIP;
+  const whole = rows * Math.ceil(104 / rows);
+  return whole <= 128 ? whole : STRIP;
 }
 
 export function Maps({ data, moment, plain, t, unit, space, move, theme, root }: {
