@@ -39,7 +39,8 @@ protocol: $(VENV)/.test  ## write the page's side of the messages from flowlab/w
 	$(BIN)/python -c "from flowlab.widgets import protocol; print(protocol.render(), end='')" > widgets/src/protocol.gen.ts.new
 	mv widgets/src/protocol.gen.ts.new widgets/src/protocol.gen.ts
 
-bench: $(VENV)/.bench  ## beside torch: the same network, data and schedule, one after the other
+bench: $(VENV)/.bench  ## the engine and the captcha network beside NumPy by hand and torch
+	$(BIN)/python tests/benchmarks/engine.py
 	$(BIN)/python tests/benchmarks/captcha.py $(ARGS)
 
 clean:  ## forget the environment and everything built

@@ -77,22 +77,19 @@ def lstm(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, h0: 
     cells[0] = 0 if c0 is None else c0
     written = xp.workspace((batch, units), x.dtype)
     dot, tanh, multiply, add = xp.dot, xp.tanh, xp.multiply, xp.add
-    for t in range(time):
-        z = gates[t]
-        dot(xh[t], w, z)
+    i, f, o, g = (gates[:, :, k * units:(k + 1) * units] for k in range(4))
+    for xt, z, sigmoids, it, ft, ot, gt, before, c, h in zip(xh, gates, gates[:, :, :3 * units], i, f, o, g, cells, cells[1:], xh[1:, :, left:]):
+        dot(xt, w, z)
         tanh(z, z)
-        sigmoids = z[:, :3 * units]
         multiply(sigmoids, 0.5, sigmoids)
         add(sigmoids, 0.5, sigmoids)
-        i, f, o, g = z[:, :units], z[:, units:2 * units], z[:, 2 * units:3 * units], z[:, 3 * units:]
-        c = cells[t + 1]
-        multiply(f, cells[t], c)
-        multiply(i, g, written)
+        multiply(ft, before, c)
+        multiply(it, gt, written)
         add(c, written, c)
         tanh(c, written)
-        multiply(o, written, xh[t + 1, :, left:])
+        multiply(ot, written, h)
     first = (1, 0, 2)
-    i, f, o, g = (xp.transpose(gates[:, :, k * units:(k + 1) * units], first) for k in range(4))
+    i, f, o, g = (xp.transpose(gate, first) for gate in (i, f, o, g))
     return (xp.transpose(xh[1:, :, left:], first), xh[time, :, left:], cells[time], f, i, g, o, xp.transpose(cells[1:], first))
 
 
@@ -125,43 +122,54 @@ def lstm_gradient(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Fl
     out, f, i, g, o, c = (xp.transpose(v, first) for v in (out, f, i, g, o, c))
     d_out, d_f, d_i, d_g, d_o, d_c = (None if v is None else xp.transpose(v, first) for v in (d_out, d_f, d_i, d_g, d_o, d_c))
     dz = xp.workspace((time, batch, 4 * units), dtype)     # by the four sums before their activations, in the order i f g o
+    blocks = dz.reshape(time, batch, 4, units)
     back = xp.workspace((4 * units, units), dtype)
     back[...] = xp.transpose(recurrent_kernel)             # contiguous: the product is a third faster than with the view
-    dh, dc, tc, t1 = (xp.workspace((batch, units), dtype) for _ in range(4))
+    dh, dc, part = (xp.workspace((batch, units), dtype) for _ in range(3))
     dh[...] = 0 if d_h_n is None else d_h_n
     dc[...] = 0 if d_c_n is None else d_c_n
-    zero = xp.zeros((batch, units), dtype)
     multiply, add, subtract, tanh, dot = xp.multiply, xp.add, xp.subtract, xp.tanh, xp.dot
-    for t in range(time - 1, -1, -1):
-        it, ft, gt, ot = i[t], f[t], g[t], o[t]
-        before = c[t - 1] if t else (zero if c0 is None else c0)
-        zi, zf, zg, zo = dz[t, :, :units], dz[t, :, units:2 * units], dz[t, :, 2 * units:3 * units], dz[t, :, 3 * units:]
-        if d_out is not None:
-            add(dh, d_out[t], dh)
-        tanh(c[t], tc)
-        multiply(dh, tc, zo)                               # by o: dh · tanh c
-        multiply(tc, tc, t1)
-        subtract(1, t1, t1)
-        multiply(t1, ot, t1)
-        multiply(t1, dh, t1)
-        add(dc, t1, dc)                                    # by c: + dh · o · (1 − tanh² c)
-        if d_c is not None:
-            add(dc, d_c[t], dc)
-        multiply(dc, gt, zi)
-        multiply(dc, before, zf)
-        multiply(dc, it, zg)
-        for z, extra in ((zi, d_i), (zf, d_f), (zg, d_g), (zo, d_o)):
-            if extra is not None:
-                add(z, extra[t], z)
-        for z, gate in ((zi, it), (zf, ft), (zo, ot)):     # σ' = σ − σ²
-            multiply(gate, gate, t1)
-            subtract(gate, t1, t1)
-            multiply(z, t1, z)
-        multiply(gt, gt, t1)                               # tanh' = 1 − tanh²
-        subtract(1, t1, t1)
-        multiply(zg, t1, zg)
-        multiply(dc, ft, dc)
-        dot(dz[t], back, dh)
+    # what does not depend on later timesteps is worked out for as many of them at once as the cache holds
+    chunk = max(1, (1 << 18) // max(1, 4 * batch * units * dtype.itemsize))
+    shown = xp.workspace((min(chunk, time), batch, units), dtype)
+    extras = [(k, d, gate) for k, (d, gate) in enumerate(((d_i, i), (d_f, f), (d_g, g), (d_o, o))) if d is not None]
+    for end in range(time, 0, -chunk):
+        begin = max(0, end - chunk)
+        s = slice(begin, end)
+        zi, zf, zg, zo = blocks[s, :, 0], blocks[s, :, 1], blocks[s, :, 2], blocks[s, :, 3]
+        tc = shown[:end - begin]
+        tanh(c[s], tc)
+        multiply(i[s], i[s], zi)                           # by i: g · σ', σ' = σ − σ²
+        subtract(i[s], zi, zi)
+        multiply(zi, g[s], zi)
+        multiply(f[s], f[s], zf)                           # by f: c(t−1) · σ'
+        subtract(f[s], zf, zf)
+        multiply(zf[1:], c[begin:end - 1], zf[1:])
+        multiply(zf[0], c[begin - 1] if begin else 0 if c0 is None else c0, zf[0])
+        multiply(g[s], g[s], zg)                           # by g: i · tanh', tanh' = 1 − tanh²
+        subtract(1, zg, zg)
+        multiply(zg, i[s], zg)
+        multiply(o[s], o[s], zo)                           # by o: tanh c · σ'
+        subtract(o[s], zo, zo)
+        multiply(zo, tc, zo)
+        multiply(tc, tc, tc)                               # h by c: o · (1 − tanh² c)
+        subtract(1, tc, tc)
+        multiply(tc, o[s], tc)
+        for t in range(end - 1, begin - 1, -1):
+            if d_out is not None:
+                add(dh, d_out[t], dh)
+            multiply(dh, tc[t - begin], part)
+            add(dc, part, dc)
+            if d_c is not None:
+                add(dc, d_c[t], dc)
+            by_state, by_output = blocks[t, :, :3], blocks[t, :, 3]
+            multiply(by_state, dc[:, None], by_state)
+            multiply(by_output, dh, by_output)
+            for k, d, gate in extras:                      # a loss that looks at a gate itself
+                slope = 1 - gate[t] * gate[t] if k == 2 else gate[t] - gate[t] * gate[t]
+                add(blocks[t, :, k], d[t] * slope, blocks[t, :, k])
+            multiply(dc, f[t], dc)
+            dot(dz[t], back, dh)
     xh, left = _packed(xp, x, h0, recurrent_kernel)
     if time:
         xh[1:, :, left:] = out
