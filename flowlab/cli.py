@@ -15,6 +15,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -94,7 +95,6 @@ def start_lab(options: argparse.Namespace) -> int:
         f"--ServerApp.root_dir={folder}",
         f"--LabApp.default_url={page}",
         f"--IdentityProvider.token={token}",      # our own, so that Jupyter does not print a URL of its own
-        "--LabApp.news_url=None",                 # no question about news on a student's first screen
         "--ServerApp.log_level=WARN",
         "--LabApp.log_level=WARN",
     ]
@@ -106,10 +106,20 @@ def start_lab(options: argparse.Namespace) -> int:
         settings.append("--allow-root")
 
     jupyter = LabApp.initialize_server(argv=settings)
+    jupyter.web_app.settings["page_config_hook"] = without_news
     url = f"{jupyter.connection_url.rstrip('/')}{page}?token={token}"
     jupyter.io_loop.add_callback(announce, folder, url)     # runs once the server listens, after all that Jupyter says at its start
     jupyter.start()
     return 0
+
+
+def without_news(handler: Any, page_config: dict[str, Any]) -> dict[str, Any]:
+    """JupyterLab's page without its question about news, which would cover a student's first screen."""
+    disabled = page_config.setdefault("disabledExtensions", [])
+    news = "@jupyterlab/apputils-extension:announcements"
+    if news not in disabled:
+        disabled.append(news)
+    return page_config
 
 
 def announce(folder: Path, url: str) -> None:
