@@ -21,6 +21,7 @@ GATES = ("i", "f", "g", "o")        # the order of the columns in the layer's va
 SHOWN = ("f", "i", "g", "o", "c", "h")
 OUTPUTS = {"out": "h", "f": "f", "i": "i", "g": "g", "o": "o", "c": "c"}
 _STATIC = Path(__file__).parent / "static"
+_MISSING = "export default { render({ el }) { el.textContent = 'The page of flowlab is not built: run node widgets/build.mjs, or pip install flowlab.'; } };"
 
 
 # ---------------------------------------------------------------- where the numbers come from
@@ -66,7 +67,7 @@ def reader(source: Any) -> Reader:
         return Reader(source.graph, source.value, lambda feeds: reader(source.rerun(feeds)), fetched)
     if hasattr(source, "document") and hasattr(source, "debugger"):
         if source.debugger is None:
-            raise FlowError("this editor's graph does not run yet.", hint="Its errors are listed in .diagnostics.")
+            raise FlowError("nothing has run in this editor yet.", hint="Press Run or Step in it first.")
         return reader(source.debugger)
     if hasattr(source, "cursor") and hasattr(source, "value"):
         rerun = getattr(source, "rerun", None)
@@ -347,8 +348,8 @@ class LSTMView(anywidget.AnyWidget):
     >>> view.clamp("f", 1)                                          # doctest: +SKIP
     """
 
-    _esm = _STATIC / "lstm.js"
-    _css = _STATIC / "lstm.css"
+    _esm = _STATIC / "lstm.js" if (_STATIC / "lstm.js").is_file() else _MISSING
+    _css = _STATIC / "lstm.css" if (_STATIC / "lstm.css").is_file() else ""
     t = traitlets.Int(0).tag(sync=True)
     unit = traitlets.Int(0).tag(sync=True)
     layer = traitlets.Int(1).tag(sync=True)

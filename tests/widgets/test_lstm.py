@@ -153,6 +153,15 @@ def test_refresh_looks_again(session, trace, feeds):
         np.testing.assert_array_equal(sent.reshape(TIME, UPPER), later.gates("upper")[letter][1])
 
 
+def test_an_editor_shows_the_run_that_it_steps(session, trace, feeds):
+    editor = fl.Editor(session.graph, session=session, feeds=feeds)
+    with pytest.raises(fl.FlowError, match="nothing has run"):
+        LSTMView(editor)
+    editor.run()
+    for sent, want in zip(Page(LSTMView(editor, "lower", sample=2)).hello()[1], Page(LSTMView(trace, "lower", sample=2)).hello()[1]):
+        np.testing.assert_array_equal(sent, want)
+
+
 @pytest.mark.parametrize("make, says", [
     (lambda s, t: LSTMView(42), "trace, session, debugger or editor, not into an int"),
     (lambda s, t: LSTMView(fl.Session(t.graph)), "recorded no run yet"),
