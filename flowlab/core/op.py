@@ -147,14 +147,19 @@ class Op:
             raise ShapeError(f"{self.word}: input {missing} is open.", port=missing, hint="Wire a tensor to it.")
         types = [t.type for t in inputs]
         self._check_dtypes(types, ports)
-        if len(types) == len(self.inputs) or self.variadic:
-            got = self.rule(*types, ports=tuple(ports), word=self.word, **attrs)
-        else:  # optional inputs go by name
-            given = dict(zip(ports, types))
-            missing = next((i.name for i in self._required if i.name not in given), None)
-            if missing:
-                raise ShapeError(f"{self.word}: input {missing} is open.", port=missing, hint="Wire a tensor to it.")
-            got = self.rule(**{i.name: given.get(i.name) for i in self.inputs}, ports=tuple(ports), word=self.word, **attrs)
+        try:
+            if len(types) == len(self.inputs) or self.variadic:
+                got = self.rule(*types, ports=tuple(ports), word=self.word, **attrs)
+            else:  # optional inputs go by name
+                given = dict(zip(ports, types))
+                missing = next((i.name for i in self._required if i.name not in given), None)
+                if missing:
+                    raise ShapeError(f"{self.word}: input {missing} is open.", port=missing, hint="Wire a tensor to it.")
+                got = self.rule(**{i.name: given.get(i.name) for i in self.inputs}, ports=tuple(ports), word=self.word, **attrs)
+        except FlowError:
+            raise
+        except Exception as error:  # a graph file may wire anything to anything
+            raise ShapeError(f"{self.word}: its shape rule failed: {type(error).__name__}: {error}.") from error
         return got if type(got) is tuple else (got,)
 
     def _check_dtypes(self, types: Sequence[TensorType], ports: Sequence[str]) -> None:

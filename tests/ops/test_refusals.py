@@ -1,0 +1,151 @@
+"""What ops refuse, and how: the error names node, port and axis, and says what to try."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import flowlab as fl
+from flowlab.ops import array, reduce
+
+
+def p(*shape, dtype="float32"):
+    return fl.placeholder(shape, dtype)
+
+
+# (what is tried, error, port, axis, words)
+WRONG = [
+    (lambda: fl.add(p(2, 3), p(2, 5), name="it"), fl.ShapeError, "b", 1, "do not broadcast"),
+    (lambda: fl.multiply(p("n", 3), p(4, 1, 2), name="it"), fl.ShapeError, "b", 2, "do not broadcast"),
+    (lambda: fl.where(p(2, dtype="bool"), p(3), p(3), name="it"), fl.ShapeError, None, 0, "do not broadcast"),
+    (lambda: fl.where(p(3), p(3), p(3), name="it"), fl.DTypeError, "condition", None, "bool"),
+    (lambda: fl.divide(p(3, dtype="bool"), 2.0, name="it"), fl.FlowError, "a", None, None),
+    (lambda: fl.matmul(p(2, 3), p(4, 5), name="it"), fl.ShapeError, "b", 0, "left columns 3 ≠ right rows 4"),
+    (lambda: fl.matmul(p(2, 3), p(2, 3), name="it"), fl.ShapeError, "b", 0, "Transpose b"),
+    (lambda: fl.matmul(p(2, 4, 3), p(5, 3, 7), name="it"), fl.ShapeError, "b", 0, "broadcast"),
+    (lambda: fl.matmul(p(), p(3), name="it"), fl.ShapeError, "a", None, "scalar"),
+    (lambda: fl.sum(p(2, 3), axis=2, name="it"), fl.AttributeValueError, "axis", 2, "axes 0 to 1"),
+    (lambda: fl.mean(p(2, 3), axis=(0, -2), name="it"), fl.AttributeValueError, "axis", None, "twice"),
+    (lambda: fl.max(p(2, 3), axis="rows", name="it"), fl.AttributeValueError, "axis", None, "rows"),
+    (lambda: fl.sum(p(2, 3), keepdims=1, name="it"), fl.AttributeValueError, "keepdims", None, "True or False"),
+    (lambda: fl.argmax(p(), name="it"), fl.AttributeValueError, "axis", -1, "no axes"),
+    (lambda: reduce.size(p(2), axis=5, name="it"), fl.AttributeValueError, "axis", 5, "does not exist"),
+    (lambda: fl.softmax(p(2, 3), axis=-3, name="it"), fl.AttributeValueError, "axis", -3, "does not exist"),
+    (lambda: fl.softmax(p(2, 3), axis=0, axes=1, name="it"), fl.AttributeValueError, "axes", None, "Did you mean axis"),
+    (lambda: fl.exp(p(2, dtype="bool"), name="it"), fl.DTypeError, "x", None, "takes floats"),
+    (lambda: fl.sparse_softmax_cross_entropy(p(4, 3), p(5, dtype="int64"), name="it"), fl.ShapeError, "labels", 0, "axis 0 of logits has 4"),
+    (lambda: fl.sparse_softmax_cross_entropy(p(4, 3), p(4, 3, dtype="int64"), name="it"), fl.ShapeError, "labels", None, "softmax_cross_entropy for one-hot"),
+    (lambda: fl.sparse_softmax_cross_entropy(p(4, 3), p(4), name="it"), fl.DTypeError, "labels", None, "whole numbers"),
+    (lambda: fl.softmax_cross_entropy(p(4, 3), p(4, 5), name="it"), fl.ShapeError, "labels", 1, "axis 1"),
+    (lambda: fl.reshape(p(2, 3), (4, 2), name="it"), fl.ShapeError, "x", None, "has 6 values"),
+    (lambda: fl.reshape(p(2, 3), (4, -1), name="it"), fl.ShapeError, "x", None, "4 does not divide"),
+    (lambda: fl.reshape(p(2, 3), (-1, -1), name="it"), fl.AttributeValueError, "shape", None, "not several"),
+    (lambda: fl.reshape(p(2, 3), name="it"), fl.AttributeValueError, "shape", None, "needs shape"),
+    (lambda: fl.reshape_like(p(2, 3), p(5), name="it"), fl.ShapeError, "x", None, "has 6 values"),
+    (lambda: fl.transpose(p(2, 3), (0, 0), name="it"), fl.AttributeValueError, "axes", None, "once"),
+    (lambda: fl.transpose(p(2, 3), (0, 2), name="it"), fl.AttributeValueError, "axes", 2, "does not exist"),
+    (lambda: fl.squeeze(p(2, 3), axis=1, name="it"), fl.ShapeError, "x", 1, "size 3, not 1"),
+    (lambda: fl.squeeze(p("n", 1), name="it"), fl.ShapeError, "x", 0, "not known"),
+    (lambda: fl.expand_dims(p(2), axis=4, name="it"), fl.AttributeValueError, "axis", 4, "does not exist"),
+    (lambda: fl.broadcast_to(p(2, 3), (3, 3), name="it"), fl.ShapeError, "shape", 0, None),
+    (lambda: fl.broadcast_to(p(2, 1), (2, "n"), name="it"), fl.AttributeValueError, "shape", None, "broadcast_like"),
+    (lambda: fl.broadcast_like(p(4, 3), p(3), name="it"), fl.ShapeError, "x", 0, "cannot be repeated"),
+    (lambda: fl.broadcast_like(p(4, 3), p(2, 1, 3), name="it"), fl.ShapeError, "x", 0, "cannot be repeated"),
+    (lambda: fl.concat([p(2, 3), p(4, 5)], axis=0, name="it"), fl.ShapeError, "xs.1", 1, "axis 1 of xs.1 has 5"),
+    (lambda: fl.concat([p(2, 3), p(2)], name="it"), fl.ShapeError, "xs.1", None, "has 2 axes"),
+    (lambda: fl.concat([], name="it"), fl.AttributeValueError, "xs", None, "list of tensors"),
+    (lambda: fl.concat(p(2, 3), name="it"), fl.AttributeValueError, "xs", None, "list of tensors"),
+    (lambda: fl.stack([p(2, 3), p(2, 4)], name="it"), fl.ShapeError, "xs.1", 1, "All shapes must be equal"),
+    (lambda: fl.split(p(5, 2), 2, name="it"), fl.ShapeError, "x", 0, "5 values, which 2 does not divide"),
+    (lambda: fl.split(p(6), 0, name="it"), fl.AttributeValueError, "n", None, "1 or more"),
+    (lambda: fl.split(p("n"), 10**9, name="it"), fl.AttributeValueError, "n", None, "parts"),
+    (lambda: p(3)[5], fl.ShapeError, "x", 0, "outside axis 0"),
+    (lambda: p(3)[0, 1], fl.ShapeError, "x", None, "2 indices"),
+    (lambda: p(3)[::0], fl.AttributeValueError, "index", None, "step is 0"),
+    (lambda: p(3)[..., ...], fl.AttributeValueError, "index", None, "two ellipses"),
+    (lambda: p(3)[1.5], fl.AttributeValueError, "index", None, "whole numbers"),
+    (lambda: fl.gather(p(3, 2), p(2), name="it"), fl.DTypeError, "indices", None, "whole numbers"),
+    (lambda: fl.gather(p(3, 2), p(2, dtype="int64"), axis=2, name="it"), fl.AttributeValueError, "axis", 2, "does not exist"),
+    (lambda: fl.one_hot(p(2, dtype="int64"), 0, name="it"), fl.AttributeValueError, "depth", None, "classes"),
+    (lambda: fl.one_hot(p(2, dtype="int64"), 3, dtype="complex64", name="it"), fl.AttributeValueError, "dtype", None, "not a dtype"),
+    (lambda: fl.cast(p(2), "float99", name="it"), fl.AttributeValueError, "dtype", None, "float32"),
+    (lambda: fl.clip(p(2), min="low", name="it"), fl.AttributeValueError, "min", None, "not a number"),
+    (lambda: fl.clip(p(2), min=float("nan"), name="it"), fl.AttributeValueError, "min", None, "not a number"),
+    (lambda: fl.add(p(2), name="it"), fl.AttributeValueError, "b", None, "needs the input b"),
+    (lambda: fl.relu(p(2), 1, 2, name="it"), fl.AttributeValueError, None, None, None),
+    (lambda: fl.random_normal(shape=(2, None), name="it"), fl.AttributeValueError, "shape", 1, "every size"),
+    (lambda: fl.variable(fl.init.zeros(("n", 2)), name="it"), fl.ShapeError, None, 0, "every size"),
+    (lambda: array.slice_like(p(2, 3), [p(2, 3)], position=7, axis=1), fl.FlowError, None, None, "rule failed"),
+]
+
+
+@pytest.mark.parametrize(("tried", "error", "port", "axis", "words"), WRONG)
+def test_refusals_say_where_and_why(tried, error, port, axis, words):
+    with fl.Graph() as g:
+        with pytest.raises(error, match=words) as caught:
+            tried()
+        assert "it" not in g.nodes and not any(n.op.source is None for n in g.nodes)
+    if port is not None:
+        assert caught.value.port == port
+    assert caught.value.axis == axis
+    assert caught.value.message.endswith((".", "?")) and str(caught.value).startswith(caught.value.message)
+    if error is fl.ShapeError:
+        assert caught.value.node
+
+
+def test_sizes_that_turn_out_not_to_fit_are_kernel_errors():
+    with fl.Graph() as g:
+        a, b = fl.placeholder(("n", 3), name="a"), fl.placeholder(("k", 3), name="b")
+        fl.add(a, b, name="both")
+        fl.matmul(a, fl.transpose(b), name="product")
+        fl.squeeze(a, axis=0, name="one")
+    sess = fl.Session(g)
+    assert sess.run("product", {a: np.ones((2, 3)), b: np.ones((5, 3))}).shape == (2, 5)
+    for name in ("both", "one"):
+        with pytest.raises(fl.KernelError) as caught:
+            sess.run(name, {a: np.ones((2, 3)), b: np.ones((5, 3))})
+        assert caught.value.node == name and isinstance(caught.value.__cause__, ValueError)
+    assert sess.run("both", {a: np.ones((1, 3)), b: np.ones((5, 3))}).shape == (5, 3)
+
+
+def test_negative_powers_of_whole_numbers_are_kernel_errors():
+    with fl.Graph() as g:
+        x = fl.placeholder((2,), "int64", name="x")
+        y = x ** -1
+    with pytest.raises(fl.KernelError, match="negative"):
+        fl.Session(g).run(y, {x: [1, 2]})
+
+
+def test_small_class_numbers_meet_many_classes():
+    with fl.Graph() as g:
+        i = fl.placeholder((2,), "int8", name="i")
+        u = fl.placeholder((2,), "uint8", name="u")
+        a, b = fl.one_hot(i, 300), fl.one_hot(u, 300)
+        loss = fl.sparse_softmax_cross_entropy(fl.placeholder((2, "classes"), name="x"), u)
+        d, = fl.gradients(loss, [g.tensor("x")])
+    a, b, d = fl.Session(g).run([a, b, d], {i: [-1, 127], u: [0, 255], "x": np.zeros((2, 300))})
+    assert a.sum() == 1 and a[1, 127] == 1 and b[1, 255] == 1 and b.sum() == 2
+    assert d[1, 255] < 0 < d[1, 254] and d[0, 0] < 0
+
+
+@pytest.mark.parametrize("form", ["number", "tensor"])
+def test_gradient_of_a_power_at_nothing(form):
+    """x ** 0 is flat everywhere, at 0 too, and x ** 1 has slope 1."""
+    with fl.Graph() as g:
+        x = fl.placeholder((3,), "float64", name="x")
+        e = fl.placeholder((3,), "float64", name="e")
+        y = x ** e if form == "tensor" else x ** np.array([0.0, 1.0, 3.0])
+        d, = fl.gradients(y, [x])
+    got = fl.Session(g).run(d, {x: [0.0, 0.0, 0.0], e: [0.0, 1.0, 3.0]})
+    np.testing.assert_array_equal(got, [0, 1, 0])
+
+
+def test_ties_share_the_gradient():
+    with fl.Graph() as g:
+        x = fl.placeholder((4,), "float64", name="x")
+        top, = fl.gradients(fl.max(x), [x])
+        pair = fl.gradients(fl.sum(fl.maximum(x, x[::-1])), [x])[0]
+        flat, = fl.gradients(fl.sum(fl.relu(x)), [x])
+    top, pair, flat = fl.Session(g).run([top, pair, flat], {x: [2.0, 0.0, 2.0, 2.0]})
+    np.testing.assert_allclose(top, [1 / 3, 0, 1 / 3, 1 / 3])
+    np.testing.assert_allclose(pair.sum(), 4)
+    np.testing.assert_allclose(flat, [1, 0, 1, 1])
