@@ -17,13 +17,13 @@ def _declared(*, shape: tuple, dtype: str, **_: Any) -> TensorType:
     return TensorType(shape, np.dtype(dtype))
 
 
-@op(infer=_declared, type="Placeholder", category="input", source="placeholder", latex="x", aliases=("input", "feed"), zh="占位符")
+@op(infer=_declared, type="Placeholder", function="placeholder", category="input", source="placeholder", latex="x", aliases=("input", "feed"), zh="占位符")
 def placeholder_op(xp, *, shape: Shape, dtype: DType = "float32"):
     """Stand for a value that is fed at run time."""
     raise LookupError("a placeholder is fed")
 
 
-@op(infer=lambda *, value, **_: TensorType(value.shape, value.dtype), type="Constant", category="input", source="constant", latex="c",
+@op(infer=lambda *, value, **_: TensorType(value.shape, value.dtype), type="Constant", function="constant", category="input", source="constant", latex="c",
     aliases=("number", "literal"), zh="常量")
 def constant_op(xp, *, value: Array):
     """Hold a fixed value."""
@@ -43,7 +43,7 @@ def _variable_type(*, shape: tuple, dtype: str, initializer: str, value: Any, wo
     return TensorType(shape, np.dtype(dtype))
 
 
-@op(infer=_variable_type, type="Variable", category="state", source="variable", latex="W", aliases=("weight", "parameter", "参数"), zh="变量")
+@op(infer=_variable_type, type="Variable", function="variable", category="state", source="variable", latex="W", aliases=("weight", "parameter", "参数"), zh="变量")
 def variable_op(xp, *, shape: Shape, dtype: DType = "float32", initializer: Initializer = "zeros", value: Array = None, trainable: bool = True):
     """Keep a value from run to run; its output is what a run reads."""
     raise LookupError("a variable is read from the session")
@@ -60,13 +60,13 @@ def _assigned(ref: TensorType, value: TensorType, *, ports: tuple = (), word: st
     return ref
 
 
-@op(infer=_assigned, type="Assign", category="state", effect=True, latex=r"W \leftarrow v", aliases=("store", "write"), zh="赋值")
+@op(infer=_assigned, type="Assign", function="assign", category="state", effect=True, latex=r"W \leftarrow v", aliases=("store", "write"), zh="赋值")
 def assign_op(xp, ref: Any, value: Any):
     """Give a variable its next value; the output is that value, and reads in the same run still see the old one."""
     return value
 
 
-@op(infer=lambda *_a, **_: (), type="Group", category="control", effect=True, outputs=(), mixed=True, listed=False, zh="组")
+@op(infer=lambda *_a, **_: (), type="Group", function="group", category="control", effect=True, outputs=(), mixed=True, listed=False, zh="组")
 def group_op(xp):
     """Wait for the control inputs; computes nothing."""
     return ()
