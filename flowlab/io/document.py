@@ -221,7 +221,20 @@ def _canonical_attrs(node: DocNode) -> dict[str, Any]:
             attrs = normalized(op, attrs)
         except FlowError:
             pass  # what cannot be put in its standard form is compared as it stands
+        if op.source == "variable":
+            attrs = plain_start(attrs)
     return {k: _key(v) for k, v in attrs.items()}
+
+
+def plain_start(attrs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A variable's attributes as `fl.variable` writes them: an array of zeros or ones says no more than the initializer of that name."""
+    held = attrs.get("value")
+    if attrs.get("initializer") == "constant" and isinstance(held, np.ndarray) and held.size:
+        if not held.any() and not np.signbit(held.astype("float64")).any():
+            return {**attrs, "initializer": "zeros", "value": None}
+        if held.dtype.kind != "b" and bool((held == 1).all()):
+            return {**attrs, "initializer": "ones", "value": None}
+    return attrs
 
 
 def normalized(op: Op, attrs: Mapping[str, Any]) -> dict[str, Any]:

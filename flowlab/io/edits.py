@@ -17,7 +17,7 @@ from ..core.op import Attr, Op, get_op
 from ..core.types import dtype_of, shape_text
 from ..ops.state import parse_initializer
 from . import jsonio
-from .document import MAX_NODES, DocNode, Document, decode, encode, frozen, normalized, numbers_of, read_place
+from .document import MAX_NODES, DocNode, Document, decode, encode, frozen, normalized, numbers_of, plain_start, read_place
 
 MAX_VALUE_TEXT = 1_000_000
 MAX_FILLED = 1_000_000    # elements of a variable that one typed number fills
@@ -752,7 +752,7 @@ def check_feed(node: DocNode, value: Any) -> np.ndarray:
     return frozen(array.astype(dtype))
 
 
-def _variable_changes(node: DocNode, name: str, value: Any) -> dict[str, Any]:
+def _variable_changes(node: DocNode, name: str, value: Any) -> Mapping[str, Any]:
     """What setting one attribute of a variable means for the others: values bring their shape, and must keep it."""
     attrs = node.attrs
     held, shape, dtype = attrs.get("value"), attrs.get("shape", ()), attrs.get("dtype", "float32")
@@ -772,12 +772,7 @@ def _variable_changes(node: DocNode, name: str, value: Any) -> dict[str, Any]:
         if not array.shape and shape:
             array = np.full(_known_sizes(node, shape), array)   # one number for all of it
         changes = {"initializer": "constant", "value": frozen(array), "shape": array.shape, "dtype": array.dtype.name}
-        # as fl.variable does: an array of zeros or ones says no more than the initializer of that name
-        if array.size and not array.any():
-            changes |= {"initializer": "zeros", "value": None}
-        elif array.size and array.dtype.kind != "b" and bool((array == 1).all()):
-            changes |= {"initializer": "ones", "value": None}
-        return changes
+        return plain_start(changes)
     read = read_attr(get_op(node.op).attrs[name], value, attrs.get(name))
     if isinstance(held, np.ndarray) and name == "shape" and tuple(read) != held.shape:
         raise AttributeValueError(f"{node.name} holds values of shape {shape_text(held.shape)}.", node=node.name, port="shape",

@@ -11,7 +11,20 @@ import pytest
 
 import flowlab as fl
 from flowlab.io.document import Document, document_of, from_json
-from flowlab.io.edits import AddNode, Connect, Disconnect, MarkFetch, Move, RemoveNodes, Rename, SetAttr, SetFeed, SetTitle, apply, edit_to_json
+from flowlab.io.edits import (
+    AddNode,
+    Connect,
+    Disconnect,
+    MarkFetch,
+    Move,
+    RemoveNodes,
+    Rename,
+    SetAttr,
+    SetFeed,
+    SetTitle,
+    apply,
+    edit_to_json,
+)
 from flowlab.widgets import protocol as P, saved
 from flowlab.widgets.editor import Editor, file_name
 
