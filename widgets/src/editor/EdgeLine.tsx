@@ -1,7 +1,6 @@
 // One drawn edge: casing, line, chevron or badge; and the labels, in a layer of their own so that no line crosses a label.
 import * as React from "react";
 import { dtypeFamily, visible } from "./geometry";
-import { chipText } from "./layout";
 import { type Route, nearTarget } from "./routes";
 import { useLab, useLabState } from "./store";
 
@@ -44,7 +43,7 @@ export const EdgeLine = React.memo(function EdgeLine({ route }: { route: Route }
       {chip && (
         <g className="chip" onDoubleClick={(e) => { e.stopPropagation(); lab.go(edge.src); }}>
           <rect x={chip.x} y={chip.y} width={chip.w} height={chip.h} rx="11" />
-          <text x={chip.x + 9} y={chip.y + 15}>{chipText(edge)}<tspan className="cs" dx="5">{edge.shape ?? ""}</tspan></text>
+          <text x={chip.x + 9} y={chip.y + 15}>{lab.state.wiring.origin(edge)}<tspan className="cs" dx="5">{edge.shape ?? ""}</tspan></text>
         </g>
       )}
       {badge && (

@@ -89,13 +89,22 @@ export class Wiring {
   readonly into = new Map<string, SceneEdge[]>();
   readonly outOf = new Map<string, SceneEdge[]>();
   readonly edges = new Map<string, SceneEdge>();
+  private readonly outputs = new Map<string, string>();
 
   constructor(scene: Scene) {
+    for (const n of scene.nodes) if (n.outputs.length > 1) for (const o of n.outputs) this.outputs.set(o.tensor, `${n.name}:${o.name}`);
     for (const e of scene.edges) {
       this.edges.set(e.id, e);
       push(this.into, e.dst, e);
       push(this.outOf, e.src, e);
     }
+  }
+
+  /** Where an edge's value comes from, short: what a reference chip says. */
+  origin(e: SceneEdge): string {
+    const tensor = e.tensor ?? e.src;
+    const name = visible(this.outputs.get(tensor) ?? (tensor.endsWith(":0") ? tensor.slice(0, -2) : tensor));
+    return name.length > 22 ? `…${name.slice(-21)}` : name;
   }
 
   /** Is `to` reached from `from` along edges? */
@@ -183,11 +192,11 @@ function nodeGeo(n: SceneNode, top: string | undefined): ElementGeo {
   const inLabels = Math.max(0, ...side.map((p) => textWidth(visible(p.port), 10)));
   const outLabels = n.outputs.length > 1 ? Math.max(0, ...n.outputs.map((p) => textWidth(visible(p.name), 10))) : 0;
   const thumb = compact ? Math.max(54, textWidth(`${n.outputs[0]?.shape ?? ""} f32`, 10)) : 54;
-  const padIn = Math.max(30, Math.min(70, inLabels + 14));
-  const padOut = Math.max(30, Math.min(70, outLabels ? outLabels + 14 : 0));
+  const padIn = Math.max(30, Math.min(108, inLabels + 14));
+  const padOut = Math.max(30, Math.min(108, outLabels ? outLabels + 14 : 0));
   const title = textWidth(visible(n.label), 11.5, true) + 44;
   const foot = textWidth(`${n.outputs[0]?.shape ?? ""}   ${shortDtype(n.outputs[0]?.dtype ?? null)}`, 10) + 22;
-  const w = Math.min(200, Math.max(NODE_W, Math.ceil(Math.max(padIn + thumb + padOut, title, foot))));
+  const w = Math.min(240, Math.max(NODE_W, Math.ceil(Math.max(padIn + thumb + padOut, title, foot))));
   if (compact) {
     const at = 31;
     const ports = [
@@ -237,6 +246,28 @@ function stackGeo(s: SceneScope): ElementGeo {
     ...s.outputs.map((p, i): PortGeo => ({ key: outKey(p), index: i, label: "", side: mirrored ? "left" : "right", x: mirrored ? 0 : w, y: yOf(i, s.outputs.length) })),
   ];
   return finish({ id: s.name, kind: "stack", w, h: HEADER + body + FOOTER, mirrored, body, ports, byKey: new Map() });
+}
+
+/** Orders the ports of folded scopes by where their wires lead, so that wires cross less. The sizes stay. */
+export function sortStackPorts(geos: Map<string, ElementGeo>, at: ReadonlyMap<string, Point>, wiring: Wiring): void {
+  for (const geo of geos.values()) {
+    if (geo.kind !== "stack") continue;
+    for (const dir of ["in", "out"] as const) {
+      const ports = geo.ports.filter((p) => p.key.startsWith(`${dir}:`));
+      if (ports.length < 2) continue;
+      const edges = (dir === "in" ? wiring.into : wiring.outOf).get(geo.id) ?? [];
+      const height = (p: PortGeo): number => {
+        const ends = edges.filter((e) => (dir === "in" ? inKey(e.dst_port) : outKey(e.src_port)) === p.key).map((e) => {
+          const other = dir === "in" ? e.src : e.dst;
+          return (at.get(other)?.y ?? 0) + (geos.get(other)?.h ?? 0) / 2;
+        });
+        return ends.length ? ends.reduce((a, b) => a + b, 0) / ends.length : 0;
+      };
+      const places = ports.map((p) => p.y).sort((a, b) => a - b);
+      const order = ports.map((p, i) => ({ p, i, h: height(p) })).sort((a, b) => a.h - b.h || a.i - b.i);
+      order.forEach(({ p }, i) => { p.y = places[i]; });
+    }
+  }
 }
 
 function finish(geo: ElementGeo): ElementGeo {

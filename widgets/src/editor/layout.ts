@@ -2,7 +2,7 @@
 // from above. Scopes are laid out one by one and then stand in their parent as one box. The same scene always gives the same picture.
 import { graphlib, layout as dagre } from "@dagrejs/dagre";
 import type { OpenScope, Scene, SceneEdge } from "../protocol.gen";
-import { type ElementGeo, type Point, type Rect, Wiring, drops, geometryOf, overlaps, push, sourceMirrored, targetPort, textWidth, visible } from "./geometry";
+import { type ElementGeo, type Point, type Rect, Wiring, drops, geometryOf, overlaps, push, sourceMirrored, targetPort, textWidth } from "./geometry";
 
 export type Frame = Rect & { name: string; label: string; depth: number };
 
@@ -18,6 +18,8 @@ export type Layout = {
   start: Point;
 };
 
+const GATE_IN = "\u0002in";
+const GATE_OUT = "\u0002out";
 export const GAP = 33;
 const ROW_GAP = 34;
 const DROP_GAP = 32;
@@ -26,19 +28,15 @@ export const CHIP_H = 22;
 
 /** `hug`: stands at its target's side of the column instead of the middle. `axis`: the height of the row that wires run along. */
 type Box = { id: string; w: number; h: number; hug?: boolean };
-type Link = { from: string; to: string; label: number; id: string };
-type Placed = { at: Map<string, Point>; via: Map<string, Point[]>; w: number; h: number; axis: number };
+type Link = { from: string; to: string; label: number; id: string; order?: number };
+/** A stretch of an edge inside one group; stretches are joined in order, from the source's innermost group to the target's. */
+type Stretch = { id: string; order: number; points: Point[] };
+type Placed = { at: Map<string, Point>; via: Stretch[]; w: number; h: number; axis: number };
 
 export const edgeLabel = (e: SceneEdge): string => (e.merged > 1 ? `×${e.merged}` : e.shape ?? "");
 const labelWidth = (e: SceneEdge): number => (e.control ? 0 : textWidth(edgeLabel(e), 10) + 8);
 
-/** What a chip says: where the value comes from and its shape. */
-export const chipText = (e: SceneEdge): string => {
-  const tensor = e.tensor ?? e.src;
-  const name = visible(tensor.endsWith(":0") ? tensor.slice(0, -2) : tensor);
-  return name.length > 22 ? `…${name.slice(-21)}` : name;
-};
-export const chipWidth = (e: SceneEdge): number => Math.ceil(textWidth(chipText(e), 11) + (e.shape ? textWidth(e.shape, 10) + 6 : 0) + 18);
+export const chipWidth = (e: SceneEdge, wiring: Wiring): number => Math.ceil(textWidth(wiring.origin(e), 11) + (e.shape ? textWidth(e.shape, 10) + 6 : 0) + 18);
 
 /** Positions for the whole scene, as if nobody had placed anything. */
 export function layoutOf(scene: Scene, wiring = new Wiring(scene), geos = geometryOf(scene, wiring)): Layout {
@@ -81,7 +79,7 @@ export function layoutOf(scene: Scene, wiring = new Wiring(scene), geos = geomet
   for (const k of [0, 1, 2] as const) {
     const members = ids.filter((id) => row(id) === k);
     if (!members.length) continue;
-    const placed = band(scene, members, k === 0 ? "LR" : "RL", geos, wiring, dropped, chip, nodes, scopes);
+    const placed = band(scene, members, k === 0 ? "LR" : "RL", geos, wiring, dropped, chip, nodes, scopes, Math.max(1100, right ?? 0));
     // the way back starts under the end of the way there; the update starts under the end of the gradient
     const x: number = right === null ? 0 : k === 2 ? left : right - placed.w;
     if (captioned) {
@@ -99,7 +97,7 @@ export function layoutOf(scene: Scene, wiring = new Wiring(scene), geos = geomet
 /** One band: nested groups, each by dagre. */
 function band(
   scene: Scene, members: string[], dir: "LR" | "RL", geos: Map<string, ElementGeo>, wiring: Wiring,
-  dropped: Map<string, SceneEdge>, chip: Set<string>, nodes: ReadonlyMap<string, { scope: string }>, scopes: ReadonlyMap<string, { name: string }>,
+  dropped: Map<string, SceneEdge>, chip: Set<string>, nodes: ReadonlyMap<string, { scope: string }>, scopes: ReadonlyMap<string, { name: string }>, wide: number,
 ): Placed {
   const inside = new Set(members);
   // the way back carries tags instead of frames: its scopes are one per forward node
@@ -141,6 +139,9 @@ function band(
     let k = 0;
     while (k < a.length && k < b.length && a[k] === b[k]) k++;
     push(links, k ? a[k - 1] : "", { from: k < a.length ? groupKey(a[k]) : e.src, to: k < b.length ? groupKey(b[k]) : e.dst, label: labelWidth(e), id: e.id });
+    // inside the groups that it enters or leaves, the edge runs from the frame's gate and has a lane of its own
+    for (let i = k; i < a.length; i++) push(links, a[i], { from: i + 1 < a.length ? groupKey(a[i + 1]) : e.src, to: GATE_OUT, label: 0, id: e.id, order: -1 - i });
+    for (let i = k; i < b.length; i++) push(links, b[i], { from: GATE_IN, to: i + 1 < b.length ? groupKey(b[i + 1]) : e.dst, label: labelWidth(e), id: e.id, order: 1 + i });
   }
   for (const id of members) {
     for (const e of wiring.into.get(id) ?? []) {
@@ -167,7 +168,7 @@ function band(
         boxes.push({ id, w: p.w + 2 * FRAME.side, h: 2 * Math.max(p.axis + FRAME.top, p.h - p.axis + FRAME.bottom) });
       } else if (id.startsWith("\u0001")) {
         const e = wiring.edges.get(id.slice(1));
-        boxes.push({ id, w: e ? chipWidth(e) : 40, h: CHIP_H, hug: true });
+        boxes.push({ id, w: e ? chipWidth(e, wiring) : 40, h: CHIP_H, hug: true });
       } else {
         const geo = geos.get(id);
         if (!geo) continue;
@@ -175,7 +176,7 @@ function band(
         boxes.push({ id, w: geo.kind === "stack" ? geo.w + 12 : Math.max(geo.w, drop?.w ?? 0), h: geo.h + (drop ? 2 * (drop.h + DROP_GAP) : 0) + (dir === "RL" && geo.kind !== "flat" ? 12 : 0), hug: geo.kind === "flat" });
       }
     }
-    const flat = arrange(boxes, links.get(g) ?? [], dir);
+    const flat = arrange(boxes, links.get(g) ?? [], dir, wide);
     // boxes → elements
     const at = new Map<string, Point>();
     const rects: Rect[] = [];
@@ -207,9 +208,9 @@ function band(
         rects.push({ ...d, w: drop.w, h: drop.h });
       }
     }
-    const squeezed = squeeze(rects, [...flat.via.values()].flat());
+    const squeezed = squeeze(rects, flat.via.flatMap((v) => v.points));
     for (const [id, p] of at) at.set(id, { x: p.x, y: squeezed.y(p.y) });
-    const via = new Map([...flat.via].map(([id, points]) => [id, points.map((p) => ({ x: p.x, y: squeezed.y(p.y) }))]));
+    const via = flat.via.map((v): Stretch => ({ ...v, points: v.points.map((p) => ({ x: p.x, y: squeezed.y(p.y) })) }));
     const left = Math.min(0, ...rects.map((r) => r.x));
     const w = Math.max(0, ...rects.map((r) => r.x + r.w)) - left;
     const h = squeezed.height;
@@ -223,96 +224,143 @@ function band(
     const axis = lines.length ? lines[Math.floor((lines.length - 1) / 2)] : h / 2;
     const out: Placed = { at: new Map(), via, w, h, axis };
     for (const [id, p] of at) out.at.set(id, { x: p.x - left, y: p.y });
-    for (const points of via.values()) for (const p of points) p.x -= left;
+    for (const v of via) for (const p of v.points) p.x -= left;
     for (const [key, p] of inner) {
       const o = out.at.get(key);
       if (!o) continue;
       out.at.delete(key);
       for (const [id, q] of p.at) out.at.set(id, { x: o.x + FRAME.side + q.x, y: o.y + FRAME.top + q.y });
-      for (const [id, points] of p.via) via.set(id, points.map((q) => ({ x: o.x + FRAME.side + q.x, y: o.y + FRAME.top + q.y })));
+      for (const v of p.via) via.push({ ...v, points: v.points.map((q) => ({ x: o.x + FRAME.side + q.x, y: o.y + FRAME.top + q.y })) });
     }
     return out;
   };
   return solve("");
 }
 
-/** Layers and order by dagre; then the columns move so that every gap holds its labels. */
-function arrange(boxes: Box[], links: Link[], dir: "LR" | "RL"): { at: Map<string, Point>; via: Map<string, Point[]> } {
+/** Each connected part by dagre, then the parts side by side in rows. */
+function arrange(boxes: Box[], links: Link[], dir: "LR" | "RL", wide: number): { at: Map<string, Point>; via: Stretch[] } {
   const at = new Map<string, Point>();
-  const via = new Map<string, Point[]>();
+  const via: Stretch[] = [];
   if (!boxes.length) return { at, via };
   const known = new Set(boxes.map((b) => b.id));
+  const use = links.filter((l) => (known.has(l.from) || l.from === GATE_IN) && (known.has(l.to) || l.to === GATE_OUT) && l.from !== l.to);
+  // parts that hang together; a gate joins what it leads to
+  const parent = new Map<string, string>();
+  const find = (id: string): string => {
+    let r = id;
+    for (let p = parent.get(r); p !== undefined && p !== r; p = parent.get(r)) r = p;
+    return r;
+  };
+  for (const b of boxes) parent.set(b.id, b.id);
+  for (const g of [GATE_IN, GATE_OUT]) parent.set(g, g);
   const wired = new Set<string>();
-  const use = links.filter((l) => known.has(l.from) && known.has(l.to) && l.from !== l.to);
-  for (const l of use) { wired.add(l.from); wired.add(l.to); }
+  for (const l of use) {
+    wired.add(l.from);
+    wired.add(l.to);
+    parent.set(find(l.from), find(l.to));
+  }
+  const gated = use.some((l) => l.from === GATE_IN || l.to === GATE_OUT);
+  const parts = new Map<string, Box[]>();
+  for (const b of boxes) push(parts, gated && wired.has(b.id) ? "gated" : wired.has(b.id) ? find(b.id) : `\u0003${b.id}`, b);
+  const solved = [...parts].map(([key, part]) => ({ alone: key.startsWith("\u0003"), ...layers(part, use, dir) }));
+  // what nothing is wired to yet stands below the rest
+  solved.sort((a, b) => Number(a.alone) - Number(b.alone));
+  const limit = Math.max(wide, ...solved.map((p) => p.w));
+  let x = 0;
+  let y = 0;
+  let row = 0;
+  let alone = false;
+  for (const p of solved) {
+    if (x > 0 && (x + p.w > limit || p.alone !== alone)) { x = 0; y += row + ROW_GAP; row = 0; }
+    alone = p.alone;
+    for (const [id, q] of p.at) at.set(id, { x: q.x + x, y: q.y + y });
+    for (const v of p.via) via.push({ ...v, points: v.points.map((q) => ({ x: q.x + x, y: q.y + y })) });
+    x += p.w + (p.alone ? GAP : 2 * GAP);
+    row = Math.max(row, p.h);
+  }
+  return { at, via };
+}
+
+/** Layers and order of one part by dagre; then the columns move so that every gap holds its labels. */
+function layers(boxes: Box[], links: Link[], dir: "LR" | "RL"): { at: Map<string, Point>; via: Stretch[]; w: number; h: number } {
+  const at = new Map<string, Point>();
+  const via: Stretch[] = [];
+  if (boxes.length === 1 && !links.some((l) => l.from === boxes[0].id || l.to === boxes[0].id)) return { at: new Map([[boxes[0].id, { x: 0, y: 0 }]]), via, w: boxes[0].w, h: boxes[0].h };
+  const known = new Map(boxes.map((b) => [b.id, b]));
+  const gate = (id: string) => id === GATE_IN || id === GATE_OUT;
+  const use = links.filter((l) => (known.has(l.from) || gate(l.from)) && (known.has(l.to) || gate(l.to)) && (known.has(l.from) || known.has(l.to)));
   const g = new graphlib.Graph({ multigraph: true });
   g.setGraph({ rankdir: dir, nodesep: ROW_GAP, ranksep: GAP, edgesep: 14, ranker: boxes.length > 250 ? "longest-path" : "network-simplex" });
   g.setDefaultEdgeLabel(() => ({}));
-  for (const b of boxes) if (wired.has(b.id)) g.setNode(b.id, { width: b.w, height: b.h });
-  for (const l of use) g.setEdge(l.from, l.to, { weight: 1 }, l.id);
-  const alone = boxes.filter((b) => !wired.has(b.id));
-  let bottom = 0;
-  if (wired.size) {
-    dagre(g);
-    // one column per rank: dagre centres a rank's boxes on one x
-    const centre = new Map<string, number>();
-    for (const b of boxes) if (wired.has(b.id)) centre.set(b.id, g.node(b.id).x as number);
-    const columns = [...new Set([...centre.values()].map((x) => Math.round(x * 2) / 2))].sort((a, b) => a - b);
-    const columnOf = (x: number): number => nearest(columns, x);
-    const width = columns.map(() => 0);
-    for (const b of boxes) { const x = centre.get(b.id); if (x !== undefined) { const c = columnOf(x); width[c] = Math.max(width[c], b.w); } }
-    const gap = columns.map(() => GAP);
-    for (const l of use) {
-      const a = columnOf(centre.get(l.from) ?? 0);
-      const b = columnOf(centre.get(l.to) ?? 0);
-      // the label stands in the gap before the target
-      const slot = dir === "LR" ? Math.max(a, b) : Math.min(a, b) + 1;
-      if (slot > 0 && slot < columns.length && a !== b) gap[slot] = Math.max(gap[slot], l.label + 10);
-    }
-    const fresh: number[] = [];
-    let x = 0;
-    columns.forEach((_, i) => {
-      if (i > 0) x += gap[i];
-      fresh.push(x + width[i] / 2);
-      x += width[i];
+  for (const b of boxes) g.setNode(b.id, { width: b.w, height: b.h });
+  const enters = new Set<string>();
+  const leaves = new Set<string>();
+  for (const l of use) {
+    if (gate(l.from) || gate(l.to)) g.setNode(gate(l.from) ? l.from : l.to, { width: 0, height: 0 });
+    if (!gate(l.from)) leaves.add(l.from);
+    if (!gate(l.to)) enters.add(l.to);
+  }
+  for (const l of use) g.setEdge(l.from, l.to, { weight: gate(l.from) || gate(l.to) ? 1 : 2 }, l.id);
+  // the gates stand before the first column and behind the last
+  for (const b of boxes) {
+    if (g.hasNode(GATE_IN) && !enters.has(b.id)) g.setEdge(GATE_IN, b.id, { weight: 0 }, `\u0004${b.id}`);
+    if (g.hasNode(GATE_OUT) && !leaves.has(b.id)) g.setEdge(b.id, GATE_OUT, { weight: 0 }, `\u0005${b.id}`);
+  }
+  dagre(g);
+  // one column per rank: dagre centres a rank's boxes on one x
+  const centre = new Map<string, number>(g.nodes().map((id) => [id, g.node(id).x as number]));
+  const inner = [...new Set(boxes.map((b) => Math.round((centre.get(b.id) ?? 0) * 2) / 2))].sort((p, q) => p - q);
+  const columns = inner;
+  const columnOf = (x: number): number => nearest(columns, x);
+  const width = columns.map(() => 0);
+  for (const b of boxes) { const c = columnOf(centre.get(b.id) ?? 0); width[c] = Math.max(width[c], b.w); }
+  const gap = columns.map(() => GAP);
+  let before = 0;
+  for (const l of use) {
+    const a = gate(l.from) ? -1 : columnOf(centre.get(l.from) ?? 0);
+    const b = gate(l.to) ? columns.length : columnOf(centre.get(l.to) ?? 0);
+    if (a === b) continue;
+    // the label stands in the gap before the target
+    const slot = gate(l.to) ? 0 : dir === "LR" ? b : b + 1;
+    if (slot > 0 && slot < columns.length) gap[slot] = Math.max(gap[slot], l.label + 10);
+    else if (slot === 0 && l.from === GATE_IN) before = Math.max(before, l.label - FRAME.side);
+  }
+  const fresh: number[] = [];
+  let x = Math.max(0, before);
+  columns.forEach((_, i) => {
+    if (i > 0) x += gap[i];
+    fresh.push(x + width[i] / 2);
+    x += width[i];
+  });
+  let h = 0;
+  for (const b of boxes) {
+    const n = g.node(b.id);
+    const c = columnOf(n.x as number);
+    const side = b.hug ? ((dir === "LR" ? 1 : -1) * (width[c] - b.w)) / 2 : 0;
+    const p = { x: Math.round(fresh[c] - b.w / 2 + side), y: Math.round((n.y as number) - b.h / 2) };
+    at.set(b.id, p);
+    h = Math.max(h, p.y + b.h);
+  }
+  for (const l of use) {
+    const points = (g.edge(l.from, l.to, l.id).points ?? []) as Point[];
+    const a = gate(l.from) ? -1 : columnOf(centre.get(l.from) ?? 0);
+    const b = gate(l.to) ? columns.length : columnOf(centre.get(l.to) ?? 0);
+    if (Math.abs(a - b) < 2) continue;
+    // a lane through every column between the two ends, as wide as the column, so that the curve bends in the gaps
+    const between = points.slice(1, -1).flatMap((p): { c: number; y: number }[] => {
+      const c = columnOf(p.x);
+      return c === a || c === b || Math.abs(columns[c] - p.x) > 2 ? [] : [{ c, y: Math.round(p.y) }];
     });
-    const moveX = (old: number): number => {
-      const i = columns.findIndex((c) => c >= old);
-      if (i === 0) return fresh[0] + (old - columns[0]);
-      if (i < 0) return fresh[fresh.length - 1] + (old - columns[columns.length - 1]);
-      const t = (old - columns[i - 1]) / (columns[i] - columns[i - 1] || 1);
-      return fresh[i - 1] + t * (fresh[i] - fresh[i - 1]);
-    };
-    for (const b of boxes) {
-      if (!wired.has(b.id)) continue;
-      const n = g.node(b.id);
-      const c = columnOf(n.x as number);
-      const side = b.hug ? (dir === "LR" ? 1 : -1) * (width[c] - b.w) / 2 : 0;
-      const p = { x: Math.round(fresh[c] - b.w / 2 + side), y: Math.round((n.y as number) - b.h / 2) };
-      at.set(b.id, p);
-      bottom = Math.max(bottom, p.y + b.h);
+    const out: Point[] = [];
+    for (const { c, y } of between) {
+      const left = { x: Math.round(fresh[c] - width[c] / 2), y };
+      const right = { x: Math.round(fresh[c] + width[c] / 2), y };
+      if (dir === "LR") out.push(left, right);
+      else out.push(right, left);
     }
-    for (const l of use) {
-      const points = (g.edge(l.from, l.to, l.id).points ?? []) as Point[];
-      const a = columnOf(centre.get(l.from) ?? 0);
-      const b = columnOf(centre.get(l.to) ?? 0);
-      if (Math.abs(a - b) < 2) continue;
-      const between = points.slice(1, -1).filter((p) => { const c = columnOf(p.x); return c !== a && c !== b && Math.abs(columns[c] - p.x) < 2; });
-      if (between.length) via.set(l.id, between.map((p) => ({ x: Math.round(moveX(p.x)), y: Math.round(p.y) })));
-    }
+    if (out.length) via.push({ id: l.id, order: l.order ?? 0, points: out });
   }
-  // what nothing is wired to yet stands in rows below, in its own order
-  let x = 0;
-  let y = wired.size ? bottom + ROW_GAP : 0;
-  let rowHeight = 0;
-  const limit = Math.max(760, ...[...at].map(([, p]) => p.x));
-  for (const b of alone) {
-    if (x > 0 && x + b.w > limit) { x = 0; y += rowHeight + ROW_GAP; rowHeight = 0; }
-    at.set(b.id, { x, y });
-    x += b.w + GAP;
-    rowHeight = Math.max(rowHeight, b.h);
-  }
-  return { at, via };
+  return { at, via, w: x, h };
 }
 
 /** Empty horizontal strips shrink to one gap: rows keep their alignment and the picture its density. */
@@ -345,7 +393,9 @@ function nearest(sorted: number[], x: number): number {
 
 function place(result: Layout, placed: Placed, dx: number, dy: number, geos: Map<string, ElementGeo>, wiring: Wiring): void {
   for (const [id, p] of placed.at) if (!id.startsWith("\u0001")) result.at.set(id, { x: p.x + dx, y: p.y + dy });
-  for (const [id, points] of placed.via) result.via.set(id, points.map((p) => ({ x: p.x + dx, y: p.y + dy })));
+  for (const v of [...placed.via].sort((a, b) => a.order - b.order)) {
+    result.via.set(v.id, [...(result.via.get(v.id) ?? []), ...v.points.map((p) => ({ x: p.x + dx, y: p.y + dy }))]);
+  }
   for (const [id, p] of placed.at) {
     if (!id.startsWith("\u0001")) continue;
     const e = wiring.edges.get(id.slice(1));
@@ -354,7 +404,7 @@ function place(result: Layout, placed: Placed, dx: number, dy: number, geos: Map
     if (!e || !geo || !at) continue;
     const port = targetPort(geo, e);
     // beside the port, at the port's height where nothing else wants that place: dagre put it in a column of its own
-    result.chips.set(e.id, { x: p.x + chipWidth(e) / 2 - at.x - port.x, y: p.y + CHIP_H / 2 - at.y - port.y });
+    result.chips.set(e.id, { x: p.x + chipWidth(e, wiring) / 2 - at.x - port.x, y: p.y + CHIP_H / 2 - at.y - port.y });
   }
 }
 

@@ -1,7 +1,6 @@
 // The canvas as a picture for the notebook's saved output: the same places, drawn with canvas 2D, so that it needs no page to be seen again.
 import { css, scaleOf } from "../shared/color";
 import { problemOf, shortDtype, visible } from "./geometry";
-import { chipText } from "./layout";
 import type { State, Tensor } from "./store";
 import { cellOf, dims, limitsOf } from "./thumbs";
 
@@ -74,7 +73,7 @@ export function pictureOf(s: State, root: HTMLElement): Png | null {
       g.setLineDash([3, 2]);
       g.stroke();
       g.setLineDash([]);
-      write(`${chipText(r.edge)} ${r.edge.shape ?? ""}`, r.chip.x + 9, r.chip.y + 15, 10.5, paint.color("--fl-text-1"), false, "left", r.chip.w - 14);
+      write(`${s.wiring.origin(r.edge)} ${r.edge.shape ?? ""}`, r.chip.x + 9, r.chip.y + 15, 10.5, paint.color("--fl-text-1"), false, "left", r.chip.w - 14);
     }
     if (!r.label) continue;
     g.fillStyle = paint.color("--fl-canvas");

@@ -1,6 +1,6 @@
 // The way of every edge: a curve from port to port through the layout's waypoints, and the place of its shape label in a gap.
 import type { Scene, SceneEdge } from "../protocol.gen";
-import { type ElementGeo, type Point, type Rect, type Side, overlaps, sourcePort, targetPort, textWidth } from "./geometry";
+import { type ElementGeo, type Point, type Rect, type Side, type Wiring, overlaps, sourcePort, targetPort, textWidth } from "./geometry";
 import { type Layout, CHIP_H, chipWidth, edgeLabel } from "./layout";
 
 type Cubic = [Point, Point, Point, Point];
@@ -66,7 +66,7 @@ export function pointOn(segments: Cubic[], t: number): Point & { angle: number }
 }
 
 /** All routes of a scene, with labels that avoid nodes and each other. */
-export function routesOf(scene: Scene, at: Map<string, Point>, geos: Map<string, ElementGeo>, layout: Layout | null, moved: (id: string) => boolean): Map<string, Route> {
+export function routesOf(scene: Scene, at: Map<string, Point>, geos: Map<string, ElementGeo>, wiring: Wiring, layout: Layout | null, moved: (id: string) => boolean): Map<string, Route> {
   const out = new Map<string, Route>();
   const taken: Rect[] = [];
   for (const [id, geo] of geos) { const p = at.get(id); if (p) taken.push({ x: p.x - 1, y: p.y - 1, w: geo.w + 2, h: geo.h + 2 }); }
@@ -81,7 +81,7 @@ export function routesOf(scene: Scene, at: Map<string, Point>, geos: Map<string,
     const to = { x: b.x + pt.x, y: b.y + pt.y };
     const offset = layout?.chips.get(e.id);
     if (offset) {
-      const w = chipWidth(e);
+      const w = chipWidth(e, wiring);
       const middle = { x: to.x + offset.x, y: to.y + offset.y };
       const chip = { x: middle.x - w / 2, y: middle.y - CHIP_H / 2, w, h: CHIP_H };
       const side: Side = middle.x >= to.x ? "left" : "right";

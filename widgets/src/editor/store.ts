@@ -6,7 +6,7 @@ import {
 } from "../protocol.gen";
 import { Wire, type Model, type Outgoing } from "../shared/wire";
 import { prefersReducedMotion } from "../shared/controls";
-import { type ElementGeo, type Point, type Rect, Wiring, geometryOf } from "./geometry";
+import { type ElementGeo, type Point, type Rect, Wiring, geometryOf, sortStackPorts } from "./geometry";
 import { type Frame, type Layout, framesOf, freePlace, layoutOf, yieldTo } from "./layout";
 import { type Route, routesOf } from "./routes";
 
@@ -190,6 +190,7 @@ export class Lab {
       yieldTo(auto, placed, geos);
     }
     const target = new Map([...auto, ...placed]);
+    sortStackPorts(geos, target, wiring);
     const names = new Set(ids);
     const selected = before.selected.filter((n) => names.has(n));
     const edge = before.edge !== null && wiring.edges.has(before.edge) ? before.edge : null;
@@ -222,7 +223,7 @@ export class Lab {
     const scene = s.scene ?? EMPTY_SCENE;
     const auto = s.layout;
     const moved = (id: string) => { const p = auto?.at.get(id); const q = at.get(id); return !p || !q || Math.abs(p.x - q.x) > 2 || Math.abs(p.y - q.y) > 2; };
-    this.set({ ...more, at, frames: framesOf(scene, at, s.geos), routes: routesOf(scene, at, s.geos, auto, moved) });
+    this.set({ ...more, at, frames: framesOf(scene, at, s.geos), routes: routesOf(scene, at, s.geos, s.wiring, auto, moved) });
   }
 
   /** Moves everything smoothly to new places. */
@@ -539,7 +540,7 @@ export class Lab {
   }
 
   fold(scopes: string[], open: boolean): void {
-    void this.command(open ? "unfold" : "fold", { scopes });
+    void this.command(open ? "unfold" : "fold", { scopes }).then(() => { if (!scopes.length) setTimeout(() => this.view?.fit(), TIDY + 20); });
   }
 
   // ------------------------------------------------------------ playing
