@@ -42,7 +42,7 @@ class Editor(anywidget.AnyWidget):
 
     _esm = _STATIC / "editor.js" if (_STATIC / "editor.js").is_file() else _MISSING
     _css = _STATIC / "editor.css" if (_STATIC / "editor.css").is_file() else ""
-    height = traitlets.Int(640, min=240, max=4000).tag(sync=True)
+    height = traitlets.Int(720, min=240, max=4000).tag(sync=True)
 
     def __init__(self, graph: Graph | Document | None = None, session: Session | None = None, feeds: Mapping[Any, Any] | None = None, **traits: Any):
         super().__init__(**traits)
@@ -61,6 +61,7 @@ class Editor(anywidget.AnyWidget):
         self._revision = 0
         self._selection: tuple[str, ...] = ()
         self._debugger: Debugger | None = None
+        self._begun_with: Mapping[int, np.ndarray] | None = None
         self._error: FlowError | None = None
         self._versions: dict[int, int] = {}
         self._counted = False
@@ -109,7 +110,12 @@ class Editor(anywidget.AnyWidget):
 
     @property
     def debugger(self) -> Debugger | None:
-        """The run that is being stepped; None before the first step after an edit."""
+        """The run that is being stepped, or is about to be; None while there is nothing that could run."""
+        if self._debugger is None:
+            try:
+                self._start()
+            except FlowError:
+                return None
         return self._debugger
 
     @property
@@ -147,7 +153,8 @@ class Editor(anywidget.AnyWidget):
 
     def run(self) -> dict[str, Any]:
         """Run what is marked as fetched, else the sinks, from the start to the end; the values by node."""
-        self._start()
+        if self._debugger is None or not self._fresh():
+            self._start()
         self._say(self._state(mode="run"))
         return self._go(lambda dbg: dbg.resume()) and self.results
 
@@ -283,7 +290,8 @@ class Editor(anywidget.AnyWidget):
         return S.fetched_nodes(self._document, self._built.graph)
 
     def _start(self) -> Debugger:
-        """A new run, at its start. FlowError says what keeps it from starting."""
+        """A new run, at its start, with the breakpoints and watches of the last. FlowError says what keeps it from starting."""
+        last = self._debugger
         self._reset()
         nodes = self._fetched()
         if not nodes:
@@ -303,9 +311,19 @@ class Editor(anywidget.AnyWidget):
                             hint=f'Select it and type its value, or write ed.feeds[{unfed[0]!r}] = … in a cell.')
         self._check_memory()
         given = {self._built.graph.nodes[name].outputs[0]: value for name, value in feeds.items() if name in needed}
-        self._debugger = Debugger(self._session, {n.name: n.outputs[0] if n.outputs else n for n in nodes}, given, record=True)
+        dbg = Debugger(self._session, {n.name: n.outputs[0] if n.outputs else n for n in nodes}, given, record=True)
+        if last is not None:
+            for b in last.breakpoints:
+                dbg.breakpoints.add(b.target, when=b.condition)
+            dbg.watches.extend(last.watches)
+        self._debugger, self._begun_with = dbg, self._session.store.values
         self._settle()
-        return self._debugger
+        return dbg
+
+    def _fresh(self) -> bool:
+        """Is the run at its start, with nothing recorded, and are the variables still as it took them?"""
+        dbg = self._debugger
+        return dbg is not None and not dbg.length and dbg.error is None and self._begun_with is self._session.store.values
 
     def _reset(self) -> None:
         self._debugger, self._error, self._counted = None, None, False
@@ -322,13 +340,12 @@ class Editor(anywidget.AnyWidget):
     def _go(self, act: Callable[[Debugger], Any], *, fresh: bool = True) -> Any:
         """Let the debugger act, and tell the page where the run stands then; an error is told, and raised."""
         dbg = self._debugger
-        if dbg is None or not dbg.length and not dbg.error:
+        begins = dbg is None or not dbg.length and dbg.error is None
+        if begins:
             if not fresh:
                 return None
-            dbg = self._start()     # variables may have been assigned since: a run reads them when it starts
-            full = True
-        else:
-            full = False
+            if dbg is None or not self._fresh():
+                dbg = self._start()     # variables were assigned meanwhile: a run reads them when it starts
         cursor = dbg.cursor
         self._error = None
         try:
@@ -342,7 +359,7 @@ class Editor(anywidget.AnyWidget):
         finally:
             self._settle()
             fired = [e.node for e in dbg.records[cursor:dbg.cursor]]
-            self._say_state(full=full, fired=fired)
+            self._say_state(full=begins, fired=fired)
         return result
 
     def _back_while(self, same: Callable[[Any], Any]) -> tuple:
@@ -634,6 +651,9 @@ class Editor(anywidget.AnyWidget):
 
     def _tell_results(self, seconds: float) -> None:
         dbg = self._debugger
+        if dbg is not None and not dbg.done:
+            self._notice("status", f"Stopped at a breakpoint: next is {dbg.ready[0]}." if dbg.ready else "Stopped at a breakpoint.")
+            return
         scalars = [f"{k} = {V.num(float(v))}" for k, v in self.results.items() if v is not None and np.size(v) == 1]
         said = f": {', '.join(scalars[:4])}" if scalars else ""
         self._notice("status", f"Ran {dbg.total if dbg else 0} nodes in {_seconds(seconds)}{said}.")
