@@ -65,8 +65,11 @@ class Breakpoints:
         self._all: dict[int, Breakpoint] = {}
         self._next = 1
 
-    def add(self, target: str | Node | Tensor, when: str | None = None) -> int:
-        """Pause before the node `target`, or, with a tensor (`"x:0"`) or a condition, right after it has its value. Returns an id."""
+    def add(self, target: str | Node | Tensor, when: str | Callable[[np.ndarray], bool] | None = None) -> int:
+        """Pause before the node `target`, or, with a tensor (`"x:0"`) or a condition, right after it has its value. Returns an id.
+
+        `when` is a text that `condition` reads, or a function of the value.
+        """
         graph = self._debugger.session.graph
         is_tensor = isinstance(target, Tensor) or isinstance(target, str) and ":" in target or when is not None
         if is_tensor:
@@ -74,7 +77,7 @@ class Breakpoints:
             name = tensor.name if isinstance(tensor, Tensor) else str(target)
         else:
             name = target.name if isinstance(target, Node) else graph.node(str(target)).name
-        self._all[self._next] = Breakpoint(self._next, name, is_tensor, condition(when) if when else None, when)
+        self._all[self._next] = Breakpoint(self._next, name, is_tensor, condition(when) if isinstance(when, str) else when, when if isinstance(when, str) else None)
         self._next += 1
         return self._next - 1
 

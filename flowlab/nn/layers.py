@@ -52,14 +52,16 @@ def _count(units: Any, layer: str) -> int:
     return units
 
 
-def activate(x: Tensor, activation: str | Callable | None) -> Tensor:
-    """Apply an activation by function or by name (`"relu"`)."""
+def activation_of(activation: str | Callable | None) -> Callable:
+    """The function that an activation's name stands for (`"relu"`); None stands for no change."""
     if activation is None:
-        return x
+        return lambda x: x
     if isinstance(activation, str):
         found = next((o for o in REGISTRY.values() if o.function == activation and o.category == "activation"), None)
-        activation = found if found is not None else get_op(activation)
-    return activation(x)
+        return found if found is not None else get_op(activation)
+    if not callable(activation):
+        raise AttributeValueError(f"{activation!r} is no activation.", port="activation", hint='Use a name such as "relu", or a function of a tensor.')
+    return activation
 
 
 def dense(x: Tensor, units: int, activation: str | Callable | None = None, *, use_bias: bool = True, kernel_initializer: str = "glorot_uniform",
@@ -69,13 +71,13 @@ def dense(x: Tensor, units: int, activation: str | Callable | None = None, *, us
     x (…, in) → (…, units); variables `kernel` (in, units) and `bias` (units,) under the layer's name.
     """
     x = _layer_input(x, "dense")
-    units, features = _count(units, "dense"), _known(x, -1, "dense")
+    units, features, activation = _count(units, "dense"), _known(x, -1, "dense"), activation_of(activation)
     with x.graph, _scoped(x.graph, name, "dense"):
         kernel = variable(init.initializer(kernel_initializer, (features, units), x.dtype), name="kernel")
         y = matmul(x, kernel)
         if use_bias:
             y = add(y, variable(init.initializer(bias_initializer, (units,), x.dtype), name="bias"))
-        return activate(y, activation)
+        return activation(y)
 
 
 def lstm(x: Tensor, units: int, *, initial_state: tuple[Tensor, Tensor] | None = None, name: str | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:

@@ -64,7 +64,7 @@ class Optimizer(ABC):
             done = [assign(step, now, name="count")]
             scope = graph._scope
             for grad, (_, v) in zip(grads, pairs):
-                with graph.state(scope=f"{scope}/{v.node.name}"):
+                with graph.state(scope=_place(graph, scope, v.node.name)):
                     done += self._update(v, grad, rate, now)
         with graph.state(phase="update"):
             return group(done, name=name)
@@ -133,6 +133,17 @@ class Adam(Optimizer):
 
 def _as(x: Tensor, like: Tensor) -> Tensor:
     return x if x.dtype == like.dtype else cast(x, like.dtype.name)
+
+
+def _place(graph: Graph, scope: str, name: str) -> str:
+    """A scope for one variable's part of the update, out of the way of the optimizer's own nodes: a person may call a variable `step`, too."""
+    first, slash, rest = name.partition("/")
+    k = 0
+    while True:
+        parts = f"{scope}/{first}{f'_{k}' if k else ''}{slash}{rest}".split("/")
+        if not any("/".join(parts[:n + 1]) in graph for n in range(len(parts))):
+            return "/".join(parts)
+        k += 1
 
 
 def _above(node: Node) -> set[int]:

@@ -35,14 +35,14 @@ class Store:
         """The graph's variable nodes; new ones get their first value here."""
         nodes = self.graph.nodes
         if len(nodes) != self._seen:
-            new = [n for n in nodes[self._seen:] if n.op.source == "variable"]
-            if new:
-                values = dict(self.values)
-                for n in new:
-                    values.setdefault(n.id, frozen(initial_value(n.attrs, generator(self.seed, n.id))))
-                self.values = values
-                self._nodes = self._nodes + new
-            self._seen = len(nodes)
+            found = [n for n in nodes if n.op.source == "variable"]
+            values = dict(self.values)
+            for n in found:
+                if n.id not in values:
+                    values[n.id] = frozen(initial_value(n.attrs, generator(self.seed, n.id)))
+            self.values = values
+            self._nodes = found
+            self._seen = len(nodes)  # last, so that after an interrupt it is all done again
         return self._nodes
 
     def snapshot(self) -> Snapshot:

@@ -155,6 +155,8 @@ class Trace:
         if tensor.node.op.source == "constant":
             return np.array(tensor.node.attrs["value"])
         index, k = self._event_of[slot]
+        if at is not None and at != index:
+            raise ValueKeyError(f"{tensor.node.name} did not fire as number {at}.", node=tensor.node.name, hint=f"It fired as number {index}.")
         return np.array(self.events[index].outputs[k], order="C")
 
     def stats(self, name: str | Tensor) -> Stats:

@@ -250,3 +250,51 @@ def test_jvp_is_jax_jvp():
     weights = g.node("Constant").attrs["value"]
     _, want = jax.jvp(lambda x: jax.nn.log_softmax(jnp.tanh(x) @ weights), (xs,), (vs,))
     np.testing.assert_allclose(got, np.asarray(want), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("optimizer", [fl.optim.Adam(0.1, clip_norm=1.0), fl.optim.SGD(fl.optim.one_cycle(0.1, 9), momentum=0.5, clip_norm=1.0)])
+def test_a_variable_may_have_any_name_that_the_optimizer_uses(optimizer):
+    names = ["step", "learning_rate", "count", "next_step/w", "next_step/b", "clip/norm", "clip/scale", "schedule/rate", "schedule", "m", "Assign"][:8]
+    with fl.Graph() as g:
+        loss = sum(fl.sum(fl.square(fl.variable(np.full(2, k + 1, "float32"), name=n))) for k, n in enumerate(names))
+        optimizer.minimize(loss)
+    sess = fl.Session(g)
+    before = {n: sess.variables[n] for n in names}
+    sess.run("train")
+    assert all((sess.variables[n] != before[n]).all() for n in names)
+
+
+def test_a_layer_that_is_refused_leaves_nothing_behind():
+    with fl.Graph() as g:
+        x = fl.placeholder((2, 3))
+        for activation in ("rellu", 5):
+            with pytest.raises(fl.FlowError):
+                fl.nn.dense(x, 4, activation=activation, name="hidden")
+        assert len(g.nodes) == 1
+        fl.nn.dense(x, 4, activation="relu", name="hidden")
+
+
+def test_training_an_lstm_gives_the_same_bits_every_way():
+    with fl.Graph() as g:
+        x, y = fl.placeholder(("batch", 40, 24), name="x"), fl.placeholder(("batch",), "int64", name="y")
+        first, _ = fl.nn.lstm(x, 48, name="first")
+        _, (h, _) = fl.nn.lstm(first, 32, name="second")
+        loss = fl.mean(fl.sparse_softmax_cross_entropy(fl.nn.dense(h, 10, name="head"), y), name="loss")
+        fl.optim.Adam(fl.optim.one_cycle(5e-3, 20), clip_norm=1.0).minimize(loss)
+    rng = np.random.default_rng(0)
+    batches = [{"x": rng.normal(size=(16, 40, 24)).astype("float32"), "y": rng.integers(0, 10, 16)} for _ in range(3)]
+    kept = []
+    for way in ("run", "trace", "debugger", "backwards"):
+        sess, losses = fl.Session(g, seed=0), []
+        for feeds in batches:
+            if way == "run":
+                losses.append(sess.run(["loss", "train"], feeds)[0])
+            elif way == "trace":
+                losses.append(sess.trace(["loss", "train"], feeds, budget=100_000).results[0])
+            else:
+                dbg = fl.Debugger(sess, ["loss", "train"], feeds)
+                while dbg.ready:
+                    dbg.fire(dbg.ready[0 if way == "debugger" else -1])
+                losses.append(dbg.results[0])
+        kept.append([v.tobytes() for v in (*losses, *sess.variables.values())])
+    assert kept[1:] == kept[:-1]

@@ -194,6 +194,7 @@ def test_breakpoints(g):
     on_edge = dbg.breakpoints.add("left:0")
     never = dbg.breakpoints.add("loss:0", when="max > 1e6")
     always = dbg.breakpoints.add("loss:0", when="mean >= -1")
+    dbg.breakpoints.remove(dbg.breakpoints.add("left:0", when=lambda value: (value > 0).any()))
     assert len({at_node, on_edge, never, always}) == 4 and len(dbg.breakpoints) == 4
     assert dbg.resume() == fl.Stop("breakpoint", "left") and dbg.state("left") == "done"        # after the tensor
     assert dbg.state("right") == "ready"
@@ -222,6 +223,13 @@ def test_break_on_the_first_nan():
     with np.errstate(all="ignore"):
         assert dbg.resume() == fl.Stop("breakpoint", "log")
         assert dbg.resume() == fl.Stop("breakpoint", "Multiply")
+
+
+def test_break_on_a_function_of_the_value(g):
+    dbg = fl.Debugger(fl.Session(g), "loss", FEEDS)
+    dbg.breakpoints.add("model/z:0", when=lambda value: value.shape == (3, 3))
+    dbg.breakpoints.add("right:0", when=lambda value: value.shape == (2, 2))
+    assert dbg.resume() == fl.Stop("breakpoint", "right")
 
 
 def test_override_unfires_what_was_computed_from_it_and_holds(g):

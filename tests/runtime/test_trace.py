@@ -60,6 +60,10 @@ def test_values_of_every_kind_of_tensor(net):
     assert trace.value("lstm/LSTM:f").max() < 1
     with pytest.raises(KeyError, match="no output"):
         trace.value("train")
+    at = next(e.index for e in trace.events if e.node == "loss")
+    assert trace.value("loss:0", at=at) == trace.value("loss:0")
+    with pytest.raises(KeyError, match=f"fired as number {at}"):
+        trace.value("loss:0", at=at - 1)
     short = sess.trace("lstm/LSTM:out", {"x": XS})
     with pytest.raises(KeyError, match="not computed in this run"):
         short.value("loss:0")

@@ -203,6 +203,25 @@ def test_an_interrupt_anywhere_leaves_all_old_or_all_new():
         sess.run("train", {"x": xs})     # it goes on working
 
 
+def test_an_interrupt_while_variables_are_made_makes_none_twice():
+    g = training()
+    whole = fl.Session(g, seed=0)
+    for at in range(1, 2000, 7):
+        sess = fl.Session(g, seed=0)
+        outer = sys.gettrace()
+        sys.settrace(_Interrupt(at))
+        try:
+            len(sess.variables)
+            break
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(outer)
+        assert list(sess.variables) == list(whole.variables)
+        assert all((sess.variables[n] == whole.variables[n]).all() for n in whole.variables)
+    assert at > 7
+
+
 @pytest.fixture
 def trip():
     """An op whose kernel is interrupted."""
