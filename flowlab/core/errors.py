@@ -1,6 +1,8 @@
 """Every error says what is wrong, where it is, and what to try."""
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class FlowError(Exception):
     """Something in a graph is not as it must be: `node`, `port` and `axis` say where, `hint` says what to try."""
@@ -70,3 +72,9 @@ class DeviceError(FlowError):
 
 class KernelError(FlowError):
     """A kernel failed while it ran; `__cause__` holds what it raised."""
+
+
+def nearest(word: str, names: Iterable[str], n: int = 3) -> list[str]:
+    """The names most like `word`, for "did you mean"."""
+    from difflib import get_close_matches  # wanted only when something is wrong
+    return get_close_matches(word, list(names), n=n)

@@ -1,24 +1,23 @@
 """Graph, Node, Tensor: typed, append-only, and with no numbers in it."""
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .errors import FetchError, FlowError, NameTakenError
+from .errors import FetchError, FlowError, NameTakenError, nearest
 from .types import Shape, TensorType, shape_text
 
 if TYPE_CHECKING:
     from .op import Op
 
 Phase = Literal["forward", "backward", "update"]
-_HERE = str(Path(__file__).resolve().parent.parent) + "/"
+_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _OPEN = threading.local()
 
 
@@ -192,7 +191,7 @@ class Graph:
             inner = [n for n in self._nodes if n.scope == name and n.op.category == "recurrent" and n.phase == "forward"]
             found = inner[0] if len(inner) == 1 else None
         if found is None:
-            near = get_close_matches(str(name), self._by_name, n=3)
+            near = nearest(str(name), self._by_name)
             raise FetchError(f"graph {self.name!r} has no node {name!r}.", hint=f"Did you mean {' or '.join(near)}?" if near else "g.nodes lists them.")
         return found
 
