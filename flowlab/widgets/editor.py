@@ -530,7 +530,7 @@ class Editor(anywidget.AnyWidget):
             self._notice("alert", f"{type(error).__name__}: {error}", "The document is safe. Please report this.")
         seq = content.get("seq") if isinstance(content, dict) else None
         self._say(P.Done(seq=seq if isinstance(seq, int) else 0, ok=ok))
-        if isinstance(content, dict) and content.get("type") in ("edit", "picture") or self._output.waiting:
+        if isinstance(content, dict) and content.get("type") in ("edit", "picture"):
             self._publish()
 
     def _handle(self, content: Any) -> None:
@@ -718,18 +718,17 @@ class Editor(anywidget.AnyWidget):
     # ------------------------------------------------------------ the notebook's saved output
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        if not self._output.shown:
-            found = self._output.begin()
-            if found is not None and not self._undo and not _same_file(found.document, self._document):
-                self._offer = found
-        self._publish()
+        found = self._output.begin()
+        if found is not None and not self._undo and not _same_file(found.document, self._document):
+            self._offer = found
+        self._publish(anew=True)
         return super()._repr_mimebundle_(**kwargs)
 
-    def _publish(self) -> None:
+    def _publish(self, *, anew: bool = False) -> None:
         """Put picture and document beside the widget, where a notebook without a kernel still shows them."""
         offered = self._offer is not None and not self._undo   # an answer is open: the notebook must not lose what it holds
         document = self._offer.document if offered else self._document
-        self._output.publish(document, edited=offered or bool(self._undo), when=self._offer.stamp if offered else None)
+        self._output.publish(document, edited=offered or bool(self._undo), when=self._offer.stamp if offered else None, anew=anew)
 
 
 class Feeds(MutableMapping):

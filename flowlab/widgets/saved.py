@@ -45,15 +45,13 @@ class Output:
 
     def __init__(self) -> None:
         self.shown = False
-        self.waiting = False    # something changed that is not published yet
         self._id = f"flowlab-{secrets.token_hex(8)}"
         self._png: str | None = None
         self._size = (0, 0)
         self._said: Any = None
-        self._stamp = ""
 
     def begin(self) -> Saved | None:
-        """The first display: what the notebook holds of an earlier one, if a person had changed it."""
+        """A display begins: what the notebook holds in its place, if a person had changed it and this lab is shown for the first time."""
         kernel = _kernel()
         if kernel is None:
             return None
@@ -62,7 +60,7 @@ class Output:
         place = _displays.get(run, 0)
         _displays.clear()   # only the cell that runs now matters
         _displays[run] = place + 1
-        return find(_notebook(), parent.get("metadata", {}).get("cellId"), place)
+        return None if self.shown else find(_notebook(), parent.get("metadata", {}).get("cellId"), place)
 
     def picture(self, png: Any, width: Any, height: Any) -> None:
         """Take the page's picture of the canvas; DocumentError if it is none."""
@@ -72,13 +70,12 @@ class Output:
             raise DocumentError("the picture of the canvas has no size.")
         self._png, self._size = png, (round(width), round(height))
 
-    def publish(self, document: Document, *, edited: bool, when: str | None = None) -> None:
-        """Show the picture and keep the document, or bring both up to date."""
-        self.waiting = False
-        if _kernel() is None:
+    def publish(self, document: Document, *, edited: bool, when: str | None = None, anew: bool = False) -> None:
+        """Bring picture and document up to date wherever they are shown; `anew` shows them in the cell that runs now."""
+        if _kernel() is None or not (anew or self.shown):
             return
         now = (document, self._png, edited, when)
-        if self.shown and self._said is not None and self._said[1:] == now[1:] and (self._said[0] is document or self._said[0] == document):
+        if not anew and self._said is not None and self._said[1:] == now[1:] and (self._said[0] is document or self._said[0] == document):
             return
         from IPython.display import publish_display_data
 
@@ -90,7 +87,7 @@ class Output:
             image = f'<img alt="{alt}" src="{static_picture.data_uri(document)}">'
         stamp = when or datetime.now().astimezone().isoformat(timespec="seconds")
         data = {"text/html": image, "text/plain": escape(repr(document)), MIME: document.to_json()}
-        publish_display_data(data, {"flowlab": {"edited": edited, "saved": stamp}}, transient={"display_id": self._id}, update=self.shown)
+        publish_display_data(data, {"flowlab": {"edited": edited, "saved": stamp}}, transient={"display_id": self._id}, update=not anew)
         self.shown = True
 
 

@@ -13,7 +13,7 @@ from ..core.graph import Graph, Node
 from ..core.op import REGISTRY, Op
 from ..core.types import DTYPES, TensorType, shape_text
 from ..io.build import Build, Diagnostic, ports_of
-from ..io.document import DocNode, Document
+from ..io.document import DocNode, Document, Edge
 from ..io.edits import edit_to_json
 from ..nn.init import NAMES as INITIALIZERS
 from . import protocol as P, values as V
@@ -154,6 +154,7 @@ def drawn(document: Document, built: Build) -> Drawn:
 def _edges(document: Document, built: Build, owner: Mapping[str, str], scopes: Mapping[str, Any]) -> tuple[P.SceneEdge, ...]:
     errors = {d.edge: d.message for d in reversed(built.diagnostics) if d.edge is not None and d.severe}
     merged: dict[tuple, dict[str, Any]] = {}
+    ranks: dict[tuple, int] = {}
     for edge in document.edges:
         src, dst = owner[edge.src], owner[edge.dst]
         if src == dst and src in scopes:
@@ -171,16 +172,29 @@ def _edges(document: Document, built: Build, owner: Mapping[str, str], scopes: M
         else:
             key = (edge.id,)
         error = errors.get(edge.id)
+        rank = _telling(document, edge) if src in scopes else 0
         first = merged.get(key)
         if first is not None:
             first["merged"] += 1
             first["error"] = first["error"] or error
-            if first["control"] and not control:    # values say more than the order of firing
-                first.update(id=edge.id, tensor=tensor, control=False, src_port=src_port, dst_port=dst_port, **_type_of(built, tensor))
+            if rank < ranks[key]:
+                ranks[key] = rank
+                first.update(id=edge.id, tensor=tensor, control=control, src_port=src_port, dst_port=dst_port, phase=document.nodes[edge.dst].phase, **_type_of(built, tensor))
             continue
+        ranks[key] = rank
         merged[key] = {"id": edge.id, "src": src, "src_port": src_port, "dst": dst, "dst_port": dst_port, "tensor": tensor, **_type_of(built, tensor),
                        "phase": document.nodes[edge.dst].phase, "control": control, "error": error, "merged": 1}
-    return tuple(P.SceneEdge(**e) for e in merged.values())
+    # of the wires that leave a folded scope the most telling comes first: its tensor stands for the scope
+    return tuple(P.SceneEdge(**merged[key]) for key in sorted(merged, key=ranks.__getitem__))
+
+
+def _telling(document: Document, edge: Edge) -> int:
+    """How little a wire out of a folded scope says about it: results before parameters, on the way forward before back, control last."""
+    src, dst = document.nodes[edge.src], document.nodes[edge.dst]
+    if edge.port is None:
+        return 3
+    op = REGISTRY.get(src.op)
+    return 2 if op is not None and op.source else int(src.phase != dst.phase)
 
 
 def _type_of(built: Build, tensor: str | None) -> dict[str, str | None]:
@@ -283,8 +297,7 @@ def scene_scope(document: Document, built: Build, name: str, inside: tuple[str, 
     category = "state" if phase == "update" else next((c for c in _CHARACTER if c in found), "unknown")
     inputs = list(dict.fromkeys(e.dst_port for e in shown.edges if e.dst == name))
     outputs = list(dict.fromkeys(e.src_port for e in shown.edges if e.src == name))
-    leaving = [o for o in outputs if o in built.types]
-    principal = leaving[-1] if leaving else next((f"{n}:0" for n in reversed(inside) if f"{n}:0" in built.types), None)
+    principal = next((o for o in outputs if o in built.types), None) or next((f"{n}:0" for n in reversed(inside) if f"{n}:0" in built.types), None)
     members = set(inside)
     error = next((d.message for d in built.diagnostics if d.severe and d.node in members), None)
     x, y = document.positions.get(name, (None, None))

@@ -253,3 +253,17 @@ def test_the_work_is_there_tomorrow(notebook, shots):
     expect(hand.node("Relu")).to_have_count(1)
     hand.settled()
     assert nb.exec("print(sorted(ed.document.nodes), ed.document.nodes['Relu'].inputs['x'])") == "['Relu', 'x'] x:0"
+
+
+def test_a_lab_shown_again_is_kept_again(notebook):
+    nb = notebook("again", ["import flowlab as fl\ned = fl.Editor()", "ed"])
+    nb.run_all()
+    hand = Hand(nb)
+    hand.add("Placeholder", "x")
+    nb.run_cell(1)
+    expect(hand.node("x")).to_have_count(1)
+    expect(nb.cell(1).locator('img[alt="flowlab graph"]')).to_have_count(1)
+    nb.idle()
+    nb.save()
+    (kept,) = [o for o in nb.content().cells[1].outputs if "application/vnd.flowlab.document+json" in o.get("data", {})]
+    assert [n["name"] for n in kept.data["application/vnd.flowlab.document+json"]["nodes"]] == ["x"] and kept.metadata.flowlab.edited

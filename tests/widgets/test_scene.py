@@ -109,6 +109,15 @@ def test_wires_of_folded_scopes_are_merged_and_keep_a_real_edges_id():
             assert scope is None or port in getattr(scope, side)
 
 
+def test_a_folded_scope_shows_what_it_gives_and_not_its_parameters():
+    _, built, _, scene = view(network(), ["lstm", "head", "gradients", "SGD"])
+    scopes = {s.name: s for s in scene.scopes}
+    assert scopes["head"].shape == "(batch, 7)" and scopes["lstm"].shape == "(batch, 4)"
+    for name in ("head", "lstm"):
+        first = next(e for e in scene.edges if e.src == name)
+        assert built.graph.tensor(first.tensor).node.op.source is None and first.src_port == scopes[name].outputs[0]
+
+
 def test_structure_stays_when_only_values_places_or_attributes_change():
     document = apply(Document(), AddNode("Placeholder", "x"), AddNode("Relu"), Connect("x:0", "Relu:x"))
 
