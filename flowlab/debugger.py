@@ -122,6 +122,7 @@ class Debugger:
                 self._users[w].append(s.index)
         self._ready = {s.index for s in self.plan.steps if not s.waits}
         self._order: list[int] = []         # steps fired so far, in order
+        self._fired: set[int] = set()       # the same steps
         self._recorded: list[int] = []      # and those that can be gone forward to again
         self._events: list[Event] = []      # parallel to _recorded
         self._begin = time.perf_counter()
@@ -185,7 +186,7 @@ class Debugger:
             return "error"
         if step.index in self._ready:
             return "ready"
-        return "done" if step.index in set(self._order) else "idle"
+        return "done" if step.index in self._fired else "idle"
 
     def computed(self, name: str | Tensor) -> bool:
         """Has the tensor its value by now?"""
@@ -211,8 +212,7 @@ class Debugger:
     def missing(self, name: str) -> list[str]:
         """The inputs that a node still waits for."""
         step = self._step(name)
-        fired = set(self._order)
-        return [self.plan.steps[w].node.name for w in step.waits if w not in fired]
+        return [self.plan.steps[w].node.name for w in step.waits if w not in self._fired]
 
     def join(self, name: str) -> tuple[int, int]:
         """How many of the tensors a node takes are there, and how many it takes."""
@@ -259,7 +259,7 @@ class Debugger:
         scope = self.plan.steps[min(self._ready)].node.scope
         if not scope:
             return (self.step(),)  # type: ignore[return-value]
-        left = {s.index for s in self.plan.steps if f"{s.node.scope}/".startswith(f"{scope}/")} - set(self._order)
+        left = {s.index for s in self.plan.steps if f"{s.node.scope}/".startswith(f"{scope}/")} - self._fired
         events = []
         while left and self._ready:
             inside = left & self._ready
@@ -348,6 +348,7 @@ class Debugger:
             self._fire(self.plan.steps[self._recorded[self.cursor]])
 
     def _unfire(self, index: int) -> None:
+        self._fired.discard(index)
         for slot in self.plan.steps[index].outs:
             self._values.pop(slot, None)
         for user in self._users[index]:
@@ -454,6 +455,7 @@ class Debugger:
         for slot, value in zip(step.outs, outputs):
             self._values[slot] = self._overrides.get(slot, value)
         self._order.append(step.index)
+        self._fired.add(step.index)
         self._ready.discard(step.index)
         for user in self._users[step.index]:
             self._missing[user] -= 1

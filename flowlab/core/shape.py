@@ -36,8 +36,10 @@ def broadcast_shapes(shapes: list[Shape], ports: tuple[str, ...], word: str) -> 
                 raise ShapeError(
                     f"{word}: {shape_text(holder[2])} and {shape_text(shape)} do not broadcast: axis {holder[1]} of {holder[0]} has {size}, axis {axis} of {port} has {dim}.",
                     port=port, axis=axis, hint="Sizes must be equal or 1. Transpose, reshape, or change one of them.")
-            elif isinstance(dim, int) or size is None:
-                size, holder = dim, (port, axis, shape)  # a named size that meets a known one must turn out equal to it, or 1
+            elif isinstance(dim, int):
+                size, holder = dim, (port, axis, shape)  # an unknown size that meets a known one must turn out equal to it, or 1
+            elif not isinstance(size, int):
+                size = None  # two unknown sizes: either may turn out to be 1, and then the other one comes out
         out.append(size)
     return tuple(out)
 

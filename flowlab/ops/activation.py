@@ -104,6 +104,8 @@ def _rows(logits: TensorType, labels: TensorType, **_: Any) -> TensorType:
 def sparse_softmax_cross_entropy(xp, logits: Float, labels: Int):
     """Measure, a row, how surprised the scores are by the right class number."""
     classes = logits.shape[-1]
+    if labels.shape != logits.shape[:-1]:
+        raise ValueError(f"logits have shape {logits.shape}, labels {labels.shape}")
     if labels.size and (int(labels.min()) < 0 or int(labels.max()) >= classes):
         wrong = int(labels.max()) if int(labels.max()) >= classes else int(labels.min())
         raise IndexError(f"label {wrong} is outside the {classes} classes 0 … {classes - 1}")
@@ -145,6 +147,8 @@ def _soft_rows(logits: TensorType, labels: TensorType, **_: Any) -> TensorType:
 @op(infer=_soft_rows, category="activation", latex=r"-\sum_k y_k \ln \operatorname{softmax}(x)_k", aliases=("loss", "cross entropy"), zh="软标签交叉熵")
 def softmax_cross_entropy(xp, logits: Float, labels: Float):
     """Measure, a row, how far the scores are from the shares in labels."""
+    if labels.shape != logits.shape:
+        raise ValueError(f"logits have shape {logits.shape}, labels {labels.shape}")
     shifted = logits - xp.max(logits, axis=-1, keepdims=True) if logits.size else logits
     total = xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
     return xp.sum(labels * (total - shifted), axis=-1)

@@ -64,6 +64,10 @@ def lstm(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, h0: 
     """
     batch, time, features = x.shape
     units = recurrent_kernel.shape[0]
+    for name, part, shape in (("kernel", kernel, (features, 4 * units)), ("recurrent_kernel", recurrent_kernel, (units, 4 * units)), ("bias", bias, (4 * units,)),
+                              ("h0", h0, (batch, units)), ("c0", c0, (batch, units))):
+        if part is not None and part.shape != shape:  # sizes that were not known before the run
+            raise ValueError(f"{name} has shape {part.shape}, it needs {shape}")
     xh, left = _packed(xp, x, h0, recurrent_kernel)
     # gates in the order i f o | g, the three sigmoids' weights halved: sigmoid(z) = ½ tanh(z/2) + ½, so one tanh serves all four
     w = xp.workspace((left + units, 4 * units), x.dtype)

@@ -63,6 +63,8 @@ def _assigned(ref: TensorType, value: TensorType, *, ports: tuple = (), word: st
 @op(infer=_assigned, type="Assign", function="assign", category="state", effect=True, latex=r"W \leftarrow v", aliases=("store", "write"), zh="赋值")
 def assign_op(xp, ref: Any, value: Any):
     """Give a variable its next value; the output is that value, and reads in the same run still see the old one."""
+    if value.shape != ref.shape:  # sizes that were not known before the run
+        raise ValueError(f"the variable has shape {ref.shape}, the value {value.shape}")
     return value
 
 

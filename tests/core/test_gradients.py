@@ -141,3 +141,27 @@ def test_only_what_is_asked_for_is_added():
         fl.gradients(y, [w])
     backward = [n for n in g.nodes if n.phase == "backward"]
     assert sum(n.op.name == "MatMul" for n in backward) == 1       # none for x
+
+
+@pytest.mark.parametrize("op", [fl.add, fl.multiply, fl.subtract, fl.maximum, lambda a, b: a / (b + 9.0), lambda a, b: fl.where(a > b, a, b)])
+@pytest.mark.parametrize(("first", "second"), [("n", "m"), ("n", None), (None, None), ("n", 5), (None, 5), ("n", "n")])
+def test_an_unknown_size_that_turns_out_to_be_1_is_repeated(op, first, second):
+    """One example against many: the gradient comes back in the shape of what was fed."""
+    with fl.Graph() as g:
+        a, b = fl.placeholder((first, 3), "float64", name="a"), fl.placeholder((second, 3), "float64", name="b")
+        y = op(a, b)
+        grads = fl.gradients(fl.sum(y * y), [a, b])
+    rng = np.random.default_rng(0)
+    known = (5,) if second == 5 else (1, 5) if first != second or first is None else (1,)
+    for rows in known:
+        va, vb = rng.normal(size=(1, 3)), rng.normal(size=(rows, 3))
+        value, da, db = fl.Session(g).run([y, *grads], {a: va, b: vb})
+        assert value.shape == (rows, 3) and all(d in (None, str(d), r) for d, r in zip(y.shape, value.shape))
+        for d, v in ((da, va), (db, vb)):
+            assert d.shape == v.shape
+        eps = 1e-6
+        for d, k in ((da, 0), (db, 1)):
+            at = [va.copy(), vb.copy()]
+            at[k][0, 1] += eps
+            more = (fl.Session(g).run(y, {a: at[0], b: at[1]})**2).sum()
+            np.testing.assert_allclose((more - (value**2).sum()) / eps, d[0, 1], rtol=1e-3, atol=1e-4)

@@ -149,3 +149,21 @@ def test_ties_share_the_gradient():
     np.testing.assert_allclose(top, [1 / 3, 0, 1 / 3, 1 / 3])
     np.testing.assert_allclose(pair.sum(), 4)
     np.testing.assert_allclose(flat, [1, 0, 1, 1])
+
+
+def test_sizes_that_must_be_equal_are_not_repeated():
+    """One label for many rows, one row of state for a batch, a value of another size for a variable: refused, though NumPy would repeat them."""
+    with fl.Graph() as g:
+        x, labels, soft = fl.placeholder(("n", 3), name="x"), fl.placeholder(("m",), "int64", name="labels"), fl.placeholder(("m", 3), name="soft")
+        seq, h0 = fl.placeholder(("n", 2, 3), name="seq"), fl.placeholder(("m", 4), name="h0")
+        v = fl.variable(np.zeros((1, 3), "float32"), name="v")
+        fetches = {"hard": fl.sparse_softmax_cross_entropy(x, labels), "soft": fl.softmax_cross_entropy(x, soft), "put": fl.assign(v, x),
+                   "read": fl.nn.lstm(seq, 4, initial_state=(h0, h0))[0]}
+    sess = fl.Session(g)
+    feeds = {x: np.ones((5, 3)), labels: [1], soft: np.ones((1, 3)), seq: np.ones((5, 2, 3)), h0: np.ones((1, 4))}
+    for name, fetch in fetches.items():
+        with pytest.raises(fl.KernelError, match="shape"):
+            sess.run(fetch, feeds)
+        assert name and sess.variables["v"].shape == (1, 3)
+    sess.run(fetches["put"], {x: np.ones((1, 3))})
+    assert (sess.variables["v"] == 1).all()
