@@ -64,6 +64,7 @@ class JupyterLab:
             "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
             "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
             "IPYTHONDIR": str(folder / "ipython"),
+            "FLOWLAB_BUDGET": "short",
         }
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
