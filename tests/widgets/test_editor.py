@@ -3,11 +3,13 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 import flowlab as fl
 from flowlab.io.document import Document, document_of, from_json
@@ -394,6 +396,45 @@ def test_variables_assigned_before_the_first_step_are_the_ones_it_reads(page):
     page.press("back")
     page.press("step")
     assert not page.thumbs["MatMul:0"].any()
+
+
+COMMANDS = ["step", "step", "step", "back", "back_level", "step_level", "step_scope", "step_timestep", "back_timestep", "step_pass", "run", "resume", "stop", "undo", "redo", "fold", "unfold", "seek",
+            "fire", "run_to"]
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 2**32))
+def test_what_a_page_is_told_bit_by_bit_is_what_a_new_page_is_told_at_once(seed):
+    rng = random.Random(seed)
+    page = Page(Editor(training(), feeds={"x": X, "y": Y}))
+    editor = page.editor
+    for _ in range(40):
+        names = list(editor.document.nodes) or ["x"]
+        if rng.random() < 0.25:
+            page.edit(rng.choice([
+                Rename(rng.choice(names), f"n{rng.randrange(99)}"), SetFeed("x", json.dumps(rng.choice([X, X[:1], X + 1]).tolist())), MarkFetch(rng.choice(names), rng.random() < 0.5), Move({names[0]: (1, 2)}),
+                RemoveNodes((rng.choice(names),)), AddNode("Relu"), Connect(f"{rng.choice(names)}:0", f"{rng.choice(names)}:x"), SetAttr("W", "initializer", rng.choice(["zeros", "0.5", "normal(0, 1)"])),
+                SetAttr("W", "shape", rng.choice(["3, 2", "2, 2"]))]))
+        else:
+            page.press(rng.choice(COMMANDS), node=rng.choice(names), cursor=rng.randrange(9), scopes=rng.choice([[], ["gradients"], ["SGD"], ["gradients/loss"]]))
+        states, thumbs, run = dict(page.states), {k: v.tobytes() for k, v in page.thumbs.items()}, page.run
+        assert page.say("hello", version=P.VERSION)
+        assert page.states == states and {k: v.tobytes() for k, v in page.thumbs.items()} == thumbs
+        for key in ("mode", "cursor", "length", "total", "done", "last", "next", "ready", "versions", "progress", "fetches"):
+            assert page.run[key] == run[key], key
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10), lambda c: st.lists(c, max_size=4) | st.dictionaries(
+    st.sampled_from(["type", "seq", "edits", "name", "node", "cursor", "scopes", "tensor", "slice", "png", "names", "version", "tag"]) | st.text(max_size=5), c, max_size=6), max_leaves=20),
+    st.sampled_from(["hello", "edit", "command", "ask", "picture", "selected"]), st.sampled_from(COMMANDS))
+def test_no_message_makes_the_kernel_raise(message, type, command):
+    page = Page(Editor(python_graph(), feeds={"x": X, "y": Y}))
+    for content in (message, {"type": type, "seq": 7, **(message if isinstance(message, dict) else {"edits": message, "names": message, "tensor": message})}, {"type": "command", "name": command, "node": message,
+                                                                                                                                                          "cursor": message, "scopes": message}):
+        page.editor._on_message(page.editor, content, [])
+        assert page.heard[-1][0]["type"] == "done"
+    assert len(page.editor.document.nodes) == 9
 
 
 # ---------------------------------------------------------------- disk
