@@ -4,10 +4,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from .core.errors import GradientError
+from .core.errors import GradientError, ShapeError
 from .core.graph import Node, Tensor
-from .ops.array import ones_like, zeros_like
+from .core.shape import broadcast_shapes
+from .core.types import shape_text
+from .ops.array import cast, ones_like, zeros_like
 from .ops.math import add
+from .ops.sizes import broadcast_as
+from .ops.state import constant
 
 Key = tuple[int, int]
 
@@ -35,6 +39,10 @@ def gradients(y: Tensor | Sequence[Tensor], xs: Tensor | Sequence[Tensor], uncon
             raise GradientError(f"{t!r} is not a tensor.", hint="fl.gradients takes tensors of one graph.")
         if t.dtype.kind != "f":
             raise GradientError(f"{t.name} is {t.dtype}: only floats have derivatives.", node=t.node.name, hint='Use fl.cast(x, "float32") before.')
+    if not ys:
+        raise GradientError("there is nothing to differentiate.", hint="y is a tensor, or a list of tensors.")
+    if grad_ys is not None and len(grad_ys) != len(ys):
+        raise GradientError(f"there are {len(grad_ys)} grad_ys for {len(ys)} ys.", hint="Give one a y; None stands for ones.")
     graph = ys[0].graph
     for t in (*ys, *targets):
         if t.graph is not graph:
@@ -58,9 +66,8 @@ def gradients(y: Tensor | Sequence[Tensor], xs: Tensor | Sequence[Tensor], uncon
 
     for k, t in enumerate(ys):
         given = grad_ys[k] if grad_ys is not None else None
-        if given is None:
-            with graph.state(scope=f"{root}/{t.node.name}", phase="backward", gradient_of=t.node.name):
-                given = ones_like(t)
+        with graph, graph.state(scope=f"{root}/{t.node.name}", phase="backward", gradient_of=t.node.name):
+            given = ones_like(t) if given is None else _start(given, t)
         collected.setdefault(_key(t), []).append(given)
 
     for node in sorted(above, key=graph_order(graph), reverse=True):
@@ -108,6 +115,22 @@ def jvp(y: Tensor, xs: Sequence[Tensor], vs: Sequence[Any]) -> Tensor:
     start = zeros_like(y)
     back = gradients(y, xs, grad_ys=[start])
     return gradients(back, [start], grad_ys=list(vs), unconnected="zero")[0]
+
+
+def _start(given: Any, y: Tensor) -> Tensor:
+    """What the backward pass starts from, in y's shape and dtype."""
+    g = given if isinstance(given, Tensor) else constant(given, dtype=y.dtype)
+    if g.dtype != y.dtype:
+        g = cast(g, y.dtype.name)
+    if g.shape == y.shape:
+        return g
+    try:
+        met = broadcast_shapes([g.shape, y.shape], ("grad_ys", "y"), "gradients")
+    except ShapeError:
+        met = ()
+    if len(met) != y.rank or any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(met, y.shape)):
+        raise GradientError(f"the grad_ys for {y.name} is {shape_text(g.shape)}, {y.name} is {shape_text(y.shape)}.", node=y.node.name, hint="They must have the same shape.")
+    return broadcast_as(g, y)
 
 
 def graph_order(graph: Any) -> Any:

@@ -356,11 +356,19 @@ def device(name: str) -> Iterator[None]:
         yield
 
 
+def nodes_of(things: Sequence[Node | Tensor]) -> tuple[Node, ...]:
+    """The nodes behind tensors and nodes; FlowError for anything else."""
+    for t in things:
+        if not isinstance(t, (Node, Tensor)):
+            raise FlowError(f"{t!r} is neither a node nor a tensor.", hint="g.node(name) finds a node by its name.")
+    return tuple(t.node if isinstance(t, Tensor) else t for t in things)
+
+
 @contextmanager
 def control_dependencies(nodes: Sequence[Node | Tensor]) -> Iterator[None]:
     """Let the nodes made inside fire only after `nodes` have fired."""
     graph = current_graph()
-    more = tuple(n.node if isinstance(n, Tensor) else n for n in nodes)
+    more = nodes_of(nodes)
     for n in more:
         if n.graph is not graph:
             raise FetchError(f"{n.name} belongs to graph {n.graph.name!r}.", node=n.name, hint="Nodes of one graph only.")

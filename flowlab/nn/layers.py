@@ -88,6 +88,8 @@ def lstm(x: Tensor, units: int, *, initial_state: tuple[Tensor, Tensor] | None =
     """
     x = _layer_input(x, "lstm", 3)
     units, features = _count(units, "lstm"), _known(x, 2, "lstm")
+    if initial_state is not None and not (isinstance(initial_state, (tuple, list)) and len(initial_state) == 2):
+        raise AttributeValueError("lstm: initial_state is a pair (h0, c0) of tensors.", port="initial_state", hint="Each of them is (batch, units).")
     with x.graph, _scoped(x.graph, name, "lstm"):
         # uniform within ±1/√units, as torch.nn.LSTM starts
         bound = f"uniform({-1 / math.sqrt(units):.9g}, {1 / math.sqrt(units):.9g})"

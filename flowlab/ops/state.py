@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import AttributeValueError, DTypeError, ShapeError
-from ..core.graph import Graph, Node, Tensor, current_graph
+from ..core.graph import Graph, Node, Tensor, current_graph, nodes_of
 from ..core.op import Op, literal_dtype, op
 from ..core.shape import meet
 from ..core.types import TensorType, dtype_of, shape_of, shape_text
@@ -132,7 +132,7 @@ def assign(ref: Tensor, value: Any, name: str | None = None) -> Tensor:
 
 def group(nodes: Any, name: str | None = None) -> Node:
     """A node without outputs that has fired when all `nodes` have."""
-    nodes = tuple(n.node if isinstance(n, Tensor) else n for n in nodes)
+    nodes = nodes_of(nodes)
     graph = nodes[0].graph if nodes else current_graph()
     return graph.add(group_op, (), {}, name=name, control_inputs=nodes)
 

@@ -50,6 +50,8 @@ def flatten(graph: Graph, fetches: Any) -> tuple[tuple[Tensor | Node, ...], Call
 def feed_tensors(graph: Graph, feeds: Mapping[Any, Any] | None) -> dict[Tensor, Any]:
     """The feeds by tensor; FeedError for a name that is not in the graph."""
     out: dict[Tensor, Any] = {}
+    if feeds is not None and not isinstance(feeds, Mapping):
+        raise FeedError(f"feeds are a dict, not a {type(feeds).__name__}.", hint="Write {x: value}, with tensors or names before the colons.")
     for key, value in (feeds or {}).items():
         if isinstance(key, Node):
             key = key.outputs[0] if key.outputs else key.name

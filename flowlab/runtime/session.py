@@ -198,6 +198,7 @@ def error_at(step: Step, error: BaseException) -> KernelError:
     """The error of one step."""
     node = step.node
     takes = ", ".join(f"{p} {shape_text(t.shape)}" for p, t in zip(node.ports, node.inputs)) or "no inputs"
+    what = str(error).strip().rstrip(".") or "it gave no reason"
     made = f" It was made in {node.location[0]}, line {node.location[1]}." if node.location else ""
-    return KernelError(f"{node.name} ({node.op.name}) failed: {type(error).__name__}: {error} Its inputs: {takes}.{made}", node=node.name,
+    return KernelError(f"{node.name} ({node.op.name}) failed: {type(error).__name__}: {what}. Its inputs: {takes}.{made}", node=node.name,
                        hint="The variables are as before the run.")

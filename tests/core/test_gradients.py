@@ -165,3 +165,29 @@ def test_an_unknown_size_that_turns_out_to_be_1_is_repeated(op, first, second):
             at[k][0, 1] += eps
             more = (fl.Session(g).run(y, {a: at[0], b: at[1]})**2).sum()
             np.testing.assert_allclose((more - (value**2).sum()) / eps, d[0, 1], rtol=1e-3, atol=1e-4)
+
+
+def test_what_the_backward_pass_starts_from_has_the_shape_of_y():
+    with fl.Graph() as g:
+        x, n = fl.placeholder((2, 3), name="x"), fl.placeholder(("n",), "float64", name="n")
+        y = x * 2
+        number, row, tensor = (fl.gradients(y, [x], grad_ys=[s])[0] for s in (3.0, [1, 2, 3], fl.constant(np.full((2, 3), 5.0))))
+        unknown, = fl.gradients(n * n, [n], grad_ys=[0.5])
+        for wrong in (np.ones((4, 3)), np.ones((7, 2, 3)), np.ones(2)):
+            with pytest.raises(fl.GradientError, match=r"grad_ys for Multiply:0 is \(") as caught:
+                fl.gradients(y, [x], grad_ys=[wrong])
+            assert caught.value.node == "Multiply"
+        with pytest.raises(fl.GradientError, match="1 grad_ys for 2 ys"):
+            fl.gradients([y, y], [x], grad_ys=[1.0])
+        with pytest.raises(fl.GradientError, match="nothing to differentiate"):
+            fl.gradients([], [x])
+        assert fl.gradients(y, []) == []
+        along = fl.jvp(y, [x], [1.0])
+    v = np.zeros((2, 3))
+    number, row, tensor, unknown, along = fl.Session(g).run([number, row, tensor, unknown, along], {x: v, n: [1.0, 4.0]})
+    np.testing.assert_array_equal(number, np.full((2, 3), 6))
+    np.testing.assert_array_equal(row, [[2, 4, 6]] * 2)
+    np.testing.assert_array_equal(tensor, np.full((2, 3), 10))
+    np.testing.assert_array_equal(unknown, [1, 4])
+    np.testing.assert_array_equal(along, np.full((2, 3), 2))
+    assert number.dtype == tensor.dtype == np.float32

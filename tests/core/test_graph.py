@@ -187,6 +187,12 @@ def test_nodes_of_two_graphs_do_not_mix():
             x + y
         with pytest.raises(fl.FlowError), fl.control_dependencies([x]):
             pass
+    with one:
+        for wrong in ("x", 3, None):
+            with pytest.raises(fl.FlowError, match="neither a node nor a tensor"):
+                fl.group([wrong])
+            with pytest.raises(fl.FlowError, match="neither a node nor a tensor"), fl.control_dependencies([wrong]):
+                pass
     assert fl.square(x).graph is one        # an op goes where its inputs are
 
 

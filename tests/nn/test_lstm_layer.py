@@ -188,6 +188,9 @@ def test_inputs_that_a_layer_refuses(shape, units, error, axis):
         assert not g.variables
         with pytest.raises(fl.DTypeError):
             fl.nn.lstm(fl.placeholder((2, 3, 5), "int64"), 4)
+        for state in (fl.constant(np.zeros((2, 4))), 0, (x,)):
+            with pytest.raises(fl.AttributeValueError, match="pair"):
+                fl.nn.lstm(fl.placeholder((2, 3, 5)), 4, initial_state=state)
 
 
 def test_wires_that_do_not_fit_the_node():

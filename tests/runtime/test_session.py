@@ -188,6 +188,8 @@ def test_fetches_that_are_none(small):
         sess.run(3.5)
     with pytest.raises(fl.FeedError, match="'other'"):
         sess.run("loss", {foreign: 1.0})
+    with pytest.raises(fl.FeedError, match="a dict, not a list"):
+        sess.run("loss", [("x", XS)])
     with pytest.raises(fl.FeedError, match="nothing"):
         sess.run("loss", {"nothing": 1.0})
 
@@ -216,7 +218,7 @@ def test_kernel_error_names_node_and_shapes_and_leaves_the_variables():
         fl.assign(table, table * 2, name="grow")
     sess = fl.Session(g)
     for go in (lambda: sess.run([rows, "grow"], {x: [7]}), lambda: sess.trace([rows, "grow"], {x: [7]}), lambda: fl.Debugger(sess, [rows, "grow"], {x: [7]}).fire("rows")):
-        with pytest.raises(fl.KernelError, match=r"rows \(Gather\).*7.*3 entries.*\(3, 2\)") as caught:
+        with pytest.raises(fl.KernelError, match=r"rows \(Gather\).*7.*3 entries\. Its inputs.*\(3, 2\)") as caught:
             go()
         assert caught.value.node == "rows" and isinstance(caught.value.__cause__, IndexError)
         assert __file__ in str(caught.value)
