@@ -105,7 +105,7 @@ function Flow() {
       onlyRenderVisibleElements={nodes.length > MANY} minZoom={0.1} maxZoom={3} zoomOnDoubleClick={false} proOptions={ATTRIBUTION}
       panOnScroll={focused} zoomOnScroll={false} preventScrolling={focused} zoomActivationKeyCode={["Meta", "Control"]} zoomOnPinch
       onNodeDragStart={() => { lab.dragging = true; }} onNodeDragStop={onDragStop} onSelectionDragStop={(e, list) => onDragStop(e, list[0], list)}
-      onPaneClick={() => { lab.set({ wire: null, pending: null }); lab.select([]); lab.root?.focus({ preventScroll: true }); }}
+      onPaneClick={() => { if (performance.now() - lab.dropped < 100) return; lab.set({ wire: null, pending: null }); lab.select([]); lab.root?.focus({ preventScroll: true }); }}
       onDoubleClick={(e) => { if (!(e.target as Element).closest("[data-node], [data-scope], [data-edge], .ecard")) lab.askForOperation(null, pan.screenToFlowPosition({ x: e.clientX, y: e.clientY })); }}
       onPointerMove={onPointerMove} onPointerDownCapture={() => { lab.pointing = true; }} onPointerUpCapture={() => { lab.pointing = false; }} onPointerCancelCapture={() => { lab.pointing = false; }}
       className={wiring ? "wiring" : ""} aria-label="Graph"

@@ -65,7 +65,7 @@ function OpCard({ node, geo }: { node: SceneNode; geo: ElementGeo }) {
       {geo.kind === "compact"
         ? <div className="cbd">{out?.shape ?? "shape ?"} <span className="muted">{shortDtype(out?.dtype ?? null)}</span></div>
         : <>
-            <div className="bd" style={{ height: geo.body }}>{out && <Thumbnail tensor={tensor} shape={out.shape} w={54} h={42} />}</div>
+            <div className="bd" style={{ height: geo.body, paddingLeft: Math.max(0, geo.pad[0] - geo.pad[1]), paddingRight: Math.max(0, geo.pad[1] - geo.pad[0]) }}>{out && <Thumbnail tensor={tensor} shape={out.shape} w={54} h={42} />}</div>
             <Foot node={node} open={open} />
           </>}
       {geo.ports.map((p) => <Port key={p.key} owner={node.name} port={p} node={node} />)}

@@ -19,6 +19,8 @@ export type ElementGeo = {
   mirrored: boolean;
   /** Height of the part between header and footer. */
   body: number;
+  /** Room for the ports' names on the left and right of the value. */
+  pad: [number, number];
   ports: PortGeo[];
   byKey: Map<string, PortGeo>;
 };
@@ -178,7 +180,7 @@ function sourceGeo(n: SceneNode, drop: boolean, mirrored: boolean): ElementGeo {
   const h = drop ? DROP_H : FLAT_H;
   const side: Side = drop ? "bottom" : mirrored ? "left" : "right";
   const port: PortGeo = { key: outKey(0), index: 0, label: "", side, x: drop ? w / 2 : mirrored ? 0 : w, y: drop ? h : h / 2 };
-  return finish({ id: n.name, kind: drop ? "drop" : "flat", w, h, mirrored, body: h, ports: [port], byKey: new Map() });
+  return finish({ id: n.name, kind: drop ? "drop" : "flat", w, h, mirrored, body: h, pad: [0, 0], ports: [port], byKey: new Map() });
 }
 
 const VIEW_CATEGORIES: ReadonlySet<string> = new Set(["array"]);
@@ -205,7 +207,7 @@ function nodeGeo(n: SceneNode, top: string | undefined): ElementGeo {
         : { key: inKey(p.port), index: i, label: p.port, side: inSide, x: mirrored ? w : 0, y: at }),
       ...n.outputs.map((p, i): PortGeo => ({ key: outKey(p.index), index: i, label: "", side: outSide, x: mirrored ? 0 : w, y: at })),
     ];
-    return finish({ id: n.name, kind: "compact", w, h: COMPACT_H, mirrored, body: COMPACT_H - 22, ports, byKey: new Map() });
+    return finish({ id: n.name, kind: "compact", w, h: COMPACT_H, mirrored, body: COMPACT_H - 22, pad: [0, 0], ports, byKey: new Map() });
   }
   const rows = Math.max(side.length, n.outputs.length, 1);
   const body = Math.max(NODE_H - HEADER - FOOTER, rows * PITCH + 5);
@@ -221,7 +223,7 @@ function nodeGeo(n: SceneNode, top: string | undefined): ElementGeo {
   ports.sort((a, b) => a.index - b.index);
   n.outputs.forEach((p, i) => ports.push({
     key: outKey(p.index), index: i, label: n.outputs.length > 1 ? p.name : "", side: outSide, x: mirrored ? 0 : w, y: yOf(i, n.outputs.length) }));
-  return finish({ id: n.name, kind: "card", w, h: HEADER + body + FOOTER, mirrored, body, ports, byKey: new Map() });
+  return finish({ id: n.name, kind: "card", w, h: HEADER + body + FOOTER, mirrored, body, pad: mirrored ? [padOut, padIn] : [padIn, padOut], ports, byKey: new Map() });
 }
 
 /** The name of a scope's boundary port, short enough to stand inside: the tensor's own part. */
@@ -245,7 +247,7 @@ function stackGeo(s: SceneScope): ElementGeo {
     ...s.inputs.map((p, i): PortGeo => ({ key: inKey(p), index: i, label: "", side: mirrored ? "right" : "left", x: mirrored ? w : 0, y: yOf(i, s.inputs.length) })),
     ...s.outputs.map((p, i): PortGeo => ({ key: outKey(p), index: i, label: "", side: mirrored ? "left" : "right", x: mirrored ? 0 : w, y: yOf(i, s.outputs.length) })),
   ];
-  return finish({ id: s.name, kind: "stack", w, h: HEADER + body + FOOTER, mirrored, body, ports, byKey: new Map() });
+  return finish({ id: s.name, kind: "stack", w, h: HEADER + body + FOOTER, mirrored, body, pad: [0, 0], ports, byKey: new Map() });
 }
 
 /** Orders the ports of folded scopes by where their wires lead, so that wires cross less. The sizes stay. */

@@ -101,7 +101,7 @@ export const KEYS: Key[] = [
   { keys: "P", group: "Run", does: "step pass", when: letter("p"), run: send("step_pass") },
   { keys: "R", group: "Run", does: "run to the selected node", when: letter("r"), run: (lab) => { const n = lab.state.selected[0]; if (n !== undefined) void lab.command("run_to", { node: n }); else lab.say("Select a node first, then R."); } },
   { keys: "Space", group: "Run", does: "play or pause", when: key(" "), run: (lab) => { if (lab.state.playing) lab.pause(); else void lab.play(); } },
-  { keys: "?", group: "Help", does: "these keys", when: key("?"), run: (lab) => lab.set({ panel: lab.state.panel === "keys" ? null : "keys" }) },
+  { keys: "?", group: "Move", does: "show or hide these keys", when: key("?"), run: (lab) => lab.set({ panel: lab.state.panel === "keys" ? null : "keys" }) },
 ];
 
 function leave(lab: Lab): void {

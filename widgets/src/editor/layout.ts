@@ -68,6 +68,13 @@ export function layoutOf(scene: Scene, wiring = new Wiring(scene), geos = geomet
     if (n.source !== null && uses.length > 3) for (const e of uses.slice(1)) chip.add(e.id);
   }
 
+  // in an update the same few numbers go to every parameter: told beside each use, so that every parameter's steps stand together
+  for (const id of third) {
+    const uses = (wiring.outOf.get(id) ?? []).filter((e) => !e.control && e.error === null && third.has(e.dst));
+    if (uses.length > 3) for (const e of uses) chip.add(e.id);
+  }
+  const loose = looseControl(scene, wiring);
+
   const result: Layout = { at: new Map(), via: new Map(), chips: new Map(), captions: [], start: { x: 0, y: 0 } };
   const ids = [...scene.nodes.map((n) => n.name), ...scene.scopes.map((s) => s.name)];
   const captioned = ids.some((id) => row(id) > 0) && ids.some((id) => row(id) === 0);
@@ -79,7 +86,7 @@ export function layoutOf(scene: Scene, wiring = new Wiring(scene), geos = geomet
   for (const k of [0, 1, 2] as const) {
     const members = ids.filter((id) => row(id) === k);
     if (!members.length) continue;
-    const placed = band(scene, members, k === 0 ? "LR" : "RL", geos, wiring, dropped, chip, nodes, scopes, Math.max(1100, right ?? 0));
+    const placed = band(scene, members, k === 0 ? "LR" : "RL", geos, wiring, dropped, chip, nodes, scopes, Math.max(1100, right ?? 0), loose);
     // the way back starts under the end of the way there; the update starts under the end of the gradient
     const x: number = right === null ? 0 : k === 2 ? left : right - placed.w;
     if (captioned) {
@@ -94,10 +101,21 @@ export function layoutOf(scene: Scene, wiring = new Wiring(scene), geos = geomet
   return result;
 }
 
+/** Control edges of a node that waits for many: they order nothing in the picture, and are drawn faintly. */
+export function looseControl(scene: Scene, wiring: Wiring): Set<string> {
+  const out = new Set<string>();
+  for (const e of scene.edges) {
+    if (!e.control) continue;
+    const many = (list: SceneEdge[] | undefined) => (list ?? []).filter((x) => x.control).length > 3;
+    if (many(wiring.into.get(e.dst)) || many(wiring.outOf.get(e.src))) out.add(e.id);
+  }
+  return out;
+}
+
 /** One band: nested groups, each by dagre. */
 function band(
   scene: Scene, members: string[], dir: "LR" | "RL", geos: Map<string, ElementGeo>, wiring: Wiring,
-  dropped: Map<string, SceneEdge>, chip: Set<string>, nodes: ReadonlyMap<string, { scope: string }>, scopes: ReadonlyMap<string, { name: string }>, wide: number,
+  dropped: Map<string, SceneEdge>, chip: Set<string>, nodes: ReadonlyMap<string, { scope: string }>, scopes: ReadonlyMap<string, { name: string }>, wide: number, loose: ReadonlySet<string>,
 ): Placed {
   const inside = new Set(members);
   // the way back carries tags instead of frames: its scopes are one per forward node
@@ -133,7 +151,7 @@ function band(
   };
   const links = new Map<string, Link[]>();
   for (const e of scene.edges) {
-    if (!inside.has(e.src) || !inside.has(e.dst) || dropped.has(e.src) || chip.has(e.id) || e.src === e.dst) continue;
+    if (!inside.has(e.src) || !inside.has(e.dst) || dropped.has(e.src) || chip.has(e.id) || loose.has(e.id) || e.src === e.dst) continue;
     const a = chain(e.src);
     const b = chain(e.dst);
     let k = 0;

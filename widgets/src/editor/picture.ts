@@ -143,7 +143,7 @@ export function pictureOf(s: State, root: HTMLElement): Png | null {
       write(problem !== null ? "⚠" : done ? "✓" : "", p.x + geo.w - 8, p.y + 16, 11, paint.color(problem !== null ? "--fl-state-error" : "--fl-state-done"), true, "right");
       if (geo.kind === "compact") write(`${shape ?? ""} ${shortDtype(out?.dtype ?? null)}`, p.x + geo.w / 2, p.y + 36, 10, paint.color("--fl-text-2"), false, "center");
       else {
-        thumb(tensor, shape, p.x + geo.w / 2, p.y + 24 + geo.body / 2, 54, 42, 17);
+        thumb(tensor, shape, p.x + (geo.w + geo.pad[0] - geo.pad[1]) / 2, p.y + 24 + geo.body / 2, 54, 42, 17);
         write(problem !== null ? "does not fit" : shape ?? "", p.x + 7, p.y + geo.h - 6, 10, paint.color(problem !== null ? "--fl-state-error" : "--fl-text-2"));
         write(node ? shortDtype(out?.dtype ?? null) : `×${"count" in e ? e.count : ""}`, p.x + geo.w - 7, p.y + geo.h - 6, 10, paint.color("--fl-text-3"), false, "right");
       }

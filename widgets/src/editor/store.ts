@@ -169,6 +169,7 @@ export class Lab {
 
   private takeScene(scene: Scene): void {
     const before = this.state;
+    this.keepFocus();
     const first = before.scene === null;
     const wiring = new Wiring(scene);
     const geos = geometryOf(scene, wiring);
@@ -213,6 +214,18 @@ export class Lab {
       this.adding = false;
     } else this.ask();
     if (first || grown) requestAnimationFrame(() => this.view?.fit());
+  }
+
+  /** When what had the focus goes away with the old scene, the keyboard goes on from what is selected. */
+  private keepFocus(): void {
+    const { root } = this;
+    if (!root?.contains(document.activeElement)) return;
+    requestAnimationFrame(() => {
+      if (document.activeElement !== document.body) return;
+      const { selected, edge } = this.state;
+      const id = edge !== null ? `edge:${edge}` : selected[selected.length - 1];
+      ((id !== undefined && this.refs.get(id)) || root).focus({ preventScroll: true });
+    });
   }
 
   dragging = false;
@@ -408,6 +421,8 @@ export class Lab {
     await this.edit(edits, `Added ${spec.function}.`);
   }
 
+  /** When a wire was last dropped in empty space: the click that ends such a drag is no click on the canvas. */
+  dropped = -1;
   /** Is the mouse down in the canvas? A focus that follows it selects through the click, not through the focus. */
   pointing = false;
   private dropPoint: Point | null = null;

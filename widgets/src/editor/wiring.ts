@@ -81,6 +81,7 @@ export function usePortGestures(port: PortRef) {
         if (to && same(to, port)) { lab.set({ wire: null }); return; }
         if (to) { void lab.join(port, to); return; }
         lab.set({ wire: null });
+        lab.dropped = performance.now();
         const canvas = document.elementFromPoint(m.clientX, m.clientY)?.closest(".cv");
         if (canvas && lab.root?.contains(canvas)) lab.askForOperation(port, lab.view?.toFlow({ x: m.clientX, y: m.clientY }) ?? null);
       };
