@@ -238,9 +238,10 @@ class Debugger:
         """Fire the first ready node (ties go by creation order); None at the end."""
         return self._fire(self.plan.steps[min(self._ready)]) if self._ready else None
 
-    def fire(self, name: str) -> Event:
+    def fire(self, name: str | Node) -> Event:
         """Fire this node. DebuggerError names the missing inputs if it is not ready."""
         step = self._step(name)
+        name = step.node.name
         if step.index not in self._ready:
             if step.index in self._order:
                 raise DebuggerError(f"{name} has fired already, as number {self._order.index(step.index) + 1}.", node=name, hint="Step back first.")
@@ -284,11 +285,11 @@ class Debugger:
                 return tuple(events)
             events.append(self._fire(self.plan.steps[min(same)]))
 
-    def run_to(self, name: str) -> Stop:
+    def run_to(self, name: str | Node) -> Stop:
         """Fire until this node is the next to fire; to the end if it has fired already or is no part of the run."""
-        node = self.graph.node(name)
+        node = name if isinstance(name, Node) else self.graph.node(name)
         step = self._step_of.get(node.name)
-        if step is None or step.index in self._order:
+        if step is None or step.index in self._fired:
             return self.resume()
         return self._go(until=step.index)
 
@@ -370,7 +371,10 @@ class Debugger:
         slot = self.plan.slots.get((tensor.node.id, tensor.index)) if isinstance(tensor, Tensor) else None
         if slot is None:
             raise DebuggerError(f"{name} is not part of this run.", node=str(name))
-        array = np.asarray(value)
+        try:
+            array = np.asarray(value)
+        except (TypeError, ValueError) as error:
+            raise DebuggerError(f"the override of {tensor.name} is no array: {error}.", node=tensor.node.name, hint="All rows must have one length.") from None
         old = self._values.get(slot)
         known = np.shape(old) if old is not None else tuple(array.shape[k] if k < array.ndim and not isinstance(d, int) else d for k, d in enumerate(tensor.shape))
         if array.shape != known:
@@ -383,7 +387,8 @@ class Debugger:
 
     def clear_override(self, name: str | Tensor | None = None) -> None:
         """Take an override back, or all of them."""
-        slots = list(self._overrides) if name is None else [self.plan.slots[(t := resolve(self.graph, name)).node.id, t.index]]  # type: ignore[union-attr]
+        found = None if name is None else resolve(self.graph, name)
+        slots = list(self._overrides) if name is None else [self.plan.slots.get((found.node.id, found.index))] if isinstance(found, Tensor) else []
         for slot in slots:
             if slot in self._overrides:
                 self._uncommit()
@@ -419,7 +424,8 @@ class Debugger:
 
     # ------------------------------------------------------------ firing
 
-    def _step(self, name: str) -> Step:
+    def _step(self, name: str | Node) -> Step:
+        name = name.name if isinstance(name, Node) else name
         step = self._step_of.get(name)
         if step is None:
             node = self.graph.node(name)

@@ -259,6 +259,17 @@ class Op:
         return f"fl.{self.function}({', '.join([*self._names, *(f'{a}=' for a in self.attrs)])})"
 
 
+def numbers(value: Any) -> np.ndarray:
+    """The value as an array; DTypeError if it holds anything but numbers and truth values, or rows of different lengths."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise DTypeError(f"{type(value).__name__} is no array: {error}.", hint="All rows must have one length.") from None
+    if array.dtype.kind not in "fiub":
+        raise DTypeError(f"{value!r} is not a number or an array of numbers.", hint="Tensors, arrays, lists and numbers can be inputs.")
+    return array
+
+
 def literal_dtype(value: Any) -> np.dtype:
     """The dtype that a number, list or array gets as a constant: Python floats are float32, arrays keep theirs."""
     if isinstance(value, bool):
@@ -269,7 +280,7 @@ def literal_dtype(value: Any) -> np.dtype:
         return np.dtype("int64")
     if isinstance(value, float):
         return np.dtype("float32")
-    array = np.asarray(value)
+    array = numbers(value)
     if isinstance(value, (np.ndarray, np.generic)):
         return array.dtype
     return np.dtype("float32") if array.dtype.kind == "f" else array.dtype
@@ -277,9 +288,7 @@ def literal_dtype(value: Any) -> np.dtype:
 
 def literal(graph: Graph, value: Any, dtype: np.dtype | None) -> Tensor:
     """The constant node that holds `value`."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiub":
-        raise DTypeError(f"{value!r} is not a number or an array of numbers.", hint="Tensors, arrays, lists and numbers can be inputs.")
+    array = numbers(value)
     if dtype is None:
         dtype = literal_dtype(value)
     if dtype.kind in "iu" and array.dtype.kind == "f" and not np.all(array == np.floor(array)):

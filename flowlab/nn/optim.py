@@ -39,6 +39,8 @@ class Optimizer(ABC):
 
         The gradients stand in scope `gradients`, the update in a scope of the optimizer's name; `loss` must be a scalar.
         """
+        if not isinstance(loss, Tensor):
+            raise GradientError(f"{loss!r} is not a tensor.", hint="Pass the tensor of the loss.")
         graph = loss.graph
         if loss.rank:
             raise GradientError(f"{loss.name} has shape {loss.shape}: only a scalar can be minimized.", node=loss.node.name, hint="Use fl.mean(loss).")
@@ -54,6 +56,8 @@ class Optimizer(ABC):
 
     def apply(self, pairs: Sequence[tuple[Tensor, Tensor]], name: str = "train") -> Node:
         """Add the update for (gradient, variable) pairs."""
+        if not pairs:
+            raise GradientError("there is nothing to update.", hint="Give one or more pairs of a gradient and its variable.")
         graph = pairs[0][0].graph
         graph.claim(name)
         with graph, graph.state(scope=graph.unique(self.scope), phase="update"):

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import AttributeValueError, DTypeError, ShapeError
+from ..core.errors import AttributeValueError, ShapeError
 from ..core.graph import Graph, Node, Tensor, current_graph, nodes_of
-from ..core.op import Op, literal_dtype, op
+from ..core.op import Op, literal_dtype, numbers, op
 from ..core.shape import meet
 from ..core.types import TensorType, dtype_of, shape_of, shape_text
 
@@ -92,9 +92,7 @@ def placeholder(shape: Any = (), dtype: Any = "float32", name: str | None = None
 
 def constant(value: Any, dtype: Any = None, name: str | None = None) -> Tensor:
     """Hold a fixed array or number. Python floats become float32, arrays keep their dtype."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiub":
-        raise DTypeError(f"{value!r} is not a number or an array of numbers.")
+    array = numbers(value)
     array = array.astype(dtype_of(dtype) if dtype is not None else literal_dtype(value))
     return constant_op.node(name=name, value=array).outputs[0]
 
@@ -109,9 +107,7 @@ def variable(initial: Any, name: str | None = None, *, trainable: bool = True, d
     if hasattr(initial, "initializer_text"):
         shape, text, kind, value = initial.shape, initial.initializer_text, initial.dtype, None
     else:
-        array = np.asarray(initial)
-        if array.dtype.kind not in "fiub":
-            raise DTypeError(f"{initial!r} is not an array of numbers.")
+        array = numbers(initial)
         array = array.astype(dtype_of(dtype) if dtype is not None else literal_dtype(initial))
         shape, text, kind, value = array.shape, "constant", array.dtype, array
         # an array of zeros or ones says no more than the initializer of that name

@@ -107,7 +107,10 @@ class VariableKeyError(FetchError, KeyError):
 
 def checked(node: Node, value: Any) -> np.ndarray:
     """A read-only copy of `value` as the variable needs it; ShapeError or DTypeError otherwise."""
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise DTypeError(f"the variable {node.name} takes an array: {error}.", node=node.name, hint="All rows must have one length.") from None
     dtype = node.outputs[0].dtype
     if array.dtype.kind not in "fiub" or not np.can_cast(array.dtype, dtype, "same_kind") and not (array.dtype.kind in "iu" and dtype.kind == "f"):
         raise DTypeError(f"the variable {node.name} is {dtype}, the value is {array.dtype}.", node=node.name, hint=f'Use value.astype("{dtype}").')

@@ -142,10 +142,10 @@ def test_dtypes_meet():
 def test_numbers_that_fit_no_dtype():
     with fl.Graph():
         x = fl.placeholder((2,), "int64")
-        for value in (2**70, "text", 1j, None, object(), np.array([1j]), np.datetime64("2020-01-01")):
+        for value in (2**70, "text", 1j, None, object(), np.array([1j]), np.datetime64("2020-01-01"), [[1], [1, 2]]):
             with pytest.raises(fl.FlowError):
                 fl.add(x, value)
-        for value in (2**63, "text", 1j, [1, "a"]):
+        for value in (2**63, "text", 1j, [1, "a"], [[1], [1, 2]]):
             with pytest.raises(fl.FlowError):
                 fl.constant(value)
         assert all(n.outputs[0].dtype.name in ("int64", "float32") for n in x.graph.nodes)

@@ -227,6 +227,10 @@ def test_what_cannot_be_minimized():
         assert len(g.nodes) == count
         fl.optim.SGD(0.1).minimize(loss)
         assert all(not n.name.startswith("SGD/far") for n in g.nodes)
+    with pytest.raises(fl.GradientError, match="not a tensor"):
+        fl.optim.SGD(0.1).minimize("loss")
+    with pytest.raises(fl.GradientError, match="nothing to update"):
+        fl.optim.SGD(0.1).apply([])
     for bad in (-1, math.nan, "fast"):
         with pytest.raises(fl.AttributeValueError):
             fl.optim.SGD(bad)

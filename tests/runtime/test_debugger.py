@@ -289,7 +289,7 @@ def test_override_of_what_was_asked_for_changes_the_results(g):
 
 def test_overrides_that_do_not_fit(g):
     dbg = fl.Debugger(fl.Session(g), "loss", FEEDS)
-    for name, value in (("left:0", np.zeros(3)), ("x", np.zeros((9, 3))), ("SGD/learning_rate", 1.0), ("left:0", "text"), ("left:0", np.zeros((2, 2), complex))):
+    for name, value in (("left:0", np.zeros(3)), ("x", np.zeros((9, 3))), ("SGD/learning_rate", 1.0), ("left:0", "text"), ("left:0", np.zeros((2, 2), complex)), ("left:0", [[1], [1, 2]])):
         with pytest.raises(fl.FlowError):
             dbg.override(name, value)
     dbg.resume()
@@ -323,6 +323,16 @@ def test_a_run_of_sources_alone_is_done_at_once(g):
     np.testing.assert_array_equal(dbg.results[0], XS)
     dbg.override("x", np.ones((2, 3)))
     assert (dbg.results[0] == 1).all()
+
+
+def test_nodes_go_as_well_as_their_names(g):
+    dbg = fl.Debugger(fl.Session(g), "loss", FEEDS)
+    assert dbg.fire(g.node("model/y")).node == "model/y"
+    assert dbg.run_to(g.node("right")) == fl.Stop("node", "right")
+    dbg.override(g.tensor("left"), np.ones((2, 2)))
+    dbg.clear_override(g.tensor("left"))
+    dbg.clear_override("train")     # no part of this run: nothing to clear
+    assert dbg.state("Add") == "idle"
 
 
 def test_watch_and_repr(g):

@@ -85,7 +85,7 @@ def test_the_mapping_of_values():
     sess.variables["a"] = mine
     mine[:] = 0
     np.testing.assert_array_equal(sess.variables["a"], [1, 2])
-    for wrong, error in (([1, 2, 3], fl.ShapeError), ([1j, 2], fl.DTypeError), (["x", "y"], fl.DTypeError)):
+    for wrong, error in (([1, 2, 3], fl.ShapeError), ([1j, 2], fl.DTypeError), (["x", "y"], fl.DTypeError), ([[1], [1, 2]], fl.DTypeError)):
         with pytest.raises(error) as caught:
             sess.variables["a"] = wrong
         assert caught.value.node == "a"
