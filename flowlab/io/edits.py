@@ -556,6 +556,8 @@ class _Draft:
                 error.message = f"{name}: {error.message}"
             error.node, error.port = node.name, name
             raise
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # a value of a kind that nobody thought of
+            raise AttributeValueError(f"{name}: that cannot be read: {error}.", node=node.name, port=name) from None
         feed = self.value("feeds").get(node.name)
         self.put(replace(node, attrs=MappingProxyType(attrs)))
         if feed is not None and name in ("shape", "dtype") and op.source == "placeholder":
