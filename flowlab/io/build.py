@@ -233,7 +233,7 @@ def _repairs(document: Document, graph: Graph, node: DocNode, op: Op, attrs: Map
     def fits(k: int, type: TensorType) -> bool:
         tried = [SimpleNamespace(type=type if j == k else t) for j, t in enumerate(types)]
         try:
-            op.infer(tried, wired, attrs)  # type: ignore[arg-type]
+            op.infer(tried, wired, attrs)
         except (FlowError, ArithmeticError, LookupError, TypeError, ValueError):
             return False
         return True
@@ -270,7 +270,7 @@ def _infer_one(kind: str, type: TensorType, given: Mapping[str, Any]) -> TensorT
     """What the op `kind` makes of one tensor; None where it makes nothing, or where it would not change it."""
     try:
         op = get_op(kind)
-        (after,) = op.infer([SimpleNamespace(type=type)], [op.inputs[0].name], op.normalize(given))  # type: ignore[list-item]
+        (after,) = op.infer([SimpleNamespace(type=type)], [op.inputs[0].name], op.normalize(given))
     except (FlowError, LookupError, TypeError, ValueError):
         return None
     return after

@@ -66,7 +66,7 @@ class DocNode:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DocNode) and (self is other or self.id == other.id and _content(self) == _content(other))
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def __repr__(self) -> str:
         return f"{self.name} = {self.op}({', '.join(f'{p}={s}' for p, s in self.inputs.items())})"
@@ -155,7 +155,7 @@ class Document:
                 and self.fetches == other.fetches and self.feeds.keys() == other.feeds.keys()
                 and all(_key(self.feeds[k]) == _key(other.feeds[k]) for k in self.feeds))
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def __repr__(self) -> str:
         return f"Document {self.name!r}: {len(self.nodes)} nodes, {sum(len(n.inputs) for n in self.nodes.values())} wires"
@@ -206,7 +206,7 @@ def same_graph(a: Document | Graph, b: Document | Graph) -> bool:
     return a.nodes.keys() == b.nodes.keys() and all(_content(a.nodes[k]) == _content(b.nodes[k]) for k in a.nodes)
 
 
-Graph.same_graph = same_graph  # type: ignore[attr-defined]  # a slot of core's that this layer fills
+Graph.same_graph = same_graph   # a slot of core's that this layer fills
 
 
 def _content(node: DocNode) -> tuple:

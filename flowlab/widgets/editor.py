@@ -502,7 +502,7 @@ class Editor(anywidget.AnyWidget):
             self.send(P.as_json(message), list(buffers))
 
     def _notice(self, level: str, text: str, hint: str = "", node: str | None = None, edge: str | None = None) -> None:
-        message = P.Notice(level=level, text=text, hint=hint, node=node, edge=edge)  # type: ignore[arg-type]
+        message = P.Notice(level=level, text=text, hint=hint, node=node, edge=edge)
         if self._page:
             self._say(message)
         else:

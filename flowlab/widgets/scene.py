@@ -57,7 +57,7 @@ def attr_spec(op: Op, name: str) -> P.AttrSpec:
     """The form field of one attribute."""
     attr = op.attrs[name]
     choices = list(attr.choices) or (list(DTYPES) if attr.kind == "dtype" else list(INITIALIZERS) if attr.kind == "initializer" else [])
-    return P.AttrSpec(name=name, kind=_FORMS.get(attr.kind, attr.kind), default=form_value(attr.kind, attr.default), required=attr.required, choices=choices)  # type: ignore[arg-type]
+    return P.AttrSpec(name=name, kind=_FORMS.get(attr.kind, attr.kind), default=form_value(attr.kind, attr.default), required=attr.required, choices=choices)
 
 
 def form_value(kind: str, value: Any) -> Any:
@@ -225,7 +225,7 @@ def scene(document: Document, built: Build, shown: Drawn, *, revision: int, fetc
 def diagnostic(found: Diagnostic) -> P.Diagnostic:
     """A diagnostic as the page takes it, its repairs ready to be sent back."""
     repairs = [P.Repair(label=r.label, edits=[edit_to_json(e) for e in r.edits]) for r in found.repairs]
-    return P.Diagnostic(kind=found.kind, node=found.node, port=found.port, axis=found.axis, edge=found.edge, message=found.message, hint=found.hint,  # type: ignore[arg-type]
+    return P.Diagnostic(kind=found.kind, node=found.node, port=found.port, axis=found.axis, edge=found.edge, message=found.message, hint=found.hint,
                         severe=found.severe, repairs=repairs)
 
 
@@ -244,7 +244,7 @@ def scene_node(document: Document, built: Build, node: DocNode, fetch: bool, fee
     if node.op == "Variable":
         attrs.pop("value", None)
     return P.SceneNode(
-        name=node.name, op=node.op, label=node.name.rpartition("/")[2], category=op.category if op else "unknown", phase=node.phase, source=op.source if op else None,  # type: ignore[arg-type]
+        name=node.name, op=node.op, label=node.name.rpartition("/")[2], category=op.category if op else "unknown", phase=node.phase, source=op.source if op else None,
         scope=node.scope, gradient_of=node.gradient_of, fetch=fetch, inputs=in_ports(op, node, {p: errors[p] for p in on_edge}), outputs=out_ports(op, built, node),
         attrs=attrs, value=value, value_note=value_note, x=x, y=y, error=next((m for p, m in errors.items() if p not in on_edge), None))
 
@@ -301,7 +301,7 @@ def scene_scope(document: Document, built: Build, name: str, inside: tuple[str, 
     members = set(inside)
     error = next((d.message for d in built.diagnostics if d.severe and d.node in members), None)
     x, y = document.positions.get(name, (None, None))
-    return P.SceneScope(name=name, label=name.rpartition("/")[2], category=category, phase=phase, count=len(inside), inputs=inputs, outputs=outputs,  # type: ignore[arg-type]
+    return P.SceneScope(name=name, label=name.rpartition("/")[2], category=category, phase=phase, count=len(inside), inputs=inputs, outputs=outputs,
                         shape=shape_text(built.types[principal].shape) if principal else None, x=x, y=y, error=error)
 
 
@@ -437,9 +437,9 @@ def run_state(moment: Moment, graph: Graph, shown: Drawn, *, full: bool, before:
         states = {**{k: "idle" for k in before if k not in states}, **{k: v for k, v in states.items() if before.get(k) != v}}
     last, phase = moment.order[moment.cursor - 1] if 0 < moment.cursor <= len(moment.order) else (None, None)
     return P.RunState(
-        mode=moment.mode, cursor=moment.cursor, length=moment.length, total=moment.total, done=moment.done, full=full, states=states,  # type: ignore[arg-type]
+        mode=moment.mode, cursor=moment.cursor, length=moment.length, total=moment.total, done=moment.done, full=full, states=states,
         progress=progress(moment, shown), inputs=joins(moment, graph, shown), versions={k: v for k, v in moment.versions.items() if k in shown.owner},
-        thumbs=pictures or [], gone=list(gone), fired=list(fired), last=last, last_drawn=shown.owner.get(last) if last else None, last_phase=phase,  # type: ignore[arg-type]
+        thumbs=pictures or [], gone=list(gone), fired=list(fired), last=last, last_drawn=shown.owner.get(last) if last else None, last_phase=phase,
         last_seconds=moment.last_seconds, next=moment.next, next_drawn=shown.owner.get(moment.next) if moment.next else None, ready=moment.ready,
         ticks="".join(p[0] for _, p in moment.order) if full or order_changed else None,
         names=[n for n, _ in moment.order] if full or order_changed else None, fetches=list(moment.fetches), error=moment.error)
