@@ -291,8 +291,6 @@ class Editor(anywidget.AnyWidget):
 
     def _start(self) -> Debugger:
         """A new run, at its start, with the breakpoints and watches of the last. FlowError says what keeps it from starting."""
-        last = self._debugger
-        self._reset()
         nodes = self._fetched()
         if not nodes:
             wrong = next((d for d in self._built.diagnostics if d.severe), None)
@@ -312,10 +310,11 @@ class Editor(anywidget.AnyWidget):
         self._check_memory()
         given = {self._built.graph.nodes[name].outputs[0]: value for name, value in feeds.items() if name in needed}
         dbg = Debugger(self._session, {n.name: n.outputs[0] if n.outputs else n for n in nodes}, given, record=True)
-        if last is not None:
-            for b in last.breakpoints:
+        if self._debugger is not None:
+            for b in self._debugger.breakpoints:
                 dbg.breakpoints.add(b.target, when=b.condition)
-            dbg.watches.extend(last.watches)
+            dbg.watches.extend(self._debugger.watches)
+        self._reset()
         self._debugger, self._begun_with = dbg, self._session.store.values
         self._settle()
         return dbg
