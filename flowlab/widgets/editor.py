@@ -67,6 +67,7 @@ class Editor(anywidget.AnyWidget):
         self._counted = False
         self._notices: list[P.Notice] = []      # said before a page was there to hear them
         self._page = False
+        self._reloaded = False      # has more than one page said hello? the first may be gone, and with it the way that updates of an output take
         self._drawn_cache: S.Drawn | None = None
         self._sent_states: dict[str, str] = {}
         self._sent_tensors: set[str] = set()
@@ -554,7 +555,7 @@ class Editor(anywidget.AnyWidget):
         raise DocumentError("the page sent a message that this kernel does not know.", hint="Reload the page, or restart the kernel.")
 
     def _hello(self, content: dict[str, Any]) -> None:
-        self._page = True
+        self._reloaded, self._page = self._page, True
         if content.get("version") != P.VERSION:
             self._notice("alert", "The page and the kernel have different versions of flowlab.", "Restart the kernel, or reload the page.")
         self._say(S.palette(EXAMPLES))
@@ -727,7 +728,9 @@ class Editor(anywidget.AnyWidget):
         """Put picture and document beside the widget, where a notebook without a kernel still shows them."""
         offered = self._offer is not None and not self._undo   # an answer is open: the notebook must not lose what it holds
         document = self._offer.document if offered else self._document
-        self._output.publish(document, edited=offered or bool(self._undo), when=self._offer.stamp if offered else None, anew=anew)
+        kept = self._output.publish(document, edited=offered or bool(self._undo), when=self._offer.stamp if offered else None, anew=anew)
+        if kept is not None and not anew and self._reloaded:
+            self._say(kept)
 
 
 class Feeds(MutableMapping):

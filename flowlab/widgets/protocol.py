@@ -298,6 +298,15 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """The cell's saved output, for a page that was loaded anew: the notebook passes the kernel's updates on to it no more."""
+    type: Literal["kept"] = "kept"
+    id: str                         # stands in the output's metadata, flowlab.id
+    data: dict[str, Any]
+    metadata: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
     """The answer to message `seq` is complete; busy ends."""
     type: Literal["done"] = "done"
@@ -439,7 +448,7 @@ class Clamp:
     unit: int | None = None
 
 
-TO_PAGE = (Palette, Scene, RunState, Value, Notice, Offer, Done, LSTMData)
+TO_PAGE = (Palette, Scene, RunState, Value, Notice, Offer, Kept, Done, LSTMData)
 TO_KERNEL = (Hello, Edit, Command, Ask, Picture, Selected, LSTMAsk, Clamp)
 PIECES = (AttrSpec, OpSpec, Example, InPort, OutPort, SceneNode, SceneScope, OpenScope, SceneEdge, Repair, Diagnostic, Thumb, Stats,
           LayerInfo, ReadingRow, ClampState, Outcome)

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..core.errors import DocumentError
 from ..io.document import Document, from_text
-from . import static_picture
+from . import protocol as P, static_picture
 
 MIME = "application/vnd.flowlab.document+json"
 MAX_NOTEBOOK = 128 * 2**20
@@ -70,13 +70,16 @@ class Output:
             raise DocumentError("the picture of the canvas has no size.")
         self._png, self._size = png, (round(width), round(height))
 
-    def publish(self, document: Document, *, edited: bool, when: str | None = None, anew: bool = False) -> None:
-        """Bring picture and document up to date wherever they are shown; `anew` shows them in the cell that runs now."""
+    def publish(self, document: Document, *, edited: bool, when: str | None = None, anew: bool = False) -> P.Kept | None:
+        """Bring picture and document up to date wherever they are shown; `anew` shows them in the cell that runs now.
+
+        Returns what was published, for a page to which the notebook does not pass it on.
+        """
         if _kernel() is None or not (anew or self.shown):
-            return
+            return None
         now = (document, self._png, edited, when)
         if not anew and self._said is not None and self._said[1:] == now[1:] and (self._said[0] is document or self._said[0] == document):
-            return
+            return None
         from IPython.display import publish_display_data
 
         self._said = now
@@ -87,8 +90,10 @@ class Output:
             image = f'<img alt="{alt}" src="{static_picture.data_uri(document)}">'
         stamp = when or datetime.now().astimezone().isoformat(timespec="seconds")
         data = {"text/html": image, "text/plain": escape(repr(document)), MIME: document.to_json()}
-        publish_display_data(data, {"flowlab": {"edited": edited, "saved": stamp}}, transient={"display_id": self._id}, update=not anew)
+        metadata = {"flowlab": {"id": self._id, "edited": edited, "saved": stamp}}
+        publish_display_data(data, metadata, transient={"display_id": self._id}, update=not anew)
         self.shown = True
+        return P.Kept(id=self._id, data=data, metadata=metadata)
 
 
 def find(notebook: Path | None, cell: Any, place: int) -> Saved | None:

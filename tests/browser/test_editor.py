@@ -267,3 +267,25 @@ def test_a_lab_shown_again_is_kept_again(notebook):
     nb.save()
     (kept,) = [o for o in nb.content().cells[1].outputs if "application/vnd.flowlab.document+json" in o.get("data", {})]
     assert [n["name"] for n in kept.data["application/vnd.flowlab.document+json"]["nodes"]] == ["x"] and kept.metadata.flowlab.edited
+
+
+def test_a_page_loaded_anew_finds_the_living_lab_and_goes_on_keeping_it(notebook):
+    nb = notebook("reloaded", ["import flowlab as fl\ned = fl.Editor()\ned"])
+    nb.run_all()
+    hand = Hand(nb)
+    hand.add("Placeholder", "x")
+    hand.press("Save")
+    expect(hand.lab.get_by_role("status").filter(has_text="untitled.flow.json")).to_have_count(1)
+    assert [n["name"] for n in json.loads((nb.server.root / "untitled.flow.json").read_text())["nodes"]] == ["x"]
+    kept = nb.cell(0).locator('img[alt="flowlab graph"]')
+    expect(kept).to_have_attribute("src", re.compile("^data:image/png"))
+    nb.save()
+    nb.reload()
+    expect(hand.node("x")).to_have_count(1)
+    before = kept.get_attribute("src")
+    hand.add("Relu")
+    expect(kept).not_to_have_attribute("src", before)
+    nb.save()
+    (output,) = [o for o in nb.content().cells[0].outputs if "application/vnd.flowlab.document+json" in o.get("data", {})]
+    assert [n["name"] for n in output.data["application/vnd.flowlab.document+json"]["nodes"]] == ["x", "Relu"]
+    assert output.data["text/html"].count("data:image/png") == 1

@@ -46,6 +46,8 @@ export type Value = { type: "value"; tensor: string; known: boolean; shape: (num
 export type Notice = { type: "notice"; level: "status" | "alert"; text: string; hint: string; node: string | null; edge: string | null };
 /** The cell was run again and the notebook holds an edited document: go on with it, or start from the cell's. */
 export type Offer = { type: "offer"; title: string; nodes: number; saved: string };
+/** The cell's saved output, for a page that was loaded anew: the notebook passes the kernel's updates on to it no more. */
+export type Kept = { type: "kept"; id: string; data: Record<string, unknown>; metadata: Record<string, unknown> };
 /** The answer to message `seq` is complete; busy ends. */
 export type Done = { type: "done"; seq: number; ok: boolean };
 /** One layer, one sample. Buffers: f i g o c h zf zi zg zo (timesteps × units), c0 h0 (units), strip, norm (one a step, if sent). */
@@ -66,5 +68,5 @@ export type Selected = { type: "selected"; names: string[] };
 export type LSTMAsk = { type: "lstm_ask"; layer: number; sample: number };
 /** Hold a gate of this layer at a value and run again; value null lets it go. `unit` null means all units. */
 export type Clamp = { type: "clamp"; layer: number; gate: "f" | "i" | "g" | "o"; value: number | null; unit?: number | null };
-export type ToPage = Palette | Scene | RunState | Value | Notice | Offer | Done | LSTMData;
+export type ToPage = Palette | Scene | RunState | Value | Notice | Offer | Kept | Done | LSTMData;
 export type ToKernel = Hello | Edit | Command | Ask | Picture | Selected | LSTMAsk | Clamp;

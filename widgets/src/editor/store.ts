@@ -6,6 +6,7 @@ import {
 } from "../protocol.gen";
 import { Wire, type Model, type Outgoing } from "../shared/wire";
 import { prefersReducedMotion } from "../shared/controls";
+import { keep } from "./keep";
 import { type ElementGeo, type Point, type Rect, Wiring, geometryOf, sortStackPorts } from "./geometry";
 import { type Frame, type Layout, framesOf, freePlace, layoutOf, yieldTo } from "./layout";
 import { type Route, routesOf } from "./routes";
@@ -162,6 +163,9 @@ export class Lab {
       case "offer":
         this.set({ offer: m });
         return;
+      case "kept":
+        keep(this.model, m);
+        return;
       case "done": case "lstm": return;
       default: m satisfies never;
     }
@@ -202,6 +206,7 @@ export class Lab {
       home: before.home !== null && names.has(before.home) ? before.home : ids[0] ?? null,
     };
     const moving = !first && [...target].some(([id, p]) => { const q = before.at.get(id); return q && (Math.abs(q.x - p.x) > 1 || Math.abs(q.y - p.y) > 1); });
+    cancelAnimationFrame(this.frame); // a glide that is still under way would put back a map without the new elements
     if (moving && !this.dragging) this.glide(target, base);
     else this.arrangeAt(target, base);
     const grown = before.at.size === 0 && target.size > 0;
