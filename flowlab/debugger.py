@@ -113,14 +113,10 @@ class Debugger:
         self._values: dict[int, Any] = dict(enumerate(self._arrays))
         self._values.update(self.plan.constants)
         self._values.update((slot, self._snapshot[node_id]) for slot, node_id in self.plan.variables)
-        self._step_of = {s.node.name: s for s in self.plan.steps}
-        self._origin = {slot: (s, k) for s in self.plan.steps for k, slot in enumerate(s.outs)}
-        self._missing = [len(s.waits) for s in self.plan.steps]
-        self._users: list[list[int]] = [[] for _ in self.plan.steps]
-        for s in self.plan.steps:
-            for w in s.waits:
-                self._users[w].append(s.index)
-        self._ready = {s.index for s in self.plan.steps if not s.waits}
+        topology = self.plan.topology
+        self._step_of, self._origin, self._users = topology.by_name, topology.origin, topology.users
+        self._missing = list(topology.waiting)
+        self._ready = set(topology.first)
         self._order: list[int] = []         # steps fired so far, in order
         self._fired: set[int] = set()       # the same steps
         self._recorded: list[int] = []      # and those that can be gone forward to again
@@ -459,7 +455,7 @@ class Debugger:
             self._events.append(event)
         self.error = self._failed = None
         for slot, value in zip(step.outs, outputs):
-            self._values[slot] = self._overrides.get(slot, value)
+            self._values[slot] = self._overrides.get(slot, value) if self._overrides else value
         self._order.append(step.index)
         self._fired.add(step.index)
         self._ready.discard(step.index)

@@ -7,8 +7,8 @@ from ..core.errors import ShapeError
 from ..core.op import op
 from ..core.shape import axis_in, meet
 from ..core.types import TensorType, shape_text
-from .array import cast, expand_dims, one_hot
-from .math import exp, greater
+from .array import expand_dims, one_hot
+from .math import exp
 from .reduce import sum_
 
 
@@ -48,13 +48,23 @@ def _(node, g):
 @op(infer=_same, category="activation", latex=r"\max(0, x)", aliases=("rectifier",), zh="线性整流")
 def relu(xp, x):
     """Keep what is positive, make the rest 0."""
-    return xp.maximum(x, 0)
+    return xp.maximum(x, 0, out=xp.workspace(x.shape, x.dtype))
 
 
 @relu.gradient
 def _(node, g):
-    y, = node.outputs
-    return (lambda: g * cast(greater(y, 0), y.dtype.name),)
+    return (lambda: relu_gradient(g, node.outputs[0]),)
+
+
+@op(category="activation", latex=r"g \cdot [y > 0]", listed=False, zh="线性整流的梯度")
+def relu_gradient(xp, g: Float, y: Float):
+    """Let the gradient through where the output was positive."""
+    return xp.multiply(g, xp.greater(y, 0), xp.workspace(g.shape, g.dtype))
+
+
+@relu_gradient.gradient
+def _(node, g):
+    return (lambda: relu_gradient(g, node.inputs[1])), None
 
 
 @op(infer=_along, category="activation", latex=r"\frac{e^{x_i}}{\sum_j e^{x_j}}", aliases=("probabilities", "归一化"), zh="归一化指数")

@@ -13,6 +13,7 @@ class Backend:
     """`xp` for kernels: `xp.exp` is the module's, `xp.workspace` and `xp.add_at` are ours on every backend."""
 
     name = "numpy"
+    smallest = 1 << 16      # bytes; below, an allocation costs less than looking for a used array
 
     def __init__(self, module: ModuleType | Any):
         self.module = module
@@ -29,6 +30,10 @@ class Backend:
     def add_at(self, target: Any, index: Any, values: Any) -> None:
         """Add `values` where `index` points, counting an index as often as it occurs."""
         self.module.add.at(target, index, values)
+
+    def pooled(self, name: str, inputs: int, dtype: Any) -> Any:
+        """The function of that name for large arrays; here it allocates like any other."""
+        return getattr(self, name)
 
     def to_host(self, array: Any) -> np.ndarray:
         return np.asarray(array)
@@ -47,7 +52,6 @@ _UNHELD = _unheld()
 class NumpyBackend(Backend):
     """NumPy, with large work arrays handed out again once nobody holds them: fresh pages cost more than the arithmetic on them."""
 
-    smallest = 1 << 16      # bytes; below, malloc is as fast
     limit = 1 << 28         # bytes that idle arrays may keep
 
     def __init__(self) -> None:
@@ -78,6 +82,26 @@ class NumpyBackend(Backend):
                     shelf.append(raw)
                     self._kept += size
         return raw[:count * dtype.itemsize].view(dtype).reshape(shape)
+
+    def pooled(self, name: str, inputs: int, dtype: Any) -> Any:
+        """The ufunc, writing large results into arrays that are handed out again; small ones are allocated as ever."""
+        ufunc, workspace, least = getattr(np, name), self.workspace, self.smallest // np.dtype(dtype).itemsize
+
+        def unary(x: Any) -> Any:
+            return ufunc(x, workspace(x.shape, dtype)) if x.size >= least else ufunc(x)
+
+        def binary(a: Any, b: Any) -> Any:
+            if a.size < least and b.size < least:
+                return ufunc(a, b)
+            shape = a.shape if a.shape == b.shape or not b.ndim else np.broadcast(a, b).shape
+            return ufunc(a, b, out=workspace(shape, dtype))
+
+        def matmul(a: Any, b: Any) -> Any:
+            if a.ndim == 2 and b.ndim == 2 and a.shape[0] * b.shape[1] >= least:
+                return ufunc(a, b, workspace((a.shape[0], b.shape[1]), dtype))
+            return ufunc(a, b)
+
+        return matmul if name == "matmul" else unary if inputs == 1 else binary
 
     def _drop_idle(self) -> None:
         for size in list(self._pool):

@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -27,15 +28,35 @@ class Step:
     args: tuple[tuple[str | None, int], ...]
     outs: tuple[int, ...]
     waits: tuple[int, ...]      # indices of the steps that fire before it
+    plain: tuple[int, ...] | None  # the slots, if the kernel takes them in order and nothing else
+    frees: tuple[int, ...] = ()    # slots that no later step reads and nobody asked for
 
     def fire(self, values: Mapping[int, Any] | list[Any], rng: Rng) -> tuple[Any, ...]:
         """Compute the outputs from the values of the slots. Changes nothing."""
+        if self.plain is not None:
+            out = self.kernel(*[values[s] for s in self.plain])
+            return out if type(out) is tuple else (out,)
         plain = [values[s] for k, s in self.args if k is None]
         named = {k: values[s] for k, s in self.args if k is not None}
         if self.node.op.random:
             named["key"] = rng(self.node.id)
         out = self.kernel(*plain, **named)
         return out if len(self.outs) != 1 or type(out) is tuple else (out,)
+
+
+class Topology:
+    """Who waits for whom in a plan: what a Debugger counts down."""
+
+    def __init__(self, steps: Sequence[Step]):
+        self.by_name = {s.node.name: s for s in steps}
+        self.origin = {slot: (s, k) for s in steps for k, slot in enumerate(s.outs)}
+        self.waiting = [len(s.waits) for s in steps]
+        self.first = frozenset(s.index for s in steps if not s.waits)
+        users: list[list[int]] = [[] for _ in steps]
+        for s in steps:
+            for w in s.waits:
+                users[w].append(s.index)
+        self.users = tuple(map(tuple, users))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +74,14 @@ class Plan:
     results: tuple[int | None, ...]         # slot of each fetch, None for a node without outputs
     function: Callable                      # (feeds, snapshot, rng) → (results, assigned values)
     lines: Mapping[int, int]                # line of the generated code → step index
+    _topology: list[Topology] = field(default_factory=list)
+
+    @property
+    def topology(self) -> Topology:
+        """Worked out when it is first asked for: a plain run needs none."""
+        if not self._topology:
+            self._topology.append(Topology(self.steps))
+        return self._topology[0]
 
     @property
     def sources(self) -> tuple[int, ...]:
@@ -64,7 +93,9 @@ def kernel_of(node: Node, backend: Backend = NUMPY) -> Callable:
     op = node.op
     own = op.kernels.get(backend.name)
     if own is None and op.ufunc is not None:
-        return getattr(backend, op.ufunc)
+        known, dtype = node.outputs[0].shape, node.outputs[0].dtype
+        small = all(isinstance(d, int) for d in known) and prod(known) * dtype.itemsize < backend.smallest
+        return getattr(backend, op.ufunc) if small else backend.pooled(op.ufunc, len(node.inputs), dtype)
     return partial(own or op.kernel_function, backend, **node.attrs)
 
 
@@ -135,22 +166,23 @@ def make_plan(graph: Graph, fetches: Sequence[Tensor | Node], feeds: Sequence[Te
         args = tuple((None if p in required or node.op.variadic else p, slots[t.node.id, t.index]) for t, p in zip(node.inputs, node.ports))
         waits = tuple(sorted({step_of[n.id] for n in (*(t.node for t in node.inputs if (t.node.id, t.index) not in fed), *node.control_inputs) if n.id in step_of}))
         step_of[node.id] = len(steps)
-        steps.append(Step(len(steps), node, kernel_of(node, backend), args, tuple(outs), waits))
+        in_order = not node.op.random and all(k is None for k, _ in args)
+        steps.append(Step(len(steps), node, kernel_of(node, backend), args, tuple(outs), waits, tuple(s for _, s in args) if in_order else None))
 
     results = tuple(slots[f.node.id, f.index] if isinstance(f, Tensor) else None for f in fetches)
+    keep = {s for s in results if s is not None} | {s for s, _ in assigns} | {s for s, _ in constants} | set(range(len(feeds)))
+    last: dict[int, int] = {}
+    for step in steps:
+        last.update((s, step.index) for _, s in step.args)
+    for k, step in enumerate(steps):
+        dead = {s for _, s in step.args if last[s] == k} | {s for s in step.outs if s not in last}
+        steps[k] = replace(step, frees=tuple(sorted(dead - keep)))
     function, lines = _compile(steps, len(feeds), constants, variables, assigns, results)
     return Plan(graph, tuple(fetches), tuple(feeds), tuple(steps), slots, tuple(constants), tuple(variables), tuple(assigns), results, function, lines)
 
 
 def _compile(steps: Sequence[Step], n_feeds: int, constants: Sequence, variables: Sequence, assigns: Sequence, results: Sequence) -> tuple[Callable, dict[int, int]]:
     """The steps as one function of straight-line code. No name of the graph enters it: slots, kernels and attributes go by number."""
-    last: dict[int, int] = {}
-    for step in steps:
-        for _, s in step.args:
-            last[s] = step.index
-        for s in step.outs:
-            last.setdefault(s, step.index)
-    keep = {s for s in results if s is not None} | {s for s, _ in assigns} | {s for s, _ in constants}
     scope: dict[str, Any] = {}
     params = ["feeds", "values", "rng"]
     body: list[str] = []
@@ -187,9 +219,8 @@ def _compile(steps: Sequence[Step], n_feeds: int, constants: Sequence, variables
             target += ","
         lines[len(body) + 2] = step.index
         body.append(f"{target} = k{step.index}({', '.join(args)})" if step.outs else "pass")
-        dead = [f"t{s}" for s in {s for _, s in step.args} | set(step.outs) if last[s] == step.index and s not in keep and not (s < n_feeds)]
-        if dead:
-            body[-1] += f"; {' = '.join(sorted(dead))} = None"
+        if step.frees:
+            body[-1] += f"; {' = '.join(f't{s}' for s in step.frees)} = None"
     body.append(f"return ({''.join(f't{s}, ' if s is not None else 'None, ' for s in results)}), ({''.join(f't{s}, ' for s, _ in assigns)})")
     source = f"def plan({', '.join(params)}):\n" + "\n".join(f"    {line}" for line in body) + "\n"
     filename = f"<flowlab plan of {len(steps)} steps>"

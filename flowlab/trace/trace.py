@@ -30,7 +30,7 @@ class Stats:
     sum_of_squares: float
     nan: int
     inf: int
-    zero: int
+    zero: int | None    # how many are 0; None where it was not counted
 
     @property
     def mean(self) -> float:
@@ -48,7 +48,9 @@ class Stats:
 
     @property
     def zeros(self) -> float:
-        """Share of zeros, 0 to 1."""
+        """Share of zeros, 0 to 1; NaN where they were not counted."""
+        if self.zero is None:
+            return math.nan
         return self.zero / self.size if self.size else 0.0
 
 
@@ -70,6 +72,18 @@ def stats_of(value: Any) -> Stats:
     wide = array.astype(np.float64).ravel()
     with np.errstate(all="ignore"):
         return Stats(array.size + nan, float(wide.min()), float(wide.max()), float(wide.sum()), float(wide @ wide), nan, inf, zero)
+
+
+def quick_stats(value: Any) -> Stats:
+    """The same in the tensor's own precision and in four passes over it: what is recorded of every firing."""
+    array = np.asarray(value)
+    if array.dtype.kind != "f" or array.dtype.itemsize < 4 or not array.size:
+        return stats_of(array)
+    least, most = float(np.minimum.reduce(array, axis=None)), float(np.maximum.reduce(array, axis=None))
+    if not (math.isfinite(least) and math.isfinite(most)):
+        return stats_of(array)  # NaN and infinity are counted
+    flat = array.ravel()
+    return Stats(array.size, least, most, float(np.add.reduce(flat)), float(np.dot(flat, flat)), 0, 0, None)
 
 
 class Event:
@@ -94,9 +108,9 @@ class Event:
 
     @property
     def stats(self) -> tuple[Stats, ...]:
-        """Statistics of each output."""
+        """Statistics of each output, in its own precision; `Trace.stats` works in float64 and counts zeros too."""
         if self._stats is None:
-            self._stats = tuple(stats_of(v) for v in self.outputs)
+            self._stats = tuple(quick_stats(v) for v in (self.outputs if self._outputs is None else self._outputs))
         return self._stats
 
     def forget(self) -> None:
@@ -125,8 +139,6 @@ class Trace:
         self.events: list[Event] = []
         self.results: Any = None
         self.plan, self._snapshot, self._run = plan, snapshot, run
-        self._where = dict(plan.slots.items())
-        self._event_of = {s: (step.index, k) for step in plan.steps for k, s in enumerate(step.outs)}
         self._kept = 0
         self._let_go = 0
 
@@ -147,14 +159,15 @@ class Trace:
         fed = self.feeds.get(tensor.name)
         if fed is not None:
             return fed.copy()
-        slot = self._where.get(key)
+        slot = self.plan.slots.get(key)
         if slot is None:
             raise ValueKeyError(f"{tensor.name} was not computed in this run.", node=tensor.node.name, hint="Fetch it, or something that needs it.")
         if tensor.node.op.source == "variable":
             return np.array(self._snapshot[tensor.node.id])
         if tensor.node.op.source == "constant":
             return np.array(tensor.node.attrs["value"])
-        index, k = self._event_of[slot]
+        step, k = self.plan.topology.origin[slot]
+        index = step.index
         if at is not None and at != index:
             raise ValueKeyError(f"{tensor.node.name} did not fire as number {at}.", node=tensor.node.name, hint=f"It fired as number {index}.")
         return np.array(self.events[index].outputs[k], order="C")
@@ -162,10 +175,6 @@ class Trace:
     def stats(self, name: str | Tensor) -> Stats:
         """Statistics of a tensor in this run."""
         tensor = self._tensor(name)
-        slot = self._where.get((tensor.node.id, tensor.index))
-        if slot in self._event_of:
-            index, k = self._event_of[slot]
-            return self.events[index].stats[k]
         return stats_of(self.value(tensor))
 
     def gates(self, name: str) -> dict[str, np.ndarray]:
@@ -214,6 +223,8 @@ class ValueKeyError(FetchError, KeyError):
 
 def _bytes(values: Sequence[Any] | None) -> int:
     """Memory behind the values; views of one array count once."""
+    if values is not None and len(values) == 1 and type(values[0]) is np.ndarray and values[0].base is None:
+        return values[0].nbytes
     whole = {}
     for v in values or ():
         base = v
@@ -241,8 +252,6 @@ def record(session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = Non
     def rng(node_id: int) -> np.random.Generator:
         return generator(session.seed, node_id, run)
 
-    wanted = {s for s in plan.results if s is not None} | {s for s, _ in plan.assigns}
-    last = {s: step.index for step in plan.steps for _, s in step.args}
     clock = time.perf_counter
     begin = clock()
     for step in plan.steps:
@@ -259,9 +268,8 @@ def record(session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = Non
         event = Event(step.index, step.node.name, step.node.phase, outputs, start - begin, end - start, trace)
         trace.events.append(event)
         trace._keep(event, budget)
-        for s in {s for _, s in step.args} | set(step.outs):
-            if last.get(s, step.index) == step.index and s not in wanted:
-                del values[s]  # the trace alone decides what stays
+        for s in step.frees:
+            del values[s]  # the trace alone decides what stays
     results = [None if slot is None else values[slot] for slot in plan.results]
     assigned = [values[slot] for slot, _ in plan.assigns]
     if commits:
