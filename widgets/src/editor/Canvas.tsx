@@ -21,7 +21,7 @@ export function Canvas({ children }: { children?: React.ReactNode }) {
   return <ReactFlowProvider><Scroller>{children}</Scroller></ReactFlowProvider>;
 }
 
-/** Focus, find-in-page and assistive technology scroll things into view: here such a scroll moves the viewport. */
+/** Focus, find-in-page and assistive technology scroll things into view: such a scroll becomes a move of the viewport, and nothing jumps. */
 function Scroller({ children }: { children?: React.ReactNode }) {
   const ref = React.useRef<HTMLDivElement>(null);
   const flow = useReactFlow();
