@@ -1,7 +1,9 @@
 """Derivatives by extending the graph: the backward pass is nodes like any others."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from .core.errors import GradientError, ShapeError
@@ -48,6 +50,24 @@ def gradients(y: Tensor | Sequence[Tensor], xs: Tensor | Sequence[Tensor], uncon
         if t.graph is not graph:
             raise GradientError(f"{t.name} belongs to graph {t.graph.name!r}.", node=t.node.name, hint="y and xs must be of one graph.")
 
+    with _no_collecting():
+        return _extend(ys, targets, unconnected, grad_ys)
+
+
+@contextmanager
+def _no_collecting() -> Iterator[None]:
+    """Pause Python's garbage collector: while a graph grows it would look at every node again and again, and find nothing."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
+
+
+def _extend(ys: list[Tensor], targets: list[Tensor], unconnected: str, grad_ys: Sequence[Any] | None) -> list[Tensor]:
+    graph = ys[0].graph
     above = _ancestors([t.node for t in ys])
     keys = {_key(t) for t in targets}
     dependent = _dependent(above, keys)

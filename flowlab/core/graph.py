@@ -280,7 +280,7 @@ class Graph:
         node.phase = phase or self._phase
         node.gradient_of = gradient_of or self._gradient_of
         node.location = _caller()
-        node.outputs = tuple(Tensor(node, k, t) for k, t in enumerate(types))
+        node.outputs = (Tensor(node, 0, types[0]),) if len(types) == 1 else tuple(Tensor(node, k, t) for k, t in enumerate(types))
         self._nodes.append(node)
         self._by_name[full] = node
         prefix = full.rpartition("/")[0]
@@ -298,17 +298,28 @@ class Graph:
     def __exit__(self, *exc: object) -> None:
         _stack().pop()
 
-    @contextmanager
-    def state(self, **changes: Any) -> Iterator[Graph]:
-        """Set `scope`, `phase`, `gradient_of`, `device` or `controls` for the nodes added inside."""
-        before = {k: getattr(self, f"_{k}") for k in changes}
-        for k, v in changes.items():
-            setattr(self, f"_{k}", v)
-        try:
-            yield self
-        finally:
-            for k, v in before.items():
-                setattr(self, f"_{k}", v)
+    def state(self, **changes: Any) -> _State:
+        """Set `scope`, `phase`, `gradient_of`, `device` or `controls` for the nodes added inside a `with`."""
+        return _State(self, changes)
+
+
+class _State:
+    """What `Graph.state` gives: sets on entry, puts back on exit. A class, since every gradient enters one."""
+
+    __slots__ = ("before", "changes", "graph")
+
+    def __init__(self, graph: Graph, changes: dict[str, Any]):
+        self.graph, self.changes = graph, changes
+
+    def __enter__(self) -> Graph:
+        own = self.graph.__dict__
+        self.before = {f"_{k}": own[f"_{k}"] for k in self.changes}
+        for k, v in self.changes.items():
+            own[f"_{k}"] = v
+        return self.graph
+
+    def __exit__(self, *exc: object) -> None:
+        self.graph.__dict__.update(self.before)
 
 
 def _caller() -> tuple[str, int] | None:

@@ -70,6 +70,9 @@ class Op:
         self._required = tuple(i for i in self.inputs if not i.optional and not i.variadic)
         self._names = tuple(i.name for i in self.inputs)
         self._by_port = {i.name: i for i in self.inputs}
+        # the common case: all inputs share one dtype, of one of these kinds, and none is left out
+        alike = not self.mixed and {i.kind for i in self.inputs} <= {"Float", "Number"}
+        self._one_dtype = ("f" if any(i.kind == "Float" for i in self.inputs) else "fiu") if alike else ""
 
     # ------------------------------------------------------------ declaring
 
@@ -117,6 +120,8 @@ class Op:
 
     def normalize(self, attrs: Mapping[str, Any]) -> dict[str, Any]:
         """All attributes, defaults filled in and values in their standard form; AttributeValueError names the one that is wrong."""
+        if not attrs and not self.attrs:
+            return {}
         for name in attrs:
             if name not in self.attrs:
                 near = nearest(name, self.attrs, n=1)
@@ -140,14 +145,15 @@ class Op:
 
     def infer(self, inputs: Sequence[Tensor], ports: Sequence[str], attrs: Mapping[str, Any]) -> tuple[TensorType, ...]:
         """Types of the outputs; ShapeError or DTypeError when the inputs do not fit."""
-        if len(self._required) and len(ports) < len(self._required):
+        if len(ports) < len(self._required):
             missing = next(i.name for i in self._required if i.name not in ports)
             raise ShapeError(f"{self.word}: input {missing} is open.", port=missing, hint="Wire a tensor to it.")
         types = [t.type for t in inputs]
-        self._check_dtypes(types, ports)
+        if not self._agree(inputs):
+            self._check_dtypes(types, ports)
         try:
             if len(types) == len(self.inputs) or self.variadic:
-                got = self.rule(*types, ports=tuple(ports), word=self.word, **attrs)
+                got = self.rule(*types, ports=ports, word=self.word, **attrs)
             else:  # optional inputs go by name
                 given = dict(zip(ports, types))
                 missing = next((i.name for i in self._required if i.name not in given), None)
@@ -223,7 +229,21 @@ class Op:
             ports.append(spec.name)
         return given, tuple(ports), args[len(self.inputs):]
 
+    def _agree(self, given: Sequence[Any]) -> bool:
+        """Are all of these tensors of one dtype that every input takes?"""
+        if not self._one_dtype or not given or type(given[0]) is not Tensor:
+            return False
+        dtype = given[0].type.dtype
+        if dtype.kind not in self._one_dtype:
+            return False
+        for x in given:
+            if type(x) is not Tensor or x.type.dtype is not dtype:
+                return False
+        return True
+
     def _lift(self, graph: Graph, given: list[Any], ports: tuple[str, ...]) -> list[Tensor]:
+        if self._agree(given):
+            return given
         kinds = [(self._by_port.get(p) or self.input_of(p)).kind for p in ports]
         free = [not (self.mixed or k in ("Int", "Bool") and len({i.kind for i in self.inputs}) > 1) for k in kinds]
         dtypes = [x.dtype for x, f in zip(given, free) if f and isinstance(x, Tensor)]
@@ -407,6 +427,19 @@ def _pairs(value: Any, attr: Attr) -> tuple:
         raise _bad(value, "a list of pairs", "Write one (before, after) an axis.") from None
 
 
+def _padding(value: Any, attr: Attr) -> Any:
+    """What stands around an image: a number, "same", "valid", or one (before, after) an axis; a number in a pair's place stands for both."""
+    if value in ("same", "valid") if isinstance(value, str) else False:
+        return value
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and 0 <= value <= 2**31:
+        return int(value)
+    if isinstance(value, (tuple, list)) and value:
+        rows = tuple((v, v) if isinstance(v, (int, np.integer)) else tuple(v) if isinstance(v, (tuple, list)) else () for v in value)
+        if all(len(r) == 2 and all(isinstance(d, (int, np.integer)) and not isinstance(d, bool) and 0 <= d <= 2**31 for d in r) for r in rows):
+            return tuple((int(a), int(b)) for a, b in rows)
+    raise _bad(value, "a padding", 'Use a whole number from 0 on, one (before, after) an axis, "same" or "valid".')
+
+
 def _array(value: Any, attr: Attr) -> np.ndarray | None:
     if value is None:
         return None
@@ -424,10 +457,10 @@ def _array(value: Any, attr: Attr) -> np.ndarray | None:
 
 _STANDARD: dict[str, Callable[[Any, Attr], Any]] = {
     "int": _int, "float": _float, "bool": _bool, "str": _str, "choice": _choice, "dtype": _dtype, "ints": _ints, "axis": _axis,
-    "shape": lambda v, a: shape_of(v), "new_shape": _new_shape, "index": _index, "pairs": _pairs, "value": _array, "initializer": _str,
+    "shape": lambda v, a: shape_of(v), "new_shape": _new_shape, "index": _index, "pairs": _pairs, "padding": _padding, "value": _array, "initializer": _str,
 }
 _ANNOTATIONS = {"int": "int", "float": "float", "bool": "bool", "str": "str", "Axis": "axis", "Shape": "shape", "NewShape": "new_shape", "DType": "dtype",
-                "Ints": "ints", "Index": "index", "Pairs": "pairs", "Array": "value", "Initializer": "initializer", "Choice": "choice"}
+                "Ints": "ints", "Index": "index", "Pairs": "pairs", "Padding": "padding", "Array": "value", "Initializer": "initializer", "Choice": "choice"}
 
 
 def camel(name: str) -> str:

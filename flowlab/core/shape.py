@@ -46,8 +46,9 @@ def broadcast_shapes(shapes: list[Shape], ports: tuple[str, ...], word: str) -> 
 
 def elementwise(*types: TensorType, ports: tuple[str, ...] = ("a", "b", "c"), word: str = "this", **_: object) -> TensorType:
     """Shape rule of operations that work element by element."""
-    if len(types) == 1:
-        return types[0]
+    first = types[0]
+    if all(t.shape == first.shape for t in types):
+        return first
     return TensorType(broadcast_shapes([t.shape for t in types], ports, word), types[0].dtype)
 
 
