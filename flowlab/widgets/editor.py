@@ -111,12 +111,7 @@ class Editor(anywidget.AnyWidget):
 
     @property
     def debugger(self) -> Debugger | None:
-        """The run that is being stepped, or is about to be; None while there is nothing that could run."""
-        if self._debugger is None:
-            try:
-                self._start()
-            except FlowError:
-                return None
+        """The run that is being stepped; None before the first step after an edit. `start` puts one at its start."""
         return self._debugger
 
     @property
@@ -151,6 +146,12 @@ class Editor(anywidget.AnyWidget):
     def redo(self) -> bool:
         """Make the change again that was taken back; False if there is none."""
         return self._travel(self._redo, self._undo)
+
+    def start(self) -> Debugger:
+        """Put a new run at its start, where breakpoints can be set and nothing has fired; returns its debugger."""
+        dbg = self._start()
+        self._say_state(full=True)
+        return dbg
 
     def run(self) -> dict[str, Any]:
         """Run what is marked as fetched, else the sinks, from the start to the end; the values by node."""

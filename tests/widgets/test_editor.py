@@ -376,8 +376,9 @@ def test_variables_larger_than_the_machine_are_refused_before_they_are_made():
 
 def test_a_breakpoint_set_in_python_stops_the_run(page):
     ed = page.editor
-    ed.debugger.breakpoints.add("Square")
-    assert ed.debugger.cursor == 0 and page.press("run") and page.run["cursor"] == 3 and "Square" in page.last("notice")["text"]
+    assert ed.debugger is None
+    ed.start().breakpoints.add("Square")
+    assert ed.debugger.cursor == 0 and page.last("state")["mode"] == "edit" and page.press("run") and page.run["cursor"] == 3 and "Square" in page.last("notice")["text"]
     assert page.press("resume") and page.run["done"]
     assert page.press("run") and page.run["cursor"] == 3     # and the next
     page.edit(SetFeed("x", ""))
@@ -386,7 +387,7 @@ def test_a_breakpoint_set_in_python_stops_the_run(page):
 
 def test_variables_assigned_before_the_first_step_are_the_ones_it_reads(page):
     ed = page.editor
-    assert ed.debugger is not None
+    ed.start()
     ed.session.variables["W"] = 0 * W
     page.press("step")
     assert not page.thumbs["MatMul:0"].any()
