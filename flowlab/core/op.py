@@ -429,7 +429,7 @@ def _pairs(value: Any, attr: Attr) -> tuple:
 
 def _padding(value: Any, attr: Attr) -> Any:
     """What stands around an image: a number, "same", "valid", or one (before, after) an axis; a number in a pair's place stands for both."""
-    if value in ("same", "valid") if isinstance(value, str) else False:
+    if isinstance(value, str) and value in ("same", "valid"):
         return value
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and 0 <= value <= 2**31:
         return int(value)

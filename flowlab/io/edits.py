@@ -615,13 +615,13 @@ _START: dict[str, Any] = {"shape": (), "dtype": "float32", "new_shape": (-1,), "
 
 def _stand_in(attr: Attr) -> Any:
     """A value that passes for a required attribute which is not set yet."""
-    return {**_START, "int": 0, "float": 0.0, "bool": False, "str": "", "choice": attr.choices[0] if attr.choices else "", "ints": (), "axis": 0, "index": (), "pairs": ()}.get(attr.kind)
+    return {**_START, "int": 0, "float": 0.0, "bool": False, "str": "", "choice": attr.choices[0] if attr.choices else "", "ints": (), "axis": 0, "index": (), "pairs": (), "padding": 0}.get(attr.kind)
 
 
 def read_attr(attr: Attr, value: Any, now: Any = None) -> Any:
     """The value that a person typed for an attribute, or gave from Python."""
     if not isinstance(value, str):
-        return tuple(value) if isinstance(value, list) and attr.kind not in ("value", "index", "pairs") else value
+        return tuple(value) if isinstance(value, list) and attr.kind not in ("value", "index", "pairs", "padding") else value
     text = value.strip()
     match attr.kind:
         case "str" | "choice" | "dtype" | "initializer":
@@ -642,6 +642,8 @@ def read_attr(attr: Attr, value: Any, now: Any = None) -> Any:
         return words[text.lower()]
     if attr.kind == "float" and text.lower().lstrip("+-") in ("inf", "infinity", "∞"):
         return float("-inf") if text.startswith("-") else float("inf")
+    if attr.kind == "padding" and text.lower().strip("\"'") in ("same", "valid"):
+        return text.lower().strip("\"'")
     if attr.kind in ("axis", "ints") and not text.startswith("["):
         inner = text[1:-1] if text.startswith("(") and text.endswith(")") else text
         if "," in inner or inner is not text or attr.kind == "ints":
@@ -649,7 +651,7 @@ def read_attr(attr: Attr, value: Any, now: Any = None) -> Any:
     try:
         parsed = jsonio.parse(text.replace("−", "-"), max_bytes=MAX_VALUE_TEXT, what=attr.name)
     except DocumentError:
-        what = {"int": "a whole number", "float": "a number", "axis": "an axis such as -1 or 0, 1", "ints": "whole numbers such as 1, 2"}.get(attr.kind, "JSON")
+        what = {"int": "a whole number", "float": "a number", "axis": "an axis such as -1 or 0, 1", "ints": "whole numbers such as 1, 2", "padding": "a number, pairs, same or valid"}.get(attr.kind, "JSON")
         raise AttributeValueError(f"{_short(text)} is not {what}.") from None
     return _tuples(parsed)
 

@@ -50,7 +50,7 @@ def op_spec(op: Op) -> P.OpSpec:
                     variadic=op.variadic, outputs=list(op.outputs), attrs=attrs)
 
 
-_FORMS = {"new_shape": "shape", "index": "json", "pairs": "json"}
+_FORMS = {"new_shape": "shape", "index": "json", "pairs": "json", "padding": "json"}
 
 
 def attr_spec(op: Op, name: str) -> P.AttrSpec:
@@ -68,7 +68,7 @@ def form_value(kind: str, value: Any) -> Any:
         return ", ".join("?" if d is None else str(d) for d in value)
     if kind in ("axis", "ints") and isinstance(value, tuple):
         return ", ".join(map(str, value))
-    if kind in ("index", "pairs") and value is not None:
+    if kind in ("index", "pairs") and value is not None or kind == "padding" and isinstance(value, tuple):
         from ..io.jsonio import dumps
 
         return dumps(value)
