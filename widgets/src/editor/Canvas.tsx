@@ -25,7 +25,7 @@ export function Canvas({ children }: { children?: React.ReactNode }) {
 function Scroller({ children }: { children?: React.ReactNode }) {
   const ref = React.useRef<HTMLDivElement>(null);
   const flow = useReactFlow();
-  React.useLayoutEffect(() => { ref.current?.scrollTo(ROOM, ROOM); });
+  React.useLayoutEffect(() => { ref.current?.scrollTo(ROOM, ROOM); }, []);
   const onScroll = () => {
     const el = ref.current;
     if (!el) return;

@@ -173,7 +173,7 @@ function ScopePane({ name }: { name: string }) {
           <div className="muted f1">scope of {count(scope.count, "node")} · <span className={`pb p-${scope.phase}`}>{MARK[scope.phase]} {scope.phase}</span>{progress ? ` · ${progress[0]} of ${progress[1]} fired` : ""}</div>
         </div>
       </section>
-      <section className="act"><button type="button" className="bt" title="Unfold (Enter)" onClick={() => lab.fold([name], true)}><Icon name="unfoldAll" size={12} /> Unfold</button></section>
+      <section className="act"><button type="button" className="bt" title="Unfold (Enter)" onClick={() => void lab.into(name)}><Icon name="unfoldAll" size={12} /> Unfold</button></section>
       <Did tensor={tensor} outputs={[]} node={null} />
     </>
   );

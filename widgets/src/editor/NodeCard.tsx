@@ -142,7 +142,7 @@ function ScopeCard({ scope, geo }: { scope: SceneScope; geo: ElementGeo }) {
       ref={ref} className={`n fold c-${category} p-${scope.phase} s-${shown}${selected ? " sel" : ""}${fired ? " fired" : ""}${next ? " next" : ""}`}
       style={{ width: geo.w, height: geo.h }} tabIndex={tabIndex} onFocus={onFocus} role="group" aria-roledescription="folded scope"
       aria-label={`scope ${visible(scope.name)}, folded, ${scope.count} nodes, ${stateWord[shown]}`} title={`${visible(scope.name)}: double-click or Enter unfolds`}
-      data-scope={scope.name} data-state={shown} data-phase={scope.phase} onDoubleClick={(e) => { e.stopPropagation(); lab.fold([scope.name], true); }}
+      data-scope={scope.name} data-state={shown} data-phase={scope.phase} onDoubleClick={(e) => { e.stopPropagation(); void lab.into(scope.name); }}
     >
       <i className="sh2" /><i className="sh1" />
       <div className="fc">

@@ -86,7 +86,8 @@ function hideSaved(el: HTMLElement): () => void {
     }
   };
   hide();
-  const watch = new MutationObserver(hide);
+  // what changes inside the widget is the widget's own
+  const watch = new MutationObserver((records) => { if (records.some((r) => !el.contains(r.target))) hide(); });
   watch.observe(area, { childList: true, subtree: true });
   return () => {
     watch.disconnect();

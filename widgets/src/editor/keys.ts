@@ -42,7 +42,7 @@ function walk(lab: Lab, dx: number, dy: number): void {
 function enter(lab: Lab): void {
   const { selected, scopes, nodes, searching } = lab.state;
   if (searching || selected.length !== 1) return;
-  if (scopes.has(selected[0])) return lab.fold([selected[0]], true);
+  if (scopes.has(selected[0])) return void lab.into(selected[0]);
   if (nodes.has(selected[0])) lab.root?.querySelector<HTMLElement>('[data-testid="inspector"] :is(.form input, .form select, .form textarea, .nm)')?.focus();
 }
 
@@ -52,11 +52,8 @@ function out(lab: Lab): void {
   const from = selected[selected.length - 1] ?? "";
   let scope = from.slice(0, Math.max(0, from.lastIndexOf("/")));
   while (scope && !scene?.opened.some((o) => o.name === scope)) scope = scope.slice(0, Math.max(0, scope.lastIndexOf("/")));
-  if (scope) {
-    lab.fold([scope], false);
-    lab.select([]);
-    lab.set({ home: scope });
-  } else lab.say("This is the outermost level.");
+  if (scope) void lab.outOf(scope);
+  else lab.say("This is the outermost level.");
 }
 
 /** The port that C and A start from: the focused one, the wiring one, else the selected node's first output. */

@@ -81,7 +81,9 @@ export function pictureOf(s: State, root: HTMLElement): Png | null {
     write(r.label.text, r.label.x, r.label.y + 3.5, 10, paint.color("--fl-text-2"), false, "center");
   }
   const thumb = (t: Tensor | undefined, shape: string | null, cx: number, cy: number, mw: number, mh: number, size: number) => {
-    if (t?.value != null) { write(t.uniform && t.shape.length ? `all ${t.value}` : t.value, cx, cy + size / 3, size, paint.color("--fl-text-1"), true, "center", 100); return; }
+    if (t?.value != null) {
+      const all = t.uniform && t.shape.length > 0;
+      write(all ? `all ${t.value}` : t.value, cx, cy + size / 3, all ? Math.min(13, size) : size, paint.color("--fl-text-1"), true, "center", 100); return; }
     if (t && t.data.length) {
       const { cw, ch } = cellOf(t.rows, t.cols, mw, mh);
       const colour = scaleOf(root, t.map);

@@ -563,6 +563,18 @@ export class Lab {
     void this.command(open ? "unfold" : "fold", { scopes }).then(() => { if (!scopes.length) setTimeout(() => this.view?.fit(), TIDY + 20); });
   }
 
+  /** Unfolds a scope and goes on at the first thing inside. */
+  async into(scope: string): Promise<void> {
+    if (!await this.command("unfold", { scopes: [scope] })) return;
+    const first = [...this.state.at.keys()].find((id) => id.startsWith(`${scope}/`));
+    if (first !== undefined) this.go(first);
+  }
+
+  /** Folds a scope and goes on at its card. */
+  async outOf(scope: string): Promise<void> {
+    if (await this.command("fold", { scopes: [scope] }) && this.state.at.has(scope)) this.go(scope);
+  }
+
   // ------------------------------------------------------------ playing
 
   async play(): Promise<void> {

@@ -3,13 +3,21 @@ import * as React from "react";
 import { prefersReducedMotion } from "../shared/controls";
 import { type Route, nearTarget } from "./routes";
 import { type Tensor, TRAVEL, useLab, useLabState } from "./store";
-import { Grid } from "./thumbs";
+import { Grid, cellOf } from "./thumbs";
 
 const REST = 700;
 
 function Body({ tensor }: { tensor: Tensor | undefined }) {
   if (!tensor || !tensor.data.length || tensor.shape.length === 0 || tensor.rows * tensor.cols <= 1) return null;
   return <Grid tensor={tensor} w={tensor.rows === 1 ? 42 : 24} h={tensor.rows === 1 ? 13 : 32} />;
+}
+
+/** The same size as the token, with nothing in it: a ghost trails, it does not tell. */
+function Shade({ tensor }: { tensor: Tensor | undefined }) {
+  if (!tensor || isDot(tensor)) return null;
+  const [w, h] = tensor.rows === 1 ? [42, 13] : [24, 32];
+  const { cw, ch } = cellOf(tensor.rows, tensor.cols, w, h);
+  return <span style={{ width: Math.min(w, tensor.cols * cw), height: Math.min(h, tensor.rows * ch) }} />;
 }
 
 const isDot = (t: Tensor | undefined): boolean => !t || t.shape.length === 0 || t.rows * t.cols <= 1;
@@ -40,8 +48,8 @@ function Token({ id, route, speed }: { id: number; route: Route; speed: number }
   const path = { offsetPath: `path("${route.d}")`, offsetRotate: "0deg" };
   return (
     <>
-      {!still && <div ref={refs[2]} className={`${cls} gh`} style={path} aria-hidden="true"><Body tensor={tensor} /></div>}
-      {!still && <div ref={refs[1]} className={`${cls} gh`} style={path} aria-hidden="true"><Body tensor={tensor} /></div>}
+      {!still && <div ref={refs[2]} className={`${cls} gh`} style={path} aria-hidden="true"><Shade tensor={tensor} /></div>}
+      {!still && <div ref={refs[1]} className={`${cls} gh`} style={path} aria-hidden="true"><Shade tensor={tensor} /></div>}
       <div ref={refs[0]} className={`${cls}${still ? " at" : ""}`} data-token={route.edge.tensor ?? ""} data-edge={route.edge.id} data-filled style={still ? { left: end.x, top: end.y } : path}><Body tensor={tensor} /></div>
     </>
   );

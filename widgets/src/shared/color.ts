@@ -7,10 +7,24 @@ const STOPS = 11;
 const STEPS = 256;
 
 type Table = { key: string; colors: Uint8ClampedArray };
+/** Tables read in this turn of the event loop: a picture of a hundred tensors reads the theme once. */
+const fresh = new WeakMap<HTMLElement, Partial<Record<ColorMap, Uint8ClampedArray>>>();
 const tables = new WeakMap<HTMLElement, Partial<Record<ColorMap, Table>>>();
 
 /** The map's colours at 256 places, as packed r g b; the same array until the theme changes. */
 export function tableOf(root: HTMLElement, map: ColorMap): Uint8ClampedArray {
+  const read = fresh.get(root);
+  if (read?.[map]) return read[map];
+  const colors = readTable(root, map);
+  if (read) read[map] = colors;
+  else {
+    fresh.set(root, { [map]: colors });
+    setTimeout(() => fresh.delete(root), 0);
+  }
+  return colors;
+}
+
+function readTable(root: HTMLElement, map: ColorMap): Uint8ClampedArray {
   const style = getComputedStyle(root);
   const stops = Array.from({ length: STOPS }, (_, i) => style.getPropertyValue(`--fl-${map}-${i}`).trim());
   const key = stops.join();
