@@ -47,6 +47,7 @@ _LAZY = {
     "Session": "runtime.session", "Trace": "trace.trace", "Event": "trace.trace",
     "Document": "io.document", "load": "io.document", "load_document": "io.document", "save": "io.document", "to_python": "io.codegen",
     "fit": "apps.fit", "expand": "nn.layers",
+    "global_avg_pool": "ops.conv", "global_max_pool": "ops.conv",
     "Editor": "widgets.editor", "LSTMView": "widgets.lstm",
 }
 _MODULES = {"nn": "nn", "init": "nn.init", "optim": "nn.optim", "data": "data", "plots": "apps.plots", "ops": "ops"}

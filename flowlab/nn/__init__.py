@@ -2,6 +2,6 @@
 from __future__ import annotations
 
 from . import init, optim
-from .layers import dense, expand, lstm
+from .layers import conv1d, conv2d, conv3d, conv_transpose2d, dense, expand, flatten, lstm
 
-__all__ = ["dense", "expand", "init", "lstm", "optim"]
+__all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose2d", "dense", "expand", "flatten", "init", "lstm", "optim"]

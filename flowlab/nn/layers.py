@@ -9,8 +9,9 @@ from ..control.unroll import unrolled
 from ..core.errors import AttributeValueError, DTypeError, FetchError, ShapeError
 from ..core.graph import Graph, Node, Tensor, name_scope
 from ..core.op import REGISTRY, get_op
-from ..core.types import shape_text
+from ..core.types import TensorType, shape_text
 from ..ops import recurrent
+from ..ops.array import reshape
 from ..ops.linalg import matmul
 from ..ops.math import add
 from ..ops.state import variable
@@ -41,14 +42,15 @@ def _layer_input(x: Any, layer: str, rank: int | None = None) -> Tensor:
 def _known(x: Tensor, axis: int, layer: str) -> int:
     size = x.shape[axis] if x.shape else None
     if not isinstance(size, int):
-        raise ShapeError(f"{layer}: the last size of {x.name} {shape_text(x.shape)} is not known, so no kernel can be made.", node=x.node.name, port="x",
-                         axis=len(x.shape) - 1 if x.shape else None, hint="Give the placeholder a number there.")
+        which = "the last size" if axis in (-1, x.rank - 1) else f"the size of axis {axis}"
+        raise ShapeError(f"{layer}: {which} of {x.name} {shape_text(x.shape)} is not known, so no kernel can be made.", node=x.node.name, port="x",
+                         axis=axis % x.rank if x.shape else None, hint="Give the placeholder a number there.")
     return size
 
 
-def _count(units: Any, layer: str) -> int:
+def _count(units: Any, layer: str, what: str = "units") -> int:
     if isinstance(units, bool) or not isinstance(units, int) or units < 1:
-        raise AttributeValueError(f"{layer}: units is {units!r}.", port="units", hint="Use a whole number from 1 on.")
+        raise AttributeValueError(f"{layer}: {what} is {units!r}.", port=what, hint="Use a whole number from 1 on.")
     return units
 
 
@@ -78,6 +80,87 @@ def dense(x: Tensor, units: int, activation: str | Callable | None = None, *, us
         if use_bias:
             y = add(y, variable(init.initializer(bias_initializer, (units,), x.dtype), name="bias"))
         return activation(y)
+
+
+def _kernel_size(size: Any, layer: str, n: int) -> tuple[int, ...]:
+    whole = (size,) * n if isinstance(size, int) and not isinstance(size, bool) else size
+    if not isinstance(whole, (tuple, list)) or len(whole) != n or not all(isinstance(k, int) and not isinstance(k, bool) and k > 0 for k in whole):
+        raise AttributeValueError(f"{layer}: size is {size!r}.", port="size", hint=f"Use a whole number from 1 on, or one for each of the {n} axes.")
+    return tuple(whole)
+
+
+def _conv(n: int, x: Tensor, filters: int, size: Any, stride: Any, padding: Any, activation: Any, dilation: Any, groups: int, use_bias: bool, kernel_initializer: str,
+          bias_initializer: str, name: str | None) -> Tensor:
+    layer = f"conv{n}d"
+    x = _layer_input(x, layer, n + 2)
+    channels, window, activation = _known(x, 1, layer), _kernel_size(size, layer, n), activation_of(activation)
+    op, filters = get_op(f"Conv{n}D"), _count(filters, layer, "filters")
+    attrs = op.normalize({"stride": stride, "padding": padding, "dilation": dilation, "groups": groups})
+    if channels % groups or filters % groups:
+        raise AttributeValueError(f"{layer}: {channels} channels and {filters} filters do not divide into {groups} groups.", port="groups")
+    kernel_type = TensorType((filters, channels // groups, *window), x.dtype)
+    try:
+        op.rule(x.type, kernel_type, ports=("x", "w"), word=layer, **attrs)  # before anything is made
+    except ShapeError as error:
+        raise error.at(x.node.name)
+    with x.graph, _scoped(x.graph, name, layer):
+        y = op(x, variable(init.initializer(kernel_initializer, kernel_type.shape, x.dtype), name="kernel"), **attrs)
+        if use_bias:
+            bias = variable(init.initializer(bias_initializer, (filters,), x.dtype), name="bias")
+            y = add(y, reshape(bias, (filters, *(1,) * n)))
+        return activation(y)
+
+
+def conv2d(x: Tensor, filters: int, size: int | tuple[int, int], stride: Any = 1, padding: Any = "valid", activation: str | Callable | None = None, *,
+           dilation: Any = 1, groups: int = 1, use_bias: bool = True, kernel_initializer: str = "glorot_uniform", bias_initializer: str = "zeros",
+           name: str | None = None) -> Tensor:
+    """Look at an image through `filters` small windows: activation(conv2d(x, kernel) + bias).
+
+    x (batch, in, height, width) → (batch, filters, …); variables `kernel` (filters, in / groups, size, size) and `bias` (filters,).
+    """
+    return _conv(2, x, filters, size, stride, padding, activation, dilation, groups, use_bias, kernel_initializer, bias_initializer, name)
+
+
+def conv1d(x: Tensor, filters: int, size: int, stride: Any = 1, padding: Any = "valid", activation: str | Callable | None = None, *, dilation: Any = 1, groups: int = 1,
+           use_bias: bool = True, kernel_initializer: str = "glorot_uniform", bias_initializer: str = "zeros", name: str | None = None) -> Tensor:
+    """Look at a sequence through `filters` small windows: x (batch, in, length) → (batch, filters, …), as `conv2d`."""
+    return _conv(1, x, filters, size, stride, padding, activation, dilation, groups, use_bias, kernel_initializer, bias_initializer, name)
+
+
+def conv3d(x: Tensor, filters: int, size: Any, stride: Any = 1, padding: Any = "valid", activation: str | Callable | None = None, *, dilation: Any = 1, groups: int = 1,
+           use_bias: bool = True, kernel_initializer: str = "glorot_uniform", bias_initializer: str = "zeros", name: str | None = None) -> Tensor:
+    """Look at a volume through `filters` small windows: x (batch, in, depth, height, width) → (batch, filters, …), as `conv2d`."""
+    return _conv(3, x, filters, size, stride, padding, activation, dilation, groups, use_bias, kernel_initializer, bias_initializer, name)
+
+
+def conv_transpose2d(x: Tensor, filters: int, size: int | tuple[int, int], stride: Any = 1, padding: Any = 0, activation: str | Callable | None = None, *,
+                     output_padding: Any = 0, use_bias: bool = True, kernel_initializer: str = "glorot_uniform", bias_initializer: str = "zeros",
+                     name: str | None = None) -> Tensor:
+    """Draw an image from small windows: a convolution the other way round. Variables `kernel` (in, filters, size, size) and `bias` (filters,)."""
+    x = _layer_input(x, "conv_transpose2d", 4)
+    channels, window, activation = _known(x, 1, "conv_transpose2d"), _kernel_size(size, "conv_transpose2d", 2), activation_of(activation)
+    filters, op = _count(filters, "conv_transpose2d", "filters"), get_op("ConvTranspose2D")
+    attrs = op.normalize({"stride": stride, "padding": padding, "output_padding": output_padding})
+    op.rule(x.type, TensorType((channels, filters, *window), x.dtype), ports=("x", "w"), word="conv_transpose2d", **attrs)
+    with x.graph, _scoped(x.graph, name, "conv_transpose2d"):
+        y = op(x, variable(init.initializer(kernel_initializer, (channels, filters, *window), x.dtype), name="kernel"), **attrs)
+        if use_bias:
+            y = add(y, reshape(variable(init.initializer(bias_initializer, (filters,), x.dtype), name="bias"), (filters, 1, 1)))
+        return activation(y)
+
+
+def flatten(x: Tensor, *, name: str | None = None) -> Tensor:
+    """Lay each example out in one row: (batch, …) → (batch, everything else)."""
+    if x.rank < 1:
+        raise ShapeError(f"flatten: {x.name} is a scalar.", node=x.node.name, port="x", hint="It takes (batch, …).")
+    rest = x.shape[1:]
+    if all(isinstance(d, int) for d in rest):
+        return reshape(x, (-1 if not isinstance(x.shape[0], int) else x.shape[0], math.prod(rest)), name=name)
+    if isinstance(x.shape[0], int):
+        return reshape(x, (x.shape[0], -1), name=name)
+    unknown = next(k for k, d in enumerate(rest) if not isinstance(d, int))
+    raise ShapeError(f"flatten: neither the batch nor axis {unknown + 1} of {x.name} {shape_text(x.shape)} is known.", node=x.node.name, port="x", axis=unknown + 1,
+                     hint="Give the placeholder a number there.")
 
 
 def lstm(x: Tensor, units: int, *, initial_state: tuple[Tensor, Tensor] | None = None, name: str | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.graph import Tensor
-from . import activation, array, linalg, math, optimize, random, recurrent, reduce, sizes, state
+from . import activation, array, conv, linalg, math, optimize, random, recurrent, reduce, sizes, state
 
 
 def _power(a: Tensor, b: Any) -> Tensor:
@@ -36,4 +36,4 @@ _put("le", lambda a, b: math.less_equal(a, b))
 _put("getitem", lambda a, index: array.slice_(a, index=index if isinstance(index, tuple) else (index,)))
 Tensor.T = property(lambda a: array.transpose(a))  # type: ignore[attr-defined]
 
-__all__ = ["activation", "array", "linalg", "math", "optimize", "random", "recurrent", "reduce", "sizes", "state"]
+__all__ = ["activation", "array", "conv", "linalg", "math", "optimize", "random", "recurrent", "reduce", "sizes", "state"]

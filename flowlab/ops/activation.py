@@ -48,7 +48,7 @@ def _(node, g):
 @op(infer=_same, category="activation", latex=r"\max(0, x)", aliases=("rectifier",), zh="线性整流")
 def relu(xp, x):
     """Keep what is positive, make the rest 0."""
-    return xp.maximum(x, 0, out=xp.workspace(x.shape, x.dtype))
+    return xp.maximum(x, 0, out=xp.workspace(x.shape, x.dtype, x))
 
 
 @relu.gradient
@@ -59,7 +59,7 @@ def _(node, g):
 @op(category="activation", latex=r"g \cdot [y > 0]", listed=False, zh="线性整流的梯度")
 def relu_gradient(xp, g: Float, y: Float):
     """Let the gradient through where the output was positive."""
-    return xp.multiply(g, xp.greater(y, 0), xp.workspace(g.shape, g.dtype))
+    return xp.multiply(g, xp.greater(y, 0, xp.workspace(y.shape, "bool", y)), xp.workspace(y.shape, g.dtype, y))
 
 
 @relu_gradient.gradient

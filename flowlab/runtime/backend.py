@@ -23,8 +23,8 @@ class Backend:
         setattr(self, name, found)  # the next look-up is a plain attribute
         return found
 
-    def workspace(self, shape: tuple[int, ...], dtype: Any) -> Any:
-        """An array with no particular values in it, for a kernel to fill."""
+    def workspace(self, shape: tuple[int, ...], dtype: Any, like: Any = None) -> Any:
+        """An array with no particular values in it, for a kernel to fill; its axes lie in memory as those of `like`, which has as many."""
         return self.module.empty(shape, dtype)
 
     def add_at(self, target: Any, index: Any, values: Any) -> None:
@@ -60,7 +60,10 @@ class NumpyBackend(Backend):
         self._lock = threading.Lock()
         self._kept = 0
 
-    def workspace(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    def workspace(self, shape: tuple[int, ...], dtype: Any, like: Any = None) -> np.ndarray:
+        if like is not None and not like.flags.c_contiguous:  # images stay batch-last between a convolution and what follows
+            axes = sorted(range(like.ndim), key=lambda k: -abs(like.strides[k]))
+            return self.workspace(tuple(shape[k] for k in axes), dtype).transpose(sorted(range(len(axes)), key=axes.__getitem__))
         dtype = np.dtype(dtype)
         count = 1
         for d in shape:
@@ -88,13 +91,13 @@ class NumpyBackend(Backend):
         ufunc, workspace, least = getattr(np, name), self.workspace, self.smallest // np.dtype(dtype).itemsize
 
         def unary(x: Any) -> Any:
-            return ufunc(x, workspace(x.shape, dtype)) if x.size >= least else ufunc(x)
+            return ufunc(x, workspace(x.shape, dtype, x)) if x.size >= least else ufunc(x)
 
         def binary(a: Any, b: Any) -> Any:
             if a.size < least and b.size < least:
                 return ufunc(a, b)
             shape = a.shape if a.shape == b.shape or not b.ndim else np.broadcast(a, b).shape
-            return ufunc(a, b, out=workspace(shape, dtype))
+            return ufunc(a, b, out=workspace(shape, dtype, a if a.shape == shape else b if b.shape == shape else None))
 
         def matmul(a: Any, b: Any) -> Any:
             if a.ndim == 2 and b.ndim == 2 and a.shape[0] * b.shape[1] >= least:

@@ -204,6 +204,86 @@ case("SparseSoftmaxCrossEntropy", f64(2, 3, 5), ints(2, 3), oracle=_surprise)
 case("SparseSoftmaxCrossEntropy", f64(5), ints(), oracle=_surprise, label="one row")
 case("SoftmaxCrossEntropy", f64(3, 5), f64(3, 5, low=0.0, high=1.0), oracle=lambda x, y: -(y * jax.nn.log_softmax(x)).sum(-1))
 
+# ---------------------------------------------------------------- convolution and pooling
+
+
+def _pads(padding: Any, sizes: tuple, kernel: tuple, stride: tuple) -> Any:
+    return padding.upper() if isinstance(padding, str) else [(padding, padding)] * len(sizes) if isinstance(padding, int) else padding
+
+
+def conv_by_jax(x, w, stride=1, padding=0, dilation=1, groups=1):
+    n = x.ndim - 2
+    s, d = ((v,) * n if isinstance(v, int) else v for v in (stride, dilation))
+    return jax.lax.conv_general_dilated(x, w, s, _pads(padding, x.shape[2:], w.shape[2:], s), rhs_dilation=d, feature_group_count=groups)
+
+
+def conv_cases(n: int, x: tuple, w: tuple, label: str = "", **attrs: Any) -> None:
+    """A convolution, and what its two derivatives are by JAX's."""
+    type, x, w = f"Conv{n}D", f64(*x), f64(*w)
+    y, back = jax.vjp(lambda x, w: conv_by_jax(x, w, **attrs), x, w)
+    g = f64(*y.shape)
+    case(type, x, w, oracle=lambda x, w: conv_by_jax(x, w, **attrs), attrs=attrs, label=label)
+    case(f"{type}InputGradient", g, w, x, oracle=lambda g, w, x: jax.vjp(lambda x: conv_by_jax(x, w, **attrs), x)[1](g)[0], attrs=attrs, label=label, by=(0, 1))
+    case(f"{type}KernelGradient", x, g, w, oracle=lambda x, g, w: jax.vjp(lambda w: conv_by_jax(x, w, **attrs), w)[1](g)[0], attrs=attrs, label=label, by=(0, 1))
+
+
+def conv_transpose_by_jax(x, w, stride=1, padding=0, output_padding=0, dilation=1, groups=1):
+    n = x.ndim - 2
+    s, d, e = ((v,) * n if isinstance(v, int) else v for v in (stride, dilation, output_padding))
+    pads = [(padding, padding)] * n if isinstance(padding, int) else padding
+    around = [(dd * (k - 1) - a, dd * (k - 1) - b + ee) for (a, b), k, dd, ee in zip(pads, w.shape[2:], d, e)]
+    parts = w.reshape(groups, w.shape[0] // groups, *w.shape[1:])
+    flipped = jnp.flip(jnp.swapaxes(parts, 1, 2), tuple(range(3, n + 3)))
+    return jax.lax.conv_general_dilated(x, flipped.reshape(-1, *flipped.shape[2:]), (1,) * n, around, lhs_dilation=s, rhs_dilation=d, feature_group_count=groups)
+
+
+def pool_by_jax(x, size, stride=None, padding=0, largest=True, count_padding=True):
+    n = x.ndim - 2
+    k = (size,) * n if isinstance(size, int) else size
+    s = k if stride is None else (stride,) * n if isinstance(stride, int) else stride
+    pads = jax.lax.padtype_to_pads(x.shape[2:], k, s, padding.upper()) if isinstance(padding, str) else _pads(padding, x.shape[2:], k, s)
+    full = [(0, 0), (0, 0), *pads]
+    if largest:
+        return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 1, *k), (1, 1, *s), full)
+
+    def total(v):
+        return jax.lax.reduce_window(v, 0.0, jax.lax.add, (1, 1, *k), (1, 1, *s), full)
+    return total(x) / (np.prod(k) if count_padding else total(jnp.ones_like(x)))
+
+
+def pool_cases(n: int, x: tuple, label: str = "", **attrs: Any) -> None:
+    x = f64(*x)
+    largest = {k: v for k, v in attrs.items() if k != "count_padding"}
+    y = np.asarray(pool_by_jax(x, **largest))
+    g, d = f64(*y.shape), f64(*x.shape)
+    case(f"MaxPool{n}D", x, oracle=lambda x: pool_by_jax(x, **largest), attrs=largest, label=label)
+    case(f"MaxPool{n}DGradient", x, y, g, oracle=lambda x, y, g: jax.vjp(lambda x: pool_by_jax(x, **largest), x)[1](g)[0], attrs=largest, label=label, by=(2,))
+    case(f"MaxPool{n}DPick", x, y, d, oracle=lambda x, y, d: jax.jvp(lambda x: pool_by_jax(x, **largest), (x,), (d,))[1], attrs=largest, label=label, by=(2,))
+    case(f"AvgPool{n}D", x, oracle=lambda x: pool_by_jax(x, largest=False, **attrs), attrs=attrs, label=label)
+    case(f"AvgPool{n}DGradient", g, x, oracle=lambda g, x: jax.vjp(lambda x: pool_by_jax(x, largest=False, **attrs), x)[1](g)[0], attrs=attrs, label=label, by=(0,))
+
+
+conv_cases(2, (2, 3, 5, 7), (4, 3, 3, 2))
+conv_cases(2, (2, 3, 5, 7), (4, 3, 3, 2), "same", padding="same")
+conv_cases(2, (2, 3, 6, 7), (4, 3, 3, 2), "same, stride", padding="same", stride=(2, 3))
+conv_cases(2, (2, 3, 8, 7), (4, 3, 2, 3), "stride, dilation, padding", stride=(2, 1), padding=((1, 0), (2, 3)), dilation=(3, 2))
+conv_cases(2, (2, 6, 5, 4), (9, 2, 2, 3), "groups", groups=3, padding=1, stride=2)
+conv_cases(2, (3, 2, 4, 5), (2, 1, 1, 1), "each channel alone", groups=2)
+conv_cases(1, (2, 3, 7), (4, 3, 2), padding="valid")
+conv_cases(1, (2, 4, 8), (6, 2, 3), "groups", groups=2, stride=2, dilation=2, padding=2)
+conv_cases(3, (2, 3, 4, 5, 6), (1, 3, 2, 3, 2), padding=((1, 0), (0, 0), (0, 1)), stride=(1, 2, 1))
+for _n, _x, _w, _attrs in ((2, (2, 3, 4, 5), (3, 4, 3, 2), {}), (2, (2, 6, 4, 5), (6, 1, 3, 2), {"stride": (3, 2), "padding": 1, "output_padding": (2, 0), "groups": 3}),
+                           (2, (2, 3, 4, 5), (3, 4, 2, 3), {"dilation": 2, "padding": ((1, 0), (2, 1))}), (1, (2, 3, 5), (3, 4, 2), {"stride": 2}),
+                           (3, (1, 2, 3, 4, 5), (2, 3, 2, 1, 2), {"stride": 2})):
+    case(f"ConvTranspose{_n}D", f64(*_x), f64(*_w), oracle=lambda x, w, a=_attrs: conv_transpose_by_jax(x, w, **a), attrs=_attrs, label=", ".join(_attrs))
+pool_cases(2, (2, 3, 6, 4), size=2)
+pool_cases(2, (2, 3, 7, 5), "overlapping", size=(3, 2), stride=(2, 1))
+pool_cases(2, (2, 3, 5, 4), "padded", size=3, stride=2, padding=1, count_padding=False)
+pool_cases(2, (2, 3, 5, 4), "same", size=(2, 3), stride=2, padding="same")
+pool_cases(2, (2, 3, 5, 4), "of one, with gaps", size=1, stride=2)
+pool_cases(1, (2, 3, 7), size=3, stride=2, padding=1)
+pool_cases(3, (2, 1, 3, 4, 5), size=2)
+
 # ---------------------------------------------------------------- recurrent
 
 

@@ -74,6 +74,26 @@ WRONG = [
     (lambda: fl.relu(p(2), 1, 2, name="it"), fl.AttributeValueError, None, None, None),
     (lambda: fl.random_normal(shape=(2, None), name="it"), fl.AttributeValueError, "shape", 1, "every size"),
     (lambda: fl.variable(fl.init.zeros(("n", 2)), name="it"), fl.ShapeError, None, 0, "every size"),
+    (lambda: fl.conv2d(p(2, 3, 3, 7), p(4, 3, 5, 2), name="it"), fl.ShapeError, "x", 2, r"⌊\(3 \+ 0 \+ 0 − 1·\(5 − 1\) − 1\) / 1⌋ \+ 1 = -1"),
+    (lambda: fl.conv2d(p(2, 3, 9, 7), p(4, 2, 5, 2), name="it"), fl.ShapeError, "w", 1, "x has 3 channels, the kernel reads 2"),
+    (lambda: fl.conv2d(p(2, 6, 9, 7), p(4, 2, 5, 2), groups=3, name="it"), fl.ShapeError, "w", 0, "4 filters do not divide into 3 groups"),
+    (lambda: fl.conv2d(p(2, 3, 9), p(4, 3, 5, 2), name="it"), fl.ShapeError, "x", None, "4 axes: .batch, channels, height, width"),
+    (lambda: fl.conv2d(p(2, 3, 9, 7), p(4, 3, 5), name="it"), fl.ShapeError, "w", None, "4 axes: .out, in, height, width"),
+    (lambda: fl.conv2d(p(2, 3, 9, 7), p(4, 3, 5, 2), stride=0, name="it"), fl.AttributeValueError, "stride", None, "stride is 0"),
+    (lambda: fl.conv2d(p(2, 3, 9, 7), p(4, 3, 5, 2), stride=(1, 2, 3), name="it"), fl.AttributeValueError, "stride", None, "3 numbers"),
+    (lambda: fl.conv2d(p(2, 3, 9, 7), p(4, 3, 5, 2), padding="full", name="it"), fl.AttributeValueError, "padding", None, "not a padding"),
+    (lambda: fl.conv2d(p(2, 3, 9, 7), p(4, 3, 5, 2), padding=-1, name="it"), fl.AttributeValueError, "padding", None, "not a padding"),
+    (lambda: fl.conv2d(p(2, 3, 9, 7), p(4, 3, 5, 2), padding=((1, 1),), name="it"), fl.AttributeValueError, "padding", None, "1 pairs"),
+    (lambda: fl.conv2d(p(2, 3, 9, 7), p(4, 3, 5, 2), groups=0, name="it"), fl.AttributeValueError, "groups", None, "groups is 0"),
+    (lambda: fl.conv_transpose2d(p(2, 3, 9, 7), p(4, 3, 5, 2), name="it"), fl.ShapeError, "w", 0, "the kernel takes 4"),
+    (lambda: fl.conv_transpose2d(p(2, 3, 9, 7), p(3, 4, 5, 2), output_padding=1, name="it"), fl.AttributeValueError, "output_padding", 2, "not below the stride"),
+    (lambda: fl.conv_transpose2d(p(2, 3, 1, 7), p(3, 4, 3, 2), padding=2, name="it"), fl.ShapeError, "x", 2, "= -1 values"),
+    (lambda: fl.conv_transpose2d(p(2, 3, 9, 7), p(3, 4, 5, 2), padding="same", name="it"), fl.AttributeValueError, "padding", None, "in numbers"),
+    (lambda: fl.max_pool2d(p(2, 3, 4, 1), 2, name="it"), fl.ShapeError, "x", 3, "a window of 2 does not fit"),
+    (lambda: fl.max_pool2d(p(2, 3, 4), 2, name="it"), fl.ShapeError, "x", None, "4 axes"),
+    (lambda: fl.max_pool2d(p(2, 3, 4, 5), 2, padding=2, name="it"), fl.AttributeValueError, "padding", 2, "not less than the window"),
+    (lambda: fl.avg_pool2d(p(2, 3, 4, 5), (2, 3, 1), name="it"), fl.AttributeValueError, "size", None, "3 numbers"),
+    (lambda: fl.avg_pool2d(p(2, 3, 4, 5), name="it"), fl.AttributeValueError, "size", None, "needs size"),
     (lambda: array.slice_like(p(2, 3), [p(2, 3)], position=7, axis=1), fl.FlowError, None, None, "rule failed"),
 ]
 
@@ -167,3 +187,12 @@ def test_sizes_that_must_be_equal_are_not_repeated():
         assert name and sess.variables["v"].shape == (1, 3)
     sess.run(fetches["put"], {x: np.ones((1, 3))})
     assert (sess.variables["v"] == 1).all()
+
+
+def test_a_largest_value_that_stands_twice_is_met_once():
+    """The first of equals gets a window's gradient, as torch has it; a window of NaN still gets it once."""
+    with fl.Graph():
+        x = fl.placeholder((1, 1, 2, 4), "float64", name="x")
+        d, = fl.gradients(fl.sum(fl.max_pool2d(x, 2)), [x])
+    got = fl.Session(d.graph).run(d, {x: [[[[1, 1, 0, np.nan], [1, 0, 0, 0]]]]})
+    np.testing.assert_array_equal(got, [[[[1, 0, 0, 0], [0, 0, 0, 1]]]])
