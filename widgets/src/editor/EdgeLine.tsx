@@ -43,8 +43,8 @@ export const EdgeLine = React.memo(function EdgeLine({ route }: { route: Route }
       {route.long && !bad && edge.phase !== "forward" && <path className="chev" d={CHEVRON} transform={`translate(${route.middle.x} ${route.middle.y}) rotate(${route.middle.angle})`} />}
       {chip && (
         <g className="chip" onDoubleClick={(e) => { e.stopPropagation(); lab.go(edge.src); }}>
-          <rect x={chip.x} y={chip.y} width={chip.w} height={chip.h} rx="11" />
-          <text x={chip.x + 9} y={chip.y + 15}>{lab.state.wiring.origin(edge)}<tspan className="cs" dx="5">{edge.shape ?? ""}</tspan></text>
+          <rect x={chip.x} y={chip.y} width={chip.w} height={chip.h} rx={chip.h / 2} />
+          <text x={chip.x + 9} y={chip.y + 13.5}>{lab.state.wiring.origin(edge)}<tspan className="cs" dx="5">{edge.shape ?? ""}</tspan></text>
         </g>
       )}
       {badge && (

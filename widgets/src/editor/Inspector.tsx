@@ -26,8 +26,8 @@ export function Inspector() {
 // ---------------------------------------------------------------- a field that commits
 
 /** A text field that shows what the document holds, and sends what was typed on Enter or when it is left. */
-function Field({ label, value, onCommit, mono = false, list, multiline = false, hideLabel = false, className = "", placeholder }: {
-  label: string; value: string; onCommit(text: string): Promise<boolean> | void; mono?: boolean; list?: string[]; multiline?: boolean; hideLabel?: boolean; className?: string; placeholder?: string;
+function Field({ label, value, onCommit, mono = false, list, multiline = false, hideLabel = false, className = "", placeholder, wide = false }: {
+  label: string; value: string; onCommit(text: string): Promise<boolean> | void; mono?: boolean; list?: string[]; multiline?: boolean; hideLabel?: boolean; className?: string; placeholder?: string; wide?: boolean;
 }) {
   const lab = useLab();
   const [draft, setDraft] = React.useState<string | null>(null);
@@ -62,7 +62,7 @@ function Field({ label, value, onCommit, mono = false, list, multiline = false, 
   const body = <>{input}{list?.length ? <datalist id={dataList}>{list.map((v) => <option key={v} value={v} />)}</datalist> : null}</>;
   if (hideLabel) return body;
   // the label stands beside its field, not around it: what is typed is no part of the name
-  return <div className={`fld${multiline ? " tall" : ""}`}><label htmlFor={own}>{label}</label>{body}</div>;
+  return <div className={`fld${multiline ? " tall" : ""}${wide ? " wide" : ""}`}><label htmlFor={own}>{label}</label>{body}</div>;
 }
 
 const text = (value: unknown): string => {
@@ -101,7 +101,7 @@ function AttrField({ node, spec }: { node: SceneNode; spec: AttrSpec }) {
         return commit(t.trim() === "" ? null : Number.isFinite(n) ? n : t);
       }} />;
     case "initializer":
-      return <Field label={spec.name} value={text(held)} list={spec.choices.length ? spec.choices : palette?.initializers} onCommit={commit} mono={text(held).startsWith("[")} />;
+      return <Field wide label={spec.name} value={text(held)} list={spec.choices.length ? spec.choices : palette?.initializers} onCommit={commit} mono={text(held).startsWith("[")} />;
     case "str": case "shape": case "axis": case "ints": case "json": case "value":
       return <Field label={spec.name} value={text(held)} onCommit={commit} mono={spec.kind === "json" || spec.kind === "value"} placeholder={spec.kind === "shape" ? "batch, 3" : spec.required ? "" : "default"} />;
     default: spec.kind satisfies never; return null;

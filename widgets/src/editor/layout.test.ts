@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { OpenScope, Scene, SceneEdge, SceneNode } from "../protocol.gen";
-import { type Rect, geometryOf, overlaps } from "./geometry";
+import { type Rect, Wiring, geometryOf, overlaps } from "./geometry";
 import { framesOf, freePlace, layoutOf } from "./layout";
 
 /** A small generator with a seed: the same graphs every time. */
@@ -72,8 +72,8 @@ test("the frame of a scope holds its members and nothing else", () => {
   for (let seed = 1; seed <= 60; seed++) {
     const scene = randomScene(seed);
     const geos = geometryOf(scene);
-    const { at } = layoutOf(scene);
-    for (const f of framesOf(scene, at, geos)) {
+    const { at, chips } = layoutOf(scene);
+    for (const f of framesOf(scene, at, geos, new Wiring(scene), chips)) {
       for (const n of scene.nodes) {
         const p = at.get(n.name);
         const g = geos.get(n.name);

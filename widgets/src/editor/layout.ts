@@ -24,16 +24,17 @@ export const GAP = 33;
 const ROW_GAP = 34;
 const DROP_GAP = 32;
 const FRAME = { top: 28, side: 16, bottom: 14 };
-export const CHIP_H = 22;
+export const CHIP_H = 19;
+const CHIP_GAP = 12;
 
-/** `hug`: stands at its target's side of the column instead of the middle. `axis`: the height of the row that wires run along. */
-type Box = { id: string; w: number; h: number; hug?: boolean };
+/** `hug`: stands at its target's side of the column instead of the middle. `lead`: room before its inputs for reference chips. */
+type Box = { id: string; w: number; h: number; lead: number; hug?: boolean };
 type Link = { from: string; to: string; label: number; id: string; order?: number };
 /** A stretch of an edge inside one group; stretches are joined in order, from the source's innermost group to the target's. */
 type Stretch = { id: string; order: number; points: Point[] };
 type Placed = { at: Map<string, Point>; via: Stretch[]; w: number; h: number; axis: number };
 
-export const edgeLabel = (e: SceneEdge): string => (e.merged > 1 ? `×${e.merged}` : e.shape ?? "");
+export const edgeLabel = (e: SceneEdge): string => (e.merged > 1 ? `${e.shape ?? ""} ×${e.merged}` : e.shape ?? "");
 const labelWidth = (e: SceneEdge): number => (e.control ? 0 : textWidth(edgeLabel(e), 10) + 8);
 
 export const chipWidth = (e: SceneEdge, wiring: Wiring): number => Math.ceil(textWidth(wiring.origin(e), 11) + (e.shape ? textWidth(e.shape, 10) + 6 : 0) + 18);
@@ -93,10 +94,18 @@ export function layoutOf(scene: Scene, wiring = new Wiring(scene), geos = geomet
       result.captions.push({ x: k === 0 ? x : Math.max(x, 0), y, text: words[k], phase: (["forward", words[1].startsWith("◀") ? "backward" : "update", "update"] as const)[k] });
       y += k === 0 ? 30 : 40;
     }
-    place(result, placed, x, y, geos, wiring);
+    place(result, placed, x, y);
     right ??= placed.w;
     left = x;
     y += placed.h + (captioned ? 34 : 0);
+  }
+  for (const id of chip) {
+    const e = wiring.edges.get(id);
+    const geo = e && geos.get(e.dst);
+    if (!e || !geo) continue;
+    const port = targetPort(geo, e);
+    const r = chipRect({ x: 0, y: 0 }, geo, e, wiring);
+    result.chips.set(id, { x: r.x + r.w / 2 - port.x, y: 0 });
   }
   return result;
 }
@@ -161,15 +170,7 @@ function band(
     for (let i = k; i < a.length; i++) push(links, a[i], { from: i + 1 < a.length ? groupKey(a[i + 1]) : e.src, to: GATE_OUT, label: 0, id: e.id, order: -1 - i });
     for (let i = k; i < b.length; i++) push(links, b[i], { from: GATE_IN, to: i + 1 < b.length ? groupKey(b[i + 1]) : e.dst, label: labelWidth(e), id: e.id, order: 1 + i });
   }
-  for (const id of members) {
-    for (const e of wiring.into.get(id) ?? []) {
-      if (!chip.has(e.id)) continue;
-      const g = groupOf.get(id) ?? "";
-      const key = `\u0001${e.id}`;
-      push(children, g, key);
-      push(links, g, { from: key, to: id, label: 0, id: e.id });
-    }
-  }
+  const chipped = (id: string): SceneEdge[] => (wiring.into.get(id) ?? []).filter((e) => chip.has(e.id));
   const above = new Map<string, string>();
   for (const [src, e] of dropped) if (inside.has(src)) above.set(e.dst, src);
 
@@ -183,15 +184,14 @@ function band(
         const p = solve(id.slice(1));
         inner.set(id, p);
         // as tall above its axis as below: wires run straight through it, and squeezing takes the empty part away
-        boxes.push({ id, w: p.w + 2 * FRAME.side, h: 2 * Math.max(p.axis + FRAME.top, p.h - p.axis + FRAME.bottom) });
-      } else if (id.startsWith("\u0001")) {
-        const e = wiring.edges.get(id.slice(1));
-        boxes.push({ id, w: e ? chipWidth(e, wiring) : 40, h: CHIP_H, hug: true });
+        boxes.push({ id, lead: 0, w: p.w + 2 * FRAME.side, h: 2 * Math.max(p.axis + FRAME.top, p.h - p.axis + FRAME.bottom) });
       } else {
         const geo = geos.get(id);
         if (!geo) continue;
         const drop = geos.get(above.get(id) ?? "");
-        boxes.push({ id, w: geo.kind === "stack" ? geo.w + 12 : Math.max(geo.w, drop?.w ?? 0), h: geo.h + (drop ? 2 * (drop.h + DROP_GAP) : 0) + (dir === "RL" && geo.kind !== "flat" ? 12 : 0), hug: geo.kind === "flat" });
+        // a chip stands beside its port, at the port's height: a wire from far away takes no row
+        const lead = Math.max(0, ...chipped(id).map((e) => chipWidth(e, wiring) + CHIP_GAP));
+        boxes.push({ id, lead, w: geo.kind === "stack" ? geo.w + 12 : Math.max(geo.w, drop?.w ?? 0), h: geo.h + (drop ? 2 * (drop.h + DROP_GAP) : 0) + (dir === "RL" && geo.kind !== "flat" ? 12 : 0), hug: geo.kind === "flat" });
       }
     }
     const flat = arrange(boxes, links.get(g) ?? [], dir, wide);
@@ -209,15 +209,12 @@ function band(
         continue;
       }
       const geo = geos.get(b.id);
-      if (!geo) {
-        at.set(b.id, p);
-        rects.push({ ...p, w: b.w, h: b.h });
-        continue;
-      }
+      if (!geo) continue;
       const own = { x: Math.round(p.x + (b.w - (geo.kind === "stack" ? 12 : 0) - geo.w) / 2), y: Math.round(p.y + (b.h - geo.h) / 2) };
       at.set(b.id, own);
       // the tag of a gradient node and the cards behind a stack take room too
       rects.push({ x: own.x, y: own.y - (dir === "RL" ? 14 : 0), w: geo.w, h: geo.h + (dir === "RL" ? 14 : 0) + (geo.kind === "stack" ? 8 : 0) });
+      for (const e of chipped(b.id)) rects.push(chipRect(own, geo, e, wiring));
       const src = above.get(b.id);
       const drop = src ? geos.get(src) : undefined;
       if (src && drop) {
@@ -303,14 +300,14 @@ function arrange(boxes: Box[], links: Link[], dir: "LR" | "RL", wide: number): {
 function layers(boxes: Box[], links: Link[], dir: "LR" | "RL"): { at: Map<string, Point>; via: Stretch[]; w: number; h: number } {
   const at = new Map<string, Point>();
   const via: Stretch[] = [];
-  if (boxes.length === 1 && !links.some((l) => l.from === boxes[0].id || l.to === boxes[0].id)) return { at: new Map([[boxes[0].id, { x: 0, y: 0 }]]), via, w: boxes[0].w, h: boxes[0].h };
+  if (boxes.length === 1 && !links.some((l) => l.from === boxes[0].id || l.to === boxes[0].id)) return { at: new Map([[boxes[0].id, { x: dir === "LR" ? boxes[0].lead : 0, y: 0 }]]), via, w: boxes[0].w + boxes[0].lead, h: boxes[0].h };
   const known = new Map(boxes.map((b) => [b.id, b]));
   const gate = (id: string) => id === GATE_IN || id === GATE_OUT;
   const use = links.filter((l) => (known.has(l.from) || gate(l.from)) && (known.has(l.to) || gate(l.to)) && (known.has(l.from) || known.has(l.to)));
   const g = new graphlib.Graph({ multigraph: true });
   g.setGraph({ rankdir: dir, nodesep: ROW_GAP, ranksep: GAP, edgesep: 14, ranker: boxes.length > 250 ? "longest-path" : "network-simplex" });
   g.setDefaultEdgeLabel(() => ({}));
-  for (const b of boxes) g.setNode(b.id, { width: b.w, height: b.h });
+  for (const b of boxes) g.setNode(b.id, { width: b.w + b.lead, height: b.h });
   const enters = new Set<string>();
   const leaves = new Set<string>();
   for (const l of use) {
@@ -330,8 +327,15 @@ function layers(boxes: Box[], links: Link[], dir: "LR" | "RL"): { at: Map<string
   const inner = [...new Set(boxes.map((b) => Math.round((centre.get(b.id) ?? 0) * 2) / 2))].sort((p, q) => p - q);
   const columns = inner;
   const columnOf = (x: number): number => nearest(columns, x);
-  const width = columns.map(() => 0);
-  for (const b of boxes) { const c = columnOf(centre.get(b.id) ?? 0); width[c] = Math.max(width[c], b.w); }
+  // a column is its elements and, on the side of their inputs, the room for their chips
+  const core = columns.map(() => 0);
+  const lead = columns.map(() => 0);
+  for (const b of boxes) {
+    const c = columnOf(centre.get(b.id) ?? 0);
+    core[c] = Math.max(core[c], b.w);
+    lead[c] = Math.max(lead[c], b.lead);
+  }
+  const width = columns.map((_, c) => core[c] + lead[c]);
   const gap = columns.map(() => GAP);
   let before = 0;
   for (const l of use) {
@@ -347,14 +351,14 @@ function layers(boxes: Box[], links: Link[], dir: "LR" | "RL"): { at: Map<string
   let x = Math.max(0, before);
   columns.forEach((_, i) => {
     if (i > 0) x += gap[i];
-    fresh.push(x + width[i] / 2);
+    fresh.push(x + (dir === "LR" ? lead[i] : 0) + core[i] / 2);
     x += width[i];
   });
   let h = 0;
   for (const b of boxes) {
     const n = g.node(b.id);
     const c = columnOf(n.x as number);
-    const side = b.hug ? ((dir === "LR" ? 1 : -1) * (width[c] - b.w)) / 2 : 0;
+    const side = b.hug ? ((dir === "LR" ? 1 : -1) * (core[c] - b.w)) / 2 : 0;
     const p = { x: Math.round(fresh[c] - b.w / 2 + side), y: Math.round((n.y as number) - b.h / 2) };
     at.set(b.id, p);
     h = Math.max(h, p.y + b.h);
@@ -371,8 +375,8 @@ function layers(boxes: Box[], links: Link[], dir: "LR" | "RL"): { at: Map<string
     });
     const out: Point[] = [];
     for (const { c, y } of between) {
-      const left = { x: Math.round(fresh[c] - width[c] / 2), y };
-      const right = { x: Math.round(fresh[c] + width[c] / 2), y };
+      const left = { x: Math.round(fresh[c] - core[c] / 2 - (dir === "LR" ? lead[c] : 0)), y };
+      const right = { x: Math.round(fresh[c] + core[c] / 2 + (dir === "LR" ? 0 : lead[c])), y };
       if (dir === "LR") out.push(left, right);
       else out.push(right, left);
     }
@@ -409,25 +413,23 @@ function nearest(sorted: number[], x: number): number {
   return best;
 }
 
-function place(result: Layout, placed: Placed, dx: number, dy: number, geos: Map<string, ElementGeo>, wiring: Wiring): void {
-  for (const [id, p] of placed.at) if (!id.startsWith("\u0001")) result.at.set(id, { x: p.x + dx, y: p.y + dy });
+function place(result: Layout, placed: Placed, dx: number, dy: number): void {
+  for (const [id, p] of placed.at) result.at.set(id, { x: p.x + dx, y: p.y + dy });
   for (const v of [...placed.via].sort((a, b) => a.order - b.order)) {
     result.via.set(v.id, [...(result.via.get(v.id) ?? []), ...v.points.map((p) => ({ x: p.x + dx, y: p.y + dy }))]);
   }
-  for (const [id, p] of placed.at) {
-    if (!id.startsWith("\u0001")) continue;
-    const e = wiring.edges.get(id.slice(1));
-    const geo = e && geos.get(e.dst);
-    const at = e && placed.at.get(e.dst);
-    if (!e || !geo || !at) continue;
-    const port = targetPort(geo, e);
-    // beside the port, at the port's height where nothing else wants that place: dagre put it in a column of its own
-    result.chips.set(e.id, { x: p.x + chipWidth(e, wiring) / 2 - at.x - port.x, y: p.y + CHIP_H / 2 - at.y - port.y });
-  }
+}
+
+/** Where a reference chip stands: before its target's port. */
+function chipRect(at: Point, geo: ElementGeo, e: SceneEdge, wiring: Wiring): Rect {
+  const port = targetPort(geo, e);
+  const w = chipWidth(e, wiring);
+  const x = at.x + port.x;
+  return { x: port.side === "right" ? x + CHIP_GAP : x - CHIP_GAP - w, y: at.y + port.y - CHIP_H / 2, w, h: CHIP_H };
 }
 
 /** Frames around opened scopes, from where their members stand now. The way back has none. */
-export function framesOf(scene: Scene, at: Map<string, Point>, geos: Map<string, ElementGeo>): Frame[] {
+export function framesOf(scene: Scene, at: Map<string, Point>, geos: Map<string, ElementGeo>, wiring: Wiring, chips?: ReadonlyMap<string, Point>): Frame[] {
   const depth = (name: string): number => name.split("/").length;
   const byName = new Map<string, Frame>();
   for (const o of [...scene.opened].sort((a, b) => depth(b.name) - depth(a.name))) {
@@ -435,7 +437,10 @@ export function framesOf(scene: Scene, at: Map<string, Point>, geos: Map<string,
     for (const m of o.members) {
       const p = at.get(m);
       const geo = geos.get(m);
-      if (p && geo && !geo.mirrored) rects.push({ x: p.x, y: p.y, w: geo.w, h: geo.h });
+      if (p && geo && !geo.mirrored) {
+        rects.push({ x: p.x, y: p.y, w: geo.w, h: geo.h });
+        for (const e of wiring.into.get(m) ?? []) if (chips?.has(e.id)) rects.push(chipRect(p, geo, e, wiring));
+      }
     }
     for (const f of byName.values()) if (f.name.startsWith(`${o.name}/`)) rects.push(f);
     if (!rects.length) continue;

@@ -66,14 +66,14 @@ export function pictureOf(s: State, root: HTMLElement): Png | null {
   for (const r of s.routes.values()) {
     if (r.chip) {
       g.fillStyle = paint.color("--fl-surface");
-      box(g, r.chip.x, r.chip.y, r.chip.w, r.chip.h, 11);
+      box(g, r.chip.x, r.chip.y, r.chip.w, r.chip.h, r.chip.h / 2);
       g.fill();
       g.strokeStyle = paint.color("--fl-line-strong");
       g.lineWidth = 1;
       g.setLineDash([3, 2]);
       g.stroke();
       g.setLineDash([]);
-      write(`${s.wiring.origin(r.edge)} ${r.edge.shape ?? ""}`, r.chip.x + 9, r.chip.y + 15, 10.5, paint.color("--fl-text-1"), false, "left", r.chip.w - 14);
+      write(`${s.wiring.origin(r.edge)} ${r.edge.shape ?? ""}`, r.chip.x + 9, r.chip.y + 13.5, 10.5, paint.color("--fl-text-1"), false, "left", r.chip.w - 14);
     }
     if (!r.label) continue;
     g.fillStyle = paint.color("--fl-canvas");

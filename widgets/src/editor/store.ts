@@ -241,7 +241,7 @@ export class Lab {
     const scene = s.scene ?? EMPTY_SCENE;
     const auto = s.layout;
     const moved = (id: string) => { const p = auto?.at.get(id); const q = at.get(id); return !p || !q || Math.abs(p.x - q.x) > 2 || Math.abs(p.y - q.y) > 2; };
-    this.set({ ...more, at, frames: framesOf(scene, at, s.geos), routes: routesOf(scene, at, s.geos, s.wiring, auto, moved) });
+    this.set({ ...more, at, frames: framesOf(scene, at, s.geos, s.wiring, auto?.chips), routes: routesOf(scene, at, s.geos, s.wiring, auto, moved) });
   }
 
   /** Moves everything smoothly to new places. */

@@ -75,7 +75,7 @@ export function Tokens() {
   if (run.mode !== "edit" && run.cursor > 0) {
     for (const route of routes.values()) {
       const { edge } = route;
-      if (edge.tensor === null || edge.error !== null || flying.has(edge.id) || nodes.get(edge.src)?.source || waiting.length >= 40) continue;
+      if (route.chip || edge.tensor === null || edge.error !== null || flying.has(edge.id) || nodes.get(edge.src)?.source || waiting.length >= 40) continue;
       // only at a join that still waits for the rest
       const wants = run.inputs.get(edge.dst);
       if ((run.states.get(edge.dst) ?? "idle") !== "idle" || !wants || wants[0] >= wants[1]) continue;
