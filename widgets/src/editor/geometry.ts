@@ -176,7 +176,7 @@ export function sourceMirrored(scene: Scene, nodes: Map<string, SceneNode>, wiri
 function sourceGeo(n: SceneNode, drop: boolean, mirrored: boolean): ElementGeo {
   const title = textWidth(visible(n.label), 12, true) + 17;
   const sub = textWidth(`${n.outputs[0]?.shape ?? "shape ?"}${n.source === "variable" ? " · v000" : ` ${shortDtype(n.outputs[0]?.dtype ?? null)}`}`, 10);
-  const w = Math.min(190, Math.max(NODE_W, Math.ceil(Math.max(title, sub)) + 16 + 40));
+  const w = Math.min(190, Math.max(NODE_W, Math.ceil(Math.max(title, sub)) + 16 + (n.outputs[0]?.shape === "()" ? 54 : 40)));
   const h = drop ? DROP_H : FLAT_H;
   const side: Side = drop ? "bottom" : mirrored ? "left" : "right";
   const port: PortGeo = { key: outKey(0), index: 0, label: "", side, x: drop ? w / 2 : mirrored ? 0 : w, y: drop ? h : h / 2 };

@@ -59,7 +59,7 @@ function Token({ id, route, speed }: { id: number; route: Route; speed: number }
 function Waiting({ route, tensor }: { route: Route; tensor: Tensor }) {
   const p = nearTarget(route, 12);
   return <div className={`tk wait at p-${route.edge.phase}${isDot(tensor) ? " dot" : ""}`} data-token={route.edge.tensor ?? ""} data-edge={route.edge.id} data-filled style={{ left: p.x, top: p.y }}>
-    {!isDot(tensor) && <Grid tensor={tensor} w={12} h={14} />}
+    {!isDot(tensor) && <Grid tensor={tensor} w={12} h={8} />}
   </div>;
 }
 

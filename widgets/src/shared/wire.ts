@@ -35,7 +35,8 @@ export function floats(view: DataView | ArrayBuffer | Uint8Array): Float32Array 
 
 /** Numbers messages, matches answers, keeps count of what is open. One a view. */
 export class Wire {
-  private seq = 0;
+  // two views of one widget hear each other's answers: each counts from a place of its own
+  private seq = Math.floor(Math.random() * 2 ** 40);
   private readonly open = new Map<number, (ok: boolean) => void>();
   private readonly handlers = new Set<Handler>();
   private readonly watchers = new Set<() => void>();
