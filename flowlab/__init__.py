@@ -62,6 +62,14 @@ def _draw(graph: Graph, **options: _Any) -> _Any:
 Graph._repr_mimebundle_ = _draw  # type: ignore[attr-defined]  # core knows no page
 
 
+def _same_graph(graph: Graph, other: _Any) -> bool:
+    """Is it the same graph, up to ids, order of creation, layout and notes? `other` is a Graph or a Document."""
+    return _import_module(".io.document", __name__).same_graph(graph, other)
+
+
+Graph.same_graph = _same_graph  # type: ignore[attr-defined]  # documents compare
+
+
 def __getattr__(name: str) -> _Any:
     if name in _FUNCTIONS:
         found: _Any = _FUNCTIONS[name]

@@ -25,8 +25,8 @@ def dtype_of(value: Any) -> np.dtype:
     if value is float:
         return _BY_NAME["float32"]
     try:
-        dtype = np.dtype(value)
-    except TypeError:
+        dtype = None if value is None else np.dtype(value)  # NumPy reads None as float64
+    except (TypeError, ValueError):
         dtype = None
     if dtype not in _SUPPORTED:
         raise AttributeValueError(f"{value!r} is not a dtype of flowlab.", hint=f"Use one of {', '.join(DTYPES)}.")
