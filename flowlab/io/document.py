@@ -206,9 +206,6 @@ def same_graph(a: Document | Graph, b: Document | Graph) -> bool:
     return a.nodes.keys() == b.nodes.keys() and all(_content(a.nodes[k]) == _content(b.nodes[k]) for k in a.nodes)
 
 
-Graph.same_graph = same_graph   # a slot of core's that this layer fills
-
-
 def _content(node: DocNode) -> tuple:
     return (node.op, _canonical_attrs(node), dict(node.inputs), frozenset(node.control), node.device, node.phase, node.gradient_of)
 

@@ -1,6 +1,6 @@
 """The captcha notebook's network beside torch: same data, same first weights, same schedule, one after the other on this machine.
 
-    python tests/benchmarks/captcha.py [--epochs 13] [--examples 20000] [--skip-torch]
+    python tests/benchmarks/read_captcha.py [--epochs 13] [--examples 20000] [--skip-torch]
 
 Prints minutes and the share of 1,000 unseen captchas read whole. Both get all cores of the machine.
 """
