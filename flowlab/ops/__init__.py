@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.graph import Tensor
-from . import activation, array, conv, linalg, math, optimize, random, recurrent, reduce, sizes, state
+from . import activation, array, conv, layout, linalg, logic, math, optimize, order, random, recurrent, reduce, sizes, state
 
 
 def _power(a: Tensor, b: Any) -> Tensor:
@@ -33,7 +33,11 @@ _put("gt", lambda a, b: math.greater(a, b))
 _put("ge", lambda a, b: math.greater_equal(a, b))
 _put("lt", lambda a, b: math.less(a, b))
 _put("le", lambda a, b: math.less_equal(a, b))
+_put("and", lambda a, b: logic.logical_and(a, b), mirrored=True)
+_put("or", lambda a, b: logic.logical_or(a, b), mirrored=True)
+_put("xor", lambda a, b: logic.logical_xor(a, b), mirrored=True)
+_put("invert", lambda a: logic.logical_not(a))
 _put("getitem", lambda a, index: array.slice_(a, index=index if isinstance(index, tuple) else (index,)))
 Tensor.T = property(lambda a: array.transpose(a))  # type: ignore[attr-defined]
 
-__all__ = ["activation", "array", "conv", "linalg", "math", "optimize", "random", "recurrent", "reduce", "sizes", "state"]
+__all__ = ["activation", "array", "conv", "layout", "linalg", "logic", "math", "optimize", "order", "random", "recurrent", "reduce", "sizes", "state"]

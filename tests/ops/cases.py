@@ -284,6 +284,65 @@ pool_cases(2, (2, 3, 5, 4), "of one, with gaps", size=1, stride=2)
 pool_cases(1, (2, 3, 7), size=3, stride=2, padding=1)
 pool_cases(3, (2, 1, 3, 4, 5), size=2)
 
+# ---------------------------------------------------------------- layout, order, logic
+
+for _mode in ("constant", "edge", "reflect"):
+    _width = {"pad_width": ((1, 0), (0, 0), (2, 3)), "mode": _mode}
+    case("Pad", f64(2, 3, 5), oracle=lambda x, m=_mode: jnp.pad(x, ((1, 0), (0, 0), (2, 3)), mode=m), attrs=_width, label=_mode)
+    case("PadGradient", f64(3, 3, 10), f64(2, 3, 5), oracle=lambda g, like, m=_mode: jax.vjp(lambda x: jnp.pad(x, ((1, 0), (0, 0), (2, 3)), mode=m), like)[1](g)[0], attrs=_width,
+         label=_mode, by=(0,))
+case("Pad", f64(3), oracle=lambda x: jnp.pad(x, 1, constant_values=-1.5), attrs={"pad_width": ((1, 1),), "constant_values": -1.5}, label="a number")
+case("Pad", ints(3, 2), oracle=lambda x: jnp.pad(x, ((0, 2), (1, 0)), constant_values=7), attrs={"pad_width": ((0, 2), (1, 0)), "constant_values": 7}, label="ints")
+for _reps, _shape in (((2, 3), (4, 5)), ((2, 1, 3), (5,)), ((3,), (2, 5))):
+    case("Tile", f64(*_shape), oracle=lambda x, r=_reps: jnp.tile(x, r), attrs={"reps": _reps})
+    case("TileGradient", f64(*np.tile(np.zeros(_shape), _reps).shape), f64(*_shape), oracle=lambda g, like, r=_reps: jax.vjp(lambda x: jnp.tile(x, r), like)[1](g)[0],
+         attrs={"reps": _reps}, by=(0,))
+for _axis in (None, 0, -1):
+    case("Repeat", f64(2, 4, 5), oracle=lambda x, a=_axis: jnp.repeat(x, 3, a), attrs={"repeats": 3, "axis": _axis}, label=f"axis {_axis}")
+    case("RepeatGradient", f64(*np.repeat(np.zeros((2, 4, 5)), 3, _axis).shape), f64(2, 4, 5), oracle=lambda g, like, a=_axis: jax.vjp(lambda x: jnp.repeat(x, 3, a), like)[1](g)[0],
+         attrs={"repeats": 3, "axis": _axis}, by=(0,), label=f"axis {_axis}")
+for _axis in (None, 1, (0, -1)):
+    case("Flip", f64(2, 3, 5), oracle=lambda x, a=_axis: jnp.flip(x, a), attrs={"axis": _axis}, label=f"axis {_axis}")
+for _shift, _axis in ((2, None), (-1, 1), ((1, 2), (0, -1))):
+    case("Roll", f64(2, 3, 5), oracle=lambda x, s=_shift, a=_axis: jnp.roll(x, s, a), attrs={"shift": _shift, "axis": _axis}, label=f"{_shift} on {_axis}")
+case("Unstack", f64(3, 2, 5), oracle=lambda x: list(x), named=False)
+case("Unstack", f64(3, 2), oracle=lambda x: [x[:, 0], x[:, 1]], attrs={"axis": -1}, label="last", named=False)
+for _type, _oracle in (("Tril", jnp.tril), ("Triu", jnp.triu)):
+    case(_type, f64(4, 5), oracle=_oracle)
+    case(_type, f64(2, 3, 4), oracle=lambda x, f=_oracle: f(x, -1), attrs={"k": -1}, label="k -1")
+case("Arange", oracle=lambda: jnp.arange(5), attrs={"stop": 5}, label="5")
+case("Arange", oracle=lambda: jnp.arange(7.0, 2.0, -1.5), attrs={"start": 7, "stop": 2, "step": -1.5, "dtype": "float64"}, label="down")
+case("Linspace", oracle=lambda: jnp.linspace(-1, 2, 7), attrs={"start": -1, "stop": 2, "num": 7, "dtype": "float64"}, label="7")
+case("Eye", oracle=lambda: jnp.eye(3, dtype="float32"), attrs={"n": 3}, label="3")
+case("Eye", oracle=lambda: jnp.eye(3, 5, 1, dtype="int64"), attrs={"n": 3, "m": 5, "k": 1, "dtype": "int64"}, label="3 by 5")
+for _axis in (0, -1):
+    case("Sort", f64(4, 5), oracle=lambda x, a=_axis: jnp.sort(x, a), attrs={"axis": _axis}, label=f"axis {_axis}")
+    case("Argsort", ints(4, 5), oracle=lambda x, a=_axis: jnp.argsort(x, a), attrs={"axis": _axis}, label=f"axis {_axis}")
+case("Sort", ints(4, 5), oracle=jnp.sort, label="ints")
+case("TopK", f64(3, 5), oracle=lambda x: jax.lax.top_k(x, 3)[0:1] + [jax.lax.top_k(x, 3)[1].astype("int64")], attrs={"k": 3})
+case("TopK", np.array([[1, 3, 3, 0], [2, 2, 2, 1]]), oracle=lambda x: [jax.lax.top_k(x, 2)[0], jax.lax.top_k(x, 2)[1].astype("int64")], attrs={"k": 2}, label="ties")
+case("TopK", f64(4, 2, 3), oracle=lambda x: [-jnp.sort(-x, 0)[:2], jnp.argsort(-x, 0)[:2]], attrs={"k": 2, "axis": 0}, label="axis 0")
+case("TakeAlongAxis", f64(4, 5), ints(4, 3), oracle=lambda x, i: jnp.take_along_axis(x, i, 1))
+case("TakeAlongAxis", f64(4, 3, 2), np.array([[[3, -1], [0, 0], [1, 2]]]), oracle=lambda x, i: jnp.take_along_axis(x, i, 0), attrs={"axis": 0}, label="from the end")
+case("TakeAlongAxisGradient", f64(4, 3), ints(4, 3), f64(4, 5), oracle=lambda g, i, like: jax.vjp(lambda x: jnp.take_along_axis(x, i, 1), like)[1](g)[0], by=(0,))
+case("ScatterAdd", f64(5, 3), np.array([4, 0, 4, -1]), f64(4, 3), oracle=lambda x, i, u: jnp.asarray(x).at[i].add(u))
+case("ScatterAdd", f64(2, 5), ints(3, 4), f64(2, 3, 4), oracle=lambda x, i, u: jnp.asarray(x).at[:, i].add(u), attrs={"axis": -1}, label="axis -1")
+for _type, _oracle in (("Cumsum", jnp.cumsum), ("Cumprod", jnp.cumprod)):
+    for _axis in (None, 0, -1):
+        case(_type, f64(3, 4), oracle=lambda x, f=_oracle, a=_axis: f(x, a), attrs={"axis": _axis}, label=f"axis {_axis}")
+    case(_type, ints(3, 4, low=1), oracle=lambda x, f=_oracle: f(x, 0), attrs={"axis": 0}, label="ints")
+case("Cumprod", np.array([[1.5, 0.0, -2.0, 0.0, 3.0], [0.5, 2.0, -1.0, 0.7, 0.0]]), oracle=lambda x: jnp.cumprod(x, 1), attrs={"axis": 1}, label="zeros", smooth=False)
+for _type, _oracle in (("LogicalAnd", jnp.logical_and), ("LogicalOr", jnp.logical_or), ("LogicalXor", jnp.logical_xor)):
+    case(_type, bools(3, 4), bools(4), oracle=_oracle)
+case("LogicalNot", bools(3, 4), oracle=jnp.logical_not)
+case("NotEqual", ints(3, 4), ints(4), oracle=jnp.not_equal)
+_ODD = np.array([[0.0, np.nan, np.inf], [-np.inf, 1.0, -0.0]])
+for _type, _oracle in (("Isnan", jnp.isnan), ("Isinf", jnp.isinf), ("Isfinite", jnp.isfinite)):
+    case(_type, _ODD, oracle=_oracle)
+for _type, _oracle in (("Any", jnp.any), ("All", jnp.all)):
+    case(_type, bools(3, 4), oracle=_oracle)
+    case(_type, bools(3, 4, 2), oracle=lambda x, f=_oracle: f(x, (0, 2), keepdims=True), attrs={"axis": (0, 2), "keepdims": True}, label="kept")
+
 # ---------------------------------------------------------------- recurrent
 
 

@@ -94,6 +94,34 @@ WRONG = [
     (lambda: fl.max_pool2d(p(2, 3, 4, 5), 2, padding=2, name="it"), fl.AttributeValueError, "padding", 2, "not less than the window"),
     (lambda: fl.avg_pool2d(p(2, 3, 4, 5), (2, 3, 1), name="it"), fl.AttributeValueError, "size", None, "3 numbers"),
     (lambda: fl.avg_pool2d(p(2, 3, 4, 5), name="it"), fl.AttributeValueError, "size", None, "needs size"),
+    (lambda: fl.pad(p(2, 3), [(1, 1)], name="it"), fl.AttributeValueError, "pad_width", None, "1 pairs"),
+    (lambda: fl.pad(p(2, 3), [(1, 1), (0, -2)], name="it"), fl.AttributeValueError, "pad_width", 1, "padded by -2"),
+    (lambda: fl.pad(p(2, 3), [(1, 1), (0, 3)], mode="reflect", name="it"), fl.ShapeError, "x", 1, "too few to reflect"),
+    (lambda: fl.pad(p(2), [(1, 1)], mode="wrap", name="it"), fl.AttributeValueError, "mode", None, "one of constant, edge, reflect"),
+    (lambda: fl.tile(p(2, 3), (2, -1), name="it"), fl.AttributeValueError, "reps", None, "from 0 on"),
+    (lambda: fl.repeat(p(2, 3), -1, name="it"), fl.AttributeValueError, "repeats", None, "repeats is -1"),
+    (lambda: fl.repeat(p(2, 3), 2, axis=2, name="it"), fl.AttributeValueError, "axis", 2, "does not exist"),
+    (lambda: fl.flip(p(2, 3), axis=(0, -2), name="it"), fl.AttributeValueError, "axis", None, "twice"),
+    (lambda: fl.roll(p(2, 3), (1, 2), name="it"), fl.AttributeValueError, "axis", None, "2 shifts"),
+    (lambda: fl.swapaxes(p(2, 3), 0, 2), fl.AttributeValueError, "axis2", 2, "does not exist"),
+    (lambda: fl.moveaxis(p(2, 3), (0, 1), 0), fl.AttributeValueError, "destination", None, "do not pair up"),
+    (lambda: fl.unstack(p("n", 3), name="it"), fl.ShapeError, "x", 0, "not known"),
+    (lambda: fl.unstack(p(0, 3), name="it"), fl.ShapeError, "x", 0, "0 entries"),
+    (lambda: fl.tril(p(3), name="it"), fl.ShapeError, "x", None, "a matrix"),
+    (lambda: fl.arange(1, 5, 0, name="it"), fl.AttributeValueError, "step", None, "never ends"),
+    (lambda: fl.arange(1e15, name="it"), fl.AttributeValueError, "stop", None, "beyond any memory"),
+    (lambda: fl.linspace(0, 1, -2, name="it"), fl.AttributeValueError, "num", None, "num is -2"),
+    (lambda: fl.eye(-1, name="it"), fl.AttributeValueError, "n", None, "-1 rows"),
+    (lambda: fl.topk(p(2, 3), 4, name="it"), fl.ShapeError, "x", 1, "fewer than k = 4"),
+    (lambda: fl.topk(p(2, 3), -1, name="it"), fl.AttributeValueError, "k", None, "k is -1"),
+    (lambda: fl.sort(p(), name="it"), fl.AttributeValueError, "axis", -1, "no axes"),
+    (lambda: fl.take_along_axis(p(2, 3), p(3, dtype="int64"), name="it"), fl.ShapeError, "indices", None, "fl.gather"),
+    (lambda: fl.take_along_axis(p(2, 3), p(4, 3, dtype="int64"), name="it"), fl.ShapeError, "indices", 0, "Only axis 1 may differ"),
+    (lambda: fl.scatter_add(p(2, 3), p(4, dtype="int64"), p(4, 5), name="it"), fl.ShapeError, "updates", 1, "need 3"),
+    (lambda: fl.scatter_add(p(2, 3), p(4, dtype="int64"), p(4), name="it"), fl.ShapeError, "updates", None, r"need \(4, 3\)"),
+    (lambda: fl.cumsum(p(2, 3), axis=2, name="it"), fl.AttributeValueError, "axis", 2, "does not exist"),
+    (lambda: fl.logical_and(p(2), p(2), name="it"), fl.DTypeError, "a", None, "takes bool"),
+    (lambda: fl.isnan(p(2, dtype="bool"), name="it"), fl.DTypeError, "x", None, "takes floats"),
     (lambda: array.slice_like(p(2, 3), [p(2, 3)], position=7, axis=1), fl.FlowError, None, None, "rule failed"),
 ]
 
@@ -196,3 +224,16 @@ def test_a_largest_value_that_stands_twice_is_met_once():
         d, = fl.gradients(fl.sum(fl.max_pool2d(x, 2)), [x])
     got = fl.Session(d.graph).run(d, {x: [[[[1, 1, 0, np.nan], [1, 0, 0, 0]]]]})
     np.testing.assert_array_equal(got, [[[[1, 0, 0, 0], [0, 0, 0, 1]]]])
+
+
+def test_axes_move_and_signs_of_logic():
+    xs = np.arange(24.0).reshape(2, 3, 4)
+    with fl.Graph() as g:
+        x = fl.placeholder((2, 3, 4), name="x")
+        moved = [fl.swapaxes(x, 0, -1), fl.moveaxis(x, 0, -1), fl.moveaxis(x, (0, 2), (1, 0)), ~(x > 3) & (x < 9) | (x > 20) ^ (x > 22)]
+        counts = [fl.arange(5), fl.arange(2.0, 4, 0.5), fl.arange(6, 0, -2)]
+    got = fl.Session(g).run(moved + counts, {x: xs})
+    for a, b in zip(got, [np.swapaxes(xs, 0, -1), np.moveaxis(xs, 0, -1), np.moveaxis(xs, (0, 2), (1, 0)), ~(xs > 3) & (xs < 9) | (xs > 20) ^ (xs > 22),
+                          np.arange(5), np.arange(2.0, 4, 0.5), np.arange(6, 0, -2)], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert [c.dtype for c in counts] == ["int64", "float32", "int64"]

@@ -1,0 +1,306 @@
+"""Where values stand: padding, repeating, turning round, triangles, and tensors made from nothing."""
+from __future__ import annotations
+
+import math
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import AttributeValueError, ShapeError
+from ..core.graph import Tensor
+from ..core.op import op
+from ..core.shape import axes_in, axis_in
+from ..core.types import Dim, TensorType, shape_text
+from .array import stack, transpose, zeros_like
+
+# ---------------------------------------------------------------- more values around, or the same ones again
+
+
+def _padded(x: TensorType, *, pad_width: tuple, mode: str, word: str, **_: Any) -> TensorType:
+    if len(pad_width) != x.rank:
+        raise AttributeValueError(f"{word}: pad_width has {len(pad_width)} pairs, x {shape_text(x.shape)} has {x.rank} axes.", port="pad_width",
+                                  hint="Write one (before, after) an axis; (0, 0) leaves an axis as it is.")
+    shape: list[Dim] = []
+    for axis, (size, (before, after)) in enumerate(zip(x.shape, pad_width)):
+        if before < 0 or after < 0:
+            raise AttributeValueError(f"{word}: axis {axis} is padded by {min(before, after)}.", port="pad_width", axis=axis, hint="Slice the tensor to take values away.")
+        if mode == "reflect" and isinstance(size, int) and max(before, after) >= max(size, 1) or mode == "edge" and size == 0 and before + after:
+            raise ShapeError(f"{word}: axis {axis} has {size} values, too few to {mode} {max(before, after)} of them.", port="x", axis=axis)
+        shape.append(size + before + after if isinstance(size, int) else size if before + after == 0 else None)
+    return x.with_shape(tuple(shape))
+
+
+_MODES = {"mode": ("constant", "edge", "reflect")}
+
+
+@op(infer=_padded, category="array", choices=_MODES, aliases=("border", "margin", "zeros around"), zh="填充")
+def pad(xp, x: Any, *, pad_width: Pairs, mode: Choice = "constant", constant_values: float = 0.0):
+    """Put values around a tensor: a fixed one, the edge's, or the mirror image; one (before, after) an axis."""
+    if mode == "constant":
+        return xp.pad(x, pad_width, mode=mode, constant_values=constant_values)
+    return xp.pad(x, pad_width, mode=mode)
+
+
+@pad.gradient
+def _(node, g):
+    return (lambda: pad_gradient(g, node.inputs[0], pad_width=node.attrs["pad_width"], mode=node.attrs["mode"]),)
+
+
+@op(infer=lambda g, like, **_: g.with_shape(like.shape), category="array", mixed=True, listed=False, choices=_MODES, zh="填充的梯度")
+def pad_gradient(xp, g: Any, like: Any, *, pad_width: Pairs, mode: Choice = "constant"):
+    """Take the padding away, and add what stands in it to the values that it repeated."""
+    if g.shape != tuple(a + d + b for (a, b), d in zip(pad_width, like.shape)):
+        raise ValueError(f"g has shape {g.shape}, padding {like.shape} by {pad_width} gives another one")
+    for axis, ((before, after), size) in enumerate(zip(pad_width, like.shape)):
+        lead = (slice(None),) * axis
+        if mode == "constant":
+            g = g[(*lead, slice(before, before + size))]
+        elif before or after:
+            out = xp.zeros((*g.shape[:axis], size, *g.shape[axis + 1:]), g.dtype)
+            xp.add_at(out, (*lead, xp.pad(xp.arange(size), ((before, after),), mode=mode)), g)
+            g = out
+    return g
+
+
+@pad_gradient.gradient
+def _(node, d):
+    return lambda: pad(d, pad_width=node.attrs["pad_width"], mode=node.attrs["mode"]), None
+
+
+def _tiled(x: TensorType, *, reps: tuple, word: str, **_: Any) -> TensorType:
+    if any(r < 0 for r in reps):
+        raise AttributeValueError(f"{word}: reps is {reps}.", port="reps", hint="Use whole numbers from 0 on.")
+    rank = max(len(reps), x.rank)
+    reps, shape = (1,) * (rank - len(reps)) + reps, (1,) * (rank - x.rank) + x.shape
+    return x.with_shape(tuple(d * r if isinstance(d, int) else d if r == 1 else None for d, r in zip(shape, reps)))
+
+
+@op(infer=_tiled, category="array", aliases=("repeat", "copies"), zh="平铺")
+def tile(xp, x: Any, *, reps: Ints):
+    """Lay copies of a tensor side by side, so many along each axis."""
+    return xp.tile(x, reps)
+
+
+@tile.gradient
+def _(node, g):
+    return (lambda: tile_gradient(g, node.inputs[0], reps=node.attrs["reps"]),)
+
+
+@op(infer=lambda g, like, **_: g.with_shape(like.shape), category="array", mixed=True, listed=False, zh="平铺的梯度")
+def tile_gradient(xp, g: Any, like: Any, *, reps: Ints):
+    """Add the copies of a tiled tensor up."""
+    reps = (1,) * (g.ndim - len(reps)) + reps
+    shape = (1,) * (g.ndim - like.ndim) + like.shape
+    parts = g.reshape(tuple(n for r, d in zip(reps, shape) for n in (r, d)))
+    return xp.sum(parts, axis=tuple(range(0, 2 * g.ndim, 2)), dtype=g.dtype).reshape(like.shape)
+
+
+@tile_gradient.gradient
+def _(node, d):
+    return lambda: tile(d, reps=node.attrs["reps"]), None
+
+
+def _repeated(x: TensorType, *, repeats: int, axis: int | None, word: str, **_: Any) -> TensorType:
+    if repeats < 0:
+        raise AttributeValueError(f"{word}: repeats is {repeats}.", port="repeats", hint="Use a whole number from 0 on.")
+    if axis is None:
+        return x.with_shape((prod(x.shape) * repeats if all(isinstance(d, int) for d in x.shape) else None,))
+    at = axis_in(axis, x.rank)
+    d = x.shape[at]
+    return x.with_shape((*x.shape[:at], d * repeats if isinstance(d, int) else d if repeats == 1 else None, *x.shape[at + 1:]))
+
+
+@op(infer=_repeated, category="array", aliases=("upsample", "copies"), zh="重复")
+def repeat(xp, x: Any, *, repeats: int, axis: int = None):
+    """Repeat each entry along an axis so many times; without an axis, the values in one row."""
+    return xp.repeat(x, repeats, axis=axis)
+
+
+@repeat.gradient
+def _(node, g):
+    return (lambda: repeat_gradient(g, node.inputs[0], **node.attrs),)
+
+
+@op(infer=lambda g, like, **_: g.with_shape(like.shape), category="array", mixed=True, listed=False, zh="重复的梯度")
+def repeat_gradient(xp, g: Any, like: Any, *, repeats: int, axis: int = None):
+    """Add the repetitions of each entry up."""
+    at = 0 if axis is None else axis % like.ndim
+    lead, rest = ((), ()) if axis is None else (like.shape[:at], like.shape[at + 1:])
+    size = prod(like.shape) if axis is None else like.shape[at]
+    return xp.sum(g.reshape((*lead, size, repeats, *rest)), axis=at + 1, dtype=g.dtype).reshape(like.shape)
+
+
+@repeat_gradient.gradient
+def _(node, d):
+    return lambda: repeat(d, **node.attrs), None
+
+
+# ---------------------------------------------------------------- turning round
+
+
+def _axes_there(x: TensorType, *, axis: Any, **_: Any) -> TensorType:
+    axes_in(axis, x.rank)
+    return x
+
+
+@op(infer=_axes_there, category="array", aliases=("reverse", "mirror"), zh="翻转")
+def flip(xp, x: Any, *, axis: Axis = None):
+    """Turn the order round along the axes, all of them by default."""
+    return xp.flip(x, axis)
+
+
+@flip.gradient
+def _(node, g):
+    return (lambda: flip(g, axis=node.attrs["axis"]),)
+
+
+def _rolled(x: TensorType, *, shift: Any, axis: Any, word: str, **_: Any) -> TensorType:
+    if axis is not None:
+        axes_in(axis, x.rank)
+    if isinstance(shift, tuple) and (not isinstance(axis, tuple) or len(axis) != len(shift)):
+        raise AttributeValueError(f"{word}: {len(shift)} shifts need as many axes.", port="axis", hint="Give axis=(…).")
+    return x
+
+
+@op(infer=_rolled, category="array", aliases=("rotate", "shift", "circular"), zh="滚动")
+def roll(xp, x: Any, *, shift: Axis, axis: Axis = None):
+    """Shift the entries along an axis; what falls off the end comes back at the start."""
+    return xp.roll(x, shift, axis)
+
+
+@roll.gradient
+def _(node, g):
+    shift = node.attrs["shift"]
+    return (lambda: roll(g, shift=tuple(-s for s in shift) if isinstance(shift, tuple) else -shift, axis=node.attrs["axis"]),)
+
+
+def swapaxes(x: Tensor, axis1: int, axis2: int, name: str | None = None) -> Tensor:
+    """Exchange two axes."""
+    order = list(range(x.rank))
+    a, b = axis_in(axis1, x.rank, attr="axis1"), axis_in(axis2, x.rank, attr="axis2")
+    order[a], order[b] = b, a
+    return transpose(x, axes=tuple(order), name=name)
+
+
+def moveaxis(x: Tensor, source: int | tuple[int, ...], destination: int | tuple[int, ...], name: str | None = None) -> Tensor:
+    """Take axes from where they are to another place; the others keep their order."""
+    one, other = ((v,) if isinstance(v, int) else tuple(v) for v in (source, destination))
+    one, other = tuple(axis_in(a, x.rank, attr="source") for a in one), tuple(axis_in(a, x.rank, attr="destination") for a in other)
+    if len(one) != len(other) or len(set(one)) < len(one) or len(set(other)) < len(other):
+        raise AttributeValueError(f"moveaxis: {source} and {destination} do not pair up.", port="destination", hint="Name each axis once, and a place for each.")
+    order = [a for a in range(x.rank) if a not in one]
+    for to, a in sorted(zip(other, one)):
+        order.insert(to, a)
+    return transpose(x, axes=tuple(order), name=name)
+
+
+def _unstacked(x: TensorType, *, axis: int, word: str, **_: Any) -> tuple[TensorType, ...]:
+    at = axis_in(axis, x.rank)
+    n = x.shape[at]
+    if not isinstance(n, int):
+        raise ShapeError(f"{word}: the size of axis {at} of {shape_text(x.shape)} is not known.", port="x", axis=at, hint="The number of outputs must be known.")
+    if not 0 < n <= 10_000:
+        raise ShapeError(f"{word}: axis {at} has {n} entries.", port="x", axis=at, hint="From 1 to 10,000 outputs.")
+    return (x.with_shape((*x.shape[:at], *x.shape[at + 1:])),) * n
+
+
+@op(infer=_unstacked, category="array", many=True, aliases=("unbind", "split"), zh="拆堆")
+def unstack(xp, x: Any, *, axis: int = 0):
+    """Take the entries along an axis apart, one tensor each."""
+    lead = (slice(None),) * (axis % x.ndim)
+    return tuple(x[(*lead, k)] for k in range(x.shape[axis]))
+
+
+@unstack.gradient
+def _(node, g):
+    return (lambda: stack([d if d is not None else zeros_like(t) for d, t in zip(g, node.outputs)], axis=axis_in(node.attrs["axis"], node.inputs[0].rank)),)
+
+
+# ---------------------------------------------------------------- triangles and diagonals
+
+
+def _matrix(x: TensorType, *, word: str, **_: Any) -> TensorType:
+    if x.rank < 2:
+        raise ShapeError(f"{word}: x is {shape_text(x.shape)}.", port="x", hint="It takes a matrix, or a batch of them.")
+    return x
+
+
+@op(infer=_matrix, category="array", aliases=("lower triangle", "causal mask"), zh="下三角")
+def tril(xp, x: Any, *, k: int = 0):
+    """Keep the lower triangle, up to the k-th diagonal, and make the rest 0."""
+    return xp.tril(x, k)
+
+
+@tril.gradient
+def _(node, g):
+    return (lambda: tril(g, k=node.attrs["k"]),)
+
+
+@op(infer=_matrix, category="array", aliases=("upper triangle",), zh="上三角")
+def triu(xp, x: Any, *, k: int = 0):
+    """Keep the upper triangle, from the k-th diagonal on, and make the rest 0."""
+    return xp.triu(x, k)
+
+
+@triu.gradient
+def _(node, g):
+    return (lambda: triu(g, k=node.attrs["k"]),)
+
+
+# ---------------------------------------------------------------- made from nothing
+
+_MOST = 1 << 34
+
+
+def _range_type(*, start: float, stop: float, step: float, dtype: str, word: str, **_: Any) -> TensorType:
+    if not step or not all(map(math.isfinite, (start, stop, step))):
+        raise AttributeValueError(f"{word}: from {start:g} to {stop:g} by {step:g} never ends.", port="step", hint="Use finite numbers and a step other than 0.")
+    n = max(math.ceil((stop - start) / step), 0)
+    if n > _MOST:
+        raise AttributeValueError(f"{word}: {n} values are beyond any memory.", port="stop")
+    return TensorType((n,), np.dtype(dtype))
+
+
+@op(infer=_range_type, type="Arange", function="arange", category="input", differentiable=False, latex="0, 1, 2, …", aliases=("range", "count"), zh="等差数列")
+def arange_op(xp, *, start: float = 0.0, stop: float, step: float = 1.0, dtype: DType = "int64"):
+    """Count from start up to, not including, stop."""
+    n = max(math.ceil((stop - start) / step), 0)
+    return (start + step * xp.arange(n, dtype="float64")).astype(dtype)
+
+
+def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None, name: str | None = None) -> Tensor:
+    """Count from start up to, not including, stop: `arange(5)`, `arange(2, 8, 2)`. Whole numbers give int64, others float32."""
+    if stop is None:
+        start, stop = 0, start
+    if dtype is None:
+        dtype = "int64" if all(float(v).is_integer() and not isinstance(v, float) for v in (start, stop, step)) else "float32"
+    return arange_op(start=start, stop=stop, step=step, dtype=dtype, name=name)
+
+
+def _linspace_type(*, num: int, dtype: str, word: str, **_: Any) -> TensorType:
+    if not 0 <= num <= _MOST:
+        raise AttributeValueError(f"{word}: num is {num}.", port="num", hint="Use a whole number from 0 on.")
+    return TensorType((num,), np.dtype(dtype))
+
+
+@op(infer=_linspace_type, category="input", differentiable=False, aliases=("evenly spaced", "grid"), zh="等分数列")
+def linspace(xp, *, start: float, stop: float, num: int = 50, dtype: DType = "float32"):
+    """Place num numbers evenly from start to stop, both included."""
+    return xp.linspace(start, stop, num).astype(dtype)
+
+
+def _eye_type(*, n: int, m: int | None, dtype: str, word: str, **_: Any) -> TensorType:
+    m = n if m is None else m
+    if n < 0 or m < 0 or n * m > _MOST:
+        raise AttributeValueError(f"{word}: {n} rows and {m} columns.", port="n", hint="Use whole numbers from 0 on.")
+    return TensorType((n, m), np.dtype(dtype))
+
+
+@op(infer=_eye_type, category="input", differentiable=False, latex="I", aliases=("identity matrix", "diagonal"), zh="单位矩阵")
+def eye(xp, *, n: int, m: int = None, k: int = 0, dtype: DType = "float32"):
+    """Make a matrix with ones on its k-th diagonal and zeros elsewhere."""
+    return xp.eye(n, m, k=k, dtype=dtype)
+
+
+__all__ = ["arange", "eye", "flip", "linspace", "moveaxis", "pad", "repeat", "roll", "swapaxes", "tile", "tril", "triu", "unstack"]
