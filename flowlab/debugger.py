@@ -447,7 +447,7 @@ class Debugger:
                 self._failed, self.error = step.node.name, error
                 raise
             except Exception as error:
-                self._failed, self.error = step.node.name, error_at(step, error)
+                self._failed, self.error = step.node.name, error_at(step, error, self._values)
                 raise self.error from error
             event = Event(at, step.node.name, step.node.phase, outputs, start - self._begin, clock() - start, self)
             del self._recorded[at:], self._events[at:]

@@ -88,7 +88,7 @@ class Session:
         except FlowError:
             raise
         except Exception as error:
-            raise kernel_error(plan, error, arrays, snapshot) from error
+            raise kernel_error(plan, error) from error
         return self.finish(plan, arrays, list(results), list(assigned))
 
     def finish(self, plan: Plan, arrays: Sequence[np.ndarray], results: list[Any], assigned: list[Any]) -> list[Any]:
@@ -180,24 +180,22 @@ def _owned(value: Any, feeds: Sequence[np.ndarray]) -> np.ndarray:
     return array
 
 
-def kernel_error(plan: Plan, error: BaseException, arrays: Sequence[np.ndarray], snapshot: Snapshot, step: Step | None = None) -> FlowError:
-    """What failed, where: the node, the shapes that went in, and the line of the person's code that made it."""
-    if step is None:
-        trace = error.__traceback__
-        while trace is not None:
-            if trace.tb_frame.f_code is plan.function.__code__:
-                index = plan.lines.get(trace.tb_lineno)
-                step = plan.steps[index] if index is not None else None
-            trace = trace.tb_next
-    if step is None:
-        return FlowError(f"the run failed: {type(error).__name__}: {error}")
-    return error_at(step, error)
+def kernel_error(plan: Plan, error: BaseException) -> FlowError:
+    """What failed in a plan's code, where: the node, the shapes that went in, and the line of the person's code that made it."""
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code is plan.function.__code__ and trace.tb_lineno in plan.lines:
+            values = trace.tb_frame.f_locals
+            step = plan.steps[plan.lines[trace.tb_lineno]]
+            return error_at(step, error, {s: values.get(f"t{s}") for _, s in step.args})
+        trace = trace.tb_next
+    return FlowError(f"the run failed: {type(error).__name__}: {error}")
 
 
-def error_at(step: Step, error: BaseException) -> KernelError:
-    """The error of one step."""
+def error_at(step: Step, error: BaseException, values: Mapping[int, Any]) -> KernelError:
+    """The error of one step, with the shapes that its inputs had in this run."""
     node = step.node
-    takes = ", ".join(f"{p} {shape_text(t.shape)}" for p, t in zip(node.ports, node.inputs)) or "no inputs"
+    takes = ", ".join(f"{port} {shape_text(np.shape(values[slot]))}" for port, (_, slot) in zip(node.ports, step.args)) or "no inputs"
     what = str(error).strip().rstrip(".") or "it gave no reason"
     made = f" It was made in {node.location[0]}, line {node.location[1]}." if node.location else ""
     return KernelError(f"{node.name} ({node.op.name}) failed: {type(error).__name__}: {what}. Its inputs: {takes}.{made}", node=node.name,

@@ -261,7 +261,7 @@ def record(session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = Non
         except FlowError:
             raise
         except Exception as error:
-            raise error_at(step, error) from error
+            raise error_at(step, error, values) from error
         end = clock()
         for slot, value in zip(step.outs, outputs):
             values[slot] = value
