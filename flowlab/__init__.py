@@ -48,10 +48,10 @@ _LAZY = {
     "Document": "io.document", "load": "io.document", "load_document": "io.document", "save": "io.document", "to_python": "io.codegen",
     "fit": "apps.fit", "expand": "nn.layers",
     "global_avg_pool": "ops.conv", "global_max_pool": "ops.conv",
-    "arange": "ops.layout", "moveaxis": "ops.layout", "swapaxes": "ops.layout",
+    "arange": "ops.layout", "moveaxis": "ops.layout", "swapaxes": "ops.layout", "dot": "ops.linalg", "einsum": "ops.linalg", "norm": "ops.linalg",
     "Editor": "widgets.editor", "LSTMView": "widgets.lstm",
 }
-_MODULES = {"nn": "nn", "init": "nn.init", "optim": "nn.optim", "data": "data", "plots": "apps.plots", "ops": "ops"}
+_MODULES = {"nn": "nn", "init": "nn.init", "optim": "nn.optim", "data": "data", "linalg": "ops.linalg", "plots": "apps.plots", "ops": "ops"}
 _FUNCTIONS = {o.function: o for o in _REGISTRY.values() if o.source is None and o.function not in globals() and o.function not in _LAZY}
 
 

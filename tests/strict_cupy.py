@@ -6,10 +6,13 @@ It has only the names that the real package has, takes only the arguments that t
 from __future__ import annotations
 
 import inspect
+from types import ModuleType
 from typing import Any
 
 import cupy
+import cupyx.scipy.special
 import numpy as np
+import scipy.special
 
 from flowlab.runtime.backend import Backend
 
@@ -131,12 +134,15 @@ class Function:
 
 
 class Namespace:
-    """What `import cupy` gives."""
+    """What `import cupy` gives, and its modules such as `cupy.linalg`."""
+
+    def __init__(self, real: Any = cupy, ours: Any = np):
+        self._real, self._ours = real, ours
 
     def __getattr__(self, name: str) -> Any:
-        real = getattr(cupy, name)      # AttributeError for what CuPy lacks
-        ours = getattr(np, name)
-        found = Function(name, real, ours) if callable(ours) and not isinstance(ours, type) else ours
+        real = getattr(self._real, name)      # AttributeError for what CuPy lacks
+        ours = getattr(self._ours, name)
+        found = Namespace(real, ours) if isinstance(ours, ModuleType) else Function(name, real, ours) if callable(ours) and not isinstance(ours, type) else ours
         setattr(self, name, found)
         return found
 
@@ -147,7 +153,7 @@ class StrictBackend(Backend):
     name = "cupy"
 
     def __init__(self) -> None:
-        super().__init__(Namespace())
+        super().__init__(Namespace(), Namespace(cupyx.scipy.special, scipy.special))
 
     def to_host(self, array: Any) -> np.ndarray:
         return array._array if isinstance(array, Array) else np.asarray(array)

@@ -24,6 +24,8 @@ _put("add", lambda a, b: math.add(a, b), mirrored=True)
 _put("sub", lambda a, b: math.subtract(a, b), mirrored=True)
 _put("mul", lambda a, b: math.multiply(a, b), mirrored=True)
 _put("truediv", lambda a, b: math.divide(a, b), mirrored=True)
+_put("mod", lambda a, b: math.mod(a, b), mirrored=True)
+_put("floordiv", lambda a, b: math.floor_divide(a, b), mirrored=True)
 _put("matmul", lambda a, b: linalg.matmul(a, b), mirrored=True)
 _put("pow", _power)
 Tensor.__rpow__ = lambda a, b: math.power(b, a)  # type: ignore[attr-defined]

@@ -289,3 +289,197 @@ def _(node, g):
 def stop_gradient(xp, x: Any):
     """Hand the value on, and let no gradient back through."""
     return x
+
+
+# ---------------------------------------------------------------- more functions of one value
+
+
+@op(infer=_same, latex=r"\lfloor x \rfloor", differentiable=False, aliases=("round down",), zh="向下取整")
+def floor(xp, x):
+    """Round down to a whole number."""
+    return xp.floor(x) if x.dtype.kind == "f" else x
+
+
+@op(infer=_same, latex=r"\lceil x \rceil", differentiable=False, aliases=("round up", "ceiling"), zh="向上取整")
+def ceil(xp, x):
+    """Round up to a whole number."""
+    return xp.ceil(x) if x.dtype.kind == "f" else x
+
+
+@op(infer=_same, function="round", latex=r"\operatorname{round} x", differentiable=False, aliases=("nearest", "rint"), zh="四舍五入")
+def round_(xp, x):
+    """Round to the nearest whole number; halves go to the even one."""
+    return xp.rint(x) if x.dtype.kind == "f" else x
+
+
+@op(infer=_same, latex=r"\frac{1}{x}", aliases=("inverse", "1/x"), zh="倒数")
+def reciprocal(xp, x: Float):
+    """Divide 1 by each value."""
+    return xp.true_divide(1, x)
+
+
+@reciprocal.gradient
+def _(node, g):
+    return (lambda: negative(g * square(node.outputs[0])),)
+
+
+@op(infer=_same, latex=r"\frac{1}{\sqrt{x}}", aliases=("inverse square root",), zh="平方根倒数")
+def rsqrt(xp, x: Float):
+    """Divide 1 by the square root of each value."""
+    return xp.true_divide(1, xp.sqrt(x))
+
+
+@rsqrt.gradient
+def _(node, g):
+    return (lambda: g * (node.outputs[0] / node.inputs[0]) * -0.5,)
+
+
+@op(infer=_same, latex=r"e^x - 1", ufunc="expm1", aliases=("exp minus one",), zh="指数减一")
+def expm1(xp, x: Float):
+    """Raise e to each value and take 1 away, exactly near 0."""
+    return xp.expm1(x)
+
+
+@expm1.gradient
+def _(node, g):
+    return (lambda: g * (node.outputs[0] + 1),)
+
+
+@op(infer=_same, latex=r"\ln(1 + x)", ufunc="log1p", aliases=("log one plus",), zh="对数加一")
+def log1p(xp, x: Float):
+    """Take the natural logarithm of 1 + x, exactly near 0."""
+    return xp.log1p(x)
+
+
+@log1p.gradient
+def _(node, g):
+    return (lambda: g / (node.inputs[0] + 1),)
+
+
+@op(infer=_same, latex=r"\log_2 x", ufunc="log2", aliases=("bits", "binary logarithm",), zh="二进对数")
+def log2(xp, x: Float):
+    """Take the logarithm to base 2: how many times 2."""
+    return xp.log2(x)
+
+
+@log2.gradient
+def _(node, g):
+    return (lambda: g * (1 / math.log(2)) / node.inputs[0],)
+
+
+@op(infer=_same, latex=r"\log_{10} x", ufunc="log10", aliases=("decimal logarithm",), zh="常用对数")
+def log10(xp, x: Float):
+    """Take the logarithm to base 10: how many digits."""
+    return xp.log10(x)
+
+
+@log10.gradient
+def _(node, g):
+    return (lambda: g * (1 / math.log(10)) / node.inputs[0],)
+
+
+@op(infer=_same, latex=r"\tan x", ufunc="tan", aliases=("tangent",), zh="正切")
+def tan(xp, x: Float):
+    """Take the tangent of each angle, in radians."""
+    return xp.tan(x)
+
+
+@tan.gradient
+def _(node, g):
+    return (lambda: g * (square(node.outputs[0]) + 1),)
+
+
+@op(infer=_same, latex=r"\arcsin x", ufunc="arcsin", aliases=("asin",), zh="反正弦")
+def arcsin(xp, x: Float):
+    """Find the angle that has this sine."""
+    return xp.arcsin(x)
+
+
+@arcsin.gradient
+def _(node, g):
+    return (lambda: g * rsqrt(1 - square(node.inputs[0])),)
+
+
+@op(infer=_same, latex=r"\arccos x", ufunc="arccos", aliases=("acos",), zh="反余弦")
+def arccos(xp, x: Float):
+    """Find the angle that has this cosine."""
+    return xp.arccos(x)
+
+
+@arccos.gradient
+def _(node, g):
+    return (lambda: negative(g * rsqrt(1 - square(node.inputs[0]))),)
+
+
+@op(infer=_same, latex=r"\arctan x", ufunc="arctan", aliases=("atan",), zh="反正切")
+def arctan(xp, x: Float):
+    """Find the angle that has this tangent."""
+    return xp.arctan(x)
+
+
+@arctan.gradient
+def _(node, g):
+    return (lambda: g / (square(node.inputs[0]) + 1),)
+
+
+@op(infer=_same, latex=r"\sinh x", ufunc="sinh", aliases=("hyperbolic sine",), zh="双曲正弦")
+def sinh(xp, x: Float):
+    """Take the hyperbolic sine."""
+    return xp.sinh(x)
+
+
+@sinh.gradient
+def _(node, g):
+    return (lambda: g * cosh(node.inputs[0]),)
+
+
+@op(infer=_same, latex=r"\cosh x", ufunc="cosh", aliases=("hyperbolic cosine",), zh="双曲余弦")
+def cosh(xp, x: Float):
+    """Take the hyperbolic cosine: the shape of a hanging chain."""
+    return xp.cosh(x)
+
+
+@cosh.gradient
+def _(node, g):
+    return (lambda: g * sinh(node.inputs[0]),)
+
+
+@op(latex=r"\operatorname{atan2}(a, b)", ufunc="arctan2", aliases=("atan2", "angle", "direction"), zh="方位角")
+def arctan2(xp, a: Float, b: Float):
+    """Find the angle of the point (b, a): a up, b to the right."""
+    return xp.arctan2(a, b)
+
+
+@arctan2.gradient
+def _(node, g):
+    a, b = node.inputs
+    return (lambda: sum_to(g * b / (square(a) + square(b)), a), lambda: sum_to(negative(g * a) / (square(a) + square(b)), b))
+
+
+@op(infer=_same, latex=r"\operatorname{erf} x", aliases=("error function", "gauss", "normal"), zh="误差函数")
+def erf(xp, x: Float):
+    """Ask how likely a normal draw is to lie within x·√2 standard deviations of its mean, with the sign of x."""
+    return xp.special.erf(x).astype(x.dtype)
+
+
+@erf.gradient
+def _(node, g):
+    return (lambda: g * exp(negative(square(node.inputs[0]))) * (2 / math.sqrt(math.pi)),)
+
+
+@op(latex=r"a \bmod b", ufunc="remainder", aliases=("remainder", "modulo", "%"), zh="取模")
+def mod(xp, a, b):
+    """Find what is left of a when b is taken away as often as it goes; it has the sign of b."""
+    return xp.remainder(a, b)
+
+
+@mod.gradient
+def _(node, g):
+    a, b = node.inputs
+    return lambda: sum_to(g, a), lambda: sum_to(negative(g * floor(a / b)), b)
+
+
+@op(latex=r"\lfloor a / b \rfloor", ufunc="floor_divide", differentiable=False, aliases=("integer division", "//"), zh="整除")
+def floor_divide(xp, a, b):
+    """Ask how often b goes into a: the quotient, rounded down."""
+    return xp.floor_divide(a, b)

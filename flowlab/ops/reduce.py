@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import AttributeValueError
 from ..core.op import op
 from ..core.shape import axes_in, axis_in, reduced
 from ..core.types import TensorType
@@ -120,3 +121,112 @@ def _position(x: TensorType, *, axis: int, **_: Any) -> TensorType:
 def argmax(xp, x, *, axis: int = -1):
     """Say where along the axis the largest value stands."""
     return xp.argmax(x, axis=axis).astype("int64")
+
+
+@op(infer=_position, category="reduce", differentiable=False, latex=r"\arg\min x", aliases=("position of min",), zh="最小值下标")
+def argmin(xp, x, *, axis: int = -1):
+    """Say where along the axis the smallest value stands."""
+    return xp.argmin(x, axis=axis).astype("int64")
+
+
+# ---------------------------------------------------------------- products, spread, and sums of exponentials
+
+
+@op(infer=_reduced, function="prod", category="reduce", latex=r"\prod x", aliases=("product of all", "Π"), zh="求积")
+def prod_(xp, x, *, axis: Axis = None, keepdims: bool = False):
+    """Multiply the values along the axes, all of them by default."""
+    return xp.prod(x, axis=axis, dtype=x.dtype, keepdims=keepdims)
+
+
+@prod_.gradient
+def _(node, g):
+    from .array import cast, ones_like, where, zeros_like
+    from .math import equal
+
+    def by_x():
+        x = node.inputs[0]
+        axes = axes_in(node.attrs["axis"], x.rank)
+        zero = equal(x, zeros_like(x))
+        # where the only 0 stands, the product of the others; where another 0 is, nothing
+        filled = where(zero, ones_like(x), x)
+        others = broadcast_as(prod_(filled, axis=axes, keepdims=True), x) / filled
+        count = broadcast_as(sum_(cast(zero, x.dtype.name), axis=axes, keepdims=True), x)
+        alone = equal(count, cast(zero, x.dtype.name))
+        return broadcast_as(_kept(node, g), x) * where(alone, others, zeros_like(x))
+    return (by_x,)
+
+
+def _spread(x: TensorType, *, axis: Any, ddof: int, keepdims: bool, word: str, **_: Any) -> TensorType:
+    dims = [x.shape[a] for a in axes_in(axis, x.rank)]
+    if all(isinstance(d, int) for d in dims) and 0 < prod(dims) <= ddof:
+        raise AttributeValueError(f"{word}: {prod(dims)} values are too few for ddof = {ddof}.", port="ddof", hint="It is taken off the number of values.")
+    return x.with_shape(reduced(x, axis, keepdims))
+
+
+@op(infer=_spread, category="reduce", latex=r"\frac{1}{n}\sum (x - \bar x)^2", aliases=("variance", "spread", "σ²"), zh="方差")
+def var(xp, x: Float, *, axis: Axis = None, ddof: int = 0, keepdims: bool = False):
+    """Average the squared distances from the mean; `ddof` is taken off the number of values that divides."""
+    return xp.var(x, axis=axis, dtype=x.dtype, ddof=ddof, keepdims=keepdims)
+
+
+def _from_mean(node):
+    """x less its mean, over the number of values that divides."""
+    x, axis, ddof = node.inputs[0], node.attrs["axis"], node.attrs["ddof"]
+    centred = x - broadcast_as(mean(x, axis=axis, keepdims=True), x)
+    dims = [x.shape[a] for a in axes_in(axis, x.rank)]
+    if all(isinstance(d, int) for d in dims):
+        return centred * (1.0 / max(prod(dims) - ddof, 1))
+    return centred / (size(x, axis=axis, dtype=x.dtype.name) - float(ddof))
+
+
+@var.gradient
+def _(node, g):
+    return (lambda: broadcast_as(_kept(node, g), node.inputs[0]) * _from_mean(node) * 2,)
+
+
+@op(infer=_spread, category="reduce", latex=r"\sqrt{\frac{1}{n}\sum (x - \bar x)^2}", aliases=("standard deviation", "spread", "σ"), zh="标准差")
+def std(xp, x: Float, *, axis: Axis = None, ddof: int = 0, keepdims: bool = False):
+    """Take the root of the variance: how far values usually are from their mean."""
+    return xp.std(x, axis=axis, dtype=x.dtype, ddof=ddof, keepdims=keepdims)
+
+
+@std.gradient
+def _(node, g):
+    return (lambda: broadcast_as(_kept(node, g / node.outputs[0]), node.inputs[0]) * _from_mean(node),)
+
+
+@op(infer=_reduced, category="reduce", latex=r"\ln \sum e^x", aliases=("soft maximum", "log partition"), zh="对数指数和")
+def logsumexp(xp, x: Float, *, axis: Axis = None, keepdims: bool = False):
+    """Take the logarithm of a sum of exponentials, without overflow: a smooth maximum."""
+    if not x.size:
+        with_none = xp.sum(x, axis=axis, keepdims=keepdims, dtype=x.dtype)
+        return with_none - float("inf")
+    top = xp.max(x, axis=axis, keepdims=True)
+    top = xp.where(xp.isfinite(top), top, 0)   # infinities say it all themselves
+    out = xp.log(xp.sum(xp.exp(x - top), axis=axis, keepdims=True)) + top
+    return out if keepdims else out.reshape(tuple(d for k, d in enumerate(x.shape) if k not in axes_in(axis, x.ndim)))
+
+
+@logsumexp.gradient
+def _(node, g):
+    from .math import exp
+    x = node.inputs[0]
+    return (lambda: broadcast_as(_kept(node, g), x) * exp(x - broadcast_as(_kept(node, node.outputs[0]), x)),)
+
+
+@op(infer=_reduced, type="Norm", function="norm2", category="reduce", latex=r"\lVert x \rVert", aliases=("length", "euclidean", "l2"), zh="范数")
+def norm2(xp, x: Float, *, axis: Axis = None, keepdims: bool = False):
+    """Measure the length of a vector: the root of the sum of squares along the axes."""
+    return xp.sqrt(xp.sum(x * x, axis=axis, dtype=x.dtype, keepdims=keepdims))
+
+
+@norm2.gradient
+def _(node, g):
+    from .array import ones_like, where, zeros_like
+    from .math import equal
+
+    def by_x():  # at 0 the length has no direction to grow in
+        y = node.outputs[0]
+        none = equal(y, zeros_like(y))
+        return broadcast_as(_kept(node, where(none, zeros_like(y), g / where(none, ones_like(y), y))), node.inputs[0]) * node.inputs[0]
+    return (by_x,)

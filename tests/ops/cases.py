@@ -343,6 +343,67 @@ for _type, _oracle in (("Any", jnp.any), ("All", jnp.all)):
     case(_type, bools(3, 4), oracle=_oracle)
     case(_type, bools(3, 4, 2), oracle=lambda x, f=_oracle: f(x, (0, 2), keepdims=True), attrs={"axis": (0, 2), "keepdims": True}, label="kept")
 
+# ---------------------------------------------------------------- more mathematics
+
+for _type, _oracle in (("Floor", jnp.floor), ("Ceil", jnp.ceil), ("Round", jnp.round)):
+    case(_type, f64(3, 4), oracle=_oracle)
+case("Round", np.array([-2.5, -0.5, 0.5, 1.5]), oracle=jnp.round, label="halves")
+case("Floor", ints(3, 4, low=-4), oracle=lambda x: x, label="ints")
+for _type, _oracle in (("Expm1", jnp.expm1), ("Tan", jnp.tan), ("Arctan", jnp.arctan), ("Sinh", jnp.sinh), ("Cosh", jnp.cosh), ("Erf", jax.scipy.special.erf)):
+    case(_type, f64(3, 4, low=-1.3, high=1.3), oracle=_oracle)
+for _type, _oracle in (("Log1p", jnp.log1p), ("Log2", jnp.log2), ("Log10", jnp.log10), ("Reciprocal", lambda x: 1 / x), ("Rsqrt", jax.lax.rsqrt)):
+    case(_type, f64(3, 4, low=0.3), oracle=_oracle)
+for _type, _oracle in (("Arcsin", jnp.arcsin), ("Arccos", jnp.arccos)):
+    case(_type, f64(3, 4, low=-0.8, high=0.8), oracle=_oracle)
+case("Erf", np.array([-9.0, -3.1, -1e-9, 0.0, 0.3, 0.9, 2.2, 5.9, np.inf]), oracle=jax.scipy.special.erf, label="far out", by=())
+case("Arctan2", f64(3, 4), f64(3, 4, low=0.4), oracle=jnp.arctan2)
+case("Arctan2", f64(3, 1), f64(4, low=-2, high=-0.4), oracle=jnp.arctan2, label="behind")
+case("Mod", f64(3, 4, low=-5, high=5), f64(3, 4, low=1.0), oracle=jnp.remainder, smooth=False)
+case("Mod", f64(3, 1, low=-5, high=5), f64(4, low=-3, high=-1), oracle=jnp.remainder, smooth=False, label="negative")
+case("Mod", ints(3, 4, low=-9, below=9), ints(4, low=1), oracle=jnp.remainder, label="ints")
+case("FloorDivide", f64(3, 4, low=-5, high=5), f64(4, low=1.0), oracle=jnp.floor_divide)
+case("FloorDivide", ints(3, 4, low=-9, below=9), ints(4, low=1), oracle=jnp.floor_divide, label="ints")
+for _type, _oracle in (("Prod", jnp.prod), ("Var", jnp.var), ("Std", jnp.std), ("Logsumexp", jax.scipy.special.logsumexp), ("Norm", lambda x, **a: jnp.sqrt(jnp.sum(x * x, **a)))):
+    case(_type, f64(2, 3, 5), oracle=_oracle)
+    case(_type, f64(2, 3, 5), oracle=lambda x, f=_oracle: f(x, axis=-2), attrs={"axis": -2}, label="axis -2")
+    case(_type, f64(2, 3, 5), oracle=lambda x, f=_oracle: f(x, axis=(0, 2), keepdims=True), attrs={"axis": (2, 0), "keepdims": True}, label="kept")
+case("Prod", np.array([[1.5, 0.0, -2.0], [0.0, 2.0, 0.0], [2.0, 3.0, 0.5]]), oracle=lambda x: jnp.prod(x, 1), attrs={"axis": 1}, label="zeros", smooth=False)
+case("Prod", ints(2, 3, low=1), oracle=lambda x: jnp.prod(x, 0), attrs={"axis": 0}, label="ints")
+case("Var", f64(3, 4), oracle=lambda x: jnp.var(x, 1, ddof=1), attrs={"axis": 1, "ddof": 1}, label="ddof 1")
+case("Std", f64(3, 4), oracle=lambda x: jnp.std(x, ddof=2), attrs={"ddof": 2}, label="ddof 2")
+case("Logsumexp", np.array([[1e3, 1e3, -1e3], [-np.inf, -np.inf, -np.inf], [np.inf, 0.0, 1.0]]), oracle=lambda x: jax.scipy.special.logsumexp(x, 1), attrs={"axis": 1}, label="large", by=())
+case("Argmin", f64(2, 3, 5), oracle=lambda x: jnp.argmin(x, 1), attrs={"axis": 1})
+case("Argmin", np.array([[1, 0, 0], [2, 3, 2]]), oracle=lambda x: jnp.argmin(x, -1), label="ties")
+case("Outer", f64(3), f64(4), oracle=jnp.outer)
+case("Outer", ints(3), ints(4), oracle=jnp.outer, label="ints")
+for _attrs, _shape in (({}, (4, 4)), ({"offset": 1}, (3, 5)), ({"offset": -1, "axis1": 2, "axis2": 0}, (3, 2, 5))):
+    _kw = {"offset": 0, "axis1": 0, "axis2": 1, **_attrs}
+    case("Trace", f64(*_shape), oracle=lambda x, a=_kw: jnp.trace(x, **a), attrs=_attrs)
+    case("TraceGradient", f64(*[d for k, d in enumerate(_shape) if k not in (_kw["axis1"], _kw["axis2"])]), f64(*_shape),
+         oracle=lambda g, like, a=_kw: jax.vjp(lambda x: jnp.trace(x, **a), like)[1](jnp.asarray(g))[0], attrs=_attrs, by=(0,))
+
+
+def near_eye(*shape: int) -> np.ndarray:
+    """Matrices that are far from singular."""
+    return f64(*shape, low=-0.4, high=0.4) + 2 * np.eye(shape[-1])
+
+
+def positive(*shape: int) -> np.ndarray:
+    x = f64(*shape)
+    return x @ np.swapaxes(x, -1, -2) + 3 * np.eye(shape[-1])
+
+
+for _shape in ((3, 3), (2, 4, 4)):
+    case("Inv", near_eye(*_shape), oracle=jnp.linalg.inv)
+    case("Det", near_eye(*_shape), oracle=jnp.linalg.det)
+    case("Cholesky", positive(*_shape), oracle=lambda x: jnp.linalg.cholesky(x, symmetrize_input=True))
+for _a, _b in (((3, 3), (3,)), ((3, 3), (3, 2)), ((2, 3, 3), (3, 4)), ((3, 3), (2, 3, 4)), ((2, 1, 3, 3), (4, 3, 5)), ((2, 3, 3), (3,))):
+    case("Solve", near_eye(*_a), f64(*_b), oracle=lambda a, b: jnp.linalg.solve(a, b) if b.ndim > 1 else jnp.linalg.solve(a, b[:, None])[..., 0])
+for _text, _shapes in (("ij,jk->ik", ((2, 3), (3, 4))), ("i,j,k->kij", ((2,), (3,), (4,))), ("bij,bkj->bik", ((2, 3, 4), (2, 5, 4))), ("ij->", ((2, 3),)), ("ij->ji", ((2, 3),)),
+                       ("ij,k->i", ((2, 3), (4,))), ("...ij,...jk->...ik", ((2, 1, 3, 4), (5, 4, 6))), ("ij,jk", ((2, 3), (3, 4))), ("...i,i->...", ((2, 3, 4), (4,)))):
+    case("Einsum", *(f64(*s) for s in _shapes), oracle=lambda *xs, t=_text: jnp.einsum(t, *xs), attrs={"subscripts": _text}, label=_text)
+case("Einsum", ints(2, 3), ints(3), oracle=lambda a, b: jnp.einsum("ij,j->i", a, b), attrs={"subscripts": "ij,j->i"}, label="ints")
+
 # ---------------------------------------------------------------- recurrent
 
 
