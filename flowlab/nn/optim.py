@@ -10,7 +10,7 @@ from ..core.errors import AttributeValueError, GradientError
 from ..core.graph import Graph, Node, Tensor
 from ..ops.array import cast, where
 from ..ops.math import add, cos, divide, less, minimum, multiply, sqrt, square, subtract
-from ..ops.optimize import adam_update
+from ..ops.optimize import adam_update, sgd_update
 from ..ops.reduce import sum_
 from ..ops.state import assign, constant, group, variable
 from . import init
@@ -113,7 +113,7 @@ class SGD(Optimizer):
             grad = add(multiply(velocity, float(self.momentum)), grad)
             done.append(assign(velocity, grad, name="keep_velocity"))
         rate = rate if rate.dtype == v.dtype else cast(rate, v.dtype.name)
-        return [*done, assign(v, subtract(v, multiply(grad, rate)))]
+        return [*done, assign(v, sgd_update(v, grad, rate))]
 
 
 class Adam(Optimizer):

@@ -8,10 +8,14 @@ from ..core.op import op
 from ..core.types import TensorType, shape_text
 
 
-def _adam(value: TensorType, grad: TensorType, m: TensorType, v: TensorType, *scalars: TensorType, **_: Any) -> tuple[TensorType, ...]:
-    for t, port in ((grad, "grad"), (m, "m"), (v, "v")):
+def _fits(word: str, value: TensorType, *others: tuple[TensorType, str]) -> None:
+    for t, port in others:
         if t.rank != value.rank or any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(t.shape, value.shape)):
-            raise ShapeError(f"adam: {port} is {shape_text(t.shape)}, the variable {shape_text(value.shape)}.", port=port)
+            raise ShapeError(f"{word}: {port} is {shape_text(t.shape)}, the variable {shape_text(value.shape)}.", port=port)
+
+
+def _adam(value: TensorType, grad: TensorType, m: TensorType, v: TensorType, *scalars: TensorType, **_: Any) -> tuple[TensorType, ...]:
+    _fits("adam", value, (grad, "grad"), (m, "m"), (v, "v"))
     return value, value, value
 
 
@@ -23,23 +27,41 @@ def adam_update(xp, value: Float, grad: Float, m: Float, v: Float, lr: Float, st
 
     Source: Kingma & Ba 2015, as torch.optim.Adam computes it; weight_decay is decoupled (Loshchilov & Hutter 2019).
     """
-    new_m = xp.multiply(m, beta1, xp.workspace(m.shape, m.dtype))
-    part = xp.multiply(grad, 1 - beta1, xp.workspace(m.shape, m.dtype))
-    xp.add(new_m, part, new_m)
-    xp.multiply(grad, grad, part)
-    xp.multiply(part, 1 - beta2, part)
-    new_v = xp.multiply(v, beta2, xp.workspace(v.shape, v.dtype))
-    xp.add(new_v, part, new_v)
     t = float(step)
     size, correction = float(lr) / (1 - beta1 ** t), (1 - beta2 ** t) ** 0.5
-    xp.sqrt(new_v, part)
-    xp.multiply(part, 1 / correction, part)
-    xp.add(part, eps, part)
-    xp.true_divide(new_m, part, part)
-    xp.multiply(part, size, part)
-    if weight_decay:
-        new_value = xp.multiply(value, 1 - float(lr) * weight_decay, xp.workspace(value.shape, value.dtype))
-        xp.subtract(new_value, part, new_value)
-    else:
-        new_value = xp.subtract(value, part, part)
+    new_value, new_m, new_v = (xp.workspace(value.shape, value.dtype) for _ in range(3))
+    for rows in xp.blocks(value.shape):
+        w, a, b, g = new_value[rows], new_m[rows], new_v[rows], grad[rows]
+        xp.multiply(m[rows], beta1, a)
+        xp.multiply(g, 1 - beta1, w)            # w serves as scratch until the end
+        xp.add(a, w, a)
+        xp.multiply(v[rows], beta2, b)
+        xp.multiply(g, g, w)
+        xp.multiply(w, 1 - beta2, w)
+        xp.add(b, w, b)
+        xp.sqrt(b, w)
+        xp.multiply(w, 1 / correction, w)
+        xp.add(w, eps, w)
+        xp.true_divide(a, w, w)
+        xp.multiply(w, size, w)
+        if weight_decay:
+            xp.subtract(value[rows] * (1 - float(lr) * weight_decay), w, w)
+        else:
+            xp.subtract(value[rows], w, w)
     return new_value, new_m, new_v
+
+
+def _sgd(value: TensorType, grad: TensorType, lr: TensorType, **_: Any) -> TensorType:
+    _fits("sgd", value, (grad, "grad"))
+    return value
+
+
+@op(infer=_sgd, type="SGDUpdate", category="state", listed=False, differentiable=False, zh="梯度下降更新", latex=r"W \leftarrow W - \eta\, \partial L / \partial W")
+def sgd_update(xp, value: Float, grad: Float, lr: Float):
+    """Move a variable one step of the learning rate against its gradient."""
+    out = xp.workspace(value.shape, value.dtype)
+    for rows in xp.blocks(value.shape):
+        part = out[rows]
+        xp.multiply(grad[rows], lr, part)
+        xp.subtract(value[rows], part, part)
+    return out

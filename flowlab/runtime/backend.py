@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from math import prod
 from types import ModuleType
 from typing import Any
 
@@ -46,6 +47,10 @@ class Backend:
     def add_at(self, target: Any, index: Any, values: Any) -> None:
         """Add `values` where `index` points, counting an index as often as it occurs."""
         self.module.add.at(target, index, values)
+
+    def blocks(self, shape: tuple[int, ...]) -> Any:
+        """Indices that together cover an array, each a part to work on at once; here, the whole."""
+        return (Ellipsis,)
 
     def pooled(self, name: str, inputs: int, dtype: Any) -> Any:
         """The function of that name for large arrays; here it allocates like any other."""
@@ -101,6 +106,14 @@ class NumpyBackend(Backend):
                     shelf.append(raw)
                     self._kept += size
         return raw[:count * dtype.itemsize].view(dtype).reshape(shape)
+
+    def blocks(self, shape: tuple[int, ...]) -> Any:
+        """Row by row as many as the cache holds, for a kernel that goes over the same values several times."""
+        row = prod(shape[1:])
+        step = max(1, 16_384 // max(row, 1))
+        if not shape or shape[0] <= step:
+            return (Ellipsis,)
+        return [slice(k, k + step) for k in range(0, shape[0], step)]
 
     def pooled(self, name: str, inputs: int, dtype: Any) -> Any:
         """The ufunc, writing large results into arrays that are handed out again; small ones are allocated as ever."""

@@ -452,7 +452,10 @@ def _adam(value, grad, m, v, lr, step, decay=0.0):
     return value - lr * decay * value - lr * (m / (1 - 0.9**step)) / (jnp.sqrt(v / (1 - 0.999**step)) + 1e-8), m, v
 
 
+case("SGDUpdate", f64(3, 4), f64(3, 4), np.array(0.01), oracle=lambda w, g, lr: w - lr * g)
+case("SGDUpdate", f64(300, 70), f64(300, 70), np.array(0.01), oracle=lambda w, g, lr: w - lr * g, label="in blocks")
 case("AdamUpdate", f64(3, 4), f64(3, 4), f64(3, 4), f64(3, 4, low=0.1), np.array(0.01), np.array(3.0), oracle=_adam)
+case("AdamUpdate", *(f64(300, 70, low=0.1) for _ in range(4)), np.array(0.01), np.array(3.0), oracle=_adam, label="in blocks")
 case("AdamUpdate", f64(3, 4), f64(3, 4), f64(3, 4), f64(3, 4, low=0.1), np.array(0.01), np.array(3.0), oracle=lambda *a: _adam(*a, decay=0.1),
      attrs={"weight_decay": 0.1}, label="weight decay")
 
