@@ -404,6 +404,73 @@ for _text, _shapes in (("ij,jk->ik", ((2, 3), (3, 4))), ("i,j,k->kij", ((2,), (3
     case("Einsum", *(f64(*s) for s in _shapes), oracle=lambda *xs, t=_text: jnp.einsum(t, *xs), attrs={"subscripts": _text}, label=_text)
 case("Einsum", ints(2, 3), ints(3), oracle=lambda a, b: jnp.einsum("ij,j->i", a, b), attrs={"subscripts": "ij,j->i"}, label="ints")
 
+# ---------------------------------------------------------------- more activations, normalization, losses
+
+for _type, _oracle in (("Gelu", lambda x: jax.nn.gelu(x, approximate=False)), ("Elu", jax.nn.elu), ("Selu", jax.nn.selu), ("Silu", jax.nn.silu), ("Softplus", jax.nn.softplus),
+                       ("LogSigmoid", jax.nn.log_sigmoid), ("Softsign", jax.nn.soft_sign), ("LeakyRelu", jax.nn.leaky_relu), ("Hardtanh", jax.nn.hard_tanh), ("Relu6", jax.nn.relu6),
+                       ("Mish", jax.nn.mish)):
+    case(_type, f64(3, 5, low=-3, high=8), oracle=_oracle, smooth=_type not in ("Elu", "Selu", "LeakyRelu", "Hardtanh", "Relu6"))
+case("Elu", f64(3, 5), oracle=lambda x: jax.nn.elu(x, 0.3), attrs={"alpha": 0.3}, label="alpha", smooth=False)
+case("LeakyRelu", f64(3, 5), oracle=lambda x: jax.nn.leaky_relu(x, 0.2), attrs={"negative_slope": 0.2}, label="slope", smooth=False)
+case("Hardtanh", f64(3, 5), oracle=lambda x: jnp.clip(x, -0.5, 1.2), attrs={"min_val": -0.5, "max_val": 1.2}, label="bounds", smooth=False)
+case("Softplus", np.array([-800.0, -40.0, 0.0, 40.0, 800.0]), oracle=jax.nn.softplus, label="far out", smooth=False)
+case("LogSigmoid", np.array([-800.0, -40.0, 0.0, 40.0, 800.0]), oracle=jax.nn.log_sigmoid, label="far out", smooth=False)
+case("Glu", f64(3, 6), oracle=jax.nn.glu)
+case("Glu", f64(4, 3), oracle=lambda x: jax.nn.glu(x, 0), attrs={"axis": 0}, label="axis 0")
+
+
+def _standard(x, axes, eps):
+    return (x - x.mean(axes, keepdims=True)) / jnp.sqrt(x.var(axes, keepdims=True) + eps)
+
+
+def _layer_norm(x, gamma=None, beta=None, axes=(-1,), eps=1e-5):
+    y = _standard(x, axes, eps)
+    return (y if gamma is None else y * gamma) + (0 if beta is None else beta)
+
+
+case("LayerNorm", f64(2, 3, 5), f64(5), f64(5), oracle=_layer_norm)
+case("LayerNorm", f64(4, 5), oracle=_layer_norm, label="bare")
+case("LayerNorm", f64(4, 5), None, f64(5), oracle=_layer_norm, label="shift alone")
+case("LayerNorm", f64(2, 3, 5), f64(3, 5), oracle=lambda x, gamma: _layer_norm(x, gamma, axes=(1, 2), eps=0.1), attrs={"axis": (-2, -1), "eps": 0.1}, label="two axes")
+case("RmsNorm", f64(2, 3, 5), f64(5), oracle=lambda x, w: x / jnp.sqrt((x * x).mean(-1, keepdims=True) + 1e-6) * w)
+case("RmsNorm", f64(4, 5), oracle=lambda x: x / jnp.sqrt((x * x).mean((0, 1), keepdims=True) + 0.1), attrs={"axis": (0, 1), "eps": 0.1}, label="bare")
+
+
+def _group_norm(x, gamma=None, beta=None, groups=2):
+    y = _standard(x.reshape(x.shape[0], groups, -1), (2,), 1e-5).reshape(x.shape)
+    wide = (-1,) + (1,) * (x.ndim - 2)
+    return (y if gamma is None else y * gamma.reshape(wide)) + (0 if beta is None else beta.reshape(wide))
+
+
+case("GroupNorm", f64(3, 4, 2, 5), f64(4), f64(4), oracle=_group_norm, attrs={"groups": 2}, named=False)
+case("GroupNorm", f64(3, 6), oracle=lambda x: _group_norm(x, groups=3), attrs={"groups": 3}, named=False, label="bare")
+
+
+def _batch_norm(x, gamma, beta, eps=1e-5):
+    axes, wide = (0, *range(2, x.ndim)), (-1,) + (1,) * (x.ndim - 2)
+    return _standard(x, axes, eps) * gamma.reshape(wide) + beta.reshape(wide), x.mean(axes), x.var(axes)
+
+
+case("BatchNorm", f64(4, 3, 2, 5), f64(3), f64(3), oracle=_batch_norm)
+case("BatchNorm", f64(5, 3), f64(3), f64(3), oracle=lambda *a: _batch_norm(*a, eps=0.1), attrs={"eps": 0.1}, label="eps")
+
+
+def _row(v):
+    return v.mean(-1) if v.ndim > 1 else v
+
+
+_ROWS = (("Mse", lambda p, t: _row((p - t)**2)), ("Mae", lambda p, t: _row(jnp.abs(p - t))), ("Huber", lambda p, t: _row(jnp.where(abs(p - t) < 1, 0.5 * (p - t)**2, abs(p - t) - 0.5))),
+         ("BinaryCrossEntropyWithLogits", lambda x, y: _row(-y * jax.nn.log_sigmoid(x) - (1 - y) * jax.nn.log_sigmoid(-x))), ("Hinge", lambda p, t: _row(jnp.maximum(0, 1 - p * t))))
+for _type, _oracle in _ROWS:
+    case(_type, f64(4, 3), f64(4, 3), oracle=_oracle, smooth=_type not in ("Mae", "Huber", "Hinge"))
+    case(_type, f64(5), f64(5), oracle=_oracle, smooth=_type not in ("Mae", "Huber", "Hinge"))
+    case(_type, f64(2, 4, 3), f64(2, 4, 3), oracle=_oracle, smooth=_type not in ("Mae", "Huber", "Hinge"))
+case("Huber", f64(4, 3), f64(4, 3), oracle=lambda p, t: _row(jnp.where(abs(p - t) < 0.4, 0.5 * (p - t)**2, 0.4 * (abs(p - t) - 0.2))), attrs={"delta": 0.4}, smooth=False, label="delta")
+case("KlDiv", f64(4, 3), f64(4, 3, low=0.1, high=1.0), oracle=lambda q, p: (p * (jnp.log(p) - q)).sum(-1))
+case("KlDiv", f64(3), np.array([0.4, 0.0, 0.6]), oracle=lambda q, p: p[0] * (np.log(0.4) - q[0]) + p[2] * (np.log(0.6) - q[2]), label="a share of nothing", by=(0,), alone=False)
+case("Nll", f64(4, 3), ints(4, below=3), oracle=lambda x, y: -jnp.take_along_axis(x, y[..., None], -1)[..., 0])
+case("Nll", f64(2, 4, 3), ints(2, 4, below=3), oracle=lambda x, y: -jnp.take_along_axis(x, y[..., None], -1)[..., 0])
+
 # ---------------------------------------------------------------- recurrent
 
 
