@@ -1,6 +1,6 @@
 """The captcha notebook's network beside torch: same data, same first weights, same schedule, one after the other on this machine.
 
-    python tests/benchmarks/read_captcha.py [--epochs 13] [--examples 20000] [--skip-torch]
+    python tests/benchmarks/read_captcha.py [--epochs 9] [--examples 40000] [--skip-torch]
 
 Prints minutes and the share of 1,000 unseen captchas read whole. Both get all cores of the machine.
 """
@@ -122,8 +122,8 @@ def with_torch(data, epochs: int, start: dict[str, np.ndarray]) -> tuple[float, 
 
 def main() -> int:
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("--epochs", type=int, default=13)
-    ap.add_argument("--examples", type=int, default=20_000)
+    ap.add_argument("--epochs", type=int, default=9)
+    ap.add_argument("--examples", type=int, default=40_000)
     ap.add_argument("--skip-torch", action="store_true")
     a = ap.parse_args()
     print(f"Python {platform.python_version()}, NumPy {np.__version__}, flowlab {fl.__version__}, {os.cpu_count()} cores")
