@@ -82,6 +82,21 @@ def lecun_normal(shape: Any, dtype: Any = "float32") -> Initializer:
     return initializer("lecun_normal", shape, dtype)
 
 
+def lecun_uniform(shape: Any, dtype: Any = "float32") -> Initializer:
+    """Evenly within ±√(3 / fan in). Source: LeCun et al. 1998."""
+    return initializer("lecun_uniform", shape, dtype)
+
+
+def truncated_normal(shape: Any, mean: float = 0.0, std: float = 0.05, dtype: Any = "float32") -> Initializer:
+    """From a bell curve, what lies beyond two standard deviations drawn again."""
+    return initializer(f"truncated_normal({_numbers(mean, std)})", shape, dtype)
+
+
+def identity(shape: Any, gain: float = 1.0, dtype: Any = "float32") -> Initializer:
+    """Ones (or `gain`) on the diagonal of a matrix: at first it changes nothing."""
+    return initializer(f"identity({_numbers(gain)})" if gain != 1 else "identity", shape, dtype)
+
+
 def orthogonal(shape: Any, gain: float = 1.0, dtype: Any = "float32") -> Initializer:
     """Columns (or rows) at right angles to each other: a recurrence neither grows nor shrinks at first. Source: Saxe et al. 2014."""
     return initializer(f"orthogonal({_numbers(gain)})" if gain != 1 else "orthogonal", shape, dtype)

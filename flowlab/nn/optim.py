@@ -9,7 +9,7 @@ from ..autodiff import gradients
 from ..core.errors import AttributeValueError, GradientError
 from ..core.graph import Graph, Node, Tensor
 from ..ops.array import cast, where
-from ..ops.math import add, cos, divide, less, minimum, multiply, sqrt, square, subtract
+from ..ops.math import add, cos, divide, exp, floor, less, maximum, minimum, multiply, power, sqrt, square, subtract
 from ..ops.optimize import adam_update, sgd_update
 from ..ops.reduce import sum_
 from ..ops.state import assign, constant, group, variable
@@ -98,20 +98,29 @@ class Optimizer(ABC):
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent: W ← W − η · ∂L/∂W; with momentum, along a running sum of gradients (as torch.optim.SGD)."""
+    """Stochastic gradient descent: W ← W − η · ∂L/∂W; with momentum, along a running sum of gradients (as torch.optim.SGD).
+
+    `nesterov` looks one step ahead along it; `weight_decay` adds that share of the weights to their gradients.
+    """
 
     scope = "SGD"
 
-    def __init__(self, learning_rate: float | Schedule = 1e-2, *, momentum: float = 0.0, clip_norm: float | None = None):
+    def __init__(self, learning_rate: float | Schedule = 1e-2, *, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0,
+                 clip_norm: float | None = None):
         super().__init__(learning_rate, clip_norm=clip_norm)
-        self.momentum = momentum
+        if nesterov and not momentum:
+            raise AttributeValueError("nesterov looks ahead along the momentum, and there is none.", port="nesterov", hint="Give momentum=0.9.")
+        self.momentum, self.nesterov, self.weight_decay = _from_zero("momentum", momentum), nesterov, _from_zero("weight_decay", weight_decay)
 
     def _update(self, v: Tensor, grad: Tensor, rate: Tensor, step: Tensor) -> list[Tensor]:
         done = []
+        if self.weight_decay:
+            grad = add(grad, multiply(v, float(self.weight_decay)))
         if self.momentum:
             velocity = variable(init.zeros(v.shape, v.dtype), name="velocity", trainable=False)
-            grad = add(multiply(velocity, float(self.momentum)), grad)
-            done.append(assign(velocity, grad, name="keep_velocity"))
+            moved = add(multiply(velocity, float(self.momentum)), grad)
+            done.append(assign(velocity, moved, name="keep_velocity"))
+            grad = add(grad, multiply(moved, float(self.momentum))) if self.nesterov else moved  # nesterov: one step further along the momentum
         rate = rate if rate.dtype == v.dtype else cast(rate, v.dtype.name)
         return [*done, assign(v, sgd_update(v, grad, rate))]
 
@@ -120,6 +129,7 @@ class Adam(Optimizer):
     """Adaptive moments, with torch's formula and defaults. Source: Kingma & Ba 2015."""
 
     scope = "Adam"
+    weight_decay = 0.0
 
     def __init__(self, learning_rate: float | Schedule = 1e-3, *, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, clip_norm: float | None = None):
         super().__init__(learning_rate, clip_norm=clip_norm)
@@ -131,8 +141,64 @@ class Adam(Optimizer):
     def _update(self, v: Tensor, grad: Tensor, rate: Tensor, step: Tensor) -> list[Tensor]:
         m = variable(init.zeros(v.shape, v.dtype), name="m", trainable=False)
         s = variable(init.zeros(v.shape, v.dtype), name="v", trainable=False)
-        value, new_m, new_s = adam_update(v, grad, m, s, _as(rate, v), _as(step, v), beta1=self.beta1, beta2=self.beta2, eps=self.eps)
+        value, new_m, new_s = adam_update(v, grad, m, s, _as(rate, v), _as(step, v), beta1=self.beta1, beta2=self.beta2, eps=self.eps,
+                                          weight_decay=self.weight_decay)
         return [assign(m, new_m, name="keep_m"), assign(s, new_s, name="keep_v"), assign(v, value)]
+
+
+class AdamW(Adam):
+    """Adam that also shrinks the weights, apart from the gradient: W ← W − η·λ·W. Source: Loshchilov & Hutter 2019, with torch's defaults."""
+
+    scope = "AdamW"
+
+    def __init__(self, learning_rate: float | Schedule = 1e-3, *, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, weight_decay: float = 1e-2,
+                 clip_norm: float | None = None):
+        super().__init__(learning_rate, beta1=beta1, beta2=beta2, eps=eps, clip_norm=clip_norm)
+        self.weight_decay = _from_zero("weight_decay", weight_decay)
+
+
+class RMSProp(Optimizer):
+    """Divide each gradient by the root of its recent mean square, with torch's formula and defaults. Source: Tieleman & Hinton 2012."""
+
+    scope = "RMSProp"
+
+    def __init__(self, learning_rate: float | Schedule = 1e-2, *, alpha: float = 0.99, eps: float = 1e-8, momentum: float = 0.0, clip_norm: float | None = None):
+        super().__init__(learning_rate, clip_norm=clip_norm)
+        if not 0 <= alpha < 1:
+            raise AttributeValueError(f"alpha is {alpha!r}.", port="alpha", hint="Use a number from 0 up to, not including, 1.")
+        self.alpha, self.eps, self.momentum = alpha, eps, _from_zero("momentum", momentum)
+
+    def _update(self, v: Tensor, grad: Tensor, rate: Tensor, step: Tensor) -> list[Tensor]:
+        held = variable(init.zeros(v.shape, v.dtype), name="mean_square", trainable=False)
+        now = add(multiply(held, self.alpha), multiply(square(grad), 1 - self.alpha))
+        move = divide(grad, add(sqrt(now), self.eps))
+        done = [assign(held, now, name="keep_mean_square")]
+        if self.momentum:
+            velocity = variable(init.zeros(v.shape, v.dtype), name="velocity", trainable=False)
+            move = add(multiply(velocity, float(self.momentum)), move)
+            done.append(assign(velocity, move, name="keep_velocity"))
+        return [*done, assign(v, subtract(v, multiply(move, _as(rate, v))))]
+
+
+class Adagrad(Optimizer):
+    """Divide each gradient by the root of the sum of its squares so far: what moves often moves less. Source: Duchi et al. 2011."""
+
+    scope = "Adagrad"
+
+    def __init__(self, learning_rate: float | Schedule = 1e-2, *, eps: float = 1e-10, clip_norm: float | None = None):
+        super().__init__(learning_rate, clip_norm=clip_norm)
+        self.eps = eps
+
+    def _update(self, v: Tensor, grad: Tensor, rate: Tensor, step: Tensor) -> list[Tensor]:
+        held = variable(init.zeros(v.shape, v.dtype), name="sum_of_squares", trainable=False)
+        now = add(held, square(grad))
+        return [assign(held, now, name="keep_sum_of_squares"), assign(v, subtract(v, multiply(divide(grad, add(sqrt(now), self.eps)), _as(rate, v))))]
+
+
+def _from_zero(name: str, value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+        raise AttributeValueError(f"{name} is {value!r}.", port=name, hint="Use a number from 0 on.")
+    return value
 
 
 def _as(x: Tensor, like: Tensor) -> Tensor:
@@ -195,3 +261,26 @@ def constant_rate(rate: float) -> Schedule:
     return lambda step: constant(float(rate), name="rate")
 
 
+def step_decay(rate: float, every: int, factor: float = 0.1) -> Schedule:
+    """`rate`, times `factor` after every so many steps (as torch's StepLR)."""
+    if every < 1 or not factor > 0:
+        raise AttributeValueError(f"step_decay every {every} steps by {factor} is no schedule.", hint="Use one step or more, and a factor above 0.")
+    return lambda step: multiply(power(float(factor), floor(divide(step, float(every)))), float(rate), name="rate")
+
+
+def exponential(rate: float, factor: float, every: int = 1) -> Schedule:
+    """`rate`, times `factor` every so many steps, without a jump (as torch's ExponentialLR for every=1)."""
+    if every < 1 or not factor > 0:
+        raise AttributeValueError(f"exponential every {every} steps by {factor} is no schedule.", hint="Use one step or more, and a factor above 0.")
+    return lambda step: multiply(exp(multiply(step, math.log(factor) / every)), float(rate), name="rate")
+
+
+def warmup(steps: int, then: float | Schedule) -> Schedule:
+    """Climb evenly over the first `steps` steps to where `then` begins, a number or a schedule, and go on with it from its start."""
+    if steps < 1:
+        raise AttributeValueError(f"warmup over {steps} steps is none.", port="steps", hint="Use 1 or more.")
+
+    def at(step: Tensor) -> Tensor:
+        later = then(maximum(subtract(step, float(steps)), 0.0)) if callable(then) else float(then)
+        return multiply(minimum(multiply(add(step, 1.0), 1 / steps), 1.0), later)
+    return at

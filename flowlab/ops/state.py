@@ -153,6 +153,18 @@ def _orthogonal(shape: tuple[int, ...], rng: np.random.Generator, gain: float) -
     return gain * (q if rows >= columns else q.T).reshape(shape)
 
 
+def _within_two(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Draws from a bell curve of width 1, those beyond ±2 drawn again."""
+    out = rng.standard_normal(shape)
+    while (far := np.abs(out) > 2).any():
+        out[far] = rng.standard_normal(int(far.sum()))
+    return out
+
+
+def _no_identity(shape: tuple[int, ...]) -> np.ndarray:
+    raise AttributeValueError(f"identity needs two sizes, not {shape_text(shape)}.", port="initializer", hint="Use another initializer.")
+
+
 INITIALIZERS: dict[str, tuple[Any, tuple[float, ...]]] = {
     "zeros": (lambda s, r: np.zeros(s), ()),
     "ones": (lambda s, r: np.ones(s), ()),
@@ -165,6 +177,9 @@ INITIALIZERS: dict[str, tuple[Any, tuple[float, ...]]] = {
     "he_uniform": (lambda s, r: r.uniform(-1, 1, s) * math.sqrt(6 / max(fans(s)[0], 1)), ()),
     "he_normal": (lambda s, r: r.standard_normal(s) * math.sqrt(2 / max(fans(s)[0], 1)), ()),
     "lecun_normal": (lambda s, r: r.standard_normal(s) * math.sqrt(1 / max(fans(s)[0], 1)), ()),
+    "lecun_uniform": (lambda s, r: r.uniform(-1, 1, s) * math.sqrt(3 / max(fans(s)[0], 1)), ()),
+    "truncated_normal": (lambda s, r, mean, std: mean + std * _within_two(s, r), (0.0, 0.05)),
+    "identity": (lambda s, r, gain: gain * np.eye(*s) if len(s) == 2 else _no_identity(s), (1.0,)),
     "orthogonal": (_orthogonal, (1.0,)),
     "lstm_bias": (lambda s, r: np.repeat([0.0, 1.0, 0.0, 0.0], s[0] // 4), ()),
 }
