@@ -28,44 +28,53 @@ export function Bar() {
   const done = useLabState((s) => s.run.done);
   const speed = useLabState((s) => s.speed);
   const send = (name: Parameters<typeof lab.command>[0]) => () => { if (name !== "stop") lab.pause(); void lab.command(name); };
+  const [asking, setAsking] = React.useState<string | null>(null);
+  const save = (path: string | null) => { setAsking(null); void lab.command("save", { node: path }); };
+  const proposal = () => `${(scene?.title || "graph").replace(/[^\p{L}\p{N}_.-]+/gu, "_").slice(0, 60) || "graph"}.flow.json`;
   const file = scene?.path ? scene.path.slice(scene.path.lastIndexOf("/") + 1) : null;
   const saved = scene ? (scene.path ? `${file} · ${scene.dirty ? "changed" : "saved"}` : scene.total ? "not saved yet" : "") : "";
   return (
     <div className="bar" role="toolbar" aria-label="Commands">
-      <div className="gname">
-        <Icon name="tidy" />
-        <Title title={scene?.title ?? ""} />
-        <span className="muted" title={scene?.path ?? ""}>{visible(saved)}</span>
+      <div className="cmds">
+        <div className="gname">
+          <Icon name="tidy" />
+          <Title title={scene?.title ?? ""} />
+          <span className="muted" title={scene?.path ?? ""}>{visible(saved)}</span>
+        </div>
+        <div className="cg"><Button name="Run" icon="run" wide primary title="Run to the end" onClick={send("run")} /></div>
+        <div className="cg">
+          <Button name="Step back" icon="stepBack" keys="," wide onClick={send("back")} />
+          <Button name="Step" icon="step" keys="." wide title="Fire the next node" onClick={send("step")} />
+          <Button name="Step level" icon="stepLevel" keys=">" title="Fire everything that is ready" onClick={send("step_level")} />
+          <Button name="Step scope" icon="stepScope" keys="/" title="Run the current scope to its end" onClick={send("step_scope")} />
+          <Button name="Step timestep" icon="stepTimestep" keys="]" title="Run to the next timestep" onClick={send("step_timestep")} />
+          <Button name="Step pass" icon="stepPass" keys="P" title="Run to the end of forward, backward or update" onClick={send("step_pass")} />
+        </div>
+        <div className="cg">
+          <Button name="Play" icon="play" keys="Space" wide disabled={playing} why="it is playing" onClick={() => void lab.play()} />
+          <Button name="Pause" icon="pause" keys="Space" disabled={!playing} why="nothing plays" onClick={() => lab.pause()} />
+          {mode !== "past" && <Button name="Resume" icon="resume" title="Run on to the end" disabled={done && mode !== "edit"} why="the run is at its end" onClick={send("resume")} />}
+          <Button name="Stop" icon="stop" disabled={mode === "edit" && !playing && !busy} why="nothing runs" title="Stop and go back to editing" onClick={() => { lab.pause(); void lab.command("stop"); }} />
+          <button type="button" className="spd" aria-label={`Speed ${speed}×`} title="Speed of play: click for the next, Shift-click for the one before"
+            onClick={(e) => { const i = SPEEDS.indexOf(speed) + (e.shiftKey ? -1 : 1); lab.set({ speed: SPEEDS[(i + SPEEDS.length) % SPEEDS.length] }); }}>{speed}×</button>
+        </div>
+        <div className="cg">
+          <Button name="Undo" icon="undo" keys="Ctrl+Z" disabled={!scene?.undo} why="nothing to undo" title={`Undo ${visible(scene?.undo ?? "")}`} onClick={send("undo")} />
+          <Button name="Redo" icon="redo" keys="Ctrl+Shift+Z" disabled={!scene?.redo} why="nothing to redo" title={`Redo ${visible(scene?.redo ?? "")}`} onClick={send("redo")} />
+        </div>
+        <div className="cg">
+          <Button name="Fold all" icon="foldAll" onClick={() => lab.fold([], false)} />
+          <Button name="Unfold all" icon="unfoldAll" onClick={() => lab.fold([], true)} />
+          <Button name="Tidy" icon="tidy" title="Lay everything out anew" onClick={() => void lab.tidy()} />
+        </div>
+        <div className="cg">
+          <Button name="Save" icon="save" title={scene?.path ? `Save to ${visible(scene.path)}` : "Save to a file"} onClick={() => save(scene?.path ?? proposal())} />
+          {scene?.path === null && <button type="button" className="cbn sm" aria-label="Save as" title="Save under another name" aria-expanded={asking !== null} onClick={() => setAsking(asking === null ? proposal() : null)}><Icon name="chevronDown" size={10} /></button>}
+        </div>
       </div>
-      <div className="cg"><Button name="Run" icon="run" wide primary title="Run to the end" onClick={send("run")} /></div>
-      <div className="cg">
-        <Button name="Step back" icon="stepBack" keys="," wide onClick={send("back")} />
-        <Button name="Step" icon="step" keys="." wide title="Fire the next node" onClick={send("step")} />
-        <Button name="Step level" icon="stepLevel" keys=">" title="Fire everything that is ready" onClick={send("step_level")} />
-        <Button name="Step scope" icon="stepScope" keys="/" title="Run the current scope to its end" onClick={send("step_scope")} />
-        <Button name="Step timestep" icon="stepTimestep" keys="]" title="Run to the next timestep" onClick={send("step_timestep")} />
-        <Button name="Step pass" icon="stepPass" keys="P" title="Run to the end of forward, backward or update" onClick={send("step_pass")} />
-      </div>
-      <div className="cg">
-        <Button name="Play" icon="play" keys="Space" wide disabled={playing} why="it is playing" onClick={() => void lab.play()} />
-        <Button name="Pause" icon="pause" keys="Space" disabled={!playing} why="nothing plays" onClick={() => lab.pause()} />
-        {mode !== "past" && <Button name="Resume" icon="resume" title="Run on to the end" disabled={done && mode !== "edit"} why="the run is at its end" onClick={send("resume")} />}
-        <Button name="Stop" icon="stop" disabled={mode === "edit" && !playing && !busy} why="nothing runs" title="Stop and go back to editing" onClick={() => { lab.pause(); void lab.command("stop"); }} />
-        <button type="button" className="spd" aria-label={`Speed ${speed}×`} title="Speed of play: click for the next, Shift-click for the one before"
-          onClick={(e) => { const i = SPEEDS.indexOf(speed) + (e.shiftKey ? -1 : 1); lab.set({ speed: SPEEDS[(i + SPEEDS.length) % SPEEDS.length] }); }}>{speed}×</button>
-      </div>
-      <div className="cg">
-        <Button name="Undo" icon="undo" keys="Ctrl+Z" disabled={!scene?.undo} why="nothing to undo" title={`Undo ${visible(scene?.undo ?? "")}`} onClick={send("undo")} />
-        <Button name="Redo" icon="redo" keys="Ctrl+Shift+Z" disabled={!scene?.redo} why="nothing to redo" title={`Redo ${visible(scene?.redo ?? "")}`} onClick={send("redo")} />
-      </div>
-      <div className="cg">
-        <Button name="Fold all" icon="foldAll" onClick={() => lab.fold([], false)} />
-        <Button name="Unfold all" icon="unfoldAll" onClick={() => lab.fold([], true)} />
-        <Button name="Tidy" icon="tidy" title="Lay everything out anew" onClick={() => void lab.tidy()} />
-      </div>
-      <div className="cg"><SaveButton /></div>
       <div className="grow" />
       <Find />
+      {asking !== null && <SaveForm name={asking} rename={setAsking} save={save} />}
     </div>
   );
 }
@@ -80,24 +89,14 @@ function Title({ title }: { title: string }) {
     onKeyDown={(e) => { if (e.key === "Enter") end(true); if (e.key === "Escape") { e.stopPropagation(); end(false); } }} />;
 }
 
-/** Save asks for a file name once, beside the button; then it just saves. */
-function SaveButton() {
+/** Asks for a file name once; then Save just saves. */
+function SaveForm({ name, rename, save }: { name: string; rename(to: string | null): void; save(path: string | null): void }) {
   const lab = useLab();
-  const scene = useLabState((s) => s.scene);
-  const [asking, setAsking] = React.useState<string | null>(null);
-  const save = (path: string | null) => { setAsking(null); void lab.command("save", { node: path }); };
-  const proposal = () => `${(scene?.title || "graph").replace(/[^\p{L}\p{N}_.-]+/gu, "_").slice(0, 60) || "graph"}.flow.json`;
   return (
-    <span className="save">
-      <Button name="Save" icon="save" title={scene?.path ? `Save to ${visible(scene.path)}` : "Save to a file"} onClick={() => save(scene?.path ?? proposal())} />
-      {scene?.path === null && <button type="button" className="cbn sm" aria-label="Save as" title="Save under another name" aria-expanded={asking !== null} onClick={() => setAsking(asking === null ? proposal() : null)}><Icon name="chevronDown" size={10} /></button>}
-      {asking !== null && (
-        <form className="pop" onSubmit={(e) => { e.preventDefault(); save(asking.trim() || null); }}>
-          <label>File<input className="tf m" aria-label="File" autoFocus value={asking} onChange={(e) => setAsking(e.target.value)} onKeyDown={(e) => { if (e.key === "Escape") { e.stopPropagation(); setAsking(null); lab.root?.focus(); } }} /></label>
-          <button type="submit" className="bt">Save here</button>
-        </form>
-      )}
-    </span>
+    <form className="pop" onSubmit={(e) => { e.preventDefault(); save(name.trim() || null); }}>
+      <label>File<input className="tf m" aria-label="File" autoFocus value={name} onChange={(e) => rename(e.target.value)} onKeyDown={(e) => { if (e.key === "Escape") { e.stopPropagation(); rename(null); lab.root?.focus(); } }} /></label>
+      <button type="submit" className="bt">Save here</button>
+    </form>
   );
 }
 

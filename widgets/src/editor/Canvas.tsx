@@ -8,7 +8,7 @@ import { AlertStrip, ErrorCards } from "./ErrorCards";
 import { Minimap } from "./Minimap";
 import { NodeCard } from "./NodeCard";
 import { Tokens } from "./tokens";
-import { type Point, type Rect, overlaps, visible } from "./geometry";
+import { COVERS, type Point, type Rect, overlaps, visible } from "./geometry";
 import { curve, pathOf } from "./routes";
 import { useLab, useLabState } from "./store";
 
@@ -16,6 +16,10 @@ const NODE_TYPES = { card: NodeCard };
 const NO_DATA = {};
 const MANY = 200;
 const ROOM = 20000;
+/** A graph of so few elements is made smaller, down to SMALL, and to WHOLE where that shows all of it. */
+const FEW = 12;
+const SMALL = 0.7;
+const WHOLE = 0.62;
 
 export function Canvas({ children }: { children?: React.ReactNode }) {
   return <ReactFlowProvider><Scroller>{children}</Scroller></ReactFlowProvider>;
@@ -41,6 +45,7 @@ function Scroller({ children }: { children?: React.ReactNode }) {
       <div className="cvs" ref={ref} onScroll={onScroll}>
         <div className="cvbig"><div className="cvin"><Flow /></div></div>
       </div>
+      <ErrorCards />
       <ZoomControl />
       <Minimap />
       <AlertStrip />
@@ -103,6 +108,7 @@ function Flow() {
       nodesFocusable={false} edgesFocusable={false} nodesConnectable={false} disableKeyboardA11y deleteKeyCode={null} panActivationKeyCode={null}
       multiSelectionKeyCode={["Meta", "Control", "Shift"]} selectionKeyCode="Shift" elevateNodesOnSelect={false} nodeDragThreshold={3} nodeClickDistance={3} paneClickDistance={3}
       onlyRenderVisibleElements={nodes.length > MANY} minZoom={0.1} maxZoom={3} zoomOnDoubleClick={false} proOptions={ATTRIBUTION}
+      onMoveStart={(e) => { if (e) lab.following = false; }}
       panOnScroll={focused} zoomOnScroll={false} preventScrolling={focused} zoomActivationKeyCode={["Meta", "Control"]} zoomOnPinch
       onNodeDragStart={() => { lab.dragging = true; }} onNodeDragStop={onDragStop} onSelectionDragStop={(e, list) => onDragStop(e, list[0], list)}
       onPaneClick={() => { if (performance.now() - lab.dropped < 100) return; lab.set({ wire: null, pending: null }); lab.select([]); lab.root?.focus({ preventScroll: true }); }}
@@ -114,7 +120,7 @@ function Flow() {
       <ViewportPortal>
         <Frames />
         <Edges />
-        <div className="over"><Tokens /><ErrorCards /></div>
+        <div className="over"><Tokens /></div>
         <WirePreview />
       </ViewportPortal>
     </ReactFlow>
@@ -151,70 +157,94 @@ function ViewBridge() {
       const y = Math.min(...rects.map((r) => r.y)) - (lab.state.layout?.captions.length ? 34 : 0);
       return { x, y, w: Math.max(...rects.map((r) => r.x + r.w)) - x, h: Math.max(...rects.map((r) => r.y + r.h)) - y };
     };
+    /** The room that what lies along the edges leaves. */
+    const insets = (): { top: number; bottom: number } => {
+      const v = box();
+      let top = 24;
+      for (const el of lab.root?.querySelectorAll(".banner, .offer") ?? []) { const b = el.getBoundingClientRect(); if (v) top = Math.max(top, b.bottom - v.top + 14); }
+      return { top, bottom: 48 };
+    };
+    const pad = 14;
+    /** The viewport that shows these bounds: whole if they are those of a small graph (or if that is asked for), else from where they start. */
+    const frame = (b: Rect, few: boolean, whole: boolean) => {
+      const v = box();
+      if (!v || !v.width) return null;
+      const { top, bottom } = insets();
+      const w = v.width - 2 * pad;
+      const h = v.height - top - bottom;
+      const fit = Math.min(w / b.w, h / b.h);
+      // text keeps its size: what does not fit nearly is panned, not shrunk
+      const zoom = whole ? Math.max(0.1, Math.min(1, fit)) : few ? Math.min(1, fit >= WHOLE ? fit : SMALL) : 1;
+      // what does not fit is read from where it starts: the gradient may reach further left than the inputs
+      const start = lab.state.layout?.start ?? b;
+      const x = b.w * zoom <= w + 1 ? (v.width - b.w * zoom) / 2 - b.x * zoom : pad - Math.max(b.x, start.x) * zoom;
+      const y = b.h * zoom <= h + 1 ? top + Math.min((h - b.h * zoom) / 2, 66) : top;
+      return { x, y: y - b.y * zoom, zoom };
+    };
     lab.view = {
       fit: (whole = false) => {
         const b = bounds();
-        const v = box();
-        if (!b || !v || !v.width) return;
-        const pad = 24;
-        const fit = Math.min((v.width - 2 * pad) / b.w, (v.height - 2 * pad) / b.h);
-        // text keeps its size: what does not fit nearly is panned, not shrunk
-        const zoom = whole ? Math.max(0.1, Math.min(1, fit)) : 1;
-        // what does not fit is read from where it starts: the gradient may reach further left than the inputs
-        const start = lab.state.layout?.start ?? b;
-        const x = b.w * zoom <= v.width - 2 * pad ? (v.width - b.w * zoom) / 2 - b.x * zoom : pad - Math.max(b.x, start.x) * zoom;
-        const y = b.h * zoom <= v.height - 2 * pad ? Math.min((v.height - b.h * zoom) / 2, 90) : pad;
-        void flow.setViewport({ x, y: y - b.y * zoom, zoom });
+        const to = b && frame(b, lab.state.at.size <= FEW, whole);
+        if (!to) return;
+        lab.following = true;
+        void flow.setViewport(to);
       },
-      show: (id) => {
+      show: (id, smooth = false) => {
         const p = lab.state.at.get(id);
         const g = lab.state.geos.get(id);
         const v = box();
         if (!p || !g || !v) return;
         const { x, y, zoom } = flow.getViewport();
         const r = { x: p.x * zoom + x, y: p.y * zoom + y, w: g.w * zoom, h: g.h * zoom };
-        const pad = 20;
+        const margin = 20;
         let dx = 0;
         let dy = 0;
-        if (r.x < pad) dx = pad - r.x;
-        else if (r.x + r.w > v.width - pad) dx = v.width - pad - r.x - r.w;
-        if (r.y < pad) dy = pad - r.y;
-        else if (r.y + r.h > v.height - pad) dy = v.height - pad - r.y - r.h;
-        // what lies over the canvas must not cover what is shown: the search, the banner, the minimap, the zoom
-        for (const el of lab.root?.querySelectorAll(".pal, .banner, .mini, .zoom") ?? []) {
+        if (r.x < margin) dx = margin - r.x;
+        else if (r.x + r.w > v.width - margin) dx = v.width - margin - r.x - r.w;
+        if (r.y < margin) dy = margin - r.y;
+        else if (r.y + r.h > v.height - margin) dy = v.height - margin - r.y - r.h;
+        // what lies over the canvas must not cover what is shown: the banner, the minimap, the zoom
+        for (const el of lab.root?.querySelectorAll(COVERS) ?? []) {
           const b = el.getBoundingClientRect();
           const cover = { x: b.left - v.left, y: b.top - v.top, w: b.width, h: b.height };
-          if (cover.x < 0 || !overlaps({ x: r.x + dx, y: r.y + dy, w: r.w, h: r.h }, cover, 4)) continue;
+          if (!overlaps({ x: r.x + dx, y: r.y + dy, w: r.w, h: r.h }, cover, 4)) continue;
           if (cover.y > v.height / 2) dy -= r.y + dy + r.h - cover.y + 14;
           else dy += cover.y + cover.h - r.y - dy + 14;
         }
-        if (dx || dy) void flow.setViewport({ x: x + dx, y: y + dy, zoom });
+        if (dx || dy) void flow.setViewport({ x: x + dx, y: y + dy, zoom }, { duration: smooth && !prefersReducedMotion() ? 320 : 0 });
       },
       follow: (at, geos, id) => {
         const v = box();
         if (!v) return;
         const rects: Rect[] = [...at].flatMap(([key, p]) => { const g = geos.get(key); return g ? [{ ...p, w: g.w, h: g.h }] : []; });
         if (!rects.length) return;
-        const { x, y, zoom } = flow.getViewport();
-        const pad = 20;
-        const left = Math.min(...rects.map((r) => r.x)) * zoom + x;
-        const top = Math.min(...rects.map((r) => r.y)) * zoom + y;
-        const right = Math.max(...rects.map((r) => r.x + r.w)) * zoom + x;
-        const bottom = Math.max(...rects.map((r) => r.y + r.h)) * zoom + y;
-        let dx = 0;
-        let dy = 0;
-        if (right - left <= v.width - 2 * pad) dx = left < pad ? pad - left : right > v.width - pad ? v.width - pad - right : 0;
-        if (bottom - top <= v.height - 2 * pad) dy = top < pad ? pad - top : bottom > v.height - pad ? v.height - pad - bottom : 0;
+        const { top: upper, bottom: lower } = insets();
+        const x0 = Math.min(...rects.map((r) => r.x));
+        const y0 = Math.min(...rects.map((r) => r.y)) - 16;
+        const all = { x: x0, y: y0, w: Math.max(...rects.map((r) => r.x + r.w)) + 16 - x0, h: Math.max(...rects.map((r) => r.y + r.h)) - y0 };
+        let { x, y, zoom } = flow.getViewport();
+        const few = at.size <= FEW && lab.following;
+        const width = v.width - 2 * pad;
+        const height = v.height - upper - lower;
+        const before = { x, y, zoom };
+        const out = all.x * zoom + x < pad - 1 || (all.x + all.w) * zoom + x > v.width - pad + 1 || all.y * zoom + y < upper - 1 || (all.y + all.h) * zoom + y > v.height - lower + 1;
+        if (out && few && (all.w * zoom > width || all.h * zoom > height)) ({ x, y, zoom } = frame(all, true, false) ?? before);
+        const left = all.x * zoom + x;
+        const top = all.y * zoom + y;
+        const right = left + all.w * zoom;
+        const bottom = top + all.h * zoom;
+        if (right - left <= width + 1) x += left < pad ? pad - left : right > v.width - pad ? v.width - pad - right : 0;
+        if (bottom - top <= height + 1) y += top < upper ? upper - top : bottom > v.height - lower ? v.height - lower - bottom : 0;
         const p = id === null ? undefined : at.get(id);
         const g = id === null ? undefined : geos.get(id);
         if (p && g) {
-          const r = { x: p.x * zoom + x + dx, y: p.y * zoom + y + dy, w: g.w * zoom, h: g.h * zoom };
-          if (r.x < pad) dx += pad - r.x;
-          else if (r.x + r.w > v.width - pad) dx += v.width - pad - r.x - r.w;
-          if (r.y < pad) dy += pad - r.y;
-          else if (r.y + r.h > v.height - pad) dy += v.height - pad - r.y - r.h;
+          const r = { x: p.x * zoom + x, y: p.y * zoom + y, w: g.w * zoom, h: g.h * zoom };
+          if (r.x < pad) x += pad - r.x;
+          else if (r.x + r.w > v.width - pad) x += v.width - pad - r.x - r.w;
+          if (r.y < upper) y += upper - r.y;
+          else if (r.y + r.h > v.height - lower) y += v.height - lower - r.y - r.h;
         }
-        if (dx || dy) void flow.setViewport({ x: x + dx, y: y + dy, zoom }, { duration: prefersReducedMotion() ? 0 : 320 });
+        if (x !== before.x || y !== before.y || zoom !== before.zoom) void flow.setViewport({ x, y, zoom }, { duration: prefersReducedMotion() ? 0 : 320 });
       },
       visible: () => {
         const v = box();

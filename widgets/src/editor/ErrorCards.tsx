@@ -1,33 +1,48 @@
-// What does not fit, drawn where it does not fit: an address and a way out.
+// What does not fit, drawn where it does not fit: an address and a way out. The cards lie over the canvas, in its own pixels: whole at every zoom.
 import * as React from "react";
+import { useViewport } from "@xyflow/react";
 import type { Diagnostic } from "../protocol.gen";
 import { Icon } from "../shared/icons";
-import { type Point, type Rect, overlaps, textWidth, visible } from "./geometry";
+import { COVERS, type Point, type Rect, overlaps, visible } from "./geometry";
 import { nearTarget } from "./routes";
-import { type Alert, cut, useLab, useLabState } from "./store";
+import { type Alert, cut, keyOf, useLab, useLabState } from "./store";
 
-type Card = { key: string; anchor: Point; head: string; text: string; where: string; hint: string; width: number; actions: { label: string; run(): void }[]; close?: () => void };
+type Card = { key: string; anchor: Point; owner: string | null; head: string; text: string; where: string; hint: string; actions: { label: string; run(): void }[]; close?: () => void };
 
-const H = 74;
+const STEP = 16;
+const EDGE = 8;
+const SETTLE = 120;
 
-/** Near the anchor and on nothing, inside the picture's bounds if there is room; left and below before right and above. */
-function spot(anchor: Point, w: number, h: number, taken: Rect[], view: Rect | null): Point {
-  const left = Math.min(anchor.x, ...taken.map((r) => r.x)) - 20;
-  const top = Math.min(anchor.y, ...taken.map((r) => r.y)) - 10;
-  let best: Point = { x: anchor.x - w / 2, y: anchor.y + 60 };
+/** How much of two rectangles is common to both. */
+function common(a: Rect, b: Rect): number {
+  return Math.max(0, Math.min(a.x + a.w, b.x + b.w) - Math.max(a.x, b.x)) * Math.max(0, Math.min(a.y + a.h, b.y + b.h) - Math.max(a.y, b.y));
+}
+
+type Ground = { w: number; h: number; barred: Rect[]; soft: { rect: Rect; weight: number }[] };
+
+/** What a card costs here: its way to the anchor, and what it lies on. Infinity on another card, the banner, the search. */
+function costOf(p: Point, w: number, h: number, anchor: Point, ground: Ground): number {
+  const rect = { ...p, w, h };
+  if (ground.barred.some((r) => overlaps(rect, r, 6))) return Infinity;
+  const away = Math.hypot(Math.max(0, p.x - anchor.x, anchor.x - p.x - w), Math.max(0, p.y - anchor.y, anchor.y - p.y - h));
+  let cost = away + (p.x + w / 2 > anchor.x ? 18 : 0) + (p.y + h / 2 < anchor.y ? 10 : 0) + (away < 12 ? 300 : 0);
+  for (const s of ground.soft) cost += (s.weight * common(rect, s.rect)) / 3;
+  return cost;
+}
+
+/** The best place in the visible canvas; null if there is none. */
+function spot(anchor: Point, w: number, h: number, ground: Ground): Point | null {
+  let best: Point | null = null;
   let least = Infinity;
-  for (let dy = -300; dy <= 300; dy += 20) {
-    for (let dx = -420; dx <= 420; dx += 20) {
-      const p = { x: anchor.x + dx - w / 2, y: anchor.y + dy - h / 2 };
-      const away = Math.hypot(Math.max(0, p.x - anchor.x, anchor.x - p.x - w), Math.max(0, p.y - anchor.y, anchor.y - p.y - h));
-      if (away < 12) continue;
-      const near = away + (dx > 0 ? 18 : 0) + (dy < 0 ? 10 : 0) + 0.05 * Math.abs(dy) + (p.x < left ? 150 : 0) + (p.y < top ? 400 : 0);
-      const hidden = view ? Math.max(0, view.x + 8 - p.x) + Math.max(0, p.x + w - view.x - view.w + 8) + Math.max(0, view.y + 8 - p.y) + Math.max(0, p.y + h - view.y - view.h + 8) : 0;
-      const cost = near + (hidden > 0 ? 120 + hidden : 0);
-      if (cost >= least || taken.some((r) => overlaps({ ...p, w, h }, r, 6))) continue;
-      least = cost;
-      best = p;
+  const right = Math.max(EDGE, ground.w - w - EDGE);
+  const bottom = Math.max(EDGE, ground.h - h - EDGE);
+  for (let y = EDGE; ; y = Math.min(bottom, y + STEP)) {
+    for (let x = EDGE; ; x = Math.min(right, x + STEP)) {
+      const cost = costOf({ x, y }, w, h, anchor, ground);
+      if (cost < least) { least = cost; best = { x, y }; }
+      if (x >= right) break;
     }
+    if (y >= bottom) break;
   }
   return best;
 }
@@ -37,65 +52,138 @@ function split(message: string): { head: string; text: string } {
   return at > 0 && at < 40 ? { head: message.slice(0, at + 1), text: message.slice(at + 2) } : { head: "", text: message };
 }
 
-export function ErrorCards() {
+function useCards(): Card[] {
   const lab = useLab();
   const scene = useLabState((s) => s.scene);
   const alerts = useLabState((s) => s.alerts);
   const at = useLabState((s) => s.at);
   const geos = useLabState((s) => s.geos);
   const routes = useLabState((s) => s.routes);
-  const cards: Card[] = [];
-  const middle = (node: string): Point | null => {
-    const p = at.get(node);
-    const g = geos.get(node);
-    return p && g ? { x: p.x, y: p.y + g.h / 2 } : null;
-  };
-  const drawn = (node: string): string | null => {
-    for (let n = node; n !== ""; n = n.slice(0, Math.max(0, n.lastIndexOf("/")))) if (at.has(n)) return n;
-    return null;
-  };
-  for (const d of scene?.diagnostics ?? []) {
-    if (!d.severe) continue;
-    const route = d.edge !== null ? routes.get(d.edge) : undefined;
-    const place = drawn(d.node);
-    const anchor = route ? nearTarget(route, 20) : place !== null ? middle(place) : null;
-    if (!anchor) continue;
-    const actions = d.repairs.map((r) => ({ label: r.label, run: () => void lab.edit(r.edits, `${r.label}.`) }));
-    if (route && !d.repairs.some((r) => r.edits.some((e) => e.tag === "Disconnect"))) actions.push({ label: "Cut wire", run: () => void lab.edit([cut(route.edge)], "Cut the wire.") });
-    cards.push({ key: `${d.kind}${d.node}${d.port ?? ""}${d.edge ?? ""}`, anchor, ...split(d.message), where: address(d), hint: d.hint, width: 0, actions });
-  }
-  for (const a of alerts) {
-    const place = a.node !== null ? drawn(a.node) : null;
-    const anchor = a.edge !== null && routes.get(a.edge) ? nearTarget(routes.get(a.edge)!, 20) : place !== null ? middle(place) : null;
-    if (anchor) cards.push({ key: `alert${a.id}`, anchor, ...split(a.text), where: "", hint: a.hint, width: 0, actions: [], close: () => lab.dismiss(a.id) });
-  }
-  const view = lab.view?.visible() ?? null;
-  const taken: Rect[] = lab.rects();
-  for (const r of routes.values()) if (r.label) taken.push({ x: r.label.x - r.label.w / 2, y: r.label.y - 7, w: r.label.w, h: 14 });
+  return React.useMemo(() => {
+    const cards: Card[] = [];
+    const place = (node: string | null, edge: string | null): { anchor: Point; owner: string | null } | null => {
+      const route = edge !== null ? routes.get(edge) : undefined;
+      const owner = node === null ? null : lab.drawn(node, at);
+      if (route) return { anchor: nearTarget(route, 20), owner };
+      const p = owner === null ? undefined : at.get(owner);
+      const g = owner === null ? undefined : geos.get(owner);
+      return p && g ? { anchor: { x: p.x, y: p.y + g.h / 2 }, owner } : null;
+    };
+    for (const d of scene?.diagnostics ?? []) {
+      const where = d.severe ? place(d.node, d.edge) : null;
+      if (!where) continue;
+      const route = d.edge !== null ? routes.get(d.edge) : undefined;
+      const actions = d.repairs.map((r) => ({ label: r.label, run: () => void lab.edit(r.edits, `${r.label}.`) }));
+      if (route && !d.repairs.some((r) => r.edits.some((e) => e.tag === "Disconnect"))) actions.push({ label: "Cut wire", run: () => void lab.edit([cut(route.edge)], "Cut the wire.") });
+      cards.push({ key: keyOf(d), ...where, ...split(d.message), where: address(d), hint: d.hint, actions });
+    }
+    for (const a of alerts) {
+      const where = place(a.node, a.edge);
+      if (where) cards.push({ key: `alert${a.id}`, ...where, ...split(a.text), where: "", hint: a.hint, actions: [], close: () => lab.dismiss(a.id) });
+    }
+    return cards;
+  }, [lab, scene, alerts, at, geos, routes]);
+}
+
+export function ErrorCards() {
+  const cards = useCards();
+  return cards.length ? <Cards cards={cards} /> : null;
+}
+
+function Cards({ cards }: { cards: Card[] }) {
+  const lab = useLab();
+  const { x, y, zoom } = useViewport();
+  const selected = useLabState((s) => s.selected);
+  // these open and close what lies over the canvas
+  useLabState((s) => s.run.mode);
+  useLabState((s) => s.offer);
+  useLabState((s) => s.panel);
+  useLabState((s) => s.status);
+  const [first, setFirst] = React.useState(0);
+  const [, settle] = React.useState(0);
+  const [over, setOver] = React.useState(0);
+  const layer = React.useRef<HTMLDivElement>(null);
+  const offsets = React.useRef(new Map<string, Point>());
+  const moved = React.useRef({ x, y, zoom, at: lab.state.at, when: 0 });
+  const { at } = lab.state;
+  React.useEffect(() => {
+    const t = setTimeout(() => settle((n) => n + 1), SETTLE);
+    return () => clearTimeout(t);
+  }, [x, y, zoom, at]);
+  React.useEffect(() => {
+    const el = layer.current;
+    if (!el) return;
+    const watch = new ResizeObserver(() => settle((n) => n + 1));
+    watch.observe(el);
+    return () => watch.disconnect();
+  }, []);
+
+  React.useLayoutEffect(() => {
+    const el = layer.current;
+    if (!el || !lab.root) return;
+    const m = moved.current;
+    const now = performance.now();
+    if (m.x !== x || m.y !== y || m.zoom !== zoom || m.at !== at) moved.current = { x, y, zoom, at, when: now };
+    const moving = now - moved.current.when < SETTLE - 10;
+    const box = el.getBoundingClientRect();
+    const screen = (r: Rect): Rect => ({ x: r.x * zoom + x, y: r.y * zoom + y, w: r.w * zoom, h: r.h * zoom });
+    const ground: Ground = { w: box.width, h: box.height, barred: [], soft: [] };
+    for (const c of lab.root.querySelectorAll(`${COVERS}, .strip .alert`)) {
+      const b = c.getBoundingClientRect();
+      ground.barred.push({ x: b.left - box.left, y: b.top - box.top, w: b.width, h: b.height });
+    }
+    const view = { x: 0, y: 0, w: box.width, h: box.height };
+    for (const [id, p] of at) {
+      const g = lab.state.geos.get(id);
+      const r = g && screen({ ...p, w: g.w, h: g.h });
+      if (r && overlaps(r, view, 0)) ground.soft.push({ rect: r, weight: cards.some((c) => c.owner === id) ? 4 : selected.includes(id) ? 3 : 1 });
+    }
+    for (const r of lab.state.routes.values()) if (r.label) ground.soft.push({ rect: screen({ x: r.label.x - r.label.w / 2, y: r.label.y - 7, w: r.label.w, h: 14 }), weight: 0.6 });
+    let hidden = 0;
+    const alive = new Set<string>();
+    [...el.querySelectorAll<HTMLElement>(".ecard")].forEach((card, i) => {
+      const c = cards[(i + first) % cards.length];
+      const w = card.offsetWidth;
+      const h = card.offsetHeight;
+      const anchor = { x: c.anchor.x * zoom + x, y: c.anchor.y * zoom + y };
+      const clamp = (p: Point): Point => ({ x: Math.max(EDGE, Math.min(box.width - w - EDGE, p.x)), y: Math.max(EDGE, Math.min(box.height - h - EDGE, p.y)) });
+      const old = offsets.current.get(c.key);
+      const kept = old && clamp({ x: anchor.x + old.x, y: anchor.y + old.y });
+      let p: Point | null = kept ?? null;
+      if (!kept || !moving) {
+        p = spot(anchor, w, h, ground);
+        // a card that stands nearly as well as it could stays where the eye has found it
+        if (p && kept && costOf(kept, w, h, anchor, ground) < costOf(p, w, h, anchor, ground) + 40) p = kept;
+      }
+      const line = el.querySelector(`path[data-i="${i}"]`);
+      card.classList.toggle("tucked", p === null);
+      if (p === null) { hidden++; line?.setAttribute("d", ""); return; }
+      card.style.transform = `translate(${Math.round(p.x)}px, ${Math.round(p.y)}px)`;
+      line?.setAttribute("d", `M${anchor.x} ${anchor.y}L${Math.max(p.x, Math.min(anchor.x, p.x + w))} ${Math.max(p.y, Math.min(anchor.y, p.y + h))}`);
+      if (!moving) offsets.current.set(c.key, { x: p.x - anchor.x, y: p.y - anchor.y });
+      alive.add(c.key);
+      ground.barred.push({ ...p, w, h });
+    });
+    for (const key of [...offsets.current.keys()]) if (!alive.has(key)) offsets.current.delete(key);
+    if (hidden !== over) setOver(hidden);
+  });
+  const order = cards.map((_, i) => cards[(i + first) % cards.length]);
   return (
-    <>
-      {cards.slice(0, 12).map((c) => {
-        const lines = [c.where, c.hint].filter(Boolean);
-        const w = Math.min(330, Math.max(190, 44 + Math.max(textWidth(`${c.head} ${c.text}`, 11.5), ...lines.map((l) => textWidth(l, 10) + 12), c.actions.reduce((sum, b) => sum + textWidth(b.label, 11) + 24, 0))));
-        const h = H + (lines.length > 1 ? 13 : 0) - (c.actions.length ? 0 : 26) + 14 * Math.max(0, Math.ceil((textWidth(`${c.head} ${c.text}`, 11.5) + 40) / w) - 1);
-        const p = spot(c.anchor, w, h, taken, view);
-        taken.push({ ...p, w, h });
-        return (
-          <React.Fragment key={c.key}>
-            <Lead from={c.anchor} card={{ ...p, w, h }} />
-            <div className="ecard nopan nodrag" role="alert" style={{ left: p.x, top: p.y, width: w }}>
-              <div className="et">
-                <Icon name="error" size={13} />
-                <span>{c.head && <b>{visible(c.head)} </b>}{visible(c.text)}</span>
-                {c.close && <button type="button" className="x" aria-label="Dismiss" onClick={c.close}><Icon name="close" size={10} /></button>}
-              </div>
-              {lines.map((l) => <div className="em" key={l}>{visible(l)}</div>)}
-              {c.actions.length > 0 && <div className="eb">{c.actions.map((b, i) => <button type="button" key={b.label} data-filled={i === 0 ? "" : undefined} className={`rb${i === 0 ? " pri" : ""}`} onClick={b.run}>{visible(b.label)}</button>)}</div>}
-            </div>
-          </React.Fragment>
-        );
-      })}
-    </>
+    <div className="ecards" ref={layer}>
+      <svg aria-hidden="true">{order.map((c, i) => <path key={c.key} data-i={i} />)}</svg>
+      {order.map((c) => (
+        <div className="ecard" role="alert" key={c.key}>
+          <div className="et">
+            <Icon name="error" size={13} />
+            <span>{c.head && <b>{visible(c.head)} </b>}{visible(c.text)}</span>
+            {c.close && <button type="button" className="x" aria-label="Dismiss" onClick={c.close}><Icon name="close" size={10} /></button>}
+          </div>
+          {[c.where, c.hint].filter(Boolean).map((l) => <div className="em" key={l}>{visible(l)}</div>)}
+          {c.actions.length > 0 && <div className="eb">{c.actions.map((b, i) => <button type="button" key={b.label} data-filled={i === 0 ? "" : undefined} className={`rb${i === 0 ? " pri" : ""}`} onClick={b.run}>{visible(b.label)}</button>)}</div>}
+        </div>
+      ))}
+      {over > 0 && <button type="button" className="emore" title="Show the next" onClick={() => setFirst((n) => (n + cards.length - over) % cards.length)}>{over} more</button>}
+    </div>
   );
 }
 
@@ -103,24 +191,12 @@ function address(d: Diagnostic): string {
   return [d.node, d.port !== null ? `port ${d.port}` : "", d.axis !== null ? `axis ${d.axis}` : "", "sound parts still run"].filter(Boolean).join(" · ");
 }
 
-/** A thin dotted line from the card to what it speaks of. */
-function Lead({ from, card }: { from: Point; card: Rect }) {
-  const to = { x: Math.max(card.x, Math.min(from.x, card.x + card.w)), y: Math.max(card.y, Math.min(from.y, card.y + card.h)) };
-  const x = Math.min(from.x, to.x);
-  const y = Math.min(from.y, to.y);
-  return (
-    <svg className="lead" style={{ left: x - 1, top: y - 1 }} width={Math.abs(from.x - to.x) + 2} height={Math.abs(from.y - to.y) + 2} aria-hidden="true">
-      <path d={`M${from.x - x + 1} ${from.y - y + 1}L${to.x - x + 1} ${to.y - y + 1}`} />
-    </svg>
-  );
-}
-
 /** Alerts that belong to no drawn element: a strip at the foot of the canvas. */
 export function AlertStrip() {
   const lab = useLab();
   const alerts = useLabState((s) => s.alerts);
   const at = useLabState((s) => s.at);
-  const homeless = alerts.filter((a) => !hasPlace(a, at));
+  const homeless = alerts.filter((a: Alert) => a.node === null || lab.drawn(a.node, at) === null);
   return (
     <div className="strip">
       {homeless.map((a) => (
@@ -132,9 +208,4 @@ export function AlertStrip() {
       ))}
     </div>
   );
-}
-
-function hasPlace(a: Alert, at: Map<string, Point>): boolean {
-  for (let n = a.node ?? ""; n !== ""; n = n.slice(0, Math.max(0, n.lastIndexOf("/")))) if (at.has(n)) return true;
-  return false;
 }

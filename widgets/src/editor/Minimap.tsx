@@ -12,8 +12,11 @@ export function Minimap() {
   const scene = useLabState((s) => s.scene);
   const at = useLabState((s) => s.at);
   const geos = useLabState((s) => s.geos);
+  const selected = useLabState((s) => s.selected);
+  const fired = useLabState((s) => (s.run.cursor > 0 ? s.run.last_drawn : null));
+  const next = useLabState((s) => (s.run.mode !== "edit" ? s.run.next_drawn : null));
   const { x: vx, y: vy, zoom } = useViewport();
-  void vx; void vy; void zoom;
+  const box = React.useRef<HTMLDivElement>(null);
   const items = [...(scene?.nodes ?? []), ...(scene?.scopes ?? [])].flatMap((e) => {
     const p = at.get(e.name);
     const g = geos.get(e.name);
@@ -33,9 +36,21 @@ export function Minimap() {
     const b = e.currentTarget.getBoundingClientRect();
     lab.view?.center({ x: ((e.clientX - b.left) * (W / b.width) - ox) / k, y: ((e.clientY - b.top) * (H / b.height) - oy) / k });
   };
+  // the map gives way to what is worked on, and where all is in sight there is nothing to look up
+  const own = box.current;
+  const canvas = own?.parentElement;
+  const under = (id: string | null): boolean => {
+    const r = id === null ? undefined : items.find((i) => i.id === id);
+    if (!r || !own || !canvas) return false;
+    const right = canvas.clientWidth - own.offsetWidth - 18;
+    const bottom = canvas.clientHeight - own.offsetHeight - 18;
+    return (r.x + r.w) * zoom + vx > right && (r.y + r.h) * zoom + vy > bottom && r.x * zoom + vx < canvas.clientWidth && r.y * zoom + vy < canvas.clientHeight;
+  };
+  const whole = view != null && x0 >= view.x && y0 >= view.y && x1 <= view.x + view.w && y1 <= view.y + view.h;
+  const away = whole || under(fired) || under(next) || selected.some(under);
   const clamp = (v: number, hi: number) => Math.max(0.75, Math.min(hi - 0.75, v));
   return (
-    <div className="mini" role="img" aria-label={`Minimap, ${items.length} elements`}>
+    <div className={`mini${away ? " away" : ""}`} ref={box} role="img" aria-label={`Minimap, ${items.length} elements`}>
       <svg width={W} height={H} viewBox={`0 0 ${W} ${H}`} onPointerDown={go} onPointerMove={go}>
         {items.map((r) => <rect key={r.id} className={`mm ${r.cls}`} x={r.x * k + ox} y={r.y * k + oy} width={Math.max(1.5, r.w * k)} height={Math.max(1.5, r.h * k)} rx="1.5" />)}
         {view && (() => {

@@ -86,6 +86,9 @@ export function visible(text: string): string {
   return out;
 }
 
+/** What may lie over the canvas, as a selector. */
+export const COVERS = ".banner, .offer, .mini:not(.away), .zoom, .status:not(:empty), .sheet";
+
 /** What the scene's edges say about every element, read once. */
 export class Wiring {
   readonly into = new Map<string, SceneEdge[]>();

@@ -82,7 +82,8 @@ export const SPEEDS = [0.25, 0.5, 1, 2, 4, 8];
 
 export type View = {
   fit(whole?: boolean): void;
-  show(id: string): void;
+  /** Moves as little as possible until this element can be seen, beside whatever lies over the canvas. */
+  show(id: string, smooth?: boolean): void;
   /** Keeps a changing graph in sight: all of it if that is possible, else the element that is worked on. */
   follow(at: Map<string, Point>, geos: Map<string, ElementGeo>, id: string | null): void;
   visible(): Rect | null;
@@ -210,7 +211,12 @@ export class Lab {
     if (moving && !this.dragging) this.glide(target, base);
     else this.arrangeAt(target, base);
     const grown = before.at.size === 0 && target.size > 0;
-    if (!same && !first && !grown && !this.dragging) this.view?.follow(target, geos, scene.select ?? selected[selected.length - 1] ?? null);
+    // an error that this edit has caused must be seen, wherever it is
+    const known = new Set(severe(before.scene).map(keyOf));
+    const fresh = first ? undefined : severe(scene).find((d) => !known.has(keyOf(d)));
+    const trouble = fresh ? this.drawn(fresh.node, target) : null;
+    if (!same && !first && !grown && !this.dragging) this.view?.follow(target, geos, trouble ?? scene.select ?? selected[selected.length - 1] ?? null);
+    else if (trouble !== null && !this.dragging) this.view?.show(trouble, true);
     if (scene.select !== null && names.has(scene.select)) {
       this.select([scene.select]);
       // the keyboard goes on from the new element, unless the person is already typing the next one
@@ -234,6 +240,14 @@ export class Lab {
   }
 
   dragging = false;
+  /** Does the viewport still follow the graph, or has a person moved it? */
+  following = true;
+
+  /** The drawn element that stands for a node: itself, or the folded scope it is in. */
+  drawn(node: string, at: ReadonlyMap<string, Point> = this.state.at): string | null {
+    for (let n = node; n !== ""; n = n.slice(0, Math.max(0, n.lastIndexOf("/")))) if (at.has(n)) return n;
+    return null;
+  }
 
   /** Puts everything where `at` says. */
   arrangeAt(at: Map<string, Point>, more: Partial<State> = {}): void {
@@ -332,6 +346,8 @@ export class Lab {
   alert(text: string, hint = "", node: string | null = null, edge: string | null = null): void {
     const same = this.state.alerts.filter((a) => a.text !== text || a.node !== node);
     this.set({ alerts: [...same.slice(-2), { id: ++this.serial, text, hint, node, edge }], playing: false });
+    const place = node === null ? null : this.drawn(node);
+    if (place !== null) requestAnimationFrame(() => this.view?.show(place, true));
   }
 
   dismiss(id: number): void { this.set({ alerts: this.state.alerts.filter((a) => a.id !== id) }); }
@@ -624,6 +640,9 @@ export function cut(e: SceneEdge): Record<string, unknown> {
 
 /** Diagnostics that stop something, in the order they should be read. */
 export const severe = (scene: Scene | null): Diagnostic[] => (scene?.diagnostics ?? []).filter((d) => d.severe);
+
+/** What makes a diagnostic the same one after the next edit. */
+export const keyOf = (d: Diagnostic): string => `${d.kind} ${d.node} ${d.port ?? ""} ${d.edge ?? ""}`;
 
 export const LabContext = React.createContext<Lab | null>(null);
 
