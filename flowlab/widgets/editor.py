@@ -547,6 +547,8 @@ class Editor(anywidget.AnyWidget):
             return self._command(content)
         if kind == "ask":
             return self._ask(str(content.get("tensor"))[:2100], str(content.get("slice") or ""))
+        if kind == "ask_fits":
+            return self._ask_fits(str(content.get("tensor"))[:2100])
         if kind == "picture":
             return self._output.picture(content.get("png"), content.get("width"), content.get("height"))
         if kind == "selected":
@@ -673,6 +675,12 @@ class Editor(anywidget.AnyWidget):
             return
         message, cells = V.value(tensor, array, slice)
         self._say(message, [cells.astype("<f4").tobytes()])
+
+    def _ask_fits(self, name: str) -> None:
+        try:
+            self._say(S.fits(self._built.graph.tensor(name)))
+        except FlowError:
+            self._say(P.Fits(tensor=name))
 
     def _fold(self, name: str, scopes: list[str]) -> None:
         folded = (S.fold if name == "fold" else S.unfold)(self._document, scopes)

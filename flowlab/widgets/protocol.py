@@ -298,6 +298,15 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fits:
+    """Answer to ask_fits, by operation: the shape it would give if this tensor is all it needs, or why it cannot take it."""
+    type: Literal["fits"] = "fits"
+    tensor: str
+    shapes: dict[str, str] = field(default_factory=dict)
+    whys: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
     """The cell's saved output, for a page that was loaded anew: the notebook passes the kernel's updates on to it no more."""
     type: Literal["kept"] = "kept"
@@ -348,6 +357,13 @@ class Ask:
     type: Literal["ask"] = "ask"
     tensor: str
     slice: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskFits:
+    """Which operations could take this tensor?"""
+    type: Literal["ask_fits"] = "ask_fits"
+    tensor: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -448,8 +464,8 @@ class Clamp:
     unit: int | None = None
 
 
-TO_PAGE = (Palette, Scene, RunState, Value, Notice, Offer, Kept, Done, LSTMData)
-TO_KERNEL = (Hello, Edit, Command, Ask, Picture, Selected, LSTMAsk, Clamp)
+TO_PAGE = (Palette, Scene, RunState, Value, Fits, Notice, Offer, Kept, Done, LSTMData)
+TO_KERNEL = (Hello, Edit, Command, Ask, AskFits, Picture, Selected, LSTMAsk, Clamp)
 PIECES = (AttrSpec, OpSpec, Example, InPort, OutPort, SceneNode, SceneScope, OpenScope, SceneEdge, Repair, Diagnostic, Thumb, Stats,
           LayerInfo, ReadingRow, ClampState, Outcome)
 

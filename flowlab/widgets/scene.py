@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import FlowError
-from ..core.graph import Graph, Node
+from ..core.errors import AttributeValueError, DTypeError, FlowError
+from ..core.graph import Graph, Node, Tensor
 from ..core.op import REGISTRY, Op
-from ..core.types import DTYPES, TensorType, shape_text
+from ..core.types import DTYPES, KINDS, TensorType, shape_text
 from ..io.build import Build, Diagnostic, ports_of
 from ..io.document import DocNode, Document, Edge
 from ..io.edits import edit_to_json
@@ -37,6 +37,39 @@ def palette(examples: Iterable[P.Example] = ()) -> P.Palette:
     categories = [c for c in CATEGORIES if c in found] + sorted(found - set(CATEGORIES))
     ops.sort(key=lambda o: (categories.index(o.category), o.type))
     return P.Palette(ops=ops, categories=categories, dtypes=list(DTYPES), initializers=list(INITIALIZERS), examples=list(examples))
+
+
+_WANTED = {"Float": "floats", "Int": "whole numbers", "Bool": "bool", "Number": "numbers"}
+
+
+def fits(tensor: Tensor) -> P.Fits:
+    """Which listed operations can take this tensor: the shape that comes out where it is the only input, the reason where it cannot go in."""
+    shapes: dict[str, str] = {}
+    whys: dict[str, str] = {}
+    for op in REGISTRY.values():
+        if not op.listed or not op.inputs:
+            continue
+        kinds = {i.kind for i in op.inputs}
+        if not any(tensor.dtype.kind in KINDS[kind] for kind in kinds):
+            whys[op.name] = f"takes {' or '.join(sorted(_WANTED.get(k, 'anything') for k in kinds))}"
+            continue
+        if op.variadic or sum(not i.optional for i in op.inputs) != 1 or op.inputs[0].optional:
+            continue
+        asked = [name for name, attr in op.attrs.items() if attr.required]
+        if any(op.attrs[name].kind not in ("int", "ints") for name in asked):
+            continue
+        try:
+            types = op.infer((tensor,), (op.inputs[0].name,), op.normalize(dict.fromkeys(asked, 1)))
+        except (AttributeValueError, DTypeError):  # it waits for an attribute, or for a cast
+            continue
+        except FlowError as error:
+            wants = error.hint.partition(".")[0]
+            whys[op.name] = wants[0].lower() + wants[1:] if wants.startswith("It takes") else error.message.rstrip(".").partition(": ")[2] or error.message
+            whys[op.name] = whys[op.name].removeprefix("it ")
+            continue
+        if types and not asked:  # the shape of an attribute that is still to be given would be a guess
+            shapes[op.name] = shape_text(types[0].shape) + ("" if types[0].dtype == tensor.dtype else f" {types[0].dtype}")
+    return P.Fits(tensor=tensor.name, shapes=shapes, whys=whys)
 
 
 def op_spec(op: Op) -> P.OpSpec:

@@ -42,6 +42,8 @@ export type Scene = { type: "scene"; revision: number; title: string; path: stri
 export type RunState = { type: "state"; mode: "edit" | "run" | "paused" | "past"; cursor: number; length: number; total: number; done: boolean; full: boolean; states: Record<string, "idle" | "ready" | "running" | "done" | "error">; progress: Record<string, number[]>; inputs: Record<string, number[]>; versions: Record<string, number>; thumbs: Thumb[]; gone: string[]; fired: string[]; last: string | null; last_drawn: string | null; last_phase: "forward" | "backward" | "update" | null; last_seconds: number | null; next: string | null; next_drawn: string | null; ready: number; ticks: string | null; names: string[] | null; fetches: string[]; error: Diagnostic | null };
 /** Answer to value: one tensor for the inspector. Buffer 0: float32 rows × cols, downsampled if the tensor is larger. */
 export type Value = { type: "value"; tensor: string; known: boolean; shape: (number | string | null)[]; dtype: string; rows: number; cols: number; sampled: boolean; slice: string; lo: number; hi: number; map: "seq" | "div"; json: string | null; stats: Stats | null; formula: string; doc: string };
+/** Answer to ask_fits, by operation: the shape it would give if this tensor is all it needs, or why it cannot take it. */
+export type Fits = { type: "fits"; tensor: string; shapes: Record<string, string>; whys: Record<string, string> };
 /** Something to tell the person: role=status or role=alert. */
 export type Notice = { type: "notice"; level: "status" | "alert"; text: string; hint: string; node: string | null; edge: string | null };
 /** The cell was run again and the notebook holds an edited document: go on with it, or start from the cell's. */
@@ -60,6 +62,8 @@ export type Edit = { type: "edit"; edits: Record<string, unknown>[] };
 export type Command = { type: "command"; name: "undo" | "redo" | "save" | "run" | "step" | "back" | "step_level" | "back_level" | "step_scope" | "step_timestep" | "back_timestep" | "step_pass" | "resume" | "seek" | "fire" | "run_to" | "fold" | "unfold" | "stop" | "go_on" | "start_fresh"; node?: string | null; cursor?: number | null; scopes?: string[] };
 /** Show this tensor in the inspector. */
 export type Ask = { type: "ask"; tensor: string; slice?: string };
+/** Which operations could take this tensor? */
+export type AskFits = { type: "ask_fits"; tensor: string };
 /** The canvas as a PNG data URI, for the notebook's saved output. */
 export type Picture = { type: "picture"; png: string; width: number; height: number };
 /** What is selected on the canvas. */
@@ -68,5 +72,5 @@ export type Selected = { type: "selected"; names: string[] };
 export type LSTMAsk = { type: "lstm_ask"; layer: number; sample: number };
 /** Hold a gate of this layer at a value and run again; value null lets it go. `unit` null means all units. */
 export type Clamp = { type: "clamp"; layer: number; gate: "f" | "i" | "g" | "o"; value: number | null; unit?: number | null };
-export type ToPage = Palette | Scene | RunState | Value | Notice | Offer | Kept | Done | LSTMData;
-export type ToKernel = Hello | Edit | Command | Ask | Picture | Selected | LSTMAsk | Clamp;
+export type ToPage = Palette | Scene | RunState | Value | Fits | Notice | Offer | Kept | Done | LSTMData;
+export type ToKernel = Hello | Edit | Command | Ask | AskFits | Picture | Selected | LSTMAsk | Clamp;

@@ -20,6 +20,7 @@ const ROOM = 20000;
 const FEW = 12;
 const SMALL = 0.7;
 const WHOLE = 0.62;
+const RING = 28;
 
 export function Canvas({ children }: { children?: React.ReactNode }) {
   return <ReactFlowProvider><Scroller>{children}</Scroller></ReactFlowProvider>;
@@ -152,6 +153,8 @@ function ViewBridge() {
     const bounds = (): Rect | null => {
       const rects: Rect[] = [...lab.rects(), ...lab.state.frames];
       for (const r of lab.state.routes.values()) if (r.chip) rects.push(r.chip);
+      // the ring of what is asked for stands beside its node
+      for (const n of lab.state.scene?.nodes ?? []) { const p = n.fetch ? lab.state.at.get(n.name) : undefined; const g = lab.state.geos.get(n.name); if (p && g && !g.mirrored) rects.push({ ...p, w: g.w + RING, h: g.h }); }
       if (!rects.length) return null;
       const x = Math.min(...rects.map((r) => r.x));
       const y = Math.min(...rects.map((r) => r.y)) - (lab.state.layout?.captions.length ? 34 : 0);

@@ -22,8 +22,11 @@ export function Palette() {
 
 /** What a pending port wants, in words. */
 function pendingText(s: State): string {
-  const { pending, nodes } = s;
-  if (!pending) return "";
+  const { pending, nodes, selected } = s;
+  if (!pending) {
+    const out = selected.length === 1 ? nodes.get(selected[0])?.outputs[s.output] : undefined;
+    return out?.shape ? `for ${selected[0]} ${out.shape}` : "";
+  }
   const node = nodes.get(pending.node);
   if (pending.dir === "in") return `feeds ${pending.node}, port ${pending.port}`;
   const out = node?.outputs.find((o) => String(o.index) === pending.port);
@@ -41,7 +44,12 @@ export function Search() {
   const [active, setActive] = React.useState(0);
   const list = React.useRef<HTMLUListElement>(null);
   const open = searching || query !== "" || panel === "add";
-  const hits = React.useMemo(() => (open && palette ? searchOps(palette.ops, query, pending?.dir ?? null) : []), [open, palette, query, pending]);
+  const offered = useLabState(() => (open ? lab.offered() : null));
+  const revision = useLabState((s) => s.scene?.revision ?? 0);
+  const fits = useLabState((s) => s.fits);
+  React.useEffect(() => { if (offered !== null) lab.quiet({ type: "ask_fits", tensor: offered }); }, [lab, offered, revision]);
+  const known = fits && fits.tensor === offered ? fits : null;
+  const hits = React.useMemo(() => (open && palette ? searchOps(palette.ops, query, pending?.dir ?? null, known) : []), [open, palette, query, pending, known]);
   React.useEffect(() => setActive(0), [query, pending]);
   React.useEffect(() => { list.current?.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: "nearest" }); }, [active]);
   const id = React.useId();
@@ -99,7 +107,7 @@ function HitRow({ hit, id, on }: { hit: Hit; id: string; on: boolean }) {
         {op.function.slice(0, hit.from)}{hit.to > hit.from && <mark>{op.function.slice(hit.from, hit.to)}</mark>}{op.function.slice(hit.to)}
         <small>{hit.why || op.label_zh || op.doc}</small>
       </span>
-      <span className="ho">{signature}</span>
+      <span className="ho" title={signature}>{hit.gives ? `→ ${hit.gives}` : signature}</span>
     </li>
   );
 }

@@ -1,7 +1,7 @@
 // Finding operations: by function, type, other words, Chinese, and the letters in order.
-import type { OpSpec } from "../protocol.gen";
+import type { Fits, OpSpec } from "../protocol.gen";
 
-export type Hit = { op: OpSpec; from: number; to: number; fits: boolean; why: string };
+export type Hit = { op: OpSpec; from: number; to: number; fits: boolean; why: string; gives: string };
 
 const fold = (s: string): string => s.toLowerCase().replace(/[\s_\-]+/g, "");
 
@@ -23,8 +23,8 @@ function inOrder(query: string, word: string): boolean {
   return i === query.length && query.length > 1;
 }
 
-/** Hits in order; `port` limits nothing, it only says what fits. */
-export function searchOps(ops: readonly OpSpec[], text: string, port: "in" | "out" | null): Hit[] {
+/** Hits in order. `port` and `known` limit nothing: what cannot fit comes last, with the reason; but what is called just so stays first. */
+export function searchOps(ops: readonly OpSpec[], text: string, port: "in" | "out" | null, known: Fits | null = null): Hit[] {
   const query = fold(text.trim());
   const found: { hit: Hit; cost: number; i: number }[] = [];
   ops.forEach((op, i) => {
@@ -34,9 +34,11 @@ export function searchOps(ops: readonly OpSpec[], text: string, port: "in" | "ou
       else if (query.length > 2 && fold(op.doc).includes(query)) cost = 7;
       else return;
     }
-    const fits = port === null || (port === "out" ? op.inputs.length > 0 : op.outputs.length > 0);
+    const sided = port === null || (port === "out" ? op.inputs.length > 0 : op.outputs.length > 0);
+    const why = sided ? known?.whys[op.type] ?? "" : port === "out" ? "takes no input" : "gives no output";
     const at = op.function.toLowerCase().indexOf(text.trim().toLowerCase());
-    found.push({ cost: cost + (fits ? 0 : 20), i, hit: { op, fits, from: query && at >= 0 ? at : 0, to: query && at >= 0 ? at + text.trim().length : 0, why: fits ? "" : port === "out" ? "takes no input" : "gives no output" } });
+    const last = why !== "" && (port !== null || cost >= 1) ? 20 : 0;
+    found.push({ cost: cost + last, i, hit: { op, fits: why === "", from: query && at >= 0 ? at : 0, to: query && at >= 0 ? at + text.trim().length : 0, why, gives: known?.shapes[op.type] ?? "" } });
   });
   return found.sort((a, b) => a.cost - b.cost || a.i - b.i).map((f) => f.hit);
 }

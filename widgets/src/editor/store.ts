@@ -1,7 +1,7 @@
 // What the page knows and can do. Messages from the kernel and the person's gestures are the only things that change it; every part of the page reads it.
 import * as React from "react";
 import {
-  VERSION, type Command, type Diagnostic, type Offer, type OpSpec, type Palette, type RunState, type Scene, type SceneEdge, type SceneNode, type SceneScope,
+  VERSION, type Command, type Diagnostic, type Fits, type Offer, type OpSpec, type Palette, type RunState, type Scene, type SceneEdge, type SceneNode, type SceneScope,
   type Thumb, type ToPage, type Value,
 } from "../protocol.gen";
 import { Wire, type Model, type Outgoing } from "../shared/wire";
@@ -48,6 +48,8 @@ export type State = {
   alerts: Alert[];
   status: string;
   offer: Offer | null;
+  /** What could take the tensor in question, by operation. */
+  fits: Fits | null;
   busy: boolean;
   gone: boolean;
   selected: string[];
@@ -109,7 +111,7 @@ export class Lab {
     this.wire = new Wire(model);
     this.state = {
       palette: null, ops: new Map(), scene: null, nodes: new Map(), scopes: new Map(), wiring: new Wiring(EMPTY_SCENE), geos: new Map(), at: new Map(), layout: null,
-      frames: [], routes: new Map(), run: NO_RUN, thumbs: new Map(), value: null, asked: null, slice: "", output: 0, alerts: [], status: "", offer: null, busy: false,
+      frames: [], routes: new Map(), run: NO_RUN, thumbs: new Map(), value: null, asked: null, slice: "", output: 0, alerts: [], status: "", offer: null, fits: null, busy: false,
       gone: false, selected: [], edge: null, home: null, wire: null, pending: null, query: "", searching: false, panel: null, playing: false, speed: 1, flights: [],
       theme: 0, dragCursor: null,
     };
@@ -163,6 +165,9 @@ export class Lab {
         return;
       case "offer":
         this.set({ offer: m });
+        return;
+      case "fits":
+        this.set({ fits: m });
         return;
       case "kept":
         keep(this.model, m);
@@ -378,6 +383,14 @@ export class Lab {
     const tensor = this.shown();
     if (tensor !== this.state.asked) this.set({ asked: tensor, value: null });
     if (tensor !== null) void this.send({ type: "ask", tensor, slice: this.state.slice });
+  }
+
+  /** The tensor that a new operation would go on with: the pending port's, else the one on show. */
+  offered(): string | null {
+    const { pending, nodes } = this.state;
+    if (!pending) return this.shown();
+    if (pending.dir === "in") return null;
+    return nodes.get(pending.node)?.outputs.find((o) => String(o.index) === pending.port)?.tensor ?? null;
   }
 
   focus(id: string): void {
