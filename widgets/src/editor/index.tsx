@@ -21,9 +21,11 @@ const PICTURE_AFTER = 800;
 
 function App() {
   const lab = useLab();
-  const run = useLabState((s) => s.run);
+  const cursor = useLabState((s) => s.run.cursor);
+  const length = useLabState((s) => s.run.length);
+  const total = useLabState((s) => s.run.total);
+  const mode = useLabState((s) => s.run.mode);
   const busy = useLabState((s) => s.busy);
-  const status = useLabState((s) => s.status);
   const playing = useLabState((s) => s.playing);
   const [mounted, setMounted] = React.useState(false);
   const root = React.useCallback((el: HTMLDivElement | null) => { lab.root = el; setMounted(el !== null); }, [lab]);
@@ -33,24 +35,33 @@ function App() {
     if (e.defaultPrevented || isTextField(e.target)) return;
     if (handleKey(lab, e.nativeEvent)) { e.preventDefault(); }
   };
-  const cursor = run.cursor;
   return (
     <div
-      ref={root} className="flowlab fl-lab" data-testid="flowlab" tabIndex={-1} data-cursor={cursor} data-length={run.length} data-total={run.total} data-mode={run.mode} data-busy={busy ? "true" : undefined}
+      ref={root} className="flowlab fl-lab" data-testid="flowlab" tabIndex={-1} data-cursor={cursor} data-length={length} data-total={total} data-mode={mode} data-busy={busy ? "true" : undefined}
       data-playing={playing || undefined} role="group" aria-label="flowlab" onKeyDown={onKeyDown}
     >
-      <div className="lab">
-        <Bar />
-        <Rail />
-        <Palette />
-        {mounted && <Canvas><Banner /><OfferBar /><GoneBar /><Empty /><KeysPanel /><ConnectMenu /></Canvas>}
-        <Inspector />
-        <Timeline />
-        <div className="status" role="status" aria-live="polite">{status}</div>
-      </div>
+      {mounted ? PARTS : null}
     </div>
   );
 }
+
+function Status() {
+  const status = useLabState((s) => s.status);
+  return <div className="status" role="status" aria-live="polite">{status}</div>;
+}
+
+/** One element for good: what changes on the root must not draw the parts again, each of which listens for itself. */
+const PARTS = (
+  <div className="lab">
+    <Bar />
+    <Rail />
+    <Palette />
+    <Canvas><Banner /><OfferBar /><GoneBar /><Empty /><KeysPanel /><ConnectMenu /></Canvas>
+    <Inspector />
+    <Timeline />
+    <Status />
+  </div>
+);
 
 /** Sends a picture of the canvas a little after it changed, for the notebook's saved output. */
 function usePicture(lab: Lab): void {

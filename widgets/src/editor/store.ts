@@ -318,8 +318,18 @@ export class Lab {
     return edges.slice(0, 80).map((e) => ({ key: ++this.serial, edge: e.id }));
   }
 
+  private readonly down = new Set<number>();
+
+  /** A token has arrived; those that arrive together are taken away together. */
   landed(key: number): void {
-    if (this.state.flights.some((f) => f.key === key)) this.set({ flights: this.state.flights.filter((f) => f.key !== key) });
+    if (this.down.size === 0) {
+      setTimeout(() => {
+        const flights = this.state.flights.filter((f) => !this.down.has(f.key));
+        this.down.clear();
+        if (flights.length !== this.state.flights.length) this.set({ flights });
+      }, 0);
+    }
+    this.down.add(key);
   }
 
   // ------------------------------------------------------------ to the kernel

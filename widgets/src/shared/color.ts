@@ -7,8 +7,9 @@ const STOPS = 11;
 const STEPS = 256;
 
 type Table = { key: string; colors: Uint8ClampedArray };
-/** Tables read in this turn of the event loop: a picture of a hundred tensors reads the theme once. */
-const fresh = new WeakMap<HTMLElement, Partial<Record<ColorMap, Uint8ClampedArray>>>();
+/** Tables read a moment ago in this theme: reading it makes the browser compute every style anew, and a step paints many tensors. */
+const FRESH_MS = 1000;
+let fresh = new WeakMap<HTMLElement, Partial<Record<ColorMap, Uint8ClampedArray>>>();
 const tables = new WeakMap<HTMLElement, Partial<Record<ColorMap, Table>>>();
 
 /** The map's colours at 256 places, as packed r g b; the same array until the theme changes. */
@@ -19,7 +20,7 @@ export function tableOf(root: HTMLElement, map: ColorMap): Uint8ClampedArray {
   if (read) read[map] = colors;
   else {
     fresh.set(root, { [map]: colors });
-    setTimeout(() => fresh.delete(root), 0);
+    setTimeout(() => fresh.delete(root), FRESH_MS);
   }
   return colors;
 }
@@ -64,11 +65,13 @@ export function onThemeChange(callback: () => void): () => void {
   let frame = 0;
   // JupyterLab sets the body's attribute before the theme's stylesheet has arrived, so look again a little later
   let late = 0;
+  const anew = () => { fresh = new WeakMap(); callback(); };
   const soon = () => {
+    fresh = new WeakMap();
     cancelAnimationFrame(frame);
-    frame = requestAnimationFrame(callback);
+    frame = requestAnimationFrame(anew);
     window.clearTimeout(late);
-    late = window.setTimeout(callback, 400);
+    late = window.setTimeout(anew, 400);
   };
   const watch = new MutationObserver(soon);
   watch.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name", "class", "style"] });
