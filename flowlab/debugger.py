@@ -308,8 +308,15 @@ class Debugger:
                 self.error = error
                 return Stop("error", step.node.name)
             for b in self.breakpoints:
-                if b.is_tensor and b.target.rpartition(":")[0] == step.node.name and (b.when is None or b.when(self.value(b.target))):
-                    return Stop("breakpoint", step.node.name)
+                if not b.is_tensor or b.target.rpartition(":")[0] != step.node.name:
+                    continue
+                try:
+                    if b.when is None or b.when(self.value(b.target)):
+                        return Stop("breakpoint", step.node.name)
+                except Exception as error:  # a person's own function
+                    self.error = DebuggerError(f"the condition of breakpoint {b.id} failed: {type(error).__name__}: {error}", node=step.node.name,
+                                               hint="It is a function of the tensor's value that says whether to stop.")
+                    return Stop("error", step.node.name)
         return Stop("end")
 
     # ------------------------------------------------------------ back
@@ -319,7 +326,11 @@ class Debugger:
         if not self._order:
             return None
         self._uncommit()
-        self._unfire(self._order.pop())
+        try:
+            self._unfire(self._order.pop())
+        except BaseException:
+            self._recount()
+            raise
         self.error = self._failed = None
         return self._events[len(self._order)]
 
@@ -375,8 +386,9 @@ class Debugger:
         known = np.shape(old) if old is not None else tuple(array.shape[k] if k < array.ndim and not isinstance(d, int) else d for k, d in enumerate(tensor.shape))
         if array.shape != known:
             raise DebuggerError(f"{tensor.name} has shape {shape_text(known)}, the override {shape_text(array.shape)}.", node=tensor.node.name, hint="The shapes must be equal.")
-        if array.dtype.kind not in "fiub":
-            raise DebuggerError(f"{tensor.name} is {tensor.dtype}, the override {array.dtype}.", node=tensor.node.name, hint="Override with numbers.")
+        if array.dtype.kind not in "fiub" or tensor.dtype.kind != "f" and array.dtype.kind == "f":
+            hint = f'Use value.astype("{tensor.dtype}") if you mean to cut fractions off.' if array.dtype.kind == "f" else "Override with numbers."
+            raise DebuggerError(f"{tensor.name} is {tensor.dtype}, the override {array.dtype}.", node=tensor.node.name, hint=hint)
         self._uncommit()
         self._overrides[slot] = np.array(array, dtype=tensor.dtype, order="C")
         self._changed(slot)
@@ -451,21 +463,36 @@ class Debugger:
                 raise self.error from error
             event = Event(at, step.node.name, step.node.phase, outputs, start - self._begin, clock() - start, self)
             del self._recorded[at:], self._events[at:]
+            self._events.append(event)              # first: what is on the record has its event
             self._recorded.append(step.index)
-            self._events.append(event)
         self.error = self._failed = None
-        for slot, value in zip(step.outs, outputs):
-            self._values[slot] = self._overrides.get(slot, value) if self._overrides else value
-        self._order.append(step.index)
-        self._fired.add(step.index)
-        self._ready.discard(step.index)
-        for user in self._users[step.index]:
-            self._missing[user] -= 1
-            if not self._missing[user]:
-                self._ready.add(user)
-        if len(self._order) == len(self.plan.steps):
-            self._finish()
+        try:
+            for slot, value in zip(step.outs, outputs):
+                self._values[slot] = self._overrides.get(slot, value) if self._overrides else value
+            self._order.append(step.index)
+            self._fired.add(step.index)
+            self._ready.discard(step.index)
+            for user in self._users[step.index]:
+                self._missing[user] -= 1
+                if not self._missing[user]:
+                    self._ready.add(user)
+            if len(self._order) == len(self.plan.steps):
+                self._finish()
+        except BaseException:   # an interrupt: the firing did not take place, and can be repeated
+            del self._order[at:]
+            self._recount()
+            raise
         return event
+
+    def _recount(self) -> None:
+        """Work out again from the firings done what else is known, after an interrupt between one and the next."""
+        self._fired = set(self._order)
+        self._missing = [sum(w not in self._fired for w in s.waits) for s in self.plan.steps]
+        self._ready = {k for k, missing in enumerate(self._missing) if not missing and k not in self._fired}
+        for s in self.plan.steps:
+            if s.index not in self._fired:
+                for slot in s.outs:
+                    self._values.pop(slot, None)
 
     def _rng(self, node_id: int) -> np.random.Generator:
         return generator(self.session.seed, node_id, self._run)
@@ -480,6 +507,11 @@ class Debugger:
         store = self.session.store
         before, runs = store.values, store.runs
         results = [None if slot is None else self._values[slot] for slot in self.plan.results]
-        out = self.session.finish(self.plan, self._arrays, results, [self._values[slot] for slot, _ in self.plan.assigns])
-        self._committed = (store.version, before, runs)
-        self._results = self._build([None if v is None else host(v, True) for v in out])
+        try:
+            out = self.session.finish(self.plan, self._arrays, results, [self._values[slot] for slot, _ in self.plan.assigns])
+            self._results = self._build([None if v is None else host(v, True) for v in out])
+            self._committed = (store.version, before, runs)
+        except BaseException:   # all old: the last firing is taken back, and commits when it is repeated
+            store.values, store.runs = before, runs
+            self._committed = self._results = None
+            raise

@@ -1,10 +1,13 @@
 """Debugger: one firing at a time, in any order, forwards and back."""
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
 import flowlab as fl
+from flowlab import debugger
 
 
 @pytest.fixture
@@ -351,3 +354,68 @@ def test_unfed_and_foreign(g):
         c = fl.constant(1.0)
     with pytest.raises(fl.FetchError):
         fl.Debugger(fl.Session(g), c)
+
+
+def test_after_an_interrupt_anywhere_a_debugger_goes_on(g):
+    """A firing took place or did not, its commit too; the run then ends as if nothing had been."""
+    reference = fl.Session(g)
+    want = reference.run(["loss", "train"], FEEDS)[0]
+
+    def walk(dbg):
+        dbg.step_level()
+        dbg.back()
+        dbg.resume()
+
+    stopped = 0
+    for at in range(1, 100_000, 3):
+        left = at
+
+        def hook(frame, event, arg):
+            nonlocal left
+            if frame.f_code.co_filename != debugger.__file__:
+                return None
+            left -= 1
+            if not left:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+            return hook
+
+        session = fl.Session(g)
+        dbg = fl.Debugger(session, ["loss", "train"], FEEDS)
+        outer = sys.gettrace()
+        sys.settrace(hook)
+        try:
+            walk(dbg)
+            break
+        except KeyboardInterrupt:
+            stopped += 1
+        finally:
+            sys.settrace(outer)
+        assert dbg.resume() == fl.Stop("end"), at
+        assert dbg.done and dbg.cursor == dbg.length == dbg.total, at
+        assert dbg.results[0] == want and (session.variables["w"] == reference.variables["w"]).all(), at
+        while dbg.back() is not None:
+            pass
+        assert (session.variables["w"] == np.arange(6).reshape(3, 2)).all() and dbg.ready[0] == "model/y", at
+    assert stopped > 50
+
+
+def test_a_condition_that_fails_is_a_stop_that_says_so(g):
+    dbg = fl.Debugger(fl.Session(g), "loss", FEEDS)
+    dbg.breakpoints.add("left:0", when=lambda value: value.no_such_thing)
+    assert dbg.resume() == fl.Stop("error", "left")
+    assert "breakpoint 1" in str(dbg.error) and "no_such_thing" in str(dbg.error)
+    dbg.breakpoints.clear()
+    assert dbg.resume() == fl.Stop("end") and dbg.done
+
+
+def test_an_override_cuts_no_fractions_off():
+    with fl.Graph() as g:
+        fl.multiply(fl.add(fl.placeholder((2,), "int64", name="n"), 1, name="more"), 2, name="twice")
+    dbg = fl.Debugger(fl.Session(g), "twice", {"n": [1, 2]})
+    dbg.step()
+    with pytest.raises(fl.DebuggerError, match="int64"):
+        dbg.override("more:0", [1.5, 2.5])
+    dbg.override("more:0", [5, 6])
+    dbg.resume()
+    assert dbg.results.tolist() == [10, 12]
