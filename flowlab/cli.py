@@ -4,6 +4,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import importlib.util
+import io
 import json
 import os
 import platform
@@ -11,7 +12,6 @@ import secrets
 import shutil
 import socket
 import sys
-import tempfile
 import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -21,6 +21,7 @@ from urllib.parse import quote
 import numpy as np
 
 import flowlab as fl
+from flowlab.core.files import write_atomically
 
 FIRST_NOTEBOOK = "01_read_a_captcha.ipynb"
 
@@ -214,9 +215,13 @@ def parse_feed(text: str) -> tuple[str, np.ndarray]:
 def read_array(path: Path) -> np.ndarray:
     """The array in a .npy file; a file that would run code is refused."""
     try:
-        return np.load(path, allow_pickle=False)
+        array = np.load(path, allow_pickle=False)
     except (ValueError, EOFError, MemoryError) as error:
         raise UsageError(f"{path} does not hold an array of numbers: {error} Write it with np.save(path, array).") from None
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise UsageError(f"{path} is an archive of several arrays. Write one with np.save(path, array).")
+    return array
 
 
 def show(results: dict[str, np.ndarray | None]) -> None:
@@ -244,29 +249,15 @@ def write_arrays(path: Path, results: dict[str, np.ndarray | None]) -> None:
     nothing = [name for name, value in results.items() if value is None]
     if nothing:
         raise UsageError(f"{', '.join(nothing)} has no value to write: it only acts. Fetch a tensor, such as loss:0.")
-    descriptor, unfinished = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            if path.suffix == ".npy":
-                np.save(file, *results.values(), allow_pickle=False)
-            else:
-                with zipfile.ZipFile(file, "w") as archive:
-                    for name, value in results.items():
-                        with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                            np.lib.format.write_array(member, value, allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(unfinished, 0o666 & ~current_umask())
-        os.replace(unfinished, path)
-    except BaseException:
-        os.unlink(unfinished)
-        raise
-
-
-def current_umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    file = io.BytesIO()
+    if path.suffix == ".npy":
+        np.save(file, *results.values(), allow_pickle=False)
+    else:
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, value in results.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, value, allow_pickle=False)
+    write_atomically(path, file.getvalue())
 
 
 # ---------------------------------------------------------------- doctor

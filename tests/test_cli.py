@@ -109,6 +109,12 @@ def test_run_refuses_an_array_that_would_run_code(saved):
     assert not (saved / "sprung").exists()
 
 
+def test_run_takes_no_archive_for_an_array(saved):
+    with open(saved / "many.npy", "wb") as file:
+        np.savez(file, a=np.ones(3), b=np.ones(3))
+    assert "many.npy is an archive" in refused(flowlab("run", "saved.flow.json", "--feed", "x=many.npy", "--fetch", "y:0", cwd=saved))
+
+
 @pytest.mark.parametrize(("arguments", "says"), [
     (["--feed", "x=x.npy", "--fetch", "lost:0"], "lost"),
     (["--fetch", "loss:0"], "x"),

@@ -2,35 +2,32 @@
 from __future__ import annotations
 
 import os
-import sys
-import tempfile
+import secrets
 from pathlib import Path
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that at any moment the old one or the new one is there, whole."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent or ".", prefix=f".{path.name[:40]}.", suffix=".part")
+def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
+    """Put `data` at `path` so that at every moment, whatever fails, the old file or the new one is there whole.
+
+    A link is followed: what it points to gets the new content. OSError if it cannot be written; then nothing has changed.
+    """
+    target = Path(os.path.realpath(path))
+    # a name of its own length: the target's may be as long as a name can be
+    temporary = target.with_name(f".flowlab-{secrets.token_hex(8)}.tmp")
     try:
-        with os.fdopen(handle, "wb") as f:
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if target.exists():
+            os.chmod(temporary, target.stat().st_mode & 0o7777)
+        os.replace(temporary, target)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
-    if sys.platform != "win32":
-        folder = os.open(path.parent or ".", os.O_RDONLY)
+    if os.name == "posix":  # the name itself reaches the disk only with its folder
+        folder = os.open(target.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-

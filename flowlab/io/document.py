@@ -5,7 +5,6 @@ import base64
 import binascii
 import math
 import os
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.errors import AttributeValueError, DocumentError, FlowError
+from ..core.files import write_atomically
 from ..core.graph import Graph, Node, check_part
 from ..core.op import REGISTRY, Op
 from ..core.types import DTYPES
@@ -541,27 +541,13 @@ def _short(value: Any) -> str:
 # ---------------------------------------------------------------- disk
 
 
-def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
-    """Put `data` at `path` so that at every moment, whatever fails, the old file or the new one is there whole."""
-    target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            os.chmod(temporary, target.stat().st_mode & 0o7777)
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    if os.name == "posix":  # the name itself reaches the disk only with its folder
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+def file_bytes(document: Document) -> bytes:
+    """The graph file of a document; DocumentError when `read_bounded` would refuse it: a file that nobody can open keeps nothing."""
+    data = document.text().encode("utf-8")
+    if len(data) > jsonio.MAX_BYTES:
+        raise DocumentError(f"the document takes {len(data) >> 20} MB as a file, and flowlab reads up to {jsonio.MAX_BYTES >> 20} MB.",
+                            hint="Make large constants placeholders, and start large variables from an initializer; Session.save keeps their values.")
+    return data
 
 
 def read_bounded(path: str | os.PathLike[str]) -> bytes:
@@ -576,9 +562,12 @@ def read_bounded(path: str | os.PathLike[str]) -> bytes:
 
 
 def save(graph: Graph | Document, path: str | os.PathLike[str]) -> None:
-    """Write a graph or document to a file such as `"net.flow.json"`; the old file stays whole until the new one is."""
+    """Write a graph or document to a file such as `"net.flow.json"`; the old file stays whole until the new one is.
+
+    DocumentError if it would be larger than `load` reads.
+    """
     document = graph if isinstance(graph, Document) else document_of(graph)
-    write_whole(path, document.text().encode("utf-8"))
+    write_atomically(path, file_bytes(document))
 
 
 def load_document(path: str | os.PathLike[str]) -> Document:

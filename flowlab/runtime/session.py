@@ -4,7 +4,6 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -78,6 +77,8 @@ class Session:
             found = self._plans[key] = make_plan(self.graph, fetches, feeds)
             if len(self._plans) > self.plans_kept:
                 self._plans.popitem(last=False)
+        else:
+            self._plans.move_to_end(key)    # what a loop runs stays, however much is fetched once in between
         return found
 
     def execute(self, plan: Plan, arrays: Sequence[np.ndarray], snapshot: Snapshot) -> list[Any]:
@@ -118,8 +119,9 @@ class Session:
         """Write all variables to a safetensors file: the old file stays whole until the new one is complete."""
         from safetensors.numpy import save
         values = self.store.snapshot()
-        data = save({n.name: np.array(values[n.id], order="C") for n in self.store.variables()}, metadata={"flowlab": "1", "graph": self.graph.name})
-        write_atomically(Path(path), data)
+        title = self.graph.name.encode("utf-8", "replace").decode("utf-8")     # a graph's name is any text, half a character too
+        data = save({n.name: np.array(values[n.id], order="C") for n in self.store.variables()}, metadata={"flowlab": "1", "graph": title})
+        write_atomically(path, data)
 
     def restore(self, path: str | os.PathLike) -> list[str]:
         """Read the variables that a file holds; returns the names of those it does not, which keep their values.

@@ -16,11 +16,12 @@ import numpy as np
 import traitlets
 
 from ..core.errors import DeviceError, DocumentError, FeedError, FetchError, FlowError, KernelError
+from ..core.files import write_atomically
 from ..core.graph import Graph, Node
 from ..core.op import REGISTRY
 from ..debugger import Debugger, Stop
 from ..io.build import Diagnostic, build
-from ..io.document import Document, document_of, from_text, read_bounded, write_whole
+from ..io.document import Document, document_of, file_bytes, from_text, read_bounded
 from ..io.edits import AddNode, Edit, Rename, apply, check_feed, describe, edit_from_json
 from ..runtime.session import Session
 from . import protocol as P, saved, scene as S, values as V
@@ -195,10 +196,10 @@ class Editor(anywidget.AnyWidget):
         A file that something else has changed since it was read or written here is not replaced unless `overwrite` says so.
         """
         target = Path(path) if path is not None else Path(self._path or file_name(self._document.name))
-        data = self._document.text().encode("utf-8")
+        data = file_bytes(self._document)
         if not overwrite:
             self._refuse_stranger(target, data)
-        write_whole(target, data)
+        write_atomically(target, data)
         self._disk[str(target.resolve())] = _digest(data)
         self._path, self._saved_document = str(target), self._document
         self._known_documents.append(self._document)
@@ -314,7 +315,7 @@ class Editor(anywidget.AnyWidget):
         dbg = Debugger(self._session, {n.name: n.outputs[0] if n.outputs else n for n in nodes}, given, record=True)
         if self._debugger is not None:
             for b in self._debugger.breakpoints:
-                dbg.breakpoints.add(b.target, when=b.condition)
+                dbg.breakpoints.add(b.target, when=b.condition or b.when)
             dbg.watches.extend(self._debugger.watches)
         self._reset()
         self._debugger, self._begun_with = dbg, self._session.store.values
@@ -769,12 +770,13 @@ class Feeds(MutableMapping):
         return len(self._editor._document.feeds)
 
     def __repr__(self) -> str:
-        return "{" + ", ".join(f"{k}: {V.note(v)}" for k, v in self.items()) + "}"
+        return "{" + ", ".join(f"{k}: {v.dtype}{list(v.shape)}" for k, v in self.items()) + "}"
 
 
 def file_name(title: str) -> str:
     """A file name made of a title: one name in this folder, whatever the title says."""
     stem = re.sub(r"[^\w .()+-]", "_", Path(title.replace("\\", "/")).name.removesuffix(".flow.json"), flags=re.UNICODE).strip(" .")[:100]
+    stem = stem.encode("utf-8")[:200].decode("utf-8", "ignore").rstrip(" .")     # disks count bytes: a Chinese character has three
     return f"{stem or 'untitled'}.flow.json"
 
 

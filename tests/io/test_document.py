@@ -239,6 +239,23 @@ def test_saving_through_a_link_keeps_the_link(tmp_path):
     assert os.path.islink(tmp_path / "link.json") and same_graph(fl.load(tmp_path / "real.json"), everything())
 
 
+def test_a_file_that_could_not_be_read_again_is_not_written(tmp_path, monkeypatch):
+    path = tmp_path / "a.flow.json"
+    fl.save(mse(), path)
+    before = path.read_bytes()
+    monkeypatch.setattr(D.jsonio, "MAX_BYTES", len(before))
+    fl.save(mse(), path)
+    with pytest.raises(fl.DocumentError, match="as a file"):
+        fl.save(everything(), path)
+    assert path.read_bytes() == before and fl.load(path).same_graph(mse())
+
+
+def test_a_name_as_long_as_the_disk_takes_can_be_saved(tmp_path):
+    path = tmp_path / ("图" * 85)
+    fl.save(mse(), path)
+    assert fl.load(path).same_graph(mse())
+
+
 def test_feeds_too_large_for_a_file_stay_in_the_kernel():
     from dataclasses import replace
     from types import MappingProxyType

@@ -331,3 +331,16 @@ def test_a_save_that_fails_keeps_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError):
         sess.save(path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_weights_are_saved_through_a_link_and_under_any_title(tmp_path):
+    with fl.Graph("half a character \ud800") as g:
+        fl.variable(np.arange(3.0), name="v")
+    sess = fl.Session(g)
+    sess.save(tmp_path / "real")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    sess.variables["v"] = [7, 8, 9]
+    sess.save(tmp_path / "link")
+    sess.variables["v"] = [0, 0, 0]
+    assert (tmp_path / "link").is_symlink() and sess.restore(tmp_path / "real") == []
+    assert sess.variables["v"].tolist() == [7, 8, 9]
