@@ -46,13 +46,11 @@ class Pipeline:
 
     def shuffle(self, seed: int = 0) -> Pipeline:
         """A new order of the examples every epoch, decided by the seed and the epoch's number."""
-        return self._with(seed=int(seed))
+        return self._with(seed=_whole(seed, "seed", 0))
 
     def batch(self, n: int, *, drop_last: bool = False) -> Pipeline:
         """n examples at a time; the last batch may be smaller."""
-        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-            raise AttributeValueError(f"a batch of {n!r} is no batch.", port="n", hint="Use a whole number from 1 on.")
-        return self._with(batch=(int(n), drop_last))
+        return self._with(batch=(_whole(n, "n", 1), drop_last))
 
     def map(self, function: Callable[[Batch], Batch]) -> Pipeline:
         """Send every batch (a dict of arrays) through a function."""
@@ -60,7 +58,7 @@ class Pipeline:
 
     def prefetch(self, n: int = 2) -> Pipeline:
         """Prepare up to n batches ahead in a thread; it ends with the loop."""
-        return self._with(ahead=int(n))
+        return self._with(ahead=_whole(n, "n", 0))
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -83,6 +81,13 @@ class Pipeline:
             for function in self._maps:
                 batch = function(batch)
             yield batch
+
+
+def _whole(value: Any, name: str, least: int) -> int:
+    """The value as an int from `least` on; AttributeValueError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise AttributeValueError(f"{name} is {value!r}.", port=name, hint=f"Use a whole number from {least} on.")
+    return int(value)
 
 
 def _ahead(batches: Iterator[Batch], n: int) -> Iterator[Batch]:

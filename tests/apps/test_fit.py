@@ -148,6 +148,9 @@ def test_arrays_that_are_no_data():
     for n in (0, -2, 1.5, True):
         with pytest.raises(fl.AttributeValueError):
             fl.data.Pipeline({"x": np.zeros(3)}).batch(n)
+    for method, value in (("shuffle", -1), ("shuffle", "no"), ("prefetch", -1), ("prefetch", 1.5)):
+        with pytest.raises(fl.AttributeValueError):
+            getattr(fl.data.Pipeline({"x": np.zeros(3)}), method)(value)
 
 
 def test_captchas_are_drawn_from_the_seed():
