@@ -58,8 +58,8 @@ def gradients(y: Tensor | Sequence[Tensor], xs: Tensor | Sequence[Tensor], uncon
 def _no_collecting() -> Iterator[None]:
     """Pause Python's garbage collector: while a graph grows it would look at every node again and again, and find nothing."""
     running = gc.isenabled()
-    gc.disable()
     try:
+        gc.disable()    # inside: an interrupt right after it turns the collector on again
         yield
     finally:
         if running:
