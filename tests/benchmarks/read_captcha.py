@@ -1,6 +1,6 @@
 """The captcha notebook's network beside torch: same data, same first weights, same schedule, one after the other on this machine.
 
-    python tests/benchmarks/read_captcha.py [--epochs 9] [--examples 40000] [--skip-torch]
+    python tests/benchmarks/read_captcha.py [--epochs 9] [--examples 40000] [--skip-torch] [--weights FILE]
 
 Prints minutes and the share of 1,000 unseen captchas read whole. Both get all cores of the machine.
 """
@@ -47,7 +47,7 @@ def build(steps: int):
     return g, seq, digits, loss, reading, train
 
 
-def with_flowlab(data, epochs: int) -> tuple[float, list[float], dict[str, np.ndarray]]:
+def with_flowlab(data, epochs: int, weights: str | None) -> tuple[float, list[float], dict[str, np.ndarray]]:
     xs, ys, unseen, labels = data
     g, seq, digits, loss, reading, train = build(epochs * -(-len(xs) // BATCH))
     sess = fl.Session(g, seed=0)
@@ -60,7 +60,7 @@ def with_flowlab(data, epochs: int) -> tuple[float, list[float], dict[str, np.nd
         print(f"  flowlab epoch {epoch + 1:2}: loss {means['loss']:.3f}, whole captchas {seen[-1]:.1%}", flush=True)
 
     pipeline = fl.data.Pipeline({seq: xs, digits: ys}).shuffle(seed=0).batch(BATCH)
-    history = fl.fit(sess, train, pipeline, epochs=epochs, fetches={"loss": loss}, on_epoch=measure, progress=False)
+    history = fl.fit(sess, train, pipeline, epochs=epochs, fetches={"loss": loss}, on_epoch=measure, progress=False, checkpoint=weights)
     return history.seconds, seen, start
 
 
@@ -125,6 +125,7 @@ def main() -> int:
     ap.add_argument("--epochs", type=int, default=9)
     ap.add_argument("--examples", type=int, default=40_000)
     ap.add_argument("--skip-torch", action="store_true")
+    ap.add_argument("--weights", help="keep flowlab's weights in this safetensors file")
     a = ap.parse_args()
     print(f"Python {platform.python_version()}, NumPy {np.__version__}, flowlab {fl.__version__}, {os.cpu_count()} cores")
     for pool in threadpool_info():
@@ -132,7 +133,7 @@ def main() -> int:
     xs, ys = fl.data.captchas(a.examples, seed=1)
     unseen, labels = fl.data.captchas(1_000, seed=2)
     data = columns(xs), ys, columns(unseen), labels
-    ours, accuracy, start = with_flowlab(data, a.epochs)
+    ours, accuracy, start = with_flowlab(data, a.epochs, a.weights)
     print(f"flowlab: {ours / 60:.2f} minutes, {accuracy[-1]:.1%} of 1,000 unseen captchas read whole")
     if not a.skip_torch:
         import torch
