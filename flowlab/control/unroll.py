@@ -5,10 +5,11 @@ from typing import Any
 
 from ..autodiff import gradients
 from ..core.errors import ShapeError
+from ..core.op import REGISTRY, Op
 from ..ops.activation import sigmoid, tanh
 from ..ops.array import split, stack, zeros_like
 from ..ops.math import identity
-from ..ops.recurrent import lstm_gradient
+from ..ops.recurrent import gru_gradient, lstm_gradient, rnn_gradient
 
 
 def unrolled(x, kernel, recurrent_kernel, bias, h0=None, c0=None) -> dict[str, Any]:
@@ -34,25 +35,74 @@ def unrolled(x, kernel, recurrent_kernel, bias, h0=None, c0=None) -> dict[str, A
     return {"out": whole["out"], "h_n": h, "c_n": c, "f": whole["f"], "i": whole["i"], "g": whole["g"], "o": whole["o"], "c": whole["c"]}
 
 
-@lstm_gradient.gradient
-def _(node, g):
-    """The second derivative: differentiate the layer written out in elementary operations."""
-    # copies, so that the derivatives below are by these inputs alone and not by what they were computed from
-    given = {p: identity(t) for p, t in zip(node.ports, node.inputs) if p not in ("out", "f", "i", "g", "o", "c")}
-    for p, d in (("h0", g[4]), ("c0", g[5])):
-        if d is not None and p not in given:  # the derivative by a start that was left at zero
-            given[p] = zeros_like(d)
-    wanted = [p for p in ("x", "kernel", "recurrent_kernel", "bias", "h0", "c0") if p in given]
-    outs = unrolled(**{p: given[p] for p in wanted})
-    upstream = {name: given.get(f"d_{name}") for name in ("out", "h_n", "c_n", "f", "i", "g", "o", "c")}
-    pairs = [(outs[name], d) for name, d in upstream.items() if d is not None]
-    if not pairs:
-        return (None,) * len(node.inputs)
-    first = gradients([y for y, _ in pairs], [given[p] for p in wanted], grad_ys=[d for _, d in pairs], unconnected="zero")
-    index = {"x": 0, "kernel": 1, "recurrent_kernel": 2, "bias": 3, "h0": 4, "c0": 5}
-    used = [(d, g[index[p]]) for d, p in zip(first, wanted) if g[index[p]] is not None]
-    targets = [p for p in node.ports if p in wanted or p.startswith("d_")]
-    second = gradients([y for y, _ in used], [given[p] for p in targets], grad_ys=[d for _, d in used], unconnected="zero")
-    # out, the gates and c are functions of the inputs, and their part of the derivative is already in the inputs' own
-    by_port = dict(zip(targets, second))
-    return tuple(by_port.get(p) for p in node.ports)
+def _timesteps(x, layer: str) -> int:
+    time = x.shape[1]
+    if not isinstance(time, int):
+        raise ShapeError(f"{layer} over {time or 'an unknown number of'} timesteps cannot be written out.", node=x.node.name, axis=1,
+                         hint="Give the placeholder a number of timesteps.")
+    if not time:
+        raise ShapeError(f"{layer} over no timesteps cannot be written out.", node=x.node.name, axis=1, hint="One timestep or more.")
+    return time
+
+
+def _start(x, kernel, recurrent_kernel, h0):
+    return x[:, 0] @ zeros_like(kernel)[:, :recurrent_kernel.shape[0]] if h0 is None else h0
+
+
+def unrolled_gru(x, kernel, recurrent_kernel, bias, recurrent_bias, h0=None) -> dict[str, Any]:
+    """A GRU in elementary operations, one copy a timestep."""
+    h, steps = _start(x, kernel, recurrent_kernel, h0), {k: [] for k in ("out", "r", "z", "n")}
+    for t in range(_timesteps(x, "a GRU")):
+        xr, xz, xn = split(x[:, t] @ kernel + bias, 3, axis=-1)
+        hr, hz, hn = split(h @ recurrent_kernel + recurrent_bias, 3, axis=-1)
+        r, z = sigmoid(xr + hr), sigmoid(xz + hz)
+        n = tanh(xn + r * hn)
+        h = (1 - z) * n + z * h
+        for key, value in zip(steps, (h, r, z, n)):
+            steps[key].append(value)
+    whole = {key: stack(values, axis=1) for key, values in steps.items()}
+    return {"out": whole["out"], "h_n": h, "r": whole["r"], "z": whole["z"], "n": whole["n"]}
+
+
+def unrolled_rnn(x, kernel, recurrent_kernel, bias, h0=None) -> dict[str, Any]:
+    """A plain recurrent network in elementary operations, one copy a timestep."""
+    h, steps = _start(x, kernel, recurrent_kernel, h0), []
+    for t in range(_timesteps(x, "a recurrent network")):
+        h = tanh(x[:, t] @ kernel + h @ recurrent_kernel + bias)
+        steps.append(h)
+    return {"out": stack(steps, axis=1), "h_n": h}
+
+
+UNROLLED = {"LSTM": unrolled, "GRU": unrolled_gru, "RNN": unrolled_rnn}
+
+
+def _second_derivative(layer: str, gradient: Op) -> None:
+    """Differentiate a layer's gradient by differentiating, twice, the layer written out in elementary operations."""
+    forward, write_out = REGISTRY[layer], UNROLLED[layer]
+    names = [i.name for i in forward.inputs]            # what the layer computes from, in the order of its derivatives
+    starts = [i.name for i in forward.inputs if i.optional]
+
+    @gradient.gradient
+    def _(node, g):
+        # copies, so that the derivatives below are by these inputs alone and not by what they were computed from; out and the gates are
+        # functions of the inputs, and their part of the derivative is already in the inputs' own
+        given = {p: identity(t) for p, t in zip(node.ports, node.inputs) if p in names or p.startswith("d_")}
+        for p in starts:
+            d = g[names.index(p)]
+            if d is not None and p not in given:  # the derivative by a start that was left at zero
+                given[p] = zeros_like(d)
+        wanted = [p for p in names if p in given]
+        outs = write_out(**{p: given[p] for p in wanted})
+        pairs = [(outs[name], given[f"d_{name}"]) for name in forward.outputs if f"d_{name}" in given]
+        if not pairs:
+            return (None,) * len(node.inputs)
+        first = gradients([y for y, _ in pairs], [given[p] for p in wanted], grad_ys=[d for _, d in pairs], unconnected="zero")
+        used = [(d, g[names.index(p)]) for d, p in zip(first, wanted) if g[names.index(p)] is not None]
+        targets = [p for p in node.ports if p in wanted or p.startswith("d_")]
+        second = gradients([y for y, _ in used], [given[p] for p in targets], grad_ys=[d for _, d in used], unconnected="zero")
+        by_port = dict(zip(targets, second))
+        return tuple(by_port.get(p) for p in node.ports)
+
+
+for _layer, _gradient in (("LSTM", lstm_gradient), ("GRU", gru_gradient), ("RNN", rnn_gradient)):
+    _second_derivative(_layer, _gradient)

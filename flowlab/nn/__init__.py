@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from . import init, optim
 from .blocks import attention, batch_norm, embedding, group_norm, layer_norm, multi_head_attention, rms_norm
-from .layers import conv1d, conv2d, conv3d, conv_transpose2d, dense, expand, flatten, lstm
+from .layers import bidirectional, conv1d, conv2d, conv3d, conv_transpose2d, dense, expand, flatten, gru, lstm, rnn, stacked
 
-__all__ = ["attention", "batch_norm", "conv1d", "conv2d", "conv3d", "conv_transpose2d", "dense", "embedding", "expand", "flatten", "group_norm", "init", "layer_norm", "lstm",
-           "multi_head_attention", "optim", "rms_norm"]
+__all__ = ["attention", "batch_norm", "bidirectional", "conv1d", "conv2d", "conv3d", "conv_transpose2d", "dense", "embedding", "expand", "flatten", "group_norm", "gru", "init", "layer_norm", "lstm",
+           "multi_head_attention", "optim", "rms_norm", "rnn", "stacked"]

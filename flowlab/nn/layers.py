@@ -5,15 +5,17 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ..control.unroll import unrolled
+from ..control.unroll import UNROLLED
 from ..core.errors import AttributeValueError, DTypeError, FetchError, ShapeError
 from ..core.graph import Graph, Node, Tensor, name_scope
 from ..core.op import REGISTRY, get_op
 from ..core.types import TensorType, shape_text
 from ..ops import recurrent
-from ..ops.array import reshape
+from ..ops.array import concat, reshape
+from ..ops.layout import flip
 from ..ops.linalg import matmul
 from ..ops.math import add
+from ..ops.random import dropout as drop
 from ..ops.state import variable
 from . import init
 
@@ -174,14 +176,94 @@ def lstm(x: Tensor, units: int, *, initial_state: tuple[Tensor, Tensor] | None =
     if initial_state is not None and not (isinstance(initial_state, (tuple, list)) and len(initial_state) == 2):
         raise AttributeValueError("lstm: initial_state is a pair (h0, c0) of tensors.", port="initial_state", hint="Each of them is (batch, units).")
     with x.graph, _scoped(x.graph, name, "lstm"):
-        # uniform within ±1/√units, as torch.nn.LSTM starts
-        bound = f"uniform({-1 / math.sqrt(units):.9g}, {1 / math.sqrt(units):.9g})"
-        kernel = variable(init.initializer(bound, (features, 4 * units), x.dtype), name="kernel")
+        kernel = variable(init.initializer(_bound(units), (features, 4 * units), x.dtype), name="kernel")
         recurrent_kernel = variable(init.initializer("orthogonal", (units, 4 * units), x.dtype), name="recurrent_kernel")
         bias = variable(init.initializer("lstm_bias", (4 * units,), x.dtype), name="bias")
         h0, c0 = initial_state if initial_state is not None else (None, None)
         outputs = recurrent.lstm(x, kernel, recurrent_kernel, bias, h0, c0, name="LSTM")
     return outputs[0], (outputs[1], outputs[2])
+
+
+def _bound(units: int) -> str:
+    """Uniform within ±1/√units, as torch's recurrent layers start."""
+    return f"uniform({-1 / math.sqrt(units):.9g}, {1 / math.sqrt(units):.9g})"
+
+
+def gru(x: Tensor, units: int, *, initial_state: Tensor | None = None, name: str | None = None) -> tuple[Tensor, Tensor]:
+    """Read a sequence with a gated recurrent unit: returns (out, h_n).
+
+    x (batch, time, features) → out (batch, time, units), h_n (batch, units). Variables `kernel` (features, 3·units), `recurrent_kernel` (units,
+    3·units), `bias` and `recurrent_bias` (3·units,), gates in the order r, z, n. The node `GRU` has them as outputs: r, z, n.
+    """
+    x = _layer_input(x, "gru", 3)
+    units, features = _count(units, "gru"), _known(x, 2, "gru")
+    _state(initial_state, "gru")
+    with x.graph, _scoped(x.graph, name, "gru"):
+        kernel = variable(init.initializer(_bound(units), (features, 3 * units), x.dtype), name="kernel")
+        recurrent_kernel = variable(init.initializer("orthogonal", (units, 3 * units), x.dtype), name="recurrent_kernel")
+        biases = [variable(init.zeros((3 * units,), x.dtype), name=n) for n in ("bias", "recurrent_bias")]
+        outputs = recurrent.gru(x, kernel, recurrent_kernel, *biases, initial_state, name="GRU")
+    return outputs[0], outputs[1]
+
+
+def rnn(x: Tensor, units: int, *, initial_state: Tensor | None = None, name: str | None = None) -> tuple[Tensor, Tensor]:
+    """Read a sequence with a plain recurrent network, h = tanh(x K + h R + b): returns (out, h_n).
+
+    x (batch, time, features) → out (batch, time, units), h_n (batch, units). Variables `kernel` (features, units), `recurrent_kernel` (units,
+    units), `bias` (units,).
+    """
+    x = _layer_input(x, "rnn", 3)
+    units, features = _count(units, "rnn"), _known(x, 2, "rnn")
+    _state(initial_state, "rnn")
+    with x.graph, _scoped(x.graph, name, "rnn"):
+        kernel = variable(init.initializer(_bound(units), (features, units), x.dtype), name="kernel")
+        recurrent_kernel = variable(init.initializer("orthogonal", (units, units), x.dtype), name="recurrent_kernel")
+        outputs = recurrent.rnn(x, kernel, recurrent_kernel, variable(init.zeros((units,), x.dtype), name="bias"), initial_state, name="RNN")
+    return outputs[0], outputs[1]
+
+
+def _state(initial_state: Any, layer: str) -> None:
+    if initial_state is not None and not isinstance(initial_state, Tensor):
+        raise AttributeValueError(f"{layer}: initial_state is a tensor.", port="initial_state", hint="It is (batch, units).")
+
+
+def _cell_of(cell: str) -> Callable:
+    cells = {"lstm": lstm, "gru": gru, "rnn": rnn}
+    if cell not in cells:
+        raise AttributeValueError(f"there is no recurrent layer {cell!r}.", port="cell", hint="Use lstm, gru or rnn.")
+    return cells[cell]
+
+
+def bidirectional(x: Tensor, units: int, *, cell: str = "lstm", name: str | None = None) -> tuple[Tensor, tuple[Any, Any]]:
+    """Read a sequence from both ends: returns (out, (state forward, state backward)).
+
+    out (batch, time, 2·units) holds, at each timestep, what was read up to it from the front and from the back. Layers `forward` and `backward`.
+    """
+    layer = _cell_of(cell)
+    x, units = _layer_input(x, "bidirectional", 3), _count(units, "bidirectional")
+    _known(x, 2, "bidirectional")
+    with x.graph, _scoped(x.graph, name, "bidirectional"):
+        ahead, front = layer(x, units, name="forward")
+        behind, back = layer(flip(x, axis=1), units, name="backward")
+        return concat([ahead, flip(behind, axis=1)], axis=-1), (front, back)
+
+
+def stacked(x: Tensor, units: int, layers: int, *, cell: str = "lstm", both: bool = False, dropout: float = 0.0, name: str | None = None) -> tuple[Tensor, list[Any]]:
+    """Read a sequence with several recurrent layers, each reading what the one below wrote: returns (out, [state of each layer]).
+
+    `both` reads from both ends in every layer; `dropout` drops that share of the values between the layers. Layers `layer_0`, `layer_1`, …
+    """
+    layer = bidirectional if both else _cell_of(cell)
+    _cell_of(cell)
+    x, units, layers = _layer_input(x, "stacked", 3), _count(units, "stacked"), _count(layers, "stacked", "layers")
+    _known(x, 2, "stacked")
+    options = {"cell": cell} if both else {}
+    with x.graph, _scoped(x.graph, name, "stacked"):
+        states = []
+        for k in range(layers):
+            x, state = layer(x if not k or not dropout else drop(x, dropout), units, name=f"layer_{k}", **options)
+            states.append(state)
+    return x, states
 
 
 # ---------------------------------------------------------------- a layer written out
@@ -193,22 +275,22 @@ def expand(graph: Graph, name: str) -> Graph:
     Variables keep their names, and `lstm/LSTM:0`, `lstm/LSTM:out` and the layer's other outputs still resolve there.
     """
     target = graph.node(name)
-    if target.op.name != "LSTM":
-        layers = [n.name for n in graph.nodes if n.op.name == "LSTM"]
+    if target.op.name not in UNROLLED:
+        layers = [n.name for n in graph.nodes if n.op.name in UNROLLED]
         raise FetchError(f"{target.name} is a {target.op.name}: there is nothing to write out.", node=target.name, hint=f"Recurrent layers: {', '.join(layers) or 'none'}.")
     new = Graph(graph.name)
     new._next_id = graph._next_id  # copied nodes keep their ids, so new ones must not take them
     made: dict[tuple[int, int], Tensor] = {}
     nodes: dict[int, Node] = {}
-    # one node that hands on all eight outputs keeps the layer's name and its output names
+    # one node that hands on all the outputs keeps the layer's name and its output names
     for node in graph.nodes:
         inputs = [made[t.node.id, t.index] for t in node.inputs]
         controls = [nodes[c.id] for c in node.control_inputs]
         if node is target:
             scope = new.unique("steps", node.scope)
             with new, new.state(scope=scope, device=node.device, controls=tuple(controls)):
-                by_name = unrolled(**dict(zip(node.ports, inputs)))
-            copy = new.add(get_op("LSTMOutputs"), [by_name[k] for k in node.op.outputs], {}, name=node.name, full_name=True, id=node.id, phase=node.phase)
+                by_name = UNROLLED[node.op.name](**dict(zip(node.ports, inputs)))
+            copy = new.add(get_op(f"{node.op.name}Outputs"), [by_name[k] for k in node.op.outputs], {}, name=node.name, full_name=True, id=node.id, phase=node.phase)
         else:
             copy = new.add(node.op, inputs, dict(node.attrs), name=node.name, ports=node.ports, control_inputs=controls, device=node.device, phase=node.phase,
                            gradient_of=node.gradient_of, id=node.id, full_name=True)

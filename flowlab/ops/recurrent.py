@@ -192,3 +192,236 @@ def lstm_outputs(xp, out: Any, h_n: Any, c_n: Any, f: Any, i: Any, g: Any, o: An
 @lstm_outputs.gradient
 def _(node, g):
     return tuple((lambda d=d: d) if d is not None else None for d in g)
+
+
+# ---------------------------------------------------------------- the gated recurrent unit, and the plain one
+
+
+def _cell_type(word: str, gates: int, x: TensorType, parts: dict[str, TensorType | None]) -> tuple[TensorType, TensorType]:
+    """The types of a whole sequence of states and of the last one, for a layer whose kernels hold `gates` blocks of units."""
+    if x.rank != 3:
+        raise ShapeError(f"{word}: x is {shape_text(x.shape)}.", port="x", hint="It takes (batch, time, features).")
+    recurrent_kernel = parts["recurrent_kernel"]
+    for port, t in parts.items():
+        rank = 1 if "bias" in port else 2
+        if t is not None and t.rank != rank:
+            raise ShapeError(f"{word}: {port} is {shape_text(t.shape)}.", port=port, hint=f"It takes rank {rank}.")
+    batch, time, features = x.shape
+    units = recurrent_kernel.shape[0]
+    wide = gates * units if isinstance(units, int) else None
+    needs = {"kernel": (features, wide), "recurrent_kernel": (units, wide), "bias": (wide,), "recurrent_bias": (wide,), "h0": (batch, units)}
+    for port, t in parts.items():
+        for axis, (a, b) in enumerate(zip(t.shape, needs[port]) if t is not None else ()):
+            try:
+                meet(a, b)
+            except ValueError:
+                raise ShapeError(f"{word}: axis {axis} of {port} has {a}, it needs {b}.", port=port, axis=axis,
+                                 hint=f"x has {features} features, and {units} units need {gates} columns each." if gates > 1 else f"x has {features} features, and there are {units} units.") from None
+    return TensorType((batch, time, units), x.dtype), TensorType((batch, units), x.dtype)
+
+
+def _cell_check(gates: int, x, kernel, recurrent_kernel, bias, recurrent_bias, h0) -> None:
+    """Sizes that were not known before the run."""
+    batch, _, features = x.shape
+    units = recurrent_kernel.shape[0]
+    for name, part, shape in (("kernel", kernel, (features, gates * units)), ("recurrent_kernel", recurrent_kernel, (units, gates * units)), ("bias", bias, (gates * units,)),
+                              ("recurrent_bias", recurrent_bias, (gates * units,)), ("h0", h0, (batch, units))):
+        if part is not None and part.shape != shape:
+            raise ValueError(f"{name} has shape {part.shape}, it needs {shape}")
+
+
+_FIRST = (1, 0, 2)      # batch and time exchanged
+
+
+def _time_first(xp, x):
+    return xp.ascontiguousarray(xp.transpose(x, _FIRST))
+
+
+def _states(xp, out, h0):
+    """The state before each timestep, time first."""
+    time, batch, units = out.shape
+    before = xp.workspace((time, batch, units), out.dtype)
+    if time:
+        before[1:] = out[:-1]
+        before[0] = 0 if h0 is None else h0
+    return before
+
+
+def _gru_type(x: TensorType, kernel: TensorType, recurrent_kernel: TensorType, bias: TensorType, recurrent_bias: TensorType, h0: TensorType | None = None, *, word: str = "gru",
+              **_: Any) -> tuple[TensorType, ...]:
+    whole, last = _cell_type("gru", 3, x, {"kernel": kernel, "recurrent_kernel": recurrent_kernel, "bias": bias, "recurrent_bias": recurrent_bias, "h0": h0})
+    return whole, last, whole, whole, whole
+
+
+@op(infer=_gru_type, type="GRU", category="recurrent", outputs=("out", "h_n", "r", "z", "n"), latex=r"h_t = (1 - z_t) \odot n_t + z_t \odot h_{t-1}",
+    aliases=("gated recurrent unit", "gates", "循环"), zh="门控循环单元")
+def gru(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, recurrent_bias: Float, h0: Float = None):
+    """Read a sequence with two gates: one decides how much of the past is looked at, one how much of it is kept.
+
+    x (batch, time, features); kernel (features, 3·units), recurrent_kernel (units, 3·units), bias and recurrent_bias (3·units,), gates in the
+    order r, z, n; h0 (batch, units), zero when open. r = σ(x K_r + h R_r + b), z likewise, n = tanh(x K_n + b + r ⊙ (h R_n + b')),
+    h = (1 − z) ⊙ n + z ⊙ h. Source: Cho et al. 2014, the reset after the product as torch and cuDNN have it.
+    """
+    _cell_check(3, x, kernel, recurrent_kernel, bias, recurrent_bias, h0)
+    batch, time, features = x.shape
+    units = recurrent_kernel.shape[0]
+    gates = xp.workspace((time, batch, 3 * units), x.dtype)
+    xp.matmul(_time_first(xp, x).reshape(time * batch, features), kernel, gates.reshape(time * batch, 3 * units))
+    xp.add(gates, bias, gates)
+    out = xp.workspace((time, batch, units), x.dtype)
+    from_state, part = xp.workspace((batch, 3 * units), x.dtype), xp.workspace((batch, units), x.dtype)
+    state = xp.zeros((batch, units), x.dtype) if h0 is None else h0
+    dot, add, multiply, tanh = xp.dot, xp.add, xp.multiply, xp.tanh
+    weights = xp.ascontiguousarray(recurrent_kernel)
+    for g, h in zip(gates, out):
+        dot(xp.ascontiguousarray(state), weights, from_state)
+        add(from_state, recurrent_bias, from_state)
+        rz, n = g[:, :2 * units], g[:, 2 * units:]
+        add(rz, from_state[:, :2 * units], rz)
+        multiply(rz, 0.5, rz)       # σ(a) = ½ tanh(a/2) + ½
+        tanh(rz, rz)
+        multiply(rz, 0.5, rz)
+        add(rz, 0.5, rz)
+        multiply(g[:, :units], from_state[:, 2 * units:], part)
+        add(n, part, n)
+        tanh(n, n)
+        xp.subtract(state, n, part)
+        multiply(part, g[:, units:2 * units], part)
+        add(n, part, h)
+        state = h
+    r, z, n = (xp.transpose(gates[:, :, k * units:(k + 1) * units], _FIRST) for k in range(3))
+    return xp.transpose(out, _FIRST), state.copy(), r, z, n
+
+
+@gru.gradient
+def _(node, g):
+    given = dict(zip(node.ports, node.inputs))
+    out, _h, r, z, n = node.outputs
+    d = gru_gradient(*(given[p] for p in ("x", "kernel", "recurrent_kernel", "bias", "recurrent_bias")), out, r, z, n, given.get("h0"), *g)
+    return tuple(dict(zip(("x", "kernel", "recurrent_kernel", "bias", "recurrent_bias", "h0"), d))[p] for p in node.ports)
+
+
+def _cell_gradient_type(x: TensorType, kernel: TensorType, recurrent_kernel: TensorType, **rest: Any) -> tuple[TensorType, ...]:
+    biases = tuple(rest[p] for p in ("bias", "recurrent_bias") if p in rest)
+    return (x, kernel, recurrent_kernel, *biases, TensorType((x.shape[0], recurrent_kernel.shape[0]), x.dtype))
+
+
+@op(infer=lambda x, kernel, recurrent_kernel, bias, recurrent_bias, *_a, **_: _cell_gradient_type(x, kernel, recurrent_kernel, bias=bias, recurrent_bias=recurrent_bias),
+    type="GRUGradient", category="recurrent", outputs=("dx", "dkernel", "drecurrent_kernel", "dbias", "drecurrent_bias", "dh0"), listed=False, zh="门控循环单元梯度")
+def gru_gradient(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, recurrent_bias: Float, out: Float, r: Float, z: Float, n: Float, h0: Float = None,
+                 d_out: Float = None, d_h_n: Float = None, d_r: Float = None, d_z: Float = None, d_n: Float = None):
+    """Carry the error back through a GRU, from the last timestep to the first."""
+    batch, time, features = x.shape
+    units = recurrent_kernel.shape[0]
+    out, r, z, n = (_time_first(xp, v) for v in (out, r, z, n))
+    d_out, d_r, d_z, d_n = (None if v is None else xp.transpose(v, _FIRST) for v in (d_out, d_r, d_z, d_n))
+    before = _states(xp, out, h0)
+    flat_before = before.reshape(time * batch, units)
+    looked = (xp.matmul(flat_before, recurrent_kernel[:, 2 * units:]) + recurrent_bias[2 * units:]).reshape(time, batch, units)
+    da = xp.workspace((time, batch, 3 * units), x.dtype)    # by the sums before the activations, as x reaches them
+    ds = xp.workspace((time, batch, 3 * units), x.dtype)    # and as the state does
+    slope_n, slope_z, slope_r = (1 - n * n) * (1 - z), z * (1 - z), r * (1 - r)
+    back = xp.ascontiguousarray(xp.transpose(recurrent_kernel))
+    dh = xp.zeros((batch, units), x.dtype) if d_h_n is None else xp.ascontiguousarray(d_h_n).copy()
+    for t in range(time - 1, -1, -1):
+        if d_out is not None:
+            dh = dh + d_out[t]
+        an, az = dh * slope_n[t], dh * (before[t] - n[t])
+        if d_n is not None:
+            an = an + d_n[t] * (1 - n[t] * n[t])
+        if d_z is not None:
+            az = az + d_z[t]
+        by_r = an * looked[t]
+        if d_r is not None:
+            by_r = by_r + d_r[t]
+        a, s = da[t], ds[t]
+        xp.multiply(by_r, slope_r[t], a[:, :units])
+        xp.multiply(az, slope_z[t], a[:, units:2 * units])
+        a[:, 2 * units:] = an
+        s[:, :2 * units] = a[:, :2 * units]
+        xp.multiply(an, r[t], s[:, 2 * units:])
+        dh = dh * z[t] + xp.dot(s, back)
+    flat_a, flat_s = da.reshape(time * batch, 3 * units), ds.reshape(time * batch, 3 * units)
+    dx = xp.dot(flat_a, xp.transpose(kernel)).reshape(time, batch, features)
+    flat_x = _time_first(xp, x).reshape(time * batch, features)
+    return (xp.transpose(dx, _FIRST), xp.dot(xp.transpose(flat_x), flat_a), xp.dot(xp.transpose(flat_before), flat_s), xp.sum(flat_a, axis=0, dtype=x.dtype),
+            xp.sum(flat_s, axis=0, dtype=x.dtype), dh)
+
+
+@op(infer=lambda *types, **_: types, type="GRUOutputs", category="recurrent", listed=False, outputs=("out", "h_n", "r", "z", "n"), zh="输出")
+def gru_outputs(xp, out: Any, h_n: Any, r: Any, z: Any, n: Any):
+    """Hand on the outputs of a GRU that is written out in elementary operations."""
+    return out, h_n, r, z, n
+
+
+def _rnn_type(x: TensorType, kernel: TensorType, recurrent_kernel: TensorType, bias: TensorType, h0: TensorType | None = None, **_: Any) -> tuple[TensorType, ...]:
+    return _cell_type("rnn", 1, x, {"kernel": kernel, "recurrent_kernel": recurrent_kernel, "bias": bias, "h0": h0})
+
+
+@op(infer=_rnn_type, type="RNN", category="recurrent", outputs=("out", "h_n"), latex=r"h_t = \tanh(x_t K + h_{t-1} R + b)",
+    aliases=("simple recurrent network", "elman", "循环"), zh="循环神经网络")
+def rnn(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, h0: Float = None):
+    """Read a sequence with a state that meets every input: h = tanh(x K + h R + b).
+
+    x (batch, time, features); kernel (features, units), recurrent_kernel (units, units), bias (units,); h0 (batch, units), zero when open.
+    Source: Elman 1990.
+    """
+    _cell_check(1, x, kernel, recurrent_kernel, bias, None, h0)
+    batch, time, features = x.shape
+    units = recurrent_kernel.shape[0]
+    out = xp.workspace((time, batch, units), x.dtype)
+    xp.matmul(_time_first(xp, x).reshape(time * batch, features), kernel, out.reshape(time * batch, units))
+    xp.add(out, bias, out)
+    part = xp.workspace((batch, units), x.dtype)
+    state = xp.zeros((batch, units), x.dtype) if h0 is None else xp.ascontiguousarray(h0)
+    weights = xp.ascontiguousarray(recurrent_kernel)
+    for h in out:
+        xp.dot(state, weights, part)
+        xp.add(h, part, h)
+        xp.tanh(h, h)
+        state = h
+    return xp.transpose(out, _FIRST), state.copy()
+
+
+@rnn.gradient
+def _(node, g):
+    given = dict(zip(node.ports, node.inputs))
+    d = rnn_gradient(*(given[p] for p in ("x", "kernel", "recurrent_kernel", "bias")), node.outputs[0], given.get("h0"), *g)
+    return tuple(dict(zip(("x", "kernel", "recurrent_kernel", "bias", "h0"), d))[p] for p in node.ports)
+
+
+@op(infer=lambda x, kernel, recurrent_kernel, bias, *_a, **_: _cell_gradient_type(x, kernel, recurrent_kernel, bias=bias), type="RNNGradient", category="recurrent",
+    outputs=("dx", "dkernel", "drecurrent_kernel", "dbias", "dh0"), listed=False, zh="循环神经网络梯度")
+def rnn_gradient(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, out: Float, h0: Float = None, d_out: Float = None, d_h_n: Float = None):
+    """Carry the error back through a recurrent network, from the last timestep to the first."""
+    batch, time, features = x.shape
+    units = recurrent_kernel.shape[0]
+    out = _time_first(xp, out)
+    d_out = None if d_out is None else xp.transpose(d_out, _FIRST)
+    slope = 1 - out * out
+    da = xp.workspace((time, batch, units), x.dtype)
+    back = xp.ascontiguousarray(xp.transpose(recurrent_kernel))
+    dh = xp.zeros((batch, units), x.dtype) if d_h_n is None else xp.ascontiguousarray(d_h_n).copy()
+    for t in range(time - 1, -1, -1):
+        if d_out is not None:
+            dh = dh + d_out[t]
+        xp.multiply(dh, slope[t], da[t])
+        dh = xp.dot(da[t], back)
+    flat = da.reshape(time * batch, units)
+    dx = xp.dot(flat, xp.transpose(kernel)).reshape(time, batch, features)
+    flat_x, flat_before = _time_first(xp, x).reshape(time * batch, features), _states(xp, out, h0).reshape(time * batch, units)
+    return (xp.transpose(dx, _FIRST), xp.dot(xp.transpose(flat_x), flat), xp.dot(xp.transpose(flat_before), flat), xp.sum(flat, axis=0, dtype=x.dtype), dh)
+
+
+@op(infer=lambda *types, **_: types, type="RNNOutputs", category="recurrent", listed=False, outputs=("out", "h_n"), zh="输出")
+def rnn_outputs(xp, out: Any, h_n: Any):
+    """Hand on the outputs of a recurrent network that is written out in elementary operations."""
+    return out, h_n
+
+
+def _handed_on(node, g):
+    return tuple((lambda d=d: d) if d is not None else None for d in g)
+
+
+gru_outputs.gradient(_handed_on)
+rnn_outputs.gradient(_handed_on)

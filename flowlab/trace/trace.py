@@ -178,12 +178,13 @@ class Trace:
         return stats_of(self.value(tensor))
 
     def gates(self, name: str) -> dict[str, np.ndarray]:
-        """Gates and states of an LSTM in this run: `f i g o c h`, each (batch, time, units)."""
+        """Gates and states of a recurrent layer in this run, each (batch, time, units): `f i g o c h` of an LSTM, `r z n h` of a GRU, `h` of an RNN."""
         node = self.graph.node(name)
-        if node.op.name != "LSTM":
-            layers = [n.name for n in self.graph.nodes if n.op.name == "LSTM"]
-            raise FetchError(f"{node.name} is a {node.op.name}, not an LSTM.", node=node.name, hint=f"LSTMs here: {', '.join(layers) or 'none'}.")
-        return {letter: self.value(node.output("out" if letter == "h" else letter)) for letter in "figoch"}
+        letters = {"LSTM": "figoch", "GRU": "rznh", "RNN": "h"}
+        if node.op.name not in letters:
+            layers = [n.name for n in self.graph.nodes if n.op.name in letters]
+            raise FetchError(f"{node.name} is a {node.op.name}, not a recurrent layer.", node=node.name, hint=f"Recurrent layers here: {', '.join(layers) or 'none'}.")
+        return {letter: self.value(node.output("out" if letter == "h" else letter)) for letter in letters[node.op.name]}
 
     def rerun(self, feeds: Mapping[Any, Any], fetches: Any = None) -> Trace:
         """The same run again from the same variables with some tensors fed otherwise (any tensor may be fed). Commits nothing."""

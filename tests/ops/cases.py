@@ -511,6 +511,57 @@ case("LSTMGradient", *_LSTM, _OUT[0], *_OUT[3:], None, None, *_D, oracle=_lstm_b
 case("LSTMGradient", *_LSTM, _OUT[0], *_OUT[3:], None, None, _D[0], *[None] * 7, oracle=_lstm_back, by=(12,), named=False, alone=False, label="by out alone")
 case("LSTMOutputs", *[f64(2, 3, 4), f64(2, 4), f64(2, 4), *[f64(2, 3, 4) for _ in range(5)]], oracle=lambda *xs: xs)
 
+
+def gru_by_scan(x, kernel, recurrent, bias, recurrent_bias, h0=None):
+    """The equations, over jax.lax.scan: (out, h_n, r, z, n)."""
+    def step(h, x_t):
+        xr, xz, xn = jnp.split(x_t @ kernel + bias, 3, -1)
+        hr, hz, hn = jnp.split(h @ recurrent + recurrent_bias, 3, -1)
+        r, z = jax.nn.sigmoid(xr + hr), jax.nn.sigmoid(xz + hz)
+        n = jnp.tanh(xn + r * hn)
+        h = (1 - z) * n + z * h
+        return h, (h, r, z, n)
+    h, rows = jax.lax.scan(step, jnp.zeros((x.shape[0], recurrent.shape[0]), x.dtype) if h0 is None else h0, jnp.swapaxes(x, 0, 1))
+    out, *gates = (jnp.swapaxes(r, 0, 1) for r in rows)
+    return (out, h, *gates)
+
+
+def rnn_by_scan(x, kernel, recurrent, bias, h0=None):
+    def step(h, x_t):
+        h = jnp.tanh(x_t @ kernel + h @ recurrent + bias)
+        return h, h
+    h, out = jax.lax.scan(step, jnp.zeros((x.shape[0], recurrent.shape[0]), x.dtype) if h0 is None else h0, jnp.swapaxes(x, 0, 1))
+    return jnp.swapaxes(out, 0, 1), h
+
+
+_GRU = (f64(2, 3, 5), f64(5, 12, low=-0.6, high=0.6), f64(4, 12, low=-0.6, high=0.6), f64(12, low=-0.5, high=0.5), f64(12, low=-0.5, high=0.5))
+_RNN = (f64(2, 3, 5), f64(5, 4, low=-0.6, high=0.6), f64(4, 4, low=-0.6, high=0.6), f64(4, low=-0.5, high=0.5))
+
+
+def _cell_back(forward):
+    """The derivative by all inputs, the start too: (inputs…, what the layer gave…, h0, upstream…) → derivatives."""
+    def oracle(*args):
+        count = 5 if forward is gru_by_scan else 4
+        given, d = args[:count], args[count + (4 if count == 5 else 1) + 1:]
+        h0 = args[count + (4 if count == 5 else 1)]
+        zero = jnp.zeros((given[0].shape[0], given[2].shape[0])) if h0 is None else h0
+        y, back = jax.vjp(forward, *given, zero)
+        return back(tuple(jnp.zeros_like(v) if w is None else w for v, w in zip(y, d)))
+    return oracle
+
+
+for _type, _parts, _forward, _held in (("GRU", _GRU, gru_by_scan, slice(2, None)), ("RNN", _RNN, rnn_by_scan, slice(2, 2))):
+    case(_type, *_parts, oracle=_forward, named=False)
+    case(_type, *_parts, f64(2, 4), oracle=_forward, label="from a state", named=False)
+    case(_type, f64(2, 1, 5), *_parts[1:], oracle=_forward, label="one timestep", named=False)
+    _y = [np.asarray(v) for v in _forward(*_parts)]
+    _up = [f64(*v.shape) for v in _y]
+    _first = len(_parts) + 1 + len(_y[_held]) + 1
+    case(f"{_type}Gradient", *_parts, _y[0], *_y[_held], None, *_up, oracle=_cell_back(_forward), by=tuple(range(_first, _first + len(_up))), named=False, alone=False)
+    case(f"{_type}Gradient", *_parts, _y[0], *_y[_held], None, _up[0], *[None] * (len(_up) - 1), oracle=_cell_back(_forward), by=(_first,), named=False, alone=False,
+         label="by out alone")
+    case(f"{_type}Outputs", *[f64(2, 3, 4), f64(2, 4), *[f64(2, 3, 4) for _ in _y[_held]]], oracle=lambda *xs: xs)
+
 # ---------------------------------------------------------------- optimizers
 
 

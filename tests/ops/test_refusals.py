@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import flowlab as fl
-from flowlab.ops import array, reduce
+from flowlab.ops import array, recurrent, reduce
 
 
 def p(*shape, dtype="float32"):
@@ -163,6 +163,12 @@ WRONG = [
     (lambda: fl.kl_div(p(), p(), name="it"), fl.ShapeError, "log_q", None, "rows of shares"),
     (lambda: fl.nll(p(2, 3), p(3, dtype="int64"), name="it"), fl.ShapeError, "labels", 0, "axis 0"),
     (lambda: fl.nll(p(2, 3), p(2, 3, dtype="int64"), name="it"), fl.ShapeError, "labels", None, "labels of rank 1"),
+    (lambda: recurrent.gru(p(2, 3), p(5, 12), p(4, 12), p(12), p(12), name="it"), fl.ShapeError, "x", None, "batch, time, features"),
+    (lambda: recurrent.gru(p(2, 3, 5), p(6, 12), p(4, 12), p(12), p(12), name="it"), fl.ShapeError, "kernel", 0, "has 6, it needs 5"),
+    (lambda: recurrent.gru(p(2, 3, 5), p(5, 12), p(4, 12), p(16), p(12), name="it"), fl.ShapeError, "bias", 0, "it needs 12"),
+    (lambda: recurrent.gru(p(2, 3, 5), p(5, 12), p(4, 12), p(12), p(12), p(3, 4), name="it"), fl.ShapeError, "h0", 0, "it needs 2"),
+    (lambda: recurrent.rnn(p(2, 3, 5), p(5, 4), p(4, 5), p(4), name="it"), fl.ShapeError, "recurrent_kernel", 1, "it needs 4"),
+    (lambda: recurrent.rnn(p(2, 3, 5), p(5, 4), p(4, 4), p(4, 1), name="it"), fl.ShapeError, "bias", None, "rank 1"),
     (lambda: array.slice_like(p(2, 3), [p(2, 3)], position=7, axis=1), fl.FlowError, None, None, "rule failed"),
 ]
 
