@@ -543,7 +543,11 @@ def _short(value: Any) -> str:
 
 def file_bytes(document: Document) -> bytes:
     """The graph file of a document; DocumentError when `read_bounded` would refuse it: a file that nobody can open keeps nothing."""
-    data = document.text().encode("utf-8")
+    try:
+        data = document.text().encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DocumentError(f"the document holds half of a character (a lone surrogate) in {_short(error.object[max(error.start - 20, 0):error.end])}.",
+                            hint="Write that text again.") from None
     if len(data) > jsonio.MAX_BYTES:
         raise DocumentError(f"the document takes {len(data) >> 20} MB as a file, and flowlab reads up to {jsonio.MAX_BYTES >> 20} MB.",
                             hint="Make large constants placeholders, and start large variables from an initializer; Session.save keeps their values.")

@@ -250,6 +250,14 @@ def test_a_file_that_could_not_be_read_again_is_not_written(tmp_path, monkeypatc
     assert path.read_bytes() == before and fl.load(path).same_graph(mse())
 
 
+def test_half_a_character_is_an_error_that_shows_where(tmp_path):
+    with fl.Graph() as g, fl.device("gpu\ud800"):
+        fl.placeholder((), name="x")
+    with pytest.raises(fl.DocumentError, match="gpu"):
+        fl.save(g, tmp_path / "a.flow.json")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_name_as_long_as_the_disk_takes_can_be_saved(tmp_path):
     path = tmp_path / ("图" * 85)
     fl.save(mse(), path)
