@@ -19,7 +19,7 @@ const ROOM = 20000;
 /** A graph of so few elements is made smaller, down to SMALL, and to WHOLE where that shows all of it. */
 const FEW = 12;
 const SMALL = 0.7;
-const WHOLE = 0.62;
+const WHOLE = 0.6;
 const RING = 28;
 
 export function Canvas({ children }: { children?: React.ReactNode }) {

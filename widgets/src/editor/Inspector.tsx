@@ -2,6 +2,7 @@
 import * as React from "react";
 import type { AttrSpec, OpSpec, SceneNode, Value } from "../protocol.gen";
 import { css, inkOn, scaleOf } from "../shared/color";
+import { useWidth } from "../shared/controls";
 import { count, num, percent, seconds, signed, tick } from "../shared/format";
 import { Icon, categoryIcon } from "../shared/icons";
 import { paintGrid } from "../shared/paint";
@@ -267,8 +268,6 @@ function Did({ tensor, outputs, node }: { tensor: string | null; outputs: string
 
 const shapeText = (shape: (number | string | null)[]): string => (shape.length === 1 ? `(${shape[0] ?? "?"},)` : `(${shape.map((d) => d ?? "?").join(", ")})`);
 
-const CELL_MIN_W = 38;
-
 function ValueView({ value, data }: { value: Value; data: Float32Array }) {
   const lab = useLab();
   const theme = useLabState((s) => s.theme);
@@ -312,7 +311,7 @@ function Table({ value, data, rows, cols, lo, hi, theme, root, vector = false }:
     }
     body.push(<tr key={r}><th scope="row">{vector ? "" : r}</th>{cells}</tr>);
   }
-  return <table className="ht" data-filled style={{ minWidth: cols * CELL_MIN_W }} aria-label={whole ? "Values" : "Values of the slice"}>
+  return <table className="ht" data-filled style={{ "--cols": cols } as React.CSSProperties} aria-label={whole ? "Values" : "Values of the slice"}>
     <thead><tr><th />{Array.from({ length: cols }, (_, c) => <th key={c} scope="col">{cols === 1 && rows === value.cols ? "" : c}</th>)}</tr></thead>
     <tbody>{body}</tbody>
   </table>;
@@ -322,9 +321,11 @@ function Heat({ value, data, lo, hi, theme }: { value: Value; data: Float32Array
   const lab = useLab();
   const ref = React.useRef<HTMLCanvasElement>(null);
   const [at, setAt] = React.useState<{ r: number; c: number } | null>(null);
-  const cw = Math.max(1, Math.min(22, Math.floor(206 / value.cols)));
+  const [box, room] = useWidth<HTMLDivElement>();
+  const most = room ? Math.max(60, Math.min(206, room - 20)) : 206;
+  const cw = Math.max(1, Math.min(22, Math.floor(most / value.cols)));
   const ch = Math.max(1, Math.min(16, Math.floor(200 / value.rows)));
-  const w = Math.min(206, value.cols * cw);
+  const w = Math.min(most, value.cols * cw);
   const h = Math.min(200, value.rows * ch);
   React.useLayoutEffect(() => {
     if (ref.current && lab.root) paintGrid(ref.current, data, value.rows, value.cols, lo, hi, value.map, lab.root);
@@ -335,7 +336,7 @@ function Heat({ value, data, lo, hi, theme }: { value: Value; data: Float32Array
   const real = (i: number, shown: number, whole: number) => (shown === whole || shown < 2 ? i : Math.round((i * (whole - 1)) / (shown - 1)));
   const x = at ? data[at.r * value.cols + at.c] : null;
   return (
-    <div className="heat">
+    <div className="heat" ref={box}>
       <div className="axis x" style={{ width: w }}><span>0</span><span>{cols - 1}</span></div>
       <div className="hrow">
         <div className="axis y" style={{ height: h }}><span>0</span>{rows > 1 && <span>{rows - 1}</span>}</div>
