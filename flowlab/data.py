@@ -31,7 +31,7 @@ class Pipeline:
         lengths = {getattr(k, "name", k): v.shape[0] if v.ndim else None for k, v in self._arrays.items()}
         if len(set(lengths.values())) > 1 or None in lengths.values():
             raise FeedError(f"the arrays hold different numbers of examples: {lengths}.", axis=0, hint="Their first axes must be equal.")
-        self.examples: int = next(iter(lengths.values()))  # type: ignore[assignment]
+        self.examples = len(next(iter(self._arrays.values())))
         self._seed: int | None = None
         self._batch: tuple[int, bool] = (1, False)
         self._maps: tuple[Callable[[Batch], Batch], ...] = ()

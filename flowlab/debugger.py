@@ -253,9 +253,10 @@ class Debugger:
         """Fire until the scope of the next node is done; a node outside any scope alone."""
         if not self._ready:
             return ()
-        scope = self.plan.steps[min(self._ready)].node.scope
+        first = self.plan.steps[min(self._ready)]
+        scope = first.node.scope
         if not scope:
-            return (self.step(),)  # type: ignore[return-value]
+            return (self._fire(first),)
         left = {s.index for s in self.plan.steps if f"{s.node.scope}/".startswith(f"{scope}/")} - self._fired
         events = []
         while left and self._ready:
