@@ -99,6 +99,7 @@ class Debugger:
     """Steps a run. Placeholders, constants and variable reads are there from the start; every other firing counts.
 
     `session.run` would compute the same numbers: same kernels, same draws, in any firing order. It commits at its last firing.
+    `record=False` forgets a firing when it is taken back: `length` is then always the cursor.
     """
 
     def __init__(self, session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = None, record: bool = True):
@@ -333,7 +334,10 @@ class Debugger:
             self._recount()
             raise
         self.error = self._failed = None
-        return self._events[len(self._order)]
+        event = self._events[len(self._order)]
+        if not self.record:
+            del self._recorded[len(self._order):], self._events[len(self._order):]
+        return event
 
     def _uncommit(self) -> None:
         """Put the variables back as they were before this run committed, if it has."""

@@ -1,6 +1,7 @@
 """Plan: what a run has to fire, in which order, and the same steps as straight-line code."""
 from __future__ import annotations
 
+import itertools
 import linecache
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,8 @@ from ..core.errors import FeedError, FetchError
 from ..core.graph import Graph, Node, Tensor
 from ..core.types import shape_text
 from .backend import NUMPY, Backend
+
+_NUMBER = itertools.count(1)
 
 Rng = Callable[[int], np.random.Generator]  # node id → the generator for this run
 
@@ -223,7 +226,7 @@ def _compile(steps: Sequence[Step], n_feeds: int, constants: Sequence, variables
             body[-1] += f"; {' = '.join(f't{s}' for s in step.frees)} = None"
     body.append(f"return ({''.join(f't{s}, ' if s is not None else 'None, ' for s in results)}), ({''.join(f't{s}, ' for s, _ in assigns)})")
     source = f"def plan({', '.join(params)}):\n" + "\n".join(f"    {line}" for line in body) + "\n"
-    filename = f"<flowlab plan of {len(steps)} steps>"
+    filename = f"<flowlab plan {next(_NUMBER)}, {len(steps)} steps>"
     linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
     exec(compile(source, filename, "exec"), scope)  # only numbers of our own making are in the source
     return scope["plan"], lines

@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..core.errors import DeviceError, DocumentError, FlowError, KernelError
+from ..core.errors import AttributeValueError, DeviceError, DocumentError, FlowError, KernelError
 from ..core.files import write_atomically
 from ..core.graph import Graph, Node, Tensor
 from ..core.types import shape_text
@@ -35,11 +36,14 @@ class Session:
     def __init__(self, graph: Graph, seed: int = 0, *, executor: str = "compiled", workers: int | None = None, device: str = "cpu:0"):
         if not isinstance(graph, Graph):
             raise FlowError(f"{graph!r} is not a graph.", hint="Session(g) takes what `with fl.Graph() as g` gave.")
-        if executor != "compiled":
-            raise FlowError(f"there is no executor {executor!r}.", hint='Use "compiled".')
+        if executor != "compiled" or workers is not None:
+            raise AttributeValueError(f"executor {executor!r} with workers={workers!r} is not here yet.", port="executor", hint='Use "compiled" and leave workers out.')
         if device != "cpu:0":
             raise DeviceError(f"there is no device {device!r} here.", hint='Use "cpu:0".')
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+            raise AttributeValueError(f"the seed is {seed!r}.", port="seed", hint="Use a whole number.")
         self.graph, self.seed = graph, int(seed)
+        self._placed: set[str] = set()  # devices that were asked for, are not here, and have been told of
         self.store = Store(graph, self.seed)
         self.variables = Variables(self.store)
         self.last_trace: Any = None     # the latest recorded run
@@ -75,11 +79,19 @@ class Session:
         found = self._plans.get(key)
         if found is None:
             found = self._plans[key] = make_plan(self.graph, fetches, feeds)
+            self._tell_placement(found)
             if len(self._plans) > self.plans_kept:
                 self._plans.popitem(last=False)
         else:
             self._plans.move_to_end(key)    # what a loop runs stays, however much is fetched once in between
         return found
+
+    def _tell_placement(self, plan: Plan) -> None:
+        """Say once of every device that nodes ask for and that is not here."""
+        for device in sorted({s.node.device for s in plan.steps if s.node.device} - {"cpu:0"} - self._placed):
+            nodes = [s.node.name for s in plan.steps if s.node.device == device]
+            self._placed.add(device)
+            warnings.warn(f"there is no {device} here: {', '.join(nodes[:4])}{f' and {len(nodes) - 4} more' if len(nodes) > 4 else ''} run on cpu:0.", stacklevel=4)
 
     def execute(self, plan: Plan, arrays: Sequence[np.ndarray], snapshot: Snapshot) -> list[Any]:
         """Run a plan from the given feeds and variables, and commit."""

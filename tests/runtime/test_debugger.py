@@ -419,3 +419,17 @@ def test_an_override_cuts_no_fractions_off():
     dbg.override("more:0", [5, 6])
     dbg.resume()
     assert dbg.results.tolist() == [10, 12]
+
+
+def test_without_a_record_what_is_taken_back_is_forgotten():
+    with fl.Graph() as g:
+        x = fl.placeholder((), name="x")
+        y = fl.exp(fl.square(x), name="y")
+    dbg = fl.Debugger(fl.Session(g), y, {x: 1.0}, record=False)
+    dbg.step()
+    dbg.step()
+    assert dbg.length == 2
+    assert dbg.back().node == "y"
+    assert (dbg.cursor, dbg.length) == (1, 1)
+    dbg.step()
+    assert dbg.results == pytest.approx(np.exp(1.0))

@@ -1,6 +1,7 @@
 """Fetches, feeds, control dependencies: Placeholder and Constant among them."""
 from __future__ import annotations
 
+import warnings
 from collections import namedtuple
 
 import numpy as np
@@ -245,3 +246,22 @@ def test_plans_are_made_once(small):
     plan = sess.plan(*tensors)
     sess.run("loss", {"x": XS[:2]})
     assert sess.plan(*tensors) is plan
+
+
+def test_a_device_that_is_not_here_is_told_of_once_and_the_nodes_run():
+    with fl.Graph() as g:
+        x = fl.placeholder((2,), name="x")
+        with fl.device("gpu:7"):
+            y = fl.square(x, name="y")
+    sess = fl.Session(g)
+    with pytest.warns(UserWarning, match="no gpu:7 here: y run"):
+        assert sess.run(y, {x: [1, 2]}).tolist() == [1, 4]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sess.run([y, y], {x: [1, 2]})
+
+
+@pytest.mark.parametrize("options", [{"workers": 2}, {"executor": "parallel"}, {"seed": "a"}])
+def test_a_session_refuses_what_it_does_not_do(options):
+    with pytest.raises(fl.AttributeValueError):
+        fl.Session(fl.Graph(), **options)
