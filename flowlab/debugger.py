@@ -484,6 +484,7 @@ class Debugger:
             if len(self._order) == len(self.plan.steps):
                 self._finish()
         except BaseException:   # an interrupt: the firing did not take place, and can be repeated
+            self._uncommit()    # nor did the commit, should the interrupt have come right after it
             del self._order[at:]
             self._recount()
             raise

@@ -367,7 +367,7 @@ def test_after_an_interrupt_anywhere_a_debugger_goes_on(g):
         dbg.resume()
 
     stopped = 0
-    for at in range(1, 100_000, 3):
+    for at in range(1, 100_000, 2):
         left = at
 
         def hook(frame, event, arg):
