@@ -16,11 +16,11 @@ const NODE_TYPES = { card: NodeCard };
 const NO_DATA = {};
 const MANY = 200;
 const ROOM = 20000;
-/** A graph of so few elements is made smaller, down to SMALL, and to WHOLE where that shows all of it. */
+/** A graph of so few elements is made smaller, down to WHOLE, where that shows all of it. */
 const FEW = 12;
-const SMALL = 0.7;
 const WHOLE = 0.6;
 const RING = 28;
+const GLIDE = 320;
 
 export function Canvas({ children }: { children?: React.ReactNode }) {
   return <ReactFlowProvider><Scroller>{children}</Scroller></ReactFlowProvider>;
@@ -168,6 +168,14 @@ function ViewBridge() {
       return { top, bottom: 48 };
     };
     const pad = 14;
+    // while the viewport glides, its goal counts: what is in sight there needs no move
+    let goal: { x: number; y: number; zoom: number; until: number } | null = null;
+    const viewport = () => (goal !== null && performance.now() < goal.until ? goal : flow.getViewport());
+    const move = ({ x, y, zoom }: { x: number; y: number; zoom: number }, smooth: boolean) => {
+      const duration = smooth && !prefersReducedMotion() ? GLIDE : 0;
+      goal = duration ? { x, y, zoom, until: performance.now() + duration } : null;
+      void flow.setViewport({ x, y, zoom }, { duration });
+    };
     /** The viewport that shows these bounds: whole if they are those of a small graph (or if that is asked for), else from where they start. */
     const frame = (b: Rect, few: boolean, whole: boolean) => {
       const v = box();
@@ -177,7 +185,7 @@ function ViewBridge() {
       const h = v.height - top - bottom;
       const fit = Math.min(w / b.w, h / b.h);
       // text keeps its size: what does not fit nearly is panned, not shrunk
-      const zoom = whole ? Math.max(0.1, Math.min(1, fit)) : few ? Math.min(1, fit >= WHOLE ? fit : SMALL) : 1;
+      const zoom = whole ? Math.max(0.1, Math.min(1, fit)) : few && fit >= WHOLE ? Math.min(1, fit) : 1;
       // what does not fit is read from where it starts: the gradient may reach further left than the inputs
       const start = lab.state.layout?.start ?? b;
       const x = b.w * zoom <= w + 1 ? (v.width - b.w * zoom) / 2 - b.x * zoom : pad - Math.max(b.x, start.x) * zoom;
@@ -190,14 +198,14 @@ function ViewBridge() {
         const to = b && frame(b, lab.state.at.size <= FEW, whole);
         if (!to) return;
         lab.following = true;
-        void flow.setViewport(to);
+        move(to, false);
       },
       show: (id, smooth = false) => {
         const p = lab.state.at.get(id);
         const g = lab.state.geos.get(id);
         const v = box();
         if (!p || !g || !v) return;
-        const { x, y, zoom } = flow.getViewport();
+        const { x, y, zoom } = viewport();
         const r = { x: p.x * zoom + x, y: p.y * zoom + y, w: g.w * zoom, h: g.h * zoom };
         const margin = 20;
         let dx = 0;
@@ -214,7 +222,7 @@ function ViewBridge() {
           if (cover.y > v.height / 2) dy -= r.y + dy + r.h - cover.y + 14;
           else dy += cover.y + cover.h - r.y - dy + 14;
         }
-        if (dx || dy) void flow.setViewport({ x: x + dx, y: y + dy, zoom }, { duration: smooth && !prefersReducedMotion() ? 320 : 0 });
+        if (dx || dy) move({ x: x + dx, y: y + dy, zoom }, smooth);
       },
       follow: (at, geos, id) => {
         const v = box();
@@ -225,13 +233,13 @@ function ViewBridge() {
         const x0 = Math.min(...rects.map((r) => r.x));
         const y0 = Math.min(...rects.map((r) => r.y)) - 16;
         const all = { x: x0, y: y0, w: Math.max(...rects.map((r) => r.x + r.w)) + 16 - x0, h: Math.max(...rects.map((r) => r.y + r.h)) - y0 };
-        let { x, y, zoom } = flow.getViewport();
+        let { x, y, zoom } = viewport();
         const few = at.size <= FEW && lab.following;
         const width = v.width - 2 * pad;
         const height = v.height - upper - lower;
         const before = { x, y, zoom };
         const out = all.x * zoom + x < pad - 1 || (all.x + all.w) * zoom + x > v.width - pad + 1 || all.y * zoom + y < upper - 1 || (all.y + all.h) * zoom + y > v.height - lower + 1;
-        if (out && few && (all.w * zoom > width || all.h * zoom > height)) ({ x, y, zoom } = frame(all, true, false) ?? before);
+        if (out && few && (all.w * zoom > width || all.h * zoom > height) && Math.min(width / all.w, height / all.h) >= WHOLE) ({ x, y, zoom } = frame(all, true, false) ?? before);
         const left = all.x * zoom + x;
         const top = all.y * zoom + y;
         const right = left + all.w * zoom;
@@ -247,7 +255,7 @@ function ViewBridge() {
           if (r.y < upper) y += upper - r.y;
           else if (r.y + r.h > v.height - lower) y += v.height - lower - r.y - r.h;
         }
-        if (x !== before.x || y !== before.y || zoom !== before.zoom) void flow.setViewport({ x, y, zoom }, { duration: prefersReducedMotion() ? 0 : 320 });
+        if (x !== before.x || y !== before.y || zoom !== before.zoom) move({ x, y, zoom }, true);
       },
       visible: () => {
         const v = box();
