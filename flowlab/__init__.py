@@ -33,6 +33,7 @@ from .core.errors import (
     NameTakenError,
     ShapeError,
     UnknownOpError,
+    nearest as _nearest,
 )
 from .core.graph import Graph, Node, Tensor, control_dependencies, device, name_scope
 from .core.op import REGISTRY as _REGISTRY, Op, op
@@ -83,7 +84,9 @@ def __getattr__(name: str) -> _Any:
     else:
         fresh = next((o for o in _REGISTRY.values() if o.function == name and o.source is None), None)  # an op of one's own
         if fresh is None:
-            raise AttributeError(f"module 'flowlab' has no attribute {name!r}")
+            near = [] if name.startswith("_") else _nearest(name, __dir__())   # Python itself asks for names such as __path__
+            said = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise AttributeError(f"module 'flowlab' has no attribute {name!r}.{said}")
         return fresh
     globals()[name] = found
     return found

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import AttributeValueError
+from ..core.errors import AttributeValueError, plural
 from ..core.graph import Node, Tensor
 from ..data import as_pipeline
 from ..runtime.session import Session
@@ -24,11 +24,13 @@ class History:
     epochs: dict[str, list[float]] = field(default_factory=dict)
     seconds: float = 0.0
     stopped: bool = False
+    epochs_done: int = 0    # whole ones
+    steps_done: int = 0
 
     def __repr__(self) -> str:
         last = ", ".join(f"{n} {self.epochs[n][-1]:.4g}" for n in self.names if self.epochs[n])
-        done = len(next(iter(self.epochs.values()), []))
-        return f"History of {done} epochs in {self.seconds:.1f} s{': ' + last if last else ''}{', stopped by hand' if self.stopped else ''}"
+        done = f"{plural(self.epochs_done, 'epoch')}, {plural(self.steps_done, 'step')}"
+        return f"History of {done} in {self.seconds:.1f} s{': ' + last if last else ''}{', stopped by hand' if self.stopped else ''}"
 
 
 def fit(sess: Session, train: Node | Tensor | str, data: Any, *, epochs: int = 1, fetches: Any = None, batch: int | None = None,
@@ -55,6 +57,7 @@ def fit(sess: Session, train: Node | Tensor | str, data: Any, *, epochs: int = 1
             first = {n: len(v) for n, v in history.steps.items()}
             for feeds in pipeline:
                 _, *values = sess.run(wanted, feeds)
+                history.steps_done += 1
                 for name, value in zip(named, values):
                     history.steps[name].append(float(np.mean(value)))
                 if bar is not None:
@@ -64,6 +67,7 @@ def fit(sess: Session, train: Node | Tensor | str, data: Any, *, epochs: int = 1
             means = {n: float(np.mean(v[first[n]:])) if len(v) > first[n] else float("nan") for n, v in history.steps.items()}
             for n, m in means.items():
                 history.epochs[n].append(m)
+            history.epochs_done += 1
             if checkpoint is not None:
                 sess.save(checkpoint)
             if on_epoch is not None and on_epoch(epoch, means) is True:

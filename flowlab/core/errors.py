@@ -74,6 +74,11 @@ class KernelError(FlowError):
     """A kernel failed while it ran; `__cause__` holds what it raised."""
 
 
+def plural(count: int, word: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
 def nearest(word: str, names: Iterable[str], n: int = 3) -> list[str]:
     """The names most like `word`, for "did you mean"."""
     from difflib import get_close_matches  # wanted only when something is wrong

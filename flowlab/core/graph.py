@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .errors import FetchError, FlowError, NameTakenError, nearest
+from .errors import FetchError, FlowError, NameTakenError, nearest, plural
 from .types import Shape, TensorType, shape_text
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Tensor:
     """What flows along an edge: one output of a node, with a shape and a dtype but no value."""
 
     __slots__ = ("node", "index", "type")
-    __array_ufunc__ = None  # so that `array + tensor` asks the tensor
+    __array_priority__ = 1000.0  # so that `array + tensor` asks the tensor
 
     def __init__(self, node: Node, index: int, type: TensorType):
         self.node, self.index, self.type = node, index, type
@@ -55,6 +55,19 @@ class Tensor:
 
     def __bool__(self) -> bool:
         raise TypeError(f"{self.name} has no value yet, so it is neither true nor false. Run it in a Session, or use fl.where.")
+
+    def __float__(self) -> float:
+        raise self._no_value("a number")
+
+    def __int__(self) -> int:
+        raise self._no_value("a number")
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise self._no_value("an array")
+
+    def _no_value(self, what: str) -> TypeError:
+        return TypeError(f"{self.name} has no value before it runs, so it cannot be {what}. Session.run gives its value; "
+                         f"to compute with it in the graph, use flowlab's functions, such as fl.exp for np.exp.")
 
     def __iter__(self) -> Iterator[Tensor]:
         if not self.shape or not isinstance(self.shape[0], int):
@@ -133,12 +146,25 @@ class _Nodes(Sequence):
         return f"[{', '.join(n.name for n in self._list)}]"
 
 
-def check_part(part: str) -> None:
-    """Refuse what cannot be one part of a node's name."""
-    if not isinstance(part, str) or not part or len(part) > 200 or part != part.strip():
-        raise NameTakenError(f"{part!r} cannot be a name.", hint="Use one to 200 characters, with no space at the ends.")
-    if any(c in ":^" for c in part) or "->" in part or not part.isprintable():
-        raise NameTakenError(f"{part!r} cannot be a name.", hint="Names hold no ':', '^', '->' or control characters.")
+def check_part(part: str, whole: str | None = None) -> None:
+    """Refuse what cannot be one part of a node's name; the error says what is wrong with it, and shows `whole`."""
+    whole = part if whole is None else whole
+    if not isinstance(part, str):
+        raise NameTakenError(f"{part!r} cannot be a name: it is no text.", hint='Write it in quotes, such as "x".')
+    alone, why, hint = whole == part, "", ""
+    if not part:
+        why, hint = ("it is empty", "Use one to 200 characters.") if alone else ("nothing stands on one side of a '/'", "A '/' parts a scope from a name: scope/name.")
+    elif len(part) > 200:
+        why, hint = f"{'it' if alone else 'a part of it'} has {len(part)} characters", "Use one to 200."
+    elif part != part.strip():
+        why, hint = "it has a space at an end" if alone else f"its part {part!r} has a space at an end", "Take the space away."
+    elif wrong := next((c for c in ("->", ":", "^") if c in part), ""):
+        why, hint = f"it holds {wrong!r}", "Names hold no ':', '^' or '->'."
+    elif not part.isprintable():
+        why, hint = "it holds a character that cannot be shown", "Names hold no control characters."
+    if why:
+        shown = repr(whole) if len(whole) <= 300 else f"{whole[:80]!r}…"
+        raise NameTakenError(f"{shown} cannot be a name: {why}.", hint=hint)
 
 
 class Graph:
@@ -216,7 +242,7 @@ class Graph:
         return len(self._nodes)
 
     def __repr__(self) -> str:
-        return f"Graph {self.name!r}: {len(self._nodes)} nodes, {len(self.variables)} variables"
+        return f"Graph {self.name!r}: {plural(len(self._nodes), 'node')}, {plural(len(self.variables), 'variable')}"
 
     # ------------------------------------------------------------ growing
 
@@ -240,7 +266,7 @@ class Graph:
             parts = str(name).split("/")
             name = f"{self._scope}/{name}" if self._scope else str(name)
         for part in parts:
-            check_part(part)
+            check_part(part, "/".join(parts))
         if name in self._by_name:
             raise NameTakenError(f"the name {name!r} is taken by a {self._by_name[name].op.name} node.", node=name, hint=f"Try {self.unique(parts[-1])!r}.")
         if name in self._scopes:
@@ -352,7 +378,7 @@ def name_scope(name: str, *, unique: bool = False) -> Iterator[str]:
         full = graph.unique(name)
     else:
         for part in str(name).split("/"):
-            check_part(part)
+            check_part(part, str(name))
         full = f"{graph._scope}/{name}" if graph._scope else name
         if full in graph._by_name:
             raise NameTakenError(f"{full!r} is a node.", node=full, hint="A node and a scope never share a name.")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import AttributeValueError, DTypeError, FlowError, ShapeError, UnknownOpError, nearest
+from .errors import AttributeValueError, DTypeError, FlowError, ShapeError, UnknownOpError, nearest, plural
 from .graph import Graph, Node, Tensor, current_graph
 from .shape import elementwise
 from .types import KINDS, TensorType, dtype_of, promoted, shape_of
@@ -99,7 +99,7 @@ class Op:
             fixed = self._names[:-1]
             return (*fixed, *(f"{self._names[-1]}.{k}" for k in range(count - len(fixed))))
         if not len(self._required) <= count <= len(self.inputs):
-            raise AttributeValueError(f"{self.word} takes {len(self._required)} inputs ({', '.join(self._names)}), not {count}.")
+            raise AttributeValueError(f"{self.word} takes {plural(len(self._required), 'input')} ({', '.join(self._names)}), not {count}.")
         return self._names[:count]
 
     def input_of(self, port: str) -> Input:
@@ -203,7 +203,7 @@ class Op:
                 raise AttributeValueError(f"{self.word} got {attr_name} twice.", port=attr_name)
             attrs[attr_name] = rest[k]
         if len(rest) > len(self.attrs):
-            raise AttributeValueError(f"{self.word} takes {len(self.inputs)} inputs and {len(self.attrs)} attributes, got {len(args)} values.")
+            raise AttributeValueError(f"{self.word} takes {plural(len(self.inputs), 'input')} and {plural(len(self.attrs), 'attribute')}, got {plural(len(args), 'value')}.")
         full = self.normalize(attrs)
         graph = next((x.graph for x in given if isinstance(x, Tensor)), None) or current_graph()
         inputs = self._lift(graph, given, ports)
@@ -283,11 +283,25 @@ def numbers(value: Any) -> np.ndarray:
     """The value as an array; DTypeError if it holds anything but numbers and truth values, or rows of different lengths."""
     try:
         array = np.asarray(value)
-    except (TypeError, ValueError) as error:
-        raise DTypeError(f"{type(value).__name__} is no array: {error}.", hint="All rows must have one length.") from None
+    except (TypeError, ValueError):
+        raise DTypeError(f"this {type(value).__name__} is no array.", hint=no_array_hint(value)) from None
     if array.dtype.kind not in "fiub":
         raise DTypeError(f"{value!r} is not a number or an array of numbers.", hint="Tensors, arrays, lists and numbers can be inputs.")
     return array
+
+
+def no_array_hint(value: Any) -> str:
+    """Why NumPy makes no array of a value, in plain words."""
+    def tensors(v: Any, depth: int = 0) -> bool:
+        return isinstance(v, Tensor) or isinstance(v, (list, tuple)) and depth < 32 and any(tensors(x, depth + 1) for x in v)
+    if tensors(value):
+        return "A tensor has no value before it runs: Session.run gives it."
+    return "All rows must have one length." if isinstance(value, (list, tuple)) else "Use a number, an array, or nested lists of numbers."
+
+
+def held_by(array: np.ndarray) -> str:
+    """What an array holds that is not numbers, in plain words."""
+    return {"U": "text", "S": "text", "O": "Python objects", "c": "complex numbers", "M": "dates", "m": "times"}.get(array.dtype.kind, "records")
 
 
 def literal_dtype(value: Any) -> np.dtype:
@@ -338,7 +352,7 @@ def _int(value: Any, attr: Attr) -> int | None:
 def _float(value: Any, attr: Attr) -> float | None:
     if value is None and attr.default is None and not attr.required:
         return None
-    if isinstance(value, (bool, np.bool_, str)) or np.ndim(value):
+    if isinstance(value, (bool, np.bool_, str, Tensor)) or np.ndim(value):
         raise _bad(value, "a number")
     try:
         number = float(value)
@@ -443,7 +457,10 @@ def _padding(value: Any, attr: Attr) -> Any:
 def _array(value: Any, attr: Attr) -> np.ndarray | None:
     if value is None:
         return None
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):
+        raise AttributeValueError(f"this {type(value).__name__} is no array.", hint=no_array_hint(value)) from None
     if array.dtype.kind not in "fiub":
         raise _bad(value, "an array of numbers")
     if not isinstance(value, (np.ndarray, np.generic)) and array.dtype.kind == "f":

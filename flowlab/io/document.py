@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.errors import AttributeValueError, DocumentError, FlowError
+from ..core.errors import AttributeValueError, DocumentError, FlowError, plural
 from ..core.files import write_atomically
 from ..core.graph import Graph, Node, check_part
 from ..core.op import REGISTRY, Op
@@ -158,7 +158,7 @@ class Document:
     __hash__ = None
 
     def __repr__(self) -> str:
-        return f"Document {self.name!r}: {len(self.nodes)} nodes, {sum(len(n.inputs) for n in self.nodes.values())} wires"
+        return f"Document {self.name!r}: {plural(len(self.nodes), 'node')}, {plural(sum(len(n.inputs) for n in self.nodes.values()), 'wire')}"
 
 
 # ---------------------------------------------------------------- from a graph
@@ -488,7 +488,7 @@ def read_name(value: Any, where: str) -> str:
         raise DocumentError(f"{where}: {_short(value)} is not a name.")
     for part in value.split("/"):
         try:
-            check_part(part)
+            check_part(part, value)
         except FlowError as error:
             raise DocumentError(f"{where}: {error.message}", hint=error.hint) from None
     return value
@@ -568,6 +568,7 @@ def read_bounded(path: str | os.PathLike[str]) -> bytes:
 def save(graph: Graph | Document, path: str | os.PathLike[str]) -> None:
     """Write a graph or document to a file such as `"net.flow.json"`; the old file stays whole until the new one is.
 
+    The path is used as it is given: `.flow.json` is the usual ending, by which others know the file, and is not added.
     DocumentError if it would be larger than `load` reads.
     """
     document = graph if isinstance(graph, Document) else document_of(graph)

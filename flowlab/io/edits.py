@@ -13,7 +13,7 @@ import numpy as np
 
 from ..core.errors import AttributeValueError, CycleError, DocumentError, FeedError, FlowError, NameTakenError
 from ..core.graph import check_part
-from ..core.op import Attr, Op, get_op
+from ..core.op import Attr, Op, get_op, held_by, no_array_hint
 from ..core.types import dtype_of, shape_text
 from ..ops.state import parse_initializer
 from . import jsonio
@@ -299,7 +299,7 @@ class _Draft:
         if len(name) > 2000:
             raise NameTakenError("a name has at most 2000 characters.")
         for part in name.split("/"):
-            check_part(part)
+            check_part(part, name)
         scopes = self.scopes if leaving is None else Document(nodes={k: v for k, v in self.nodes.items() if k != leaving}).scopes
         if name in self.nodes and name != leaving:
             raise NameTakenError(f"the name {name!r} is taken by a {self.nodes[name].op} node.", node=name, hint=f"Try {free_name(self, name)!r}.")
@@ -493,7 +493,7 @@ class _Draft:
             new = {name: to}
         elif name in self.scopes:
             for part in to.split("/"):
-                check_part(part)
+                check_part(part, to)
             if to.startswith(f"{name}/") or len(to) > 1000:
                 raise NameTakenError(f"the scope {name!r} cannot move into itself.", node=name)
             new = {k: to + k[len(name):] for k in self.nodes if k.startswith(f"{name}/")}
@@ -740,8 +740,13 @@ def read_numbers(text: str, dtype: str, node: str, *, widen: bool = False) -> np
 def check_feed(node: DocNode, value: Any) -> np.ndarray:
     """The value as the placeholder takes it; FeedError names the axis that does not fit."""
     shape, dtype = node.attrs.get("shape", ()), np.dtype(node.attrs.get("dtype", "float32"))
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiub" or not np.can_cast(array.dtype, dtype, "same_kind") and not (array.dtype.kind == "i" and dtype.kind == "u"):
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):
+        raise FeedError(f"{node.name} takes {dtype}, and the value is no array.", node=node.name, hint=no_array_hint(value)) from None
+    if array.dtype.kind not in "fiub":
+        raise FeedError(f"{node.name} takes {dtype}, and the value holds {held_by(array)}.", node=node.name, hint="Feed numbers.")
+    if not np.can_cast(array.dtype, dtype, "same_kind") and not (array.dtype.kind == "i" and dtype.kind == "u"):
         raise FeedError(f"{node.name} takes {dtype}, got {array.dtype}.", node=node.name, hint=f'Convert it: array.astype("{dtype}").')
     if array.ndim != len(shape):
         raise FeedError(f"{node.name} takes {shape_text(shape)}, which has {len(shape)} axes, got {array.shape} with {array.ndim}.", node=node.name,

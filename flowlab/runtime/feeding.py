@@ -8,6 +8,7 @@ import numpy as np
 
 from ..core.errors import FeedError, FetchError
 from ..core.graph import Graph, Node, Tensor
+from ..core.op import held_by, no_array_hint
 from ..core.types import shape_text
 
 
@@ -77,7 +78,7 @@ def checked_feeds(feeds: Mapping[Tensor, Any]) -> list[np.ndarray]:
         shape = tensor.shape
         if len(array.shape) != len(shape):
             raise FeedError(f"{tensor.node.name} is {shape_text(shape)}, the value fed has shape {shape_text(array.shape)}.", node=tensor.node.name,
-                            hint=f"It needs {len(shape)} axes, not {array.ndim}.")
+                            hint=f"It needs {len(shape)} {'axis' if len(shape) == 1 else 'axes'}, not {array.ndim}.")
         for axis, (want, got) in enumerate(zip(shape, array.shape)):
             if want == got or want is None:
                 continue
@@ -100,11 +101,13 @@ def _as_array(tensor: Tensor, value: Any) -> np.ndarray:
         raise FeedError(f"{tensor.node.name} is fed a tensor, {value.name}.", node=tensor.node.name, hint="Feed an array: run the tensor first.")
     try:
         array = np.asarray(value)
-    except ValueError as error:
-        raise FeedError(f"the value fed to {tensor.node.name} is no array: {error}.", node=tensor.node.name, hint="All rows must have one length.") from None
+    except (TypeError, ValueError):
+        raise FeedError(f"the value fed to {tensor.node.name} is no array.", node=tensor.node.name, hint=no_array_hint(value)) from None
     kind, want = array.dtype.kind, dtype.kind
+    if kind not in "fiub":
+        raise FeedError(f"{tensor.node.name} takes {dtype}, the value fed holds {held_by(array)}.", node=tensor.node.name, hint="Feed numbers.")
     fits = kind == want or (want == "f" and kind in "iub") or (want in "iu" and kind in "iub") or not array.size
-    if kind not in "fiub" or not fits:
+    if not fits:
         hint = f'Use value.astype("{dtype}") if you mean to cut fractions off.' if kind == "f" and want in "iu" else f"Feed {dtype}."
         raise FeedError(f"{tensor.node.name} takes {dtype}, the value fed is {array.dtype}.", node=tensor.node.name, hint=hint)
     with np.errstate(over="ignore"):

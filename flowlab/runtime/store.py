@@ -8,6 +8,7 @@ import numpy as np
 
 from ..core.errors import DTypeError, FetchError, ShapeError
 from ..core.graph import Graph, Node
+from ..core.op import no_array_hint
 from ..core.types import shape_text
 from ..ops.state import initial_value
 
@@ -109,8 +110,8 @@ def checked(node: Node, value: Any) -> np.ndarray:
     """A read-only copy of `value` as the variable needs it; ShapeError or DTypeError otherwise."""
     try:
         array = np.asarray(value)
-    except (TypeError, ValueError) as error:
-        raise DTypeError(f"the variable {node.name} takes an array: {error}.", node=node.name, hint="All rows must have one length.") from None
+    except (TypeError, ValueError):
+        raise DTypeError(f"the value given to the variable {node.name} is no array.", node=node.name, hint=no_array_hint(value)) from None
     dtype = node.outputs[0].dtype
     if array.dtype.kind not in "fiub" or not np.can_cast(array.dtype, dtype, "same_kind") and not (array.dtype.kind in "iu" and dtype.kind == "f"):
         raise DTypeError(f"the variable {node.name} is {dtype}, the value is {array.dtype}.", node=node.name, hint=f'Use value.astype("{dtype}").')

@@ -163,3 +163,10 @@ def test_captchas_are_drawn_from_the_seed():
     assert (images != other).any() and 0 <= labels.min() <= labels.max() <= 9
 
 
+
+
+def test_a_history_without_fetches_counts_its_epochs_and_steps():
+    sess = fl.Session(line(), seed=0)
+    history = fl.fit(sess, "train", DATA, epochs=3, batch=8, progress=False)
+    assert (history.epochs_done, history.steps_done) == (3, 15) and repr(history).startswith("History of 3 epochs, 15 steps in ")
+    assert repr(fl.fit(sess, "train", DATA, epochs=1, batch=40, progress=False)).startswith("History of 1 epoch, 1 step in ")

@@ -238,3 +238,40 @@ def test_an_op_of_ones_own():
     finally:
         del REGISTRY["Cube"]
         vars(fl).pop("cube", None)
+
+
+def test_a_tensor_that_is_taken_for_an_array_says_where_its_value_comes_from():
+    with fl.Graph():
+        x = fl.placeholder((2,), name="x")
+        for take in (float, int, np.exp, np.asarray, np.sum, lambda t: np.add(np.ones(2, "float32"), t)):
+            with pytest.raises(TypeError, match=r"x:0 has no value before it runs.*Session\.run.*fl\.exp"):
+                take(x)
+        ones = np.ones(2, "float32")
+        for made in (ones + x, ones - x, ones * x, np.float32(2) * x, np.float64(2) / x, ones @ x, 2 - x):
+            assert isinstance(made, fl.Tensor)
+        with pytest.raises(fl.FlowError, match="is not a number"):
+            fl.dropout(x, x)
+
+
+def test_a_misspelt_function_is_told_its_name():
+    with pytest.raises(AttributeError, match="'sofmax'. Did you mean softmax"):
+        _ = fl.sofmax
+    with pytest.raises(AttributeError, match="no attribute 'qqqqqqqq'.$"):
+        _ = fl.qqqqqqqq
+    assert not hasattr(fl, "__path_of_nothing__")
+
+
+@pytest.mark.parametrize(("name", "why"), [("a b/", "'a b/' cannot be a name: nothing stands on one side of a '/'"), ("", "it is empty"), (" a", "' a' cannot be a name: it has a space at an end"),
+                                           ("s/a ", "its part 'a ' has a space"), ("a:0", "it holds ':'"), ("a->b", "it holds '->'"), ("a" * 201, "it has 201 characters"), ("a\nb", "cannot be shown")])
+def test_a_name_that_cannot_be_says_what_is_wrong_with_it(name, why):
+    with fl.Graph(), pytest.raises(fl.NameTakenError) as caught:
+        fl.placeholder((), name=name)
+    assert why in str(caught.value)
+
+
+def test_one_of_a_thing_is_written_in_the_singular():
+    with fl.Graph("g") as g:
+        fl.variable(np.ones(2, "float32"), name="v")
+        with pytest.raises(fl.FlowError, match="takes 1 input "):
+            fl.relu.ports(3)
+    assert repr(g).endswith("1 node, 1 variable")

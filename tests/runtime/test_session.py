@@ -265,3 +265,22 @@ def test_a_device_that_is_not_here_is_told_of_once_and_the_nodes_run():
 def test_a_session_refuses_what_it_does_not_do(options):
     with pytest.raises(fl.AttributeValueError):
         fl.Session(fl.Graph(), **options)
+
+
+@pytest.mark.parametrize(("value", "said"), [([[1, 2], [3]], "is no array. All rows must have one length."), (["a", "b"], "holds text. Feed numbers."),
+                                             ([{}], "holds Python objects."), (1j, "holds complex numbers.")])
+def test_a_feed_that_is_no_array_of_numbers_is_refused_in_plain_words(value, said):
+    with fl.Graph() as g:
+        x = fl.placeholder((None,), name="x")
+        fl.relu(x, name="y")
+        y = x + 1
+    with pytest.raises(fl.FeedError) as caught:
+        fl.Session(g).run("y", {x: value})
+    assert said in str(caught.value) and "<" not in str(caught.value) and "inhomogeneous" not in str(caught.value)
+    with pytest.raises(fl.FeedError, match="A tensor has no value before it runs"):
+        fl.Session(g).run("y", {x: [y, y]})
+    from flowlab.io.document import document_of
+    from flowlab.io.edits import check_feed
+    with pytest.raises(fl.FeedError) as caught:
+        check_feed(document_of(g).nodes["x"], value)
+    assert said in str(caught.value)
