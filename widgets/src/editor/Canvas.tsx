@@ -144,6 +144,8 @@ function useFocusWithin(root: HTMLElement | null): boolean {
   return inside;
 }
 
+const FIRST = 200;  // how wide the first column is taken to be
+
 /** Gives the store its hands on the viewport. */
 function ViewBridge() {
   const lab = useLab();
@@ -196,8 +198,20 @@ function ViewBridge() {
       fit: (whole = false) => {
         const b = bounds();
         const to = b && frame(b, lab.state.at.size <= FEW, whole);
-        if (!to) return;
+        const v = box();
+        if (!to || !v) return;
         lab.following = true;
+        // a tall graph is read from its first column, wherever that stands: an empty corner is no place to start
+        const rects = lab.rects();
+        const left = Math.max(Math.min(...rects.map((r) => r.x)), lab.state.layout?.start.x ?? -Infinity);
+        const first = rects.filter((r) => r.x >= left - 1 && r.x < left + FIRST);
+        if (first.length) {
+          const upper = Math.min(...first.map((r) => r.y));
+          const lower = Math.max(...first.map((r) => r.y + r.h));
+          const { top, bottom } = insets();
+          if (lower * to.zoom + to.y > v.height - bottom) to.y = Math.min((top + v.height - bottom - (upper + lower) * to.zoom) / 2, top - upper * to.zoom + (v.height - top - bottom) / 2);
+          if (upper * to.zoom + to.y < top) to.y = top - upper * to.zoom;
+        }
         move(to, false);
       },
       show: (id, smooth = false) => {

@@ -113,6 +113,7 @@ function leave(lab: Lab): void {
     lab.root?.focus({ preventScroll: true });
     return;
   }
+  lab.say("The keys are the notebook's again. Click the canvas to go on here.");
   (document.activeElement as HTMLElement | null)?.blur();
 }
 

@@ -94,6 +94,10 @@ export type View = {
   center(p: Point): void;
 };
 
+const PATIENCE = 4000;      // ms without an answer before the lab says that it waits
+const FOLLOWED = 12;        // firings of one command, at most, that the viewport follows
+const SILENT = "The kernel has not answered yet. If it was restarted, run the cell again: your graph is in this page, and it is offered to you.";
+
 export class Lab {
   readonly wire: Wire;
   readonly refs = new Map<string, HTMLElement | SVGElement>();
@@ -301,7 +305,11 @@ export class Lab {
       thumbs = next;
     }
     const flights = fired.length ? this.launch(new Set(fired)) : m.cursor === this.state.run.cursor ? this.state.flights : [];
+    const moved = m.cursor !== this.state.run.cursor;
     this.set({ run, thumbs, flights });
+    // what has just fired comes into sight; a whole run has no one place to look at
+    const place = m.last_drawn;
+    if (moved && place !== null && !m.full && fired.length <= FOLLOWED && !this.dragging) requestAnimationFrame(() => this.view?.show(place, true));
     if (m.error) this.alert(m.error.message, m.error.hint, m.error.node);
     if (run.done && this.state.playing) this.set({ playing: false });
     this.ask();
@@ -343,7 +351,13 @@ export class Lab {
   /** Sends a message; the lab is busy until the kernel has answered. */
   private send(message: Outgoing): Promise<boolean> {
     if (this.open++ === 0) this.set({ busy: true });
-    return this.wire.send(message).finally(() => { if (--this.open === 0) this.set({ busy: false }); });
+    // a kernel that was restarted knows nothing of this lab and never answers: say so instead of waiting in silence
+    const silence = setTimeout(() => this.say(SILENT), PATIENCE);
+    return this.wire.send(message).finally(() => {
+      clearTimeout(silence);
+      if (this.state.status === SILENT) this.say("");
+      if (--this.open === 0) this.set({ busy: false });
+    });
   }
 
   /** Sends what nobody waits for: it must not make the lab look busy. */
