@@ -21,7 +21,7 @@ export function KeysPanel() {
   );
 }
 
-type Target = { port: PortRef; label: string; note: string; category: string; wired: boolean };
+type Target = { port: PortRef; from?: PortRef; label: string; note: string; category: string; wired: boolean };
 
 export function ConnectMenu() {
   const lab = useLab();
@@ -35,6 +35,15 @@ export function ConnectMenu() {
   const targets = React.useMemo((): Target[] => {
     if (!open || !pending) return [];
     const out: Target[] = [];
+    // what the node itself still waits for comes first: whoever has just added it wants to feed it
+    const waits = pending.dir === "out" ? (nodes.get(pending.node)?.inputs ?? []).filter((p) => !p.wired && !p.optional) : [];
+    for (const p of waits) {
+      const from: PortRef = { node: pending.node, dir: "in", port: p.port };
+      for (const n of nodes.values()) {
+        if (lab.blocked(from, n.name, "out")) continue;
+        for (const o of n.outputs) out.push({ port: { node: n.name, dir: "out", port: String(o.index) }, from, label: `${n.name}${n.outputs.length > 1 ? `:${o.name}` : ""} → ${p.port}`, note: o.shape ?? "", category: n.category, wired: false });
+      }
+    }
     for (const n of nodes.values()) {
       const dir = pending.dir === "out" ? "in" : "out";
       if (lab.blocked(pending, n.name, dir)) continue;
@@ -46,10 +55,10 @@ export function ConnectMenu() {
   }, [open, pending, nodes, text, lab]);
   if (!open || !pending) return null;
   const close = () => { lab.set({ panel: null, pending: null }); lab.focus(pending.node); };
-  const take = (t: Target | undefined) => { if (!t) return; lab.set({ panel: null }); lab.focus(pending.node); void lab.join(pending, t.port); };
+  const take = (t: Target | undefined) => { if (!t) return; lab.set({ panel: null }); lab.focus(pending.node); void lab.join(t.from ?? pending, t.port); };
   return (
     <div className="sheet connect" role="dialog" aria-label="Connect to">
-      <h2>Connect {visible(pending.node)} to…</h2>
+      <h2>Connect {visible(pending.node)} with…</h2>
       <input
         className="tf" type="text" role="combobox" aria-label="Connect to" aria-expanded="true" aria-controls={id} aria-activedescendant={targets.length ? `${id}-${active}` : undefined} autoFocus autoComplete="off" spellCheck={false}
         value={text} onChange={(e) => { setText(e.target.value); setActive(0); }}

@@ -72,7 +72,7 @@ export function startPort(lab: Lab): PortRef | null {
 
 export const KEYS: Key[] = [
   { keys: "A", group: "Build", does: "add an operation (wired to the port you started from)", when: letter("a"), run: (lab) => lab.askForOperation(lab.state.wire?.from ?? null) },
-  { keys: "C", group: "Build", does: "connect to…", when: letter("c"), run: (lab) => { const port = startPort(lab); if (port) lab.set({ panel: "connect", pending: port, wire: null }); else lab.say("Select a node first, then C."); } },
+  { keys: "C", group: "Build", does: "connect to or from…", when: letter("c"), run: (lab) => { const port = startPort(lab); if (port) lab.set({ panel: "connect", pending: port, wire: null }); else lab.say("Select a node first, then C."); } },
   { keys: "F2", group: "Build", does: "rename", when: key("F2"), run: (lab) => { const f = lab.root?.querySelector<HTMLInputElement>('[data-testid="inspector"] input.nm'); f?.focus(); f?.select(); } },
   { keys: "Delete", group: "Build", does: "delete what is selected", when: key("Delete"), run: (lab) => void lab.remove() },
   { keys: "M", group: "Build", does: "bypass the node", when: letter("m"), run: (lab) => void lab.bypass() },
