@@ -22,7 +22,7 @@ from ..core.op import REGISTRY
 from ..debugger import Debugger, Stop
 from ..io.build import Diagnostic, build
 from ..io.document import Document, document_of, file_bytes, from_text, read_bounded
-from ..io.edits import AddNode, Edit, Rename, apply, check_feed, describe, edit_from_json
+from ..io.edits import AddNode, Connect, Edit, Rename, apply, check_feed, describe, edit_from_json
 from ..runtime.session import Session
 from . import protocol as P, saved, scene as S, values as V
 from .examples import EXAMPLES
@@ -63,6 +63,8 @@ class Editor(anywidget.AnyWidget):
         self._selection: tuple[str, ...] = ()
         self._debugger: Debugger | None = None
         self._begun_with: Mapping[int, np.ndarray] | None = None
+        self._stops: list[tuple[str, Any]] = []     # breakpoints (target, condition) that wait for the next run,
+        self._watched: list[str] = []               # and watches
         self._error: FlowError | None = None
         self._versions: dict[int, int] = {}
         self._counted = False
@@ -243,10 +245,55 @@ class Editor(anywidget.AnyWidget):
         changed = rebuilt or document.fetches != before.fetches or _unlike(document.feeds, before.feeds)
         if changed:
             self._reset()
+            self._follow(before)
         self._selection = tuple(n for n in self._selection if n in document.nodes)
         self._say_scene(select)
         if changed:
             self._say_state(full=True)
+
+    def _follow(self, before: Document) -> None:
+        """Let the breakpoints and watches that wait for the next run follow their nodes, by id, else by name; say which have lost theirs."""
+        names = {n.id: n.name for n in self._document.nodes.values()}
+
+        def now(target: str) -> str | None:
+            name, colon, output = target.rpartition(":") if ":" in target else (target, "", "")
+            old = before.nodes.get(name)
+            found = names.get(old.id) if old is not None else None
+            found = found or (name if name in self._document.nodes else None)
+            return None if found is None else f"{found}{colon}{output}"
+
+        gone = [f"the breakpoint at {t}" for t, _ in self._stops if now(t) is None] + [f"the watch of {t}" for t in self._watched if now(t) is None]
+        self._stops = [(found, when) for t, when in self._stops if (found := now(t)) is not None]
+        self._watched = [found for t in self._watched if (found := now(t)) is not None]
+        self._tell_dropped(gone)
+
+    def _tell_dropped(self, gone: Sequence[str]) -> None:
+        if gone:
+            said = ", ".join(gone[:4]) + (" …" if len(gone) > 4 else "")
+            self._notice("status", f"Dropped {said}: {'it is' if len(gone) == 1 else 'they are'} no longer in the graph.")
+
+    def _hand_over(self, dbg: Debugger) -> None:
+        """Set the breakpoints and watches that waited for this run; those whose node is not sound yet go on waiting."""
+        graph, gone = self._built.graph, []
+        stops, watched, self._stops, self._watched = self._stops, self._watched, [], []
+        for target, when in stops:
+            if target.partition(":")[0] not in graph:
+                self._stops.append((target, when))
+                continue
+            try:
+                dbg.breakpoints.add(target, when=when)
+            except FlowError:       # the node has fewer outputs than it had
+                gone.append(f"the breakpoint at {target}")
+        for target in watched:
+            if target.partition(":")[0] not in graph:
+                self._watched.append(target)
+                continue
+            try:
+                graph.tensor(target)
+                dbg.watches.append(target)
+            except FlowError:
+                gone.append(f"the watch of {target}")
+        self._tell_dropped(gone)
 
     def _carry(self, old: Session | None, names: Mapping[str, str], *, trust: bool = False) -> None:
         """Take variables' values over, by name (before a renaming), shape, dtype and initializer; say which start anew.
@@ -309,15 +356,12 @@ class Editor(anywidget.AnyWidget):
         if unfed:
             names = ", ".join(unfed[:4]) + (" …" if len(unfed) > 4 else "")
             raise FeedError(f"{names} {'has' if len(unfed) == 1 else 'have'} no value yet.", node=unfed[0],
-                            hint=f'Select it and type its value, or write ed.feeds[{unfed[0]!r}] = … in a cell.')
+                            hint=f'Select {"it" if len(unfed) == 1 else "one"} and type its value, or write ed.feeds[{unfed[0]!r}] = … in a cell.')
         self._check_memory()
         given = {self._built.graph.nodes[name].outputs[0]: value for name, value in feeds.items() if name in needed}
         dbg = Debugger(self._session, {n.name: n.outputs[0] if n.outputs else n for n in nodes}, given, record=True)
-        if self._debugger is not None:
-            for b in self._debugger.breakpoints:
-                dbg.breakpoints.add(b.target, when=b.condition or b.when)
-            dbg.watches.extend(self._debugger.watches)
         self._reset()
+        self._hand_over(dbg)
         self._debugger, self._begun_with = dbg, self._session.store.values
         self._settle()
         return dbg
@@ -328,6 +372,10 @@ class Editor(anywidget.AnyWidget):
         return dbg is not None and not dbg.length and dbg.error is None and self._begun_with is self._session.store.values
 
     def _reset(self) -> None:
+        """End the run; its breakpoints and watches wait for the next."""
+        if self._debugger is not None:
+            self._stops += [(b.target, b.condition or b.when) for b in self._debugger.breakpoints]
+            self._watched += [w for w in self._debugger.watches if w not in self._watched]
         self._debugger, self._error, self._counted = None, None, False
 
     def _settle(self) -> None:
@@ -504,11 +552,19 @@ class Editor(anywidget.AnyWidget):
             self.send(P.as_json(message), list(buffers))
 
     def _notice(self, level: str, text: str, hint: str = "", node: str | None = None, edge: str | None = None) -> None:
-        message = P.Notice(level=level, text=text, hint=hint, node=node, edge=edge)
+        message = P.Notice(level=level, text=self._sentence(text), hint=hint, node=node, edge=edge)
         if self._page:
             self._say(message)
         else:
             self._notices = [*self._notices[-9:], message]
+
+    def _sentence(self, text: str) -> str:
+        """The text with a capital at its start; names of nodes keep their letters, an operation has the name that the canvas shows."""
+        first = re.match(r"[^\s,:;]*", text)[0]
+        if not text[:1].islower() or first in self._document.nodes or any(text.startswith((f"{n} ", f"{n}:", f"{n},")) for n in self._document.nodes):
+            return text
+        shown = next((o.name for o in REGISTRY.values() if text.startswith(f"{o.word}:")), None) if text[len(first):len(first) + 1] == ":" else None
+        return f"{shown or first[:1].upper() + first[1:]}{text[len(first):]}"
 
     # ------------------------------------------------------------ messages from the page
 
@@ -543,7 +599,9 @@ class Editor(anywidget.AnyWidget):
             edits = content.get("edits")
             if not isinstance(edits, list) or len(edits) > MAX_EDITS:
                 raise DocumentError("that is not a list of edits.")
-            return self.edit(*map(edit_from_json, edits))
+            edits, before = [edit_from_json(e) for e in edits], self._document
+            self.edit(*edits)
+            return self._tell_replaced(edits, before)
         if kind == "command":
             return self._command(content)
         if kind == "ask":
@@ -627,6 +685,21 @@ class Editor(anywidget.AnyWidget):
                 raise DocumentError(f"there is no command {str(name)[:40]!r}.", hint="Reload the page, or restart the kernel.")
 
     # ---- what happened, in words
+
+    def _tell_replaced(self, edits: Sequence[Edit], before: Document) -> None:
+        """Say it when a wire took the place of another."""
+        if not all(isinstance(e, Connect) for e in edits):
+            return
+        for node in self._document.nodes.values():
+            old = before.nodes.get(node.name)
+            if old is node or old is None:
+                continue
+            for port, src in node.inputs.items():
+                was = old.inputs.get(port)
+                if was is not None and was != src:
+                    new_name, old_name = src.rpartition(":")[0], was.rpartition(":")[0]
+                    same = new_name == old_name     # another output of the same node
+                    self._notice("status", f"Wired {src if same else new_name} to {node.name}, port {port}, in place of {was if same else old_name}.")
 
     def _tell_step(self, event: Any) -> None:
         if event is None:
@@ -750,7 +823,7 @@ class Feeds(MutableMapping):
         self._editor = editor
 
     def __getitem__(self, key: Any) -> np.ndarray:
-        return self._editor._document.feeds[key if isinstance(key, str) else self._editor._placeholder(key)]
+        return self._editor._document.feeds[key.removesuffix(":0") if isinstance(key, str) else self._editor._placeholder(key)]
 
     def __setitem__(self, key: Any, value: Any) -> None:
         name = self._editor._placeholder(key)
