@@ -38,6 +38,21 @@ class Attr:
     choices: tuple[str, ...] = ()
 
 
+class _Unseen:
+    """Stands for the type of an input that is not there yet: every look at it is an error."""
+
+    touched = False
+
+    def __getattr__(self, name: str) -> Any:
+        self.touched = True
+        raise LookupError(f"the input is open, so its {name} is not known")
+
+    def __eq__(self, other: object) -> bool:
+        return self.__getattr__("type")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 @dataclass(eq=False)
 class Op:
     """One operation. Calling it adds a node to the graph and returns its outputs."""
@@ -165,6 +180,37 @@ class Op:
         except Exception as error:  # a graph file may wire anything to anything
             raise ShapeError(f"{self.word}: its shape rule failed: {type(error).__name__}: {error}.") from error
         return got if type(got) is tuple else (got,)
+
+    def clash(self, given: Mapping[str, TensorType], waiting: Sequence[str] = (), attrs: Mapping[str, Any] | None = None) -> FlowError | None:
+        """What is wrong with the inputs known so far, whatever the `waiting` ports will get; None if nothing is certain yet.
+
+        Without `attrs` only dtypes are compared. The shape rule runs with stand-ins that forbid any look: what it says without one is certain.
+        """
+        try:
+            self._check_dtypes(list(given.values()), list(given))
+        except FlowError as error:
+            return error
+        if attrs is None:
+            return None
+        unseen = _Unseen()
+        types: dict[str, Any] = {**given, **dict.fromkeys(waiting, unseen)}
+        try:
+            if self.variadic:
+                heads = [n for n in self._names[:-1] if n in types]
+                rest = sorted((p for p in types if p not in heads), key=lambda p: int(p.rpartition(".")[2]))
+                ports = (*heads, *rest)
+                self.rule(*(types[p] for p in ports), ports=ports, word=self.word, **attrs)
+            else:
+                ports = tuple(n for n in self._names if n in types)
+                if len(ports) == len(self.inputs):
+                    self.rule(*(types[p] for p in ports), ports=ports, word=self.word, **attrs)
+                else:
+                    self.rule(**{n: types.get(n) for n in self._names}, ports=ports, word=self.word, **attrs)
+        except FlowError as error:
+            return error if not unseen.touched else None
+        except Exception:   # it looked at a stand-in, or met something that it never thought of: nothing is certain
+            return None
+        return None
 
     def _check_dtypes(self, types: Sequence[TensorType], ports: Sequence[str]) -> None:
         first = None

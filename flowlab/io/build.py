@@ -2,14 +2,14 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from ..core.errors import AttributeValueError, CycleError, DTypeError, FlowError, NameTakenError, ShapeError, UnknownOpError
+from ..core.errors import AttributeValueError, CycleError, DTypeError, FlowError, NameTakenError, ShapeError, UnknownOpError, plural
 from ..core.graph import Graph, Tensor
 from ..core.op import Op, get_op
 from ..core.types import TensorType
@@ -114,6 +114,7 @@ def _place(document: Document, graph: Graph, node: DocNode, found: list[Diagnost
         attrs = normalized(op, node.attrs)
     except AttributeValueError as error:
         unset = error.port in op.attrs and op.attrs[error.port].required and error.port not in node.attrs
+        _early(document, graph, node, op, None, *ports_of(op, node.inputs)[::2], say)
         return say("attr", error.message, port=error.port, axis=error.axis, hint="Set it in the inspector." if unset else error.hint, severe=not unset)
     wired, strays, missing = ports_of(op, node.inputs)
     for port in strays:
@@ -122,15 +123,16 @@ def _place(document: Document, graph: Graph, node: DocNode, found: list[Diagnost
     for port in missing:
         say("missing", f"{op.word}: input {port} is open.", port=port, hint="Wire a tensor to it.", severe=False)
     if strays or missing:
-        return None
+        return _early(document, graph, node, op, attrs, wired, missing, say)
     inputs: list[Tensor] = []
     for port in wired:
         name, _, index = node.inputs[port].rpartition(":")
         if name not in graph:
+            _early(document, graph, node, op, attrs, wired, missing, say)
             return say("missing", f"waits for {name}, which is not sound yet.", port=port, severe=False)
         outputs = graph.node(name).outputs
         if int(index) >= len(outputs):
-            return say("missing", f"{name} has {len(outputs)} outputs, so there is no {node.inputs[port]}.", port=port, repairs=[_cut(node, port)])
+            return say("missing", f"{name} has {plural(len(outputs), 'output')}, so there is no {node.inputs[port]}.", port=port, repairs=[_cut(node, port)])
         inputs.append(outputs[int(index)])
     waits = next((c for c in node.control if c not in graph), None)
     if waits is not None:
@@ -139,14 +141,47 @@ def _place(document: Document, graph: Graph, node: DocNode, found: list[Diagnost
         graph.add(op, inputs, attrs, name=node.name, ports=tuple(wired), control_inputs=[graph.node(c) for c in node.control], device=node.device,
                   phase=node.phase, gradient_of=node.gradient_of, id=node.id, full_name=True)
     except FlowError as error:
-        kind = next((word for cls, word in _KINDS if isinstance(error, cls)), "shape")
+        def infers(types: Sequence[TensorType]) -> bool:
+            try:
+                op.infer([SimpleNamespace(type=t) for t in types], wired, attrs)
+            except (FlowError, ArithmeticError, LookupError, TypeError, ValueError):
+                return False
+            return True
+
+        kind = _kind(error)
         port = error.port
         if kind in ("shape", "dtype") and port not in node.inputs and wired:
             port = wired[-1]    # the wire made last is the one that does not fit
-        say(kind, error.message, port=port, axis=error.axis, hint=error.hint, repairs=_repairs(document, graph, node, op, attrs, wired, inputs, port))
+        say(kind, error.message, port=port, axis=error.axis, hint=error.hint, repairs=_repairs(document, node, wired, inputs, port, infers))
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:    # a shape rule met something that it never thought of
         say("shape", f"{op.word}: {error}", port=wired[-1] if wired else None)
     return None
+
+
+def _early(document: Document, graph: Graph, node: DocNode, op: Op, attrs: Mapping[str, Any] | None, wired: Sequence[str], missing: Sequence[str], say: Any) -> None:
+    """Say what is certainly wrong with the wired inputs while others are open or wait themselves; without `attrs`, of their dtypes alone."""
+    known: dict[str, Tensor] = {}
+    for port in wired:
+        name, _, index = node.inputs[port].rpartition(":")
+        outputs = graph.node(name).outputs if name in graph else ()
+        if int(index) < len(outputs):
+            known[port] = outputs[int(index)]
+    if not known:
+        return
+    waiting = [p for p in (*wired, *missing) if p not in known]
+
+    def clash(types: Sequence[TensorType]) -> FlowError | None:
+        return op.clash(dict(zip(known, types)), waiting, attrs)
+
+    error = clash([t.type for t in known.values()])
+    if error is not None:
+        port = error.port if error.port in known or isinstance(error, AttributeValueError) else next(reversed(known))
+        say(_kind(error), error.message, port=port, axis=error.axis, hint=error.hint,
+            repairs=_repairs(document, node, list(known), list(known.values()), port, lambda types: clash(types) is None))
+
+
+def _kind(error: FlowError) -> str:
+    return next((word for cls, word in _KINDS if isinstance(error, cls)), "shape")
 
 
 def ports_of(op: Op, inputs: Mapping[str, str]) -> tuple[list[str], list[str], list[str]]:
@@ -224,19 +259,15 @@ def _cut(node: DocNode, port: str) -> Repair:
     return Repair("Cut the wire", (Disconnect(f"{node.name}:{port}"),))
 
 
-def _repairs(document: Document, graph: Graph, node: DocNode, op: Op, attrs: Mapping[str, Any], wired: list[str], inputs: list[Tensor], port: str | None) -> list[Repair]:
+def _repairs(document: Document, node: DocNode, wired: Sequence[str], inputs: Sequence[Tensor], port: str | None,
+             sound: Callable[[Sequence[TensorType]], bool]) -> list[Repair]:
     """Small changes after which the node is sound: each was tried on the shape rule, none is a guess."""
     types = [t.type for t in inputs]
     offers: list[Repair] = []
     fits_seen: set[str] = set()
 
     def fits(k: int, type: TensorType) -> bool:
-        tried = [SimpleNamespace(type=type if j == k else t) for j, t in enumerate(types)]
-        try:
-            op.infer(tried, wired, attrs)
-        except (FlowError, ArithmeticError, LookupError, TypeError, ValueError):
-            return False
-        return True
+        return sound([type if j == k else t for j, t in enumerate(types)])
 
     def offer(label: str, *edits: Edit) -> None:
         if label not in fits_seen:

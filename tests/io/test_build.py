@@ -125,3 +125,38 @@ def test_the_graph_from_a_canvas_is_the_graph_from_python():
         W = fl.variable(np.array([[1, 2], [3, 4], [5, 6]], "float32"), name="W")
         fl.relu(x @ W, name="out")
     assert document.same_graph(g) and build(document).graph.same_graph(g) and document_of(g).same_graph(document)
+
+
+def wrong(*edits):
+    """The severe diagnostics, and all of them."""
+    built = build(apply(Document(), *edits))
+    return [(d.kind, d.node, d.port, d.edge) for d in built.diagnostics if d.severe], built.diagnostics
+
+
+def test_a_wired_input_that_cannot_be_right_is_told_while_others_are_open():
+    x = (AddNode("Placeholder", "x"), SetAttr("x", "shape", "batch"), SetAttr("x", "dtype", "int64"), AddNode("LSTM"), Connect("x:0", "LSTM:x"))
+    severe, every = wrong(*x)
+    assert severe == [("dtype", "LSTM", "x", "x:0->LSTM:x")] and "int64" in every[0].message and {d.port for d in every[1:]} == {"kernel", "recurrent_kernel", "bias"}
+    severe, every = wrong(*x, SetAttr("x", "dtype", "float32"))
+    assert severe == [("shape", "LSTM", "x", "x:0->LSTM:x")] and "(batch, time, features)" in every[0].hint
+    assert wrong(*x, SetAttr("x", "dtype", "float32"), SetAttr("x", "shape", "batch, 5, 3"))[0] == []
+    for repair in every[0].repairs:
+        assert not any(d.severe for d in build(apply(Document(), *x, SetAttr("x", "dtype", "float32"), *repair.edits)).diagnostics), repair.label
+
+
+def test_whole_numbers_are_asked_for_before_the_table_is_there():
+    severe, every = wrong(AddNode("Placeholder", "i"), AddNode("Gather"), Connect("i:0", "Gather:indices"))
+    assert severe == [("dtype", "Gather", "indices", "i:0->Gather:indices")] and "whole numbers" in every[0].message
+    assert [r.label for r in every[0].repairs] == ["Cast indices to int64", "Cut the wire"]
+    assert wrong(AddNode("Placeholder", "i"), AddNode("OneHot"), Connect("i:0", "OneHot:indices"))[0] == [("dtype", "OneHot", "indices", "i:0->OneHot:indices")]     # depth is not set yet
+
+
+def test_two_dtypes_clash_before_the_third_input_is_wired():
+    severe, _ = wrong(AddNode("Placeholder", "a"), AddNode("Placeholder", "b"), SetAttr("b", "dtype", "float64"), AddNode("LSTM"),
+                      SetAttr("a", "shape", "1, 2, 3"), SetAttr("b", "shape", "3, 4"), Connect("a:0", "LSTM:x"), Connect("b:0", "LSTM:kernel"))
+    assert severe == [("dtype", "LSTM", "kernel", "b:0->LSTM:kernel")]
+
+
+def test_an_input_is_checked_while_another_waits_for_a_node_that_is_not_sound():
+    severe, every = wrong(AddNode("Placeholder", "x"), SetAttr("x", "dtype", "bool"), AddNode("Relu"), AddNode("MatMul"), Connect("x:0", "MatMul:a"), Connect("Relu:0", "MatMul:b"))
+    assert severe == [("dtype", "MatMul", "a", "x:0->MatMul:a")] and any("waits for Relu" in d.message for d in every)

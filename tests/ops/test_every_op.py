@@ -1,6 +1,7 @@
 """Every registered op, through every check. The rows stand in cases.py."""
 from __future__ import annotations
 
+import itertools
 import warnings
 from pathlib import Path
 
@@ -338,3 +339,17 @@ def test_every_op_speaks_to_a_learner(op):
     assert op.zh
     if op.source is None and op.listed:
         assert getattr(fl, op.function) is not None
+
+
+@every_case
+def test_nothing_is_called_wrong_while_inputs_of_a_sound_node_are_still_open(case):
+    g, _, _ = graph_of(case)
+    node = g.node("it")
+    types = {p: t.type for p, t in zip(node.ports, node.inputs)}
+    for k in range(min(len(types), 5) + 1):
+        for left in itertools.combinations(types, k):
+            known = {p: t for p, t in types.items() if p not in left}
+            required = [p for p in left if not node.op.input_of(p).optional]
+            for waiting in (left, required):
+                assert node.op.clash(known, waiting, node.attrs) is None
+            assert node.op.clash(known) is None
