@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -185,6 +186,7 @@ class Op:
         """What is wrong with the inputs known so far, whatever the `waiting` ports will get; None if nothing is certain yet.
 
         Without `attrs` only dtypes are compared. The shape rule runs with stand-ins that forbid any look: what it says without one is certain.
+        So is what it says of one of the known inputs in the same words whatever ranks the others have.
         """
         try:
             self._check_dtypes(list(given.values()), list(given))
@@ -193,23 +195,36 @@ class Op:
         if attrs is None:
             return None
         unseen = _Unseen()
-        types: dict[str, Any] = {**given, **dict.fromkeys(waiting, unseen)}
+        error = self._tried({**given, **dict.fromkeys(waiting, unseen)}, attrs)
+        if not unseen.touched:
+            return error if isinstance(error, FlowError) else None
+        if not given or len(waiting) > 3:
+            return None
+        floats = next((t.dtype for t in given.values() if t.dtype.kind == "f"), np.dtype("float32"))
+        dtypes = [{"Int": np.dtype("int64"), "Bool": np.dtype("bool")}.get(self.input_of(p).kind, floats) for p in waiting]
+        said: dict[str, FlowError] = {}
+        for ranks in itertools.product(range(max([5, *(t.rank + 1 for t in given.values())]) + 1), repeat=len(waiting)):
+            error = self._tried({**given, **{p: TensorType((None,) * r, d) for p, r, d in zip(waiting, ranks, dtypes)}}, attrs)
+            if not isinstance(error, ShapeError):
+                return None
+            if error.port in given:
+                said[error.message] = error
+        return next(iter(said.values())) if len(said) == 1 else None
+
+    def _tried(self, types: Mapping[str, Any], attrs: Mapping[str, Any]) -> Exception | None:
+        """What the shape rule raises on these types, by port."""
         try:
             if self.variadic:
                 heads = [n for n in self._names[:-1] if n in types]
-                rest = sorted((p for p in types if p not in heads), key=lambda p: int(p.rpartition(".")[2]))
-                ports = (*heads, *rest)
-                self.rule(*(types[p] for p in ports), ports=ports, word=self.word, **attrs)
+                ports = (*heads, *sorted((p for p in types if p not in heads), key=lambda p: int(p.rpartition(".")[2])))
             else:
                 ports = tuple(n for n in self._names if n in types)
-                if len(ports) == len(self.inputs):
-                    self.rule(*(types[p] for p in ports), ports=ports, word=self.word, **attrs)
-                else:
-                    self.rule(**{n: types.get(n) for n in self._names}, ports=ports, word=self.word, **attrs)
-        except FlowError as error:
-            return error if not unseen.touched else None
-        except Exception:   # it looked at a stand-in, or met something that it never thought of: nothing is certain
-            return None
+            if self.variadic or len(ports) == len(self.inputs):
+                self.rule(*(types[p] for p in ports), ports=ports, word=self.word, **attrs)
+            else:
+                self.rule(**{n: types.get(n) for n in self._names}, ports=ports, word=self.word, **attrs)
+        except Exception as error:  # it may have looked at a stand-in, or met something that it never thought of
+            return error
         return None
 
     def _check_dtypes(self, types: Sequence[TensorType], ports: Sequence[str]) -> None:

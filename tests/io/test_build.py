@@ -160,3 +160,16 @@ def test_two_dtypes_clash_before_the_third_input_is_wired():
 def test_an_input_is_checked_while_another_waits_for_a_node_that_is_not_sound():
     severe, every = wrong(AddNode("Placeholder", "x"), SetAttr("x", "dtype", "bool"), AddNode("Relu"), AddNode("MatMul"), Connect("x:0", "MatMul:a"), Connect("Relu:0", "MatMul:b"))
     assert severe == [("dtype", "MatMul", "a", "x:0->MatMul:a")] and any("waits for Relu" in d.message for d in every)
+
+
+def test_the_rank_of_a_later_input_is_told_before_the_first_is_wired():
+    kernel = (AddNode("Variable", "k"), SetAttr("k", "shape", "3, 4, 5"), AddNode("LSTM"), Connect("k:0", "LSTM:kernel"))
+    severe, every = wrong(*kernel)
+    assert severe == [("shape", "LSTM", "kernel", "k:0->LSTM:kernel")] and "?" not in every[0].message
+    assert wrong(*kernel, SetAttr("k", "shape", "3, 4"))[0] == []
+    filters = (AddNode("Variable", "w"), SetAttr("w", "shape", "3, 3"), AddNode("Conv2D"), Connect("w:0", "Conv2D:w"))
+    assert wrong(*filters)[0] == [("shape", "Conv2D", "w", "w:0->Conv2D:w")]
+    assert wrong(*filters, SetAttr("w", "shape", "8, 1, 3, 3"))[0] == []
+    scalar = (AddNode("Placeholder", "s"), AddNode("MatMul"), Connect("s:0", "MatMul:b"))
+    assert wrong(*scalar)[0] == [("shape", "MatMul", "b", "s:0->MatMul:b")]
+    assert wrong(*scalar, SetAttr("s", "shape", "2"))[0] == []

@@ -560,3 +560,57 @@ def test_the_picture_beside_the_widget_needs_no_script():
     assert "nodes" in static_picture.svg(from_json({"flowlab": 1, "name": "big", "nodes": [{"id": k, "name": f"n{k}", "op": "Relu"} for k in range(500)]}))
     cyclic = from_json({"flowlab": 1, "nodes": [{"id": 0, "name": "a", "op": "Relu", "inputs": {"x": "b:0"}}, {"id": 1, "name": "b", "op": "Relu", "inputs": {"x": "a:0"}}]})
     assert static_picture.data_uri(cyclic).startswith("data:image/svg+xml;base64,")
+
+
+def said(page: Page) -> list[str]:
+    return [m["text"] for m, _ in page.answer if m["type"] == "notice"]
+
+
+def test_a_wire_that_takes_the_place_of_another_says_so(page):
+    assert page.edit(AddNode("Variable", "V"), SetAttr("V", "shape", "3, 2")) and not any("in place of" in t for t in said(page))
+    assert page.edit(Connect("V:0", "MatMul:b"))
+    assert "Wired V to MatMul, port b, in place of W." in said(page)
+    assert page.edit(Connect("V:0", "MatMul:b")) and not said(page)
+    assert page.edit(Disconnect("MatMul:b")) and page.edit(Connect("W:0", "MatMul:b")) and not any("in place of" in t for t in said(page))
+
+
+def test_breakpoints_and_watches_stay_when_a_feed_or_an_edit_ends_the_run(page):
+    ed = page.editor
+    dbg = ed.start()
+    dbg.breakpoints.add("Subtract")
+    dbg.breakpoints.add("MatMul:0", when="max > 1e9")
+    dbg.watch("Add:0")
+    ed.feeds["x"] = 2 * X
+    assert ed.debugger is None and page.press("run") and ed.debugger is not dbg and ed.debugger.cursor == 2 and ed.debugger.ready == ("Subtract",)
+    assert [(b.target, b.condition) for b in ed.debugger.breakpoints] == [("Subtract", None), ("MatMul:0", "max > 1e9")] and ed.debugger.watches == ["Add:0"]
+    assert page.edit(Rename("Subtract", "error")) and page.edit(Rename("Add", "out"))      # they follow a new name
+    assert [b.target for b in ed.start().breakpoints] == ["error", "MatMul:0"] and ed.debugger.watches == ["out:0"]
+    assert page.edit(RemoveNodes(("out",)))
+    assert "Dropped the watch of out:0: it is no longer in the graph." in said(page)
+    assert page.edit(Connect("MatMul:0", "error:a"))
+    assert page.press("run") and ed.debugger.ready == ("error",) and ed.debugger.watches == []
+    ed.debugger.breakpoints.clear()
+    ed.feeds["x"] = X
+    assert len(ed.start().breakpoints) == 0
+
+
+def test_a_breakpoint_waits_for_a_node_that_is_not_sound_for_a_while(page):
+    page.editor.start().breakpoints.add("Square")
+    assert page.edit(MarkFetch("MatMul", True), Disconnect("Subtract:b")) and page.press("run") and len(page.editor.debugger.breakpoints) == 0
+    assert page.edit(MarkFetch("MatMul", False), Connect("y:0", "Subtract:b")) and page.press("run") and page.editor.debugger.ready == ("Square",)
+
+
+def test_notices_begin_with_a_capital_except_for_names_of_nodes(page):
+    ed = page.editor
+    del ed.feeds["x"], ed.feeds["y"]
+    assert page.press("run") is False and page.alert().startswith("x, y have no value yet. Select one and type its value, or write ed.feeds['x']")
+    assert ed._sentence("there is nothing to run yet.") == "There is nothing to run yet." and ed._sentence("x:0 is wrong.") == "x:0 is wrong."
+    assert ed._sentence("matmul: a is (2,).") == "MatMul: a is (2,)." and ed._sentence("") == ""
+    assert page.say("command", name="nonsense") is False and page.alert().startswith("There is no command")
+
+
+def test_feeds_are_read_by_the_names_that_they_are_assigned_by(page):
+    page.editor.feeds["x:0"] = 3 * X
+    assert np.array_equal(page.editor.feeds["x:0"], 3 * X) and np.array_equal(page.editor.feeds["x"], 3 * X) and "x:0" in page.editor.feeds
+    with pytest.raises(KeyError):
+        page.editor.feeds["z"]
