@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import FlowError
+from ..core.errors import FlowError, plural
 
 # The design's colour maps, light theme: sequential where the domain starts at zero, diverging where it has a sign.
 SEQUENTIAL = ("#f9f8e1", "#d7ecaf", "#9ee594", "#63d3a1", "#20bcac", "#0ba3ad", "#0388a8", "#056da3", "#175296", "#1e387a", "#1c1e5d")
@@ -75,7 +75,7 @@ def timeline(trace: Any) -> Any:
         if not mine:
             continue
         figure.add_trace(go.Bar(
-            orientation="h", name=f"{MARKS[phase]} {phase}, {len(mine)} firings", base=[e.start * 1e3 for e in mine], x=[e.duration * 1e3 for e in mine],
+            orientation="h", name=f"{MARKS[phase]} {phase}, {plural(len(mine), 'firing')}", base=[e.start * 1e3 for e in mine], x=[e.duration * 1e3 for e in mine],
             y=[f"{e.device} {phase}" if several else phase for e in mine],
             customdata=[[e.index, e.node, _frame(e), e.duration * 1e6] for e in mine],
             hovertemplate="%{customdata[0]}: %{customdata[1]}%{customdata[2]}<br>from %{base:.4g} ms, for %{customdata[3]:.4g} µs<extra></extra>",
@@ -87,7 +87,7 @@ def timeline(trace: Any) -> Any:
     total = sum(e.duration for e in events)
     figure.update_xaxes(title_text="ms from the start", rangemode="tozero")
     figure.update_yaxes(autorange="reversed")
-    return figure.update_layout(**_layout(f"{len(events)} firings in {total * 1e3:.4g} ms; most in {node}, {seconds * 1e3:.4g} ms"), bargap=0.3, barmode="overlay",
+    return figure.update_layout(**_layout(f"{plural(len(events), 'firing')} in {total * 1e3:.4g} ms; most in {node}, {seconds * 1e3:.4g} ms"), bargap=0.3, barmode="overlay",
                                 height=130 + 60 * len({(e.device, e.phase) for e in events}))
 
 

@@ -15,7 +15,7 @@ import anywidget
 import numpy as np
 import traitlets
 
-from ..core.errors import DeviceError, DocumentError, FeedError, FetchError, FlowError, KernelError
+from ..core.errors import DeviceError, DocumentError, FeedError, FetchError, FlowError, KernelError, plural
 from ..core.files import write_atomically
 from ..core.graph import Graph, Node
 from ..core.op import REGISTRY
@@ -733,7 +733,7 @@ class Editor(anywidget.AnyWidget):
             return
         scalars = [f"{k} = {V.num(float(v))}" for k, v in self.results.items() if v is not None and np.size(v) == 1]
         said = f": {', '.join(scalars[:4])}" if scalars else ""
-        self._notice("status", f"Ran {dbg.total if dbg else 0} nodes in {_seconds(seconds)}{said}.")
+        self._notice("status", f"Ran {plural(dbg.total if dbg else 0, 'node')} in {_seconds(seconds)}{said}.")
 
     # ---- single commands
 

@@ -609,6 +609,11 @@ def test_notices_begin_with_a_capital_except_for_names_of_nodes(page):
     assert page.say("command", name="nonsense") is False and page.alert().startswith("There is no command")
 
 
+def test_a_run_of_one_node_is_told_in_the_singular():
+    page = Page(Editor())
+    assert page.edit(AddNode("Variable", "v"), AddNode("Relu"), Connect("v:0", "Relu:x")) and page.press("run") and said(page)[-1].startswith("Ran 1 node in ")
+
+
 def test_feeds_are_read_by_the_names_that_they_are_assigned_by(page):
     page.editor.feeds["x:0"] = 3 * X
     assert np.array_equal(page.editor.feeds["x:0"], 3 * X) and np.array_equal(page.editor.feeds["x"], 3 * X) and "x:0" in page.editor.feeds
