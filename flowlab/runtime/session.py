@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import AttributeValueError, DeviceError, DocumentError, FlowError, KernelError
+from ..core.errors import AttributeValueError, DeviceError, DocumentError, FlowError, KernelError, plural
 from ..core.files import write_atomically
 from ..core.graph import Graph, Node, Tensor
 from ..core.types import shape_text
@@ -56,7 +56,7 @@ class Session:
         NUMPY.free()
 
     def __repr__(self) -> str:
-        return f"Session of {self.graph!r}, {self.store.runs} runs"
+        return f"Session of {self.graph!r}, {plural(self.store.runs, 'run')}"
 
     # ------------------------------------------------------------ running
 

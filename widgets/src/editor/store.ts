@@ -365,8 +365,9 @@ export class Lab {
 
   async edit(edits: Record<string, unknown>[], said?: string): Promise<boolean> {
     if (this.state.alerts.length) this.set({ alerts: [] });
+    const before = this.state.status;
     const ok = await this.send({ type: "edit", edits });
-    if (ok && said) this.say(said);
+    if (ok && said && this.state.status === before) this.say(said);  // the kernel may have told more
     return ok;
   }
 
