@@ -93,7 +93,9 @@ class HandMLP:
         r = np.random.default_rng(0)
         self.w1, self.b1 = (r.standard_normal((784, 256)) / 28).astype(F32), np.zeros(256, F32)
         self.w2, self.b2 = (r.standard_normal((256, 10)) / 16).astype(F32), np.zeros(10, F32)
-        e = lambda *s: np.empty(s, F32)  # noqa: E731
+
+        def e(*shape: int) -> np.ndarray:
+            return np.empty(shape, F32)
         self.h, self.z, self.dz, self.dh = e(batch, 256), e(batch, 10), e(batch, 10), e(batch, 256)
         self.g1, self.g2, self.mask, self.rows = e(784, 256), e(256, 10), np.empty((batch, 256), bool), np.arange(batch)
 
