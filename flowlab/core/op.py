@@ -76,6 +76,7 @@ class Op:
     mixed: bool = False             # its inputs need not share a dtype
     effect: bool = False            # run for what it does
     listed: bool = True             # in the palette
+    bounds: Any = None              # what values it can give: (least, largest), that by output name, or "inputs": none that its inputs lack
     word: str = ""                  # how errors call it
     kernels: dict[str, Callable] = field(default_factory=dict)
     gradient_function: Callable | None = None

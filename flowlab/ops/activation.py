@@ -12,6 +12,7 @@ from .array import cast, concat, expand_dims, one_hot, ones_like, split, where, 
 from .logic import logical_and
 from .math import abs_, erf, exp, greater, less, minimum, square
 from .reduce import sum_
+from .sizes import sum_to
 
 
 def _same(x: TensorType, **_: Any) -> TensorType:
@@ -23,7 +24,7 @@ def _along(x: TensorType, *, axis: int, **_: Any) -> TensorType:
     return x
 
 
-@op(infer=_same, category="activation", latex=r"\tanh x", ufunc="tanh", aliases=("squash",), zh="双曲正切")
+@op(infer=_same, category="activation", latex=r"\tanh x", ufunc="tanh", aliases=("squash",), bounds=(-1, 1), zh="双曲正切")
 def tanh(xp, x: Float):
     """Squash each value into −1 … 1."""
     return xp.tanh(x)
@@ -35,7 +36,7 @@ def _(node, g):
     return (lambda: g * (1 - y * y),)
 
 
-@op(infer=_same, category="activation", latex=r"\sigma(x)", aliases=("logistic", "gate", "σ"), zh="S型函数")
+@op(infer=_same, category="activation", latex=r"\sigma(x)", aliases=("logistic", "gate", "σ"), bounds=(0, 1), zh="S型函数")
 def sigmoid(xp, x: Float):
     """Squash each value into 0 … 1: how far a gate is open."""
     return xp.tanh(x * 0.5) * 0.5 + 0.5  # tanh saturates where exp would overflow
@@ -47,7 +48,7 @@ def _(node, g):
     return (lambda: g * (y * (1 - y)),)
 
 
-@op(infer=_same, category="activation", latex=r"\max(0, x)", aliases=("rectifier",), zh="线性整流")
+@op(infer=_same, category="activation", latex=r"\max(0, x)", aliases=("rectifier",), bounds=(0, math.inf), zh="线性整流")
 def relu(xp, x):
     """Keep what is positive, make the rest 0."""
     return xp.maximum(x, 0, out=xp.workspace(x.shape, x.dtype, x))
@@ -69,7 +70,7 @@ def _(node, g):
     return (lambda: relu_gradient(g, node.inputs[1])), None
 
 
-@op(infer=_along, category="activation", latex=r"\frac{e^{x_i}}{\sum_j e^{x_j}}", aliases=("probabilities", "归一化"), zh="归一化指数")
+@op(infer=_along, category="activation", latex=r"\frac{e^{x_i}}{\sum_j e^{x_j}}", aliases=("probabilities", "归一化"), bounds=(0, 1), zh="归一化指数")
 def softmax(xp, x: Float, *, axis: int = -1):
     """Turn scores into shares that add up to 1 along the axis."""
     e = xp.exp(x - xp.max(x, axis=axis, keepdims=True)) if x.size else x
@@ -82,7 +83,7 @@ def _(node, g):
     return (lambda: (g - sum_(g * y, axis=axis, keepdims=True)) * y,)
 
 
-@op(infer=_along, category="activation", latex=r"x_i - \ln \sum_j e^{x_j}", aliases=("log probabilities",), zh="对数归一化")
+@op(infer=_along, category="activation", latex=r"x_i - \ln \sum_j e^{x_j}", aliases=("log probabilities",), bounds=(-math.inf, 0), zh="对数归一化")
 def log_softmax(xp, x: Float, *, axis: int = -1):
     """Turn scores into logarithms of shares, without overflow."""
     if not x.size:
@@ -112,7 +113,7 @@ def _rows(logits: TensorType, labels: TensorType, **_: Any) -> TensorType:
     return TensorType(tuple(shape), logits.dtype)
 
 
-@op(infer=_rows, category="activation", latex=r"-\ln \operatorname{softmax}(x)_y", aliases=("loss", "cross entropy", "nll", "损失"), zh="交叉熵")
+@op(infer=_rows, category="activation", latex=r"-\ln \operatorname{softmax}(x)_y", aliases=("loss", "cross entropy", "nll", "损失"), bounds=(0, math.inf), zh="交叉熵")
 def sparse_softmax_cross_entropy(xp, logits: Float, labels: Int):
     """Measure, a row, how surprised the scores are by the right class number."""
     classes = logits.shape[-1]
@@ -138,7 +139,7 @@ def _(node, g):
     return by_logits, None
 
 
-@op(infer=lambda labels, like, **_: like, category="array", mixed=True, listed=False, differentiable=False, zh="独热同形")
+@op(infer=lambda labels, like, **_: like, category="array", mixed=True, listed=False, differentiable=False, bounds=(0, 1), zh="独热同形")
 def one_hot_like(xp, labels: Int, like: Any):
     """One-hot rows with as many classes as `like` has columns."""
     return xp.equal(xp.expand_dims(labels, -1), xp.arange(like.shape[-1], dtype="int64")).astype(like.dtype)
@@ -156,7 +157,7 @@ def _soft_rows(logits: TensorType, labels: TensorType, **_: Any) -> TensorType:
     return logits.with_shape(logits.shape[:-1])
 
 
-@op(infer=_soft_rows, category="activation", latex=r"-\sum_k y_k \ln \operatorname{softmax}(x)_k", aliases=("loss", "cross entropy"), zh="软标签交叉熵")
+@op(infer=_soft_rows, category="activation", latex=r"-\sum_k y_k \ln \operatorname{softmax}(x)_k", aliases=("loss", "cross entropy"), bounds=(0, math.inf), zh="软标签交叉熵")
 def softmax_cross_entropy(xp, logits: Float, labels: Float):
     """Measure, a row, how far the scores are from the shares in labels."""
     if labels.shape != logits.shape:
@@ -182,15 +183,27 @@ def _where_positive(x, y, otherwise):
     return where(greater(x, zeros_like(x)), ones_like(y), otherwise)
 
 
-@op(infer=_same, category="activation", latex=r"x\,\Phi(x)", aliases=("gaussian error linear unit", "transformer"), zh="高斯误差线性单元")
-def gelu(xp, x: Float):
-    """Scale x by how likely a normal draw falls below it."""
+@op(infer=lambda x, *, approximate, **_: x, category="activation", choices={"approximate": ("none", "tanh")}, latex=r"x\,\Phi(x)", aliases=("gaussian error linear unit", "transformer"),
+    zh="高斯误差线性单元")
+def gelu(xp, x: Float, *, approximate: Choice = "none"):
+    """Scale x by how likely a normal draw falls below it; `approximate="tanh"` is the older formula with a tanh. Source: Hendrycks & Gimpel 2016."""
+    if approximate == "tanh":
+        return x * 0.5 * (1 + xp.tanh(_GELU * (x + 0.044715 * x * x * x)))
     return (x * 0.5 * (1 + xp.special.erf(x / math.sqrt(2)))).astype(x.dtype)
+
+
+_GELU = math.sqrt(2 / math.pi)
 
 
 @gelu.gradient
 def _(node, g):
     x, = node.inputs
+
+    def by_tanh():
+        t = tanh((x + square(x) * x * 0.044715) * _GELU)
+        return g * ((t + 1) * 0.5 + x * (1 - square(t)) * (square(x) * (3 * 0.044715) + 1) * (0.5 * _GELU))
+    if node.attrs["approximate"] == "tanh":
+        return (by_tanh,)
     return (lambda: g * (erf(x * math.sqrt(0.5)) * 0.5 + 0.5 + x * exp(square(x) * -0.5) * (1 / math.sqrt(2 * math.pi))),)
 
 
@@ -233,7 +246,7 @@ def _(node, g):
     return (by_x,)
 
 
-@op(infer=_same, category="activation", latex=r"\ln(1 + e^x)", aliases=("smooth relu",), zh="软加")
+@op(infer=_same, category="activation", latex=r"\ln(1 + e^x)", aliases=("smooth relu",), bounds=(0, math.inf), zh="软加")
 def softplus(xp, x: Float):
     """A smooth ReLU: near 0 for small values, near x for large ones."""
     return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.absolute(x)))
@@ -244,7 +257,7 @@ def _(node, g):
     return (lambda: g * sigmoid(node.inputs[0]),)
 
 
-@op(infer=_same, category="activation", latex=r"\ln \sigma(x)", aliases=("log of a gate",), zh="对数S型函数")
+@op(infer=_same, category="activation", latex=r"\ln \sigma(x)", aliases=("log of a gate",), bounds=(-math.inf, 0), zh="对数S型函数")
 def log_sigmoid(xp, x: Float):
     """Take the logarithm of the sigmoid, without overflow."""
     return xp.minimum(x, 0) - xp.log1p(xp.exp(-xp.absolute(x)))
@@ -255,7 +268,7 @@ def _(node, g):
     return (lambda: g * sigmoid(node.inputs[0] * -1),)
 
 
-@op(infer=_same, category="activation", latex=r"\frac{x}{1 + |x|}", aliases=("soft sign",), zh="软符号")
+@op(infer=_same, category="activation", latex=r"\frac{x}{1 + |x|}", aliases=("soft sign",), bounds=(-1, 1), zh="软符号")
 def softsign(xp, x: Float):
     """Squash each value into −1 … 1, more gently than tanh."""
     return x / (1 + xp.absolute(x))
@@ -298,7 +311,7 @@ def _(node, g):
     return (lambda: _within(node.inputs[0], node.attrs["min_val"], node.attrs["max_val"], g),)
 
 
-@op(infer=_same, category="activation", latex=r"\min(\max(x, 0), 6)", aliases=("mobile",), zh="截断线性整流")
+@op(infer=_same, category="activation", latex=r"\min(\max(x, 0), 6)", aliases=("mobile",), bounds=(0, 6), zh="截断线性整流")
 def relu6(xp, x: Float):
     """Keep what is positive, up to 6."""
     return xp.minimum(xp.maximum(x, 0), 6)
@@ -347,3 +360,119 @@ def _(node, g):
         s = sigmoid(b)
         return concat([g * s, g * a * s * (1 - s)], axis=axis)
     return (by_x,)
+
+
+# ---------------------------------------------------------------- straight pieces, and slopes that are learnt
+
+
+@op(category="activation", latex=r"\max(0, x) + a \min(0, x)", aliases=("learnt slope", "parametric rectifier"), zh="参数化线性整流")
+def prelu(xp, x: Float, slope: Float):
+    """Keep what is positive, and scale the rest by a slope that may be learnt. Source: He et al. 2015.
+
+    x and slope broadcast; for one slope a channel of images, give slope the shape (channels, 1, 1).
+    """
+    return xp.where(x > 0, x, x * slope)
+
+
+@prelu.gradient
+def _(node, g):
+    x, slope = node.inputs
+
+    def positive():
+        return greater(x, zeros_like(x))
+    return (lambda: sum_to(where(positive(), g, g * slope), x), lambda: sum_to(where(positive(), zeros_like(g), g * x), slope))
+
+
+def _scaled(x: TensorType, *, alpha: float, word: str, **_: Any) -> TensorType:
+    if not alpha > 0:
+        raise AttributeValueError(f"{word}: alpha is {alpha:g}.", port="alpha", hint="Use a number above 0.")
+    return x
+
+
+@op(infer=_scaled, category="activation", latex=r"\max(0, x) + \min(0, \alpha(e^{x/\alpha} - 1))", aliases=("smooth elu",), zh="连续可微指数线性单元")
+def celu(xp, x: Float, *, alpha: float = 1.0):
+    """An ELU whose slope has no jump whatever alpha is. Source: Barron 2017."""
+    return xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0) / alpha))
+
+
+@celu.gradient
+def _(node, g):
+    return (lambda: g * _where_positive(node.inputs[0], node.outputs[0], exp(minimum(node.inputs[0], 0.0) * (1 / node.attrs["alpha"]))),)
+
+
+@op(infer=_same, category="activation", latex=r"\operatorname{clip}(\tfrac{x}{6} + \tfrac12, 0, 1)", aliases=("gate of straight lines", "mobile"), bounds=(0, 1), zh="硬S型函数")
+def hardsigmoid(xp, x: Float):
+    """A sigmoid of straight lines: 0 up to −3, 1 from 3 on."""
+    return xp.minimum(xp.maximum(x / 6 + 0.5, 0), 1)
+
+
+@hardsigmoid.gradient
+def _(node, g):
+    return (lambda: _within(node.inputs[0], -3.0, 3.0, g * (1 / 6)),)
+
+
+@op(infer=_same, category="activation", latex=r"x \operatorname{clip}(\tfrac{x}{6} + \tfrac12, 0, 1)", aliases=("hard silu", "mobile"), zh="硬自门控单元")
+def hardswish(xp, x: Float):
+    """Scale x by a gate of straight lines: 0 up to −3, x from 3 on. Source: Howard et al. 2019."""
+    return x * xp.minimum(xp.maximum(x / 6 + 0.5, 0), 1)
+
+
+@hardswish.gradient
+def _(node, g):
+    def by_x():
+        x, = node.inputs
+        return where(greater(x, ones_like(x) * 3), g, _within(x, -3.0, 3.0, g * (x * (1 / 3) + 0.5)))
+    return (by_x,)
+
+
+def _lambd(x: TensorType, *, lambd: float, word: str, **_: Any) -> TensorType:
+    if not lambd >= 0:
+        raise AttributeValueError(f"{word}: lambd is {lambd:g}.", port="lambd", hint="Use a number from 0 on.")
+    return x
+
+
+@op(infer=_lambd, category="activation", latex=r"x \cdot [|x| > \lambda]", aliases=("sparse", "denoise"), zh="硬收缩")
+def hardshrink(xp, x: Float, *, lambd: float = 0.5):
+    """Make what is small 0, and keep the rest."""
+    return xp.where(xp.absolute(x) > lambd, x, xp.zeros_like(x))
+
+
+@op(infer=_lambd, category="activation", latex=r"\operatorname{sgn}(x) \max(|x| - \lambda, 0)", aliases=("soft threshold", "lasso", "denoise"), zh="软收缩")
+def softshrink(xp, x: Float, *, lambd: float = 0.5):
+    """Pull every value towards 0 by lambd, and make what is smaller 0."""
+    return xp.sign(x) * xp.maximum(xp.absolute(x) - lambd, 0)
+
+
+def _outside(node, g):
+    return (lambda: g * cast(greater(abs_(node.inputs[0]), node.attrs["lambd"]), g.dtype.name),)
+
+
+hardshrink.gradient(_outside)
+softshrink.gradient(_outside)
+
+
+@op(infer=_same, category="activation", latex=r"x - \tanh x", aliases=("denoise",), zh="双曲正切收缩")
+def tanhshrink(xp, x: Float):
+    """Take its tanh away from each value: small ones vanish."""
+    return x - xp.tanh(x)
+
+
+@tanhshrink.gradient
+def _(node, g):
+    return (lambda: g * square(tanh(node.inputs[0])),)
+
+
+@op(infer=_same, category="activation", latex=r"x \text{ if } x > \theta", aliases=("cut off",), zh="阈值")
+def threshold(xp, x: Float, *, threshold: float, value: float = 0.0):
+    """Keep what is above the threshold, and put a fixed value for the rest."""
+    return xp.where(x > threshold, x, xp.full_like(x, value))
+
+
+@threshold.gradient
+def _(node, g):
+    return (lambda: g * cast(greater(node.inputs[0], node.attrs["threshold"]), g.dtype.name),)
+
+
+def softmin(x: Any, axis: int = -1, name: str | None = None) -> Any:
+    """Turn costs into shares that add up to 1 along the axis: the smaller the cost, the larger the share."""
+    return softmax(x * -1, axis=axis, name=name)

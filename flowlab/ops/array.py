@@ -15,7 +15,7 @@ from .sizes import reshape_as, sum_to
 # ---------------------------------------------------------------- shape
 
 
-@op(infer=lambda x, *, shape, **_: x.with_shape(reshaped(x, shape)), category="array", aliases=("view", "flatten"), zh="变形")
+@op(infer=lambda x, *, shape, **_: x.with_shape(reshaped(x, shape)), category="array", aliases=("view", "flatten"), bounds="inputs", zh="变形")
 def reshape(xp, x: Any, *, shape: NewShape):
     """Lay the same values out in another shape; one size may be −1 or a name, and is worked out."""
     return xp.reshape(x, tuple(d if isinstance(d, int) else -1 for d in shape))
@@ -40,7 +40,7 @@ def _reshaped_like(x: TensorType, like: TensorType, **_: Any) -> TensorType:
     return x.with_shape(like.shape)
 
 
-@op(infer=_reshaped_like, category="array", mixed=True, zh="变形为同形")
+@op(infer=_reshaped_like, category="array", mixed=True, bounds="inputs", zh="变形为同形")
 def reshape_like(xp, x: Any, like: Any):
     """Lay the values out in the shape of another tensor."""
     return xp.reshape(x, like.shape)
@@ -60,7 +60,7 @@ def _transposed(x: TensorType, *, axes: tuple[int, ...] | None, **_: Any) -> Ten
     return x.with_shape(tuple(x.shape[a] for a in order))
 
 
-@op(infer=_transposed, category="array", latex="x^T", aliases=("permute", "swap axes", ".T"), zh="转置")
+@op(infer=_transposed, category="array", latex="x^T", aliases=("permute", "swap axes", ".T"), bounds="inputs", zh="转置")
 def transpose(xp, x: Any, *, axes: Ints = None):
     """Reorder the axes; back to front by default."""
     return xp.transpose(x, axes)
@@ -80,7 +80,7 @@ def _expanded(x: TensorType, *, axis: Any, **_: Any) -> TensorType:
     return x.with_shape(tuple(1 if k in at else next(rest) for k in range(x.rank + count)))
 
 
-@op(infer=_expanded, category="array", aliases=("unsqueeze", "new axis", "add a dimension"), zh="增加维度")
+@op(infer=_expanded, category="array", aliases=("unsqueeze", "new axis", "add a dimension"), bounds="inputs", zh="增加维度")
 def expand_dims(xp, x: Any, *, axis: Axis):
     """Put in an axis of size 1."""
     return xp.expand_dims(x, axis)
@@ -102,7 +102,7 @@ def _squeezed(x: TensorType, *, axis: Any, **_: Any) -> TensorType:
     return x.with_shape(tuple(d for k, d in enumerate(x.shape) if k not in at))
 
 
-@op(infer=_squeezed, category="array", aliases=("drop a dimension",), zh="压缩维度")
+@op(infer=_squeezed, category="array", aliases=("drop a dimension",), bounds="inputs", zh="压缩维度")
 def squeeze(xp, x: Any, *, axis: Axis = None):
     """Take out axes of size 1."""
     return xp.squeeze(x, axis)
@@ -122,7 +122,7 @@ def _broadcast_to(x: TensorType, *, shape: tuple, word: str, **_: Any) -> Tensor
     return x.with_shape(shape)
 
 
-@op(infer=_broadcast_to, category="array", aliases=("repeat", "expand"), zh="广播")
+@op(infer=_broadcast_to, category="array", aliases=("repeat", "expand"), bounds="inputs", zh="广播")
 def broadcast_to(xp, x: Any, *, shape: Shape):
     """Repeat the values to fill a larger shape."""
     return xp.broadcast_to(x, shape)
@@ -143,7 +143,7 @@ def _broadcast_like(x: TensorType, like: TensorType, *, word: str, **_: Any) -> 
     return x.with_shape(like.shape)
 
 
-@op(infer=_broadcast_like, category="array", mixed=True, zh="广播为同形")
+@op(infer=_broadcast_like, category="array", mixed=True, bounds="inputs", zh="广播为同形")
 def broadcast_like(xp, x: Any, like: Any):
     """Repeat the values to fill the shape of another tensor."""
     return xp.broadcast_to(x, like.shape)
@@ -169,7 +169,7 @@ def ones_like(xp, x: Any):
 # ---------------------------------------------------------------- dtype, choice
 
 
-@op(infer=lambda x, *, dtype, **_: TensorType(x.shape, np.dtype(dtype)), category="array", aliases=("astype", "convert", "to float"), zh="类型转换")
+@op(infer=lambda x, *, dtype, **_: TensorType(x.shape, np.dtype(dtype)), category="array", aliases=("astype", "convert", "to float"), bounds="inputs", zh="类型转换")
 def cast(xp, x: Any, *, dtype: DType):
     """Turn the values into another dtype."""
     return x.astype(dtype)
@@ -220,7 +220,7 @@ def _concat(*types: TensorType, axis: int, ports: tuple, **_: Any) -> TensorType
     return first.with_shape(tuple(shape))
 
 
-@op(infer=_concat, category="array", aliases=("concatenate", "join", "cat"), zh="拼接")
+@op(infer=_concat, category="array", aliases=("concatenate", "join", "cat"), bounds="inputs", zh="拼接")
 def concat(xp, *xs: Any, axis: int = 0):
     """Join tensors end to end along an axis."""
     return xp.concatenate(xs, axis=axis)
@@ -270,7 +270,7 @@ def _stack(*types: TensorType, axis: int, ports: tuple, **_: Any) -> TensorType:
     return types[0].with_shape((*shape[:at], len(types), *shape[at:]))
 
 
-@op(infer=_stack, category="array", aliases=("pile",), zh="堆叠")
+@op(infer=_stack, category="array", aliases=("pile",), bounds="inputs", zh="堆叠")
 def stack(xp, *xs: Any, axis: int = 0):
     """Pile tensors of one shape up along a new axis."""
     return xp.stack(xs, axis=axis)
@@ -295,7 +295,7 @@ def _split(x: TensorType, *, n: int, axis: int, **_: Any) -> tuple[TensorType, .
     return (x.with_shape((*x.shape[:at], part, *x.shape[at + 1:])),) * n
 
 
-@op(infer=_split, category="array", many=True, aliases=("cut", "chunk"), zh="拆分")
+@op(infer=_split, category="array", many=True, aliases=("cut", "chunk"), bounds="inputs", zh="拆分")
 def split(xp, x: Any, *, n: int, axis: int = 0):
     """Cut a tensor into n equal parts along an axis."""
     return tuple(xp.split(x, n, axis=axis))
@@ -341,7 +341,7 @@ def _sliced(x: TensorType, *, index: tuple, **_: Any) -> TensorType:
     return x.with_shape(tuple(shape))
 
 
-@op(infer=_sliced, type="Slice", function="slice", category="array", latex="x[i]", aliases=("index", "crop", "getitem"), zh="切片")
+@op(infer=_sliced, type="Slice", function="slice", category="array", latex="x[i]", aliases=("index", "crop", "getitem"), bounds="inputs", zh="切片")
 def slice_(xp, x: Any, *, index: Index):
     """Cut a part out of a tensor, with NumPy's index rules."""
     return x[as_index(index)]
@@ -370,7 +370,7 @@ def _gathered(x: TensorType, indices: TensorType, *, axis: int, **_: Any) -> Ten
     return x.with_shape((*x.shape[:at], *indices.shape, *x.shape[at + 1:]))
 
 
-@op(infer=_gathered, category="array", latex=r"x_{i}", aliases=("take", "look up", "embedding", "index"), zh="按下标取")
+@op(infer=_gathered, category="array", latex=r"x_{i}", aliases=("take", "look up", "embedding", "index"), bounds="inputs", zh="按下标取")
 def gather(xp, x: Any, indices: Int, *, axis: int = 0):
     """Pick the entries with the given indices along an axis."""
     size = x.shape[axis]
@@ -404,7 +404,7 @@ def _one_hot(indices: TensorType, *, depth: int, dtype: str, **_: Any) -> Tensor
     return TensorType((*indices.shape, depth), np.dtype(dtype))
 
 
-@op(infer=_one_hot, category="array", differentiable=False, aliases=("onehot", "indicator"), zh="独热编码")
+@op(infer=_one_hot, category="array", differentiable=False, aliases=("onehot", "indicator"), bounds=(0, 1), zh="独热编码")
 def one_hot(xp, indices: Int, *, depth: int, dtype: DType = "float32"):
     """Turn each class number into a row with a single 1; a number outside 0 … depth−1 gives a row of zeros."""
     return xp.equal(xp.expand_dims(indices, -1), xp.arange(depth, dtype="int64")).astype(dtype)

@@ -76,7 +76,7 @@ def _tiled(x: TensorType, *, reps: tuple, word: str, **_: Any) -> TensorType:
     return x.with_shape(tuple(d * r if isinstance(d, int) else d if r == 1 else None for d, r in zip(shape, reps)))
 
 
-@op(infer=_tiled, category="array", aliases=("repeat", "copies"), zh="平铺")
+@op(infer=_tiled, category="array", aliases=("repeat", "copies"), bounds="inputs", zh="平铺")
 def tile(xp, x: Any, *, reps: Ints):
     """Lay copies of a tensor side by side, so many along each axis."""
     return xp.tile(x, reps)
@@ -111,7 +111,7 @@ def _repeated(x: TensorType, *, repeats: int, axis: int | None, word: str, **_: 
     return x.with_shape((*x.shape[:at], d * repeats if isinstance(d, int) else d if repeats == 1 else None, *x.shape[at + 1:]))
 
 
-@op(infer=_repeated, category="array", aliases=("upsample", "copies"), zh="重复")
+@op(infer=_repeated, category="array", aliases=("upsample", "copies"), bounds="inputs", zh="重复")
 def repeat(xp, x: Any, *, repeats: int, axis: int = None):
     """Repeat each entry along an axis so many times; without an axis, the values in one row."""
     return xp.repeat(x, repeats, axis=axis)
@@ -144,7 +144,7 @@ def _axes_there(x: TensorType, *, axis: Any, **_: Any) -> TensorType:
     return x
 
 
-@op(infer=_axes_there, category="array", aliases=("reverse", "mirror"), zh="翻转")
+@op(infer=_axes_there, category="array", aliases=("reverse", "mirror"), bounds="inputs", zh="翻转")
 def flip(xp, x: Any, *, axis: Axis = None):
     """Turn the order round along the axes, all of them by default."""
     return xp.flip(x, axis)
@@ -163,7 +163,7 @@ def _rolled(x: TensorType, *, shift: Any, axis: Any, word: str, **_: Any) -> Ten
     return x
 
 
-@op(infer=_rolled, category="array", aliases=("rotate", "shift", "circular"), zh="滚动")
+@op(infer=_rolled, category="array", aliases=("rotate", "shift", "circular"), bounds="inputs", zh="滚动")
 def roll(xp, x: Any, *, shift: Axis, axis: Axis = None):
     """Shift the entries along an axis; what falls off the end comes back at the start."""
     return xp.roll(x, shift, axis)
@@ -205,7 +205,7 @@ def _unstacked(x: TensorType, *, axis: int, word: str, **_: Any) -> tuple[Tensor
     return (x.with_shape((*x.shape[:at], *x.shape[at + 1:])),) * n
 
 
-@op(infer=_unstacked, category="array", many=True, aliases=("unbind", "split"), zh="拆堆")
+@op(infer=_unstacked, category="array", many=True, aliases=("unbind", "split"), bounds="inputs", zh="拆堆")
 def unstack(xp, x: Any, *, axis: int = 0):
     """Take the entries along an axis apart, one tensor each."""
     lead = (slice(None),) * (axis % x.ndim)

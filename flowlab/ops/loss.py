@@ -1,6 +1,7 @@
 """Losses, one number a row: along the last axis the mean (of a vector, each entry is a row of its own)."""
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 from ..core.errors import AttributeValueError, ShapeError
@@ -46,7 +47,7 @@ def _spread(node, g: Tensor) -> Tensor:
     return broadcast_as(expand_dims(each, axis=-1), x)
 
 
-@op(infer=_paired, category="loss", latex=r"\overline{(\hat y - y)^2}", aliases=("mean squared error", "l2", "regression"), zh="均方误差")
+@op(infer=_paired, category="loss", latex=r"\overline{(\hat y - y)^2}", aliases=("mean squared error", "l2", "regression"), bounds=(0, inf), zh="均方误差")
 def mse(xp, prediction: Float, target: Float):
     """Measure, a row, the mean squared distance from the target."""
     _same_shape(prediction, target)
@@ -60,7 +61,7 @@ def _(node, g):
     return lambda: _spread(node, g) * (p - t) * 2, lambda: _spread(node, g) * (t - p) * 2
 
 
-@op(infer=_paired, category="loss", latex=r"\overline{|\hat y - y|}", aliases=("mean absolute error", "l1", "regression"), zh="平均绝对误差")
+@op(infer=_paired, category="loss", latex=r"\overline{|\hat y - y|}", aliases=("mean absolute error", "l1", "regression"), bounds=(0, inf), zh="平均绝对误差")
 def mae(xp, prediction: Float, target: Float):
     """Measure, a row, the mean distance from the target."""
     _same_shape(prediction, target)
@@ -79,7 +80,7 @@ def _bounded(a: TensorType, b: TensorType, *, delta: float, word: str, **rest: A
     return _paired(a, b, word=word, **rest)
 
 
-@op(infer=_bounded, category="loss", latex=r"\tfrac12 d^2 \text{ or } \delta(|d| - \tfrac12\delta)", aliases=("robust", "smooth l1", "regression"), zh="胡贝尔损失")
+@op(infer=_bounded, category="loss", latex=r"\tfrac12 d^2 \text{ or } \delta(|d| - \tfrac12\delta)", aliases=("robust", "smooth l1", "regression"), bounds=(0, inf), zh="胡贝尔损失")
 def huber(xp, prediction: Float, target: Float, *, delta: float = 1.0):
     """Measure, a row, a distance that is squared when small and straight from delta on: outliers pull less."""
     _same_shape(prediction, target)
@@ -95,7 +96,7 @@ def _(node, g):
     return lambda: _spread(node, g) * clip(p - t, min=-delta, max=delta), lambda: _spread(node, g) * clip(t - p, min=-delta, max=delta)
 
 
-@op(infer=_paired, category="loss", latex=r"-y \ln \sigma(x) - (1-y) \ln(1 - \sigma(x))", aliases=("logistic loss", "bce", "yes or no"), zh="二元交叉熵")
+@op(infer=_paired, category="loss", latex=r"-y \ln \sigma(x) - (1-y) \ln(1 - \sigma(x))", aliases=("logistic loss", "bce", "yes or no"), bounds=(0, inf), zh="二元交叉熵")
 def binary_cross_entropy_with_logits(xp, logits: Float, labels: Float):
     """Measure, a row, how far scores are from yes (1) and no (0), without overflow."""
     _same_shape(logits, labels)
@@ -108,7 +109,7 @@ def _(node, g):
     return lambda: _spread(node, g) * (sigmoid(x) - y), lambda: _spread(node, g) * x * -1
 
 
-@op(infer=_paired, category="loss", latex=r"\overline{\max(0, 1 - y \hat y)}", aliases=("margin", "support vector"), zh="合页损失")
+@op(infer=_paired, category="loss", latex=r"\overline{\max(0, 1 - y \hat y)}", aliases=("margin", "support vector"), bounds=(0, inf), zh="合页损失")
 def hinge(xp, prediction: Float, target: Float):
     """Measure, a row, how far the scores are from the right side of the margin; targets are −1 or 1."""
     _same_shape(prediction, target)

@@ -101,7 +101,7 @@ def _(node, g):
     return by_a, by_b
 
 
-@op(infer=_same, latex="x^2", ufunc="square", aliases=("x**2", "squared"), zh="平方")
+@op(infer=_same, latex="x^2", ufunc="square", aliases=("x**2", "squared"), bounds=(0, math.inf), zh="平方")
 def square(xp, x):
     """Multiply each value by itself."""
     return xp.square(x)
@@ -113,7 +113,7 @@ def _(node, g):
     return (lambda: g * (x * 2),)
 
 
-@op(infer=_same, latex=r"\sqrt{x}", ufunc="sqrt", aliases=("root",), zh="平方根")
+@op(infer=_same, latex=r"\sqrt{x}", ufunc="sqrt", aliases=("root",), bounds=(0, math.inf), zh="平方根")
 def sqrt(xp, x: Float):
     """Take the square root."""
     return xp.sqrt(x)
@@ -124,7 +124,7 @@ def _(node, g):
     return (lambda: g * 0.5 / node.outputs[0],)
 
 
-@op(infer=_same, latex="e^x", ufunc="exp", aliases=("exponential",), zh="指数")
+@op(infer=_same, latex="e^x", ufunc="exp", aliases=("exponential",), bounds=(0, math.inf), zh="指数")
 def exp(xp, x: Float):
     """Raise e to each value."""
     return xp.exp(x)
@@ -146,7 +146,7 @@ def _(node, g):
     return (lambda: g / node.inputs[0],)
 
 
-@op(infer=_same, latex=r"\sin x", ufunc="sin", aliases=("sine",), zh="正弦")
+@op(infer=_same, latex=r"\sin x", ufunc="sin", aliases=("sine",), bounds=(-1, 1), zh="正弦")
 def sin(xp, x: Float):
     """Take the sine of each angle, in radians."""
     return xp.sin(x)
@@ -157,7 +157,7 @@ def _(node, g):
     return (lambda: g * cos(node.inputs[0]),)
 
 
-@op(infer=_same, latex=r"\cos x", ufunc="cos", aliases=("cosine",), zh="余弦")
+@op(infer=_same, latex=r"\cos x", ufunc="cos", aliases=("cosine",), bounds=(-1, 1), zh="余弦")
 def cos(xp, x: Float):
     """Take the cosine of each angle, in radians."""
     return xp.cos(x)
@@ -168,7 +168,7 @@ def _(node, g):
     return (lambda: negative(g * sin(node.inputs[0])),)
 
 
-@op(infer=_same, latex="|x|", ufunc="absolute", function="abs", aliases=("absolute", "magnitude"), zh="绝对值")
+@op(infer=_same, latex="|x|", ufunc="absolute", function="abs", aliases=("absolute", "magnitude"), bounds=(0, math.inf), zh="绝对值")
 def abs_(xp, x):
     """Drop the sign."""
     return xp.absolute(x)
@@ -179,7 +179,7 @@ def _(node, g):
     return (lambda: g * sign(node.inputs[0]),)
 
 
-@op(infer=_same, latex=r"\operatorname{sgn} x", ufunc="sign", differentiable=False, zh="符号")
+@op(infer=_same, latex=r"\operatorname{sgn} x", ufunc="sign", differentiable=False, bounds=(-1, 1), zh="符号")
 def sign(xp, x):
     """Say −1, 0 or 1: the sign of each value."""
     return xp.sign(x)
@@ -274,7 +274,7 @@ def equal(xp, a: Any, b: Any):
     return xp.equal(a, b)
 
 
-@op(infer=_same, latex="x", aliases=("pass",), zh="恒等")
+@op(infer=_same, latex="x", aliases=("pass",), bounds="inputs", zh="恒等")
 def identity(xp, x: Any):
     """Hand the value on unchanged."""
     return x
@@ -285,7 +285,7 @@ def _(node, g):
     return (lambda: g,)
 
 
-@op(infer=_same, latex="x", differentiable=False, aliases=("detach",), zh="停止梯度")
+@op(infer=_same, latex="x", differentiable=False, aliases=("detach",), bounds="inputs", zh="停止梯度")
 def stop_gradient(xp, x: Any):
     """Hand the value on, and let no gradient back through."""
     return x
@@ -323,7 +323,7 @@ def _(node, g):
     return (lambda: negative(g * square(node.outputs[0])),)
 
 
-@op(infer=_same, latex=r"\frac{1}{\sqrt{x}}", aliases=("inverse square root",), zh="平方根倒数")
+@op(infer=_same, latex=r"\frac{1}{\sqrt{x}}", aliases=("inverse square root",), bounds=(0, math.inf), zh="平方根倒数")
 def rsqrt(xp, x: Float):
     """Divide 1 by the square root of each value."""
     return xp.true_divide(1, xp.sqrt(x))
@@ -389,7 +389,7 @@ def _(node, g):
     return (lambda: g * (square(node.outputs[0]) + 1),)
 
 
-@op(infer=_same, latex=r"\arcsin x", ufunc="arcsin", aliases=("asin",), zh="反正弦")
+@op(infer=_same, latex=r"\arcsin x", ufunc="arcsin", aliases=("asin",), bounds=(-math.pi / 2, math.pi / 2), zh="反正弦")
 def arcsin(xp, x: Float):
     """Find the angle that has this sine."""
     return xp.arcsin(x)
@@ -400,7 +400,7 @@ def _(node, g):
     return (lambda: g * rsqrt(1 - square(node.inputs[0])),)
 
 
-@op(infer=_same, latex=r"\arccos x", ufunc="arccos", aliases=("acos",), zh="反余弦")
+@op(infer=_same, latex=r"\arccos x", ufunc="arccos", aliases=("acos",), bounds=(0, math.pi), zh="反余弦")
 def arccos(xp, x: Float):
     """Find the angle that has this cosine."""
     return xp.arccos(x)
@@ -411,7 +411,7 @@ def _(node, g):
     return (lambda: negative(g * rsqrt(1 - square(node.inputs[0]))),)
 
 
-@op(infer=_same, latex=r"\arctan x", ufunc="arctan", aliases=("atan",), zh="反正切")
+@op(infer=_same, latex=r"\arctan x", ufunc="arctan", aliases=("atan",), bounds=(-math.pi / 2, math.pi / 2), zh="反正切")
 def arctan(xp, x: Float):
     """Find the angle that has this tangent."""
     return xp.arctan(x)
@@ -433,7 +433,7 @@ def _(node, g):
     return (lambda: g * cosh(node.inputs[0]),)
 
 
-@op(infer=_same, latex=r"\cosh x", ufunc="cosh", aliases=("hyperbolic cosine",), zh="双曲余弦")
+@op(infer=_same, latex=r"\cosh x", ufunc="cosh", aliases=("hyperbolic cosine",), bounds=(1, math.inf), zh="双曲余弦")
 def cosh(xp, x: Float):
     """Take the hyperbolic cosine: the shape of a hanging chain."""
     return xp.cosh(x)
@@ -444,7 +444,7 @@ def _(node, g):
     return (lambda: g * sinh(node.inputs[0]),)
 
 
-@op(latex=r"\operatorname{atan2}(a, b)", ufunc="arctan2", aliases=("atan2", "angle", "direction"), zh="方位角")
+@op(latex=r"\operatorname{atan2}(a, b)", ufunc="arctan2", aliases=("atan2", "angle", "direction"), bounds=(-math.pi, math.pi), zh="方位角")
 def arctan2(xp, a: Float, b: Float):
     """Find the angle of the point (b, a): a up, b to the right."""
     return xp.arctan2(a, b)
@@ -456,7 +456,7 @@ def _(node, g):
     return (lambda: sum_to(g * b / (square(a) + square(b)), a), lambda: sum_to(negative(g * a) / (square(a) + square(b)), b))
 
 
-@op(infer=_same, latex=r"\operatorname{erf} x", aliases=("error function", "gauss", "normal"), zh="误差函数")
+@op(infer=_same, latex=r"\operatorname{erf} x", aliases=("error function", "gauss", "normal"), bounds=(-1, 1), zh="误差函数")
 def erf(xp, x: Float):
     """Ask how likely a normal draw is to lie within x·√2 standard deviations of its mean, with the sign of x."""
     return xp.special.erf(x).astype(x.dtype)
@@ -483,3 +483,88 @@ def _(node, g):
 def floor_divide(xp, a, b):
     """Ask how often b goes into a: the quotient, rounded down."""
     return xp.floor_divide(a, b)
+
+
+@op(infer=_same, latex=r"\operatorname{trunc} x", differentiable=False, aliases=("fix", "towards zero", "integer part"), zh="截尾取整")
+def trunc(xp, x):
+    """Drop what stands after the point: round towards 0."""
+    return xp.trunc(x) if x.dtype.kind == "f" else x
+
+
+@op(infer=_same, latex="2^x", ufunc="exp2", aliases=("power of two",), bounds=(0, math.inf), zh="二的幂")
+def exp2(xp, x: Float):
+    """Raise 2 to each value."""
+    return xp.exp2(x)
+
+
+@exp2.gradient
+def _(node, g):
+    return (lambda: g * node.outputs[0] * math.log(2),)
+
+
+@op(infer=_same, latex=r"\sqrt[3]{x}", ufunc="cbrt", aliases=("cube root",), zh="立方根")
+def cbrt(xp, x: Float):
+    """Take the cube root, of negative values too."""
+    return xp.cbrt(x)
+
+
+@cbrt.gradient
+def _(node, g):
+    return (lambda: g / square(node.outputs[0]) * (1 / 3),)
+
+
+@op(infer=_same, latex=r"\operatorname{arsinh} x", ufunc="arcsinh", aliases=("asinh", "inverse hyperbolic sine"), zh="反双曲正弦")
+def arcsinh(xp, x: Float):
+    """Find the value that has this hyperbolic sine."""
+    return xp.arcsinh(x)
+
+
+@arcsinh.gradient
+def _(node, g):
+    return (lambda: g * rsqrt(square(node.inputs[0]) + 1),)
+
+
+@op(infer=_same, latex=r"\operatorname{arcosh} x", ufunc="arccosh", aliases=("acosh", "inverse hyperbolic cosine"), zh="反双曲余弦")
+def arccosh(xp, x: Float):
+    """Find the value from 0 on that has this hyperbolic cosine; x is 1 or more."""
+    return xp.arccosh(x)
+
+
+@arccosh.gradient
+def _(node, g):
+    return (lambda: g * rsqrt(square(node.inputs[0]) - 1),)
+
+
+@op(infer=_same, latex=r"\operatorname{artanh} x", ufunc="arctanh", aliases=("atanh", "inverse hyperbolic tangent", "fisher"), zh="反双曲正切")
+def arctanh(xp, x: Float):
+    """Find the value that has this hyperbolic tangent."""
+    return xp.arctanh(x)
+
+
+@arctanh.gradient
+def _(node, g):
+    return (lambda: g / (1 - square(node.inputs[0])),)
+
+
+@op(latex=r"\ln(e^a + e^b)", ufunc="logaddexp", aliases=("sum of probabilities", "log sum"), zh="对数域加法")
+def logaddexp(xp, a: Float, b: Float):
+    """Add two numbers that are given by their logarithms, without overflow."""
+    return xp.logaddexp(a, b)
+
+
+@logaddexp.gradient
+def _(node, g):
+    a, b = node.inputs
+    return lambda: sum_to(g * exp(a - node.outputs[0]), a), lambda: sum_to(g * exp(b - node.outputs[0]), b)
+
+
+@op(latex=r"\sqrt{a^2 + b^2}", ufunc="hypot", aliases=("distance", "pythagoras", "length"), bounds=(0, math.inf), zh="斜边")
+def hypot(xp, a: Float, b: Float):
+    """Measure the long side of a right triangle with the sides a and b."""
+    return xp.hypot(a, b)
+
+
+@hypot.gradient
+def _(node, g):
+    a, b = node.inputs
+    return lambda: sum_to(g * a / node.outputs[0], a), lambda: sum_to(g * b / node.outputs[0], b)

@@ -29,7 +29,7 @@ def _positions(x: TensorType, *, axis: int, **_: Any) -> TensorType:
 # ---------------------------------------------------------------- sorting
 
 
-@op(infer=_along, category="array", aliases=("order", "ascending"), zh="排序")
+@op(infer=_along, category="array", aliases=("order", "ascending"), bounds="inputs", zh="排序")
 def sort(xp, x: Any, *, axis: int = -1):
     """Put the values in rising order along an axis."""
     return xp.sort(x, axis=axis)
@@ -99,7 +99,7 @@ def _checked(indices, size: int, axis: int) -> None:
         raise IndexError(f"an index of {int(indices.max() if indices.max() >= size else indices.min())} is outside axis {axis}, which has {size} entries")
 
 
-@op(infer=_taken, category="array", aliases=("pick", "gather along"), zh="沿轴取")
+@op(infer=_taken, category="array", aliases=("pick", "gather along"), bounds="inputs", zh="沿轴取")
 def take_along_axis(xp, x: Any, indices: Int, *, axis: int = -1):
     """Pick one entry along an axis for every index: out[i, j] = x[i, indices[i, j]]."""
     axis = axis % x.ndim

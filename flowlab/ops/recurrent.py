@@ -54,7 +54,7 @@ def _packed(xp, x, h0, recurrent_kernel):
 
 
 @op(infer=_lstm_type, type="LSTM", category="recurrent", outputs=("out", "h_n", "c_n", "f", "i", "g", "o", "c"),
-    latex=r"c_t = f_t \odot c_{t-1} + i_t \odot g_t", aliases=("long short-term memory", "gates", "循环"), zh="长短期记忆")
+    latex=r"c_t = f_t \odot c_{t-1} + i_t \odot g_t", aliases=("long short-term memory", "gates", "循环"), bounds={"f": (0, 1), "i": (0, 1), "o": (0, 1), "g": (-1, 1), "out": (-1, 1), "h_n": (-1, 1)}, zh="长短期记忆")
 def lstm(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, h0: Float = None, c0: Float = None):
     """Read a sequence and keep a memory: gates decide what to forget, what to write and what to show.
 
@@ -254,7 +254,7 @@ def _gru_type(x: TensorType, kernel: TensorType, recurrent_kernel: TensorType, b
 
 
 @op(infer=_gru_type, type="GRU", category="recurrent", outputs=("out", "h_n", "r", "z", "n"), latex=r"h_t = (1 - z_t) \odot n_t + z_t \odot h_{t-1}",
-    aliases=("gated recurrent unit", "gates", "循环"), zh="门控循环单元")
+    aliases=("gated recurrent unit", "gates", "循环"), bounds={"r": (0, 1), "z": (0, 1), "n": (-1, 1)}, zh="门控循环单元")
 def gru(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, recurrent_bias: Float, h0: Float = None):
     """Read a sequence with two gates: one decides how much of the past is looked at, one how much of it is kept.
 
@@ -359,7 +359,7 @@ def _rnn_type(x: TensorType, kernel: TensorType, recurrent_kernel: TensorType, b
 
 
 @op(infer=_rnn_type, type="RNN", category="recurrent", outputs=("out", "h_n"), latex=r"h_t = \tanh(x_t K + h_{t-1} R + b)",
-    aliases=("simple recurrent network", "elman", "循环"), zh="循环神经网络")
+    aliases=("simple recurrent network", "elman", "循环"), bounds={"out": (-1, 1)}, zh="循环神经网络")
 def rnn(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, h0: Float = None):
     """Read a sequence with a state that meets every input: h = tanh(x K + h R + b).
 

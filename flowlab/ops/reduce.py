@@ -1,7 +1,7 @@
 """Reductions: many values become one."""
 from __future__ import annotations
 
-from math import prod
+from math import inf, prod
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ def _(node, g):
     return lambda: broadcast_as(g, node.inputs[0]), None
 
 
-@op(infer=_reduced, category="reduce", latex=r"\frac{1}{n}\sum x", aliases=("average", "reduce_mean", "平均"), zh="平均值")
+@op(infer=_reduced, category="reduce", latex=r"\frac{1}{n}\sum x", aliases=("average", "reduce_mean", "平均"), bounds="inputs", zh="平均值")
 def mean(xp, x: Float, *, axis: Axis = None, keepdims: bool = False):
     """Average the values along the axes, all of them by default."""
     return xp.mean(x, axis=axis, dtype=x.dtype, keepdims=keepdims)
@@ -94,7 +94,7 @@ def _extreme(node, g):
     return (winners,)
 
 
-@op(infer=_reduced, function="max", category="reduce", latex=r"\max x", aliases=("largest", "amax"), zh="最大值")
+@op(infer=_reduced, function="max", category="reduce", latex=r"\max x", aliases=("largest", "amax"), bounds="inputs", zh="最大值")
 def max_(xp, x, *, axis: Axis = None, keepdims: bool = False):
     """Find the largest value along the axes, all of them by default."""
     return xp.max(x, axis=axis, keepdims=keepdims)
@@ -103,7 +103,7 @@ def max_(xp, x, *, axis: Axis = None, keepdims: bool = False):
 max_.gradient(_extreme)
 
 
-@op(infer=_reduced, function="min", category="reduce", latex=r"\min x", aliases=("smallest", "amin"), zh="最小值")
+@op(infer=_reduced, function="min", category="reduce", latex=r"\min x", aliases=("smallest", "amin"), bounds="inputs", zh="最小值")
 def min_(xp, x, *, axis: Axis = None, keepdims: bool = False):
     """Find the smallest value along the axes, all of them by default."""
     return xp.min(x, axis=axis, keepdims=keepdims)
@@ -163,7 +163,7 @@ def _spread(x: TensorType, *, axis: Any, ddof: int, keepdims: bool, word: str, *
     return x.with_shape(reduced(x, axis, keepdims))
 
 
-@op(infer=_spread, category="reduce", latex=r"\frac{1}{n}\sum (x - \bar x)^2", aliases=("variance", "spread", "σ²"), zh="方差")
+@op(infer=_spread, category="reduce", latex=r"\frac{1}{n}\sum (x - \bar x)^2", aliases=("variance", "spread", "σ²"), bounds=(0, inf), zh="方差")
 def var(xp, x: Float, *, axis: Axis = None, ddof: int = 0, keepdims: bool = False):
     """Average the squared distances from the mean; `ddof` is taken off the number of values that divides."""
     return xp.var(x, axis=axis, dtype=x.dtype, ddof=ddof, keepdims=keepdims)
@@ -184,7 +184,7 @@ def _(node, g):
     return (lambda: broadcast_as(_kept(node, g), node.inputs[0]) * _from_mean(node) * 2,)
 
 
-@op(infer=_spread, category="reduce", latex=r"\sqrt{\frac{1}{n}\sum (x - \bar x)^2}", aliases=("standard deviation", "spread", "σ"), zh="标准差")
+@op(infer=_spread, category="reduce", latex=r"\sqrt{\frac{1}{n}\sum (x - \bar x)^2}", aliases=("standard deviation", "spread", "σ"), bounds=(0, inf), zh="标准差")
 def std(xp, x: Float, *, axis: Axis = None, ddof: int = 0, keepdims: bool = False):
     """Take the root of the variance: how far values usually are from their mean."""
     return xp.std(x, axis=axis, dtype=x.dtype, ddof=ddof, keepdims=keepdims)
@@ -214,7 +214,7 @@ def _(node, g):
     return (lambda: broadcast_as(_kept(node, g), x) * exp(x - broadcast_as(_kept(node, node.outputs[0]), x)),)
 
 
-@op(infer=_reduced, type="Norm", function="norm2", category="reduce", latex=r"\lVert x \rVert", aliases=("length", "euclidean", "l2"), zh="范数")
+@op(infer=_reduced, type="Norm", function="norm2", category="reduce", latex=r"\lVert x \rVert", aliases=("length", "euclidean", "l2"), bounds=(0, inf), zh="范数")
 def norm2(xp, x: Float, *, axis: Axis = None, keepdims: bool = False):
     """Measure the length of a vector: the root of the sum of squares along the axes."""
     return xp.sqrt(xp.sum(x * x, axis=axis, dtype=x.dtype, keepdims=keepdims))

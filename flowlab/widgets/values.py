@@ -30,14 +30,6 @@ class Scale(NamedTuple):
 
 # ---------------------------------------------------------------- which numbers a tensor can hold
 
-_BOUNDS: dict[str, tuple[float, float]] = {
-    "Sigmoid": (0, 1), "Softmax": (0, 1), "Tanh": (-1, 1), "OneHot": (0, 1), "LogSoftmax": (-math.inf, 0), "Relu": (0, math.inf), "Square": (0, math.inf),
-    "Exp": (0, math.inf), "Abs": (0, math.inf), "Sqrt": (0, math.inf), "Softplus": (0, math.inf), "SparseSoftmaxCrossEntropy": (0, math.inf),
-    "SoftmaxCrossEntropy": (0, math.inf), "ReluGradient": (-math.inf, math.inf),
-}
-_KEEPS_DOMAIN = {"Reshape", "Transpose", "ExpandDims", "Squeeze", "BroadcastTo", "Slice", "Gather", "Split", "Concat", "Stack", "Mean", "Max", "Min", "Identity", "Cast"}
-_LSTM_BOUNDS = {"f": (0, 1), "i": (0, 1), "o": (0, 1), "g": (-1, 1), "out": (-1, 1), "h_n": (-1, 1)}
-
 
 def domain(tensor: Tensor, depth: int = 0) -> tuple[float, float]:
     """The smallest and largest number that the tensor can hold, as far as its operation tells."""
@@ -46,14 +38,14 @@ def domain(tensor: Tensor, depth: int = 0) -> tuple[float, float]:
         return (-math.inf, math.inf)
     if tensor.dtype.kind == "b":
         return (0, 1)
-    if node.op.name == "LSTM":
-        names = node.op.output_names(len(node.outputs))
-        return _LSTM_BOUNDS.get(names[tensor.index], (-math.inf, math.inf))
-    if node.op.name in _BOUNDS:
-        return _BOUNDS[node.op.name]
-    if node.op.name in _KEEPS_DOMAIN and node.inputs and depth < 20:
+    bounds = node.op.bounds
+    if bounds == "inputs" and node.inputs and depth < 20:
         parts = [domain(t, depth + 1) for t in (node.inputs if node.op.variadic else node.inputs[:1])]
         return (min(lo for lo, _ in parts), max(hi for _, hi in parts))
+    if isinstance(bounds, dict):
+        bounds = bounds.get(node.op.output_names(len(node.outputs))[tensor.index])
+    if isinstance(bounds, tuple):
+        return bounds
     return (0, math.inf) if tensor.dtype.kind == "u" else (-math.inf, math.inf)
 
 

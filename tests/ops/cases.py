@@ -355,6 +355,17 @@ for _type, _oracle in (("Log1p", jnp.log1p), ("Log2", jnp.log2), ("Log10", jnp.l
     case(_type, f64(3, 4, low=0.3), oracle=_oracle)
 for _type, _oracle in (("Arcsin", jnp.arcsin), ("Arccos", jnp.arccos)):
     case(_type, f64(3, 4, low=-0.8, high=0.8), oracle=_oracle)
+for _type, _oracle in (("Exp2", jnp.exp2), ("Cbrt", jnp.cbrt), ("Arcsinh", jnp.arcsinh)):
+    case(_type, f64(3, 4, low=0.3), oracle=_oracle)
+case("Cbrt", f64(3, 4, high=-0.3), oracle=jnp.cbrt, label="negative")
+case("Arccosh", f64(3, 4, low=1.2, high=4), oracle=jnp.arccosh)
+case("Arctanh", f64(3, 4, low=-0.8, high=0.8), oracle=jnp.arctanh)
+case("Trunc", f64(3, 4), oracle=jnp.trunc)
+case("Trunc", ints(3, 4, low=-4), oracle=lambda x: x, label="ints")
+for _type, _oracle in (("Logaddexp", jnp.logaddexp), ("Hypot", jnp.hypot)):
+    case(_type, f64(3, 4, low=0.3), f64(3, 4), oracle=_oracle)
+    case(_type, f64(2, 3, 1, low=0.3), f64(4), oracle=_oracle)
+case("Logaddexp", np.array([-np.inf, 700.0, -np.inf, -800.0]), np.array([-np.inf, 800.0, 1.0, -801.0]), oracle=np.logaddexp, label="far out", by=())
 case("Erf", np.array([-9.0, -3.1, -1e-9, 0.0, 0.3, 0.9, 2.2, 5.9, np.inf]), oracle=jax.scipy.special.erf, label="far out", by=())
 case("Arctan2", f64(3, 4), f64(3, 4, low=0.4), oracle=jnp.arctan2)
 case("Arctan2", f64(3, 1), f64(4, low=-2, high=-0.4), oracle=jnp.arctan2, label="behind")
@@ -410,6 +421,16 @@ for _type, _oracle in (("Gelu", lambda x: jax.nn.gelu(x, approximate=False)), ("
                        ("LogSigmoid", jax.nn.log_sigmoid), ("Softsign", jax.nn.soft_sign), ("LeakyRelu", jax.nn.leaky_relu), ("Hardtanh", jax.nn.hard_tanh), ("Relu6", jax.nn.relu6),
                        ("Mish", jax.nn.mish)):
     case(_type, f64(3, 5, low=-3, high=8), oracle=_oracle, smooth=_type not in ("Elu", "Selu", "LeakyRelu", "Hardtanh", "Relu6"))
+for _type, _oracle in (("Celu", jax.nn.celu), ("Hardsigmoid", jax.nn.hard_sigmoid), ("Hardswish", jax.nn.hard_swish), ("Tanhshrink", lambda x: x - jnp.tanh(x)),
+                       ("Hardshrink", lambda x: jnp.where(abs(x) > 0.5, x, 0)), ("Softshrink", lambda x: jnp.sign(x) * jnp.maximum(abs(x) - 0.5, 0))):
+    case(_type, f64(3, 5, low=-4, high=5), oracle=_oracle, smooth=_type == "Tanhshrink")
+case("Gelu", f64(3, 5, low=-3, high=3), oracle=lambda x: jax.nn.gelu(x, approximate=True), attrs={"approximate": "tanh"}, label="tanh")
+case("Celu", f64(3, 5), oracle=lambda x: jax.nn.celu(x, 0.3), attrs={"alpha": 0.3}, label="alpha", smooth=False)
+case("Hardshrink", f64(3, 5), oracle=lambda x: jnp.where(abs(x) > 1.1, x, 0), attrs={"lambd": 1.1}, label="lambd", smooth=False)
+case("Softshrink", f64(3, 5), oracle=lambda x: jnp.sign(x) * jnp.maximum(abs(x) - 1.1, 0), attrs={"lambd": 1.1}, label="lambd", smooth=False)
+case("Threshold", f64(3, 5), oracle=lambda x: jnp.where(x > 0.3, x, -7.0), attrs={"threshold": 0.3, "value": -7.0}, smooth=False)
+case("Prelu", f64(2, 3, 5), f64(3, 1, low=0.1), oracle=lambda x, a: jnp.where(x > 0, x, x * a), smooth=False)
+case("Prelu", f64(4, 3), f64(), oracle=lambda x, a: jnp.where(x > 0, x, x * a), smooth=False)
 case("Elu", f64(3, 5), oracle=lambda x: jax.nn.elu(x, 0.3), attrs={"alpha": 0.3}, label="alpha", smooth=False)
 case("LeakyRelu", f64(3, 5), oracle=lambda x: jax.nn.leaky_relu(x, 0.2), attrs={"negative_slope": 0.2}, label="slope", smooth=False)
 case("Hardtanh", f64(3, 5), oracle=lambda x: jnp.clip(x, -0.5, 1.2), attrs={"min_val": -0.5, "max_val": 1.2}, label="bounds", smooth=False)
