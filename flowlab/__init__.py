@@ -50,6 +50,9 @@ _LAZY = {
     "fit": "apps.fit", "expand": "nn.layers",
     "global_avg_pool": "ops.conv", "global_max_pool": "ops.conv",
     "arange": "ops.layout", "moveaxis": "ops.layout", "swapaxes": "ops.layout", "dot": "ops.linalg", "einsum": "ops.linalg", "norm": "ops.linalg",
+    "zeros": "ops.layout", "ones": "ops.layout", "full": "ops.layout", "full_like": "ops.layout", "ravel": "ops.layout", "meshgrid": "ops.layout",
+    "diag": "ops.linalg", "inner": "ops.linalg", "tensordot": "ops.linalg", "cross": "ops.linalg", "softmin": "ops.activation",
+    "median": "ops.order", "percentile": "ops.order", "diff": "ops.order", "ptp": "ops.reduce", "average": "ops.reduce",
     "Editor": "widgets.editor", "LSTMView": "widgets.lstm",
 }
 _MODULES = {"nn": "nn", "init": "nn.init", "optim": "nn.optim", "data": "data", "linalg": "ops.linalg", "plots": "apps.plots", "ops": "ops"}

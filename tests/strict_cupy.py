@@ -24,7 +24,7 @@ def wrap(value: Any) -> Any:
     if isinstance(value, (np.ndarray, np.generic)):
         return Array(np.asarray(value))
     if isinstance(value, (tuple, list)):
-        return type(value)(wrap(v) for v in value)
+        return (list if isinstance(value, list) else tuple)(wrap(v) for v in value)     # named tuples lose their names
     return value
 
 

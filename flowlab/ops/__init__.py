@@ -4,7 +4,26 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.graph import Tensor
-from . import activation, array, conv, layout, linalg, logic, loss, math, norm, optimize, order, random, recurrent, reduce, sizes, state
+from . import (
+    activation,
+    adaptive,
+    array,
+    conv,
+    ctc,
+    layout,
+    linalg,
+    logic,
+    loss,
+    math,
+    norm,
+    optimize,
+    order,
+    random,
+    recurrent,
+    reduce,
+    sizes,
+    state,
+)
 
 
 def _power(a: Tensor, b: Any) -> Tensor:
@@ -42,4 +61,4 @@ _put("invert", lambda a: logic.logical_not(a))
 _put("getitem", lambda a, index: array.slice_(a, index=index if isinstance(index, tuple) else (index,)))
 Tensor.T = property(lambda a: array.transpose(a))  # type: ignore[attr-defined]
 
-__all__ = ["activation", "array", "conv", "layout", "linalg", "logic", "loss", "math", "norm", "optimize", "order", "random", "recurrent", "reduce", "sizes", "state"]
+__all__ = ["activation", "adaptive", "array", "conv", "ctc", "layout", "linalg", "logic", "loss", "math", "norm", "optimize", "order", "random", "recurrent", "reduce", "sizes", "state"]

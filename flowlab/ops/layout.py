@@ -12,7 +12,7 @@ from ..core.graph import Tensor
 from ..core.op import op
 from ..core.shape import axes_in, axis_in
 from ..core.types import Dim, TensorType, shape_text
-from .array import stack, transpose, zeros_like
+from .array import broadcast_like, broadcast_to, cast, expand_dims, reshape, stack, transpose, zeros_like
 
 # ---------------------------------------------------------------- more values around, or the same ones again
 
@@ -303,4 +303,54 @@ def eye(xp, *, n: int, m: int = None, k: int = 0, dtype: DType = "float32"):
     return xp.eye(n, m, k=k, dtype=dtype)
 
 
-__all__ = ["arange", "eye", "flip", "linspace", "moveaxis", "pad", "repeat", "roll", "swapaxes", "tile", "tril", "triu", "unstack"]
+
+def _filled(shape: Any, value: Any, dtype: Any, name: str | None) -> Tensor:
+    from .state import constant
+    return broadcast_to(constant(value, dtype=dtype), shape=shape, name=name)
+
+
+def zeros(shape: Any, dtype: Any = "float32", name: str | None = None) -> Tensor:
+    """Make a tensor of zeros."""
+    return _filled(shape, 0, dtype, name)
+
+
+def ones(shape: Any, dtype: Any = "float32", name: str | None = None) -> Tensor:
+    """Make a tensor of ones."""
+    return _filled(shape, 1, dtype, name)
+
+
+def full(shape: Any, fill_value: Any, dtype: Any = None, name: str | None = None) -> Tensor:
+    """Make a tensor that holds one value everywhere."""
+    return _filled(shape, fill_value, dtype, name)
+
+
+def full_like(x: Tensor, fill_value: Any, name: str | None = None) -> Tensor:
+    """Make a tensor in the shape and dtype of another one that holds one value everywhere."""
+    from .state import constant
+    return broadcast_like(constant(fill_value, dtype=x.dtype), x, name=name)
+
+
+def ravel(x: Tensor, name: str | None = None) -> Tensor:
+    """Lay all values out in one row."""
+    return reshape(x, (-1,), name=name)
+
+
+def meshgrid(*xs: Tensor, indexing: str = "xy") -> list[Tensor]:
+    """Spread vectors out into the coordinates of a grid, one tensor a vector; "ij" keeps the vectors' order of axes, "xy" turns the first two round."""
+    if indexing not in ("xy", "ij"):
+        raise AttributeValueError(f"meshgrid: indexing is {indexing!r}.", port="indexing", hint='Use "xy" or "ij".')
+    for k, x in enumerate(xs):
+        if not isinstance(x, Tensor) or x.rank != 1:
+            raise ShapeError(f"meshgrid: input {k} is {shape_text(x.shape) if isinstance(x, Tensor) else type(x).__name__}.", port=f"xs.{k}", hint="It takes vectors.")
+    order = list(range(len(xs)))
+    if indexing == "xy" and len(xs) > 1:
+        order[:2] = [1, 0]
+    place = {k: order.index(k) for k in order}
+    wide = [expand_dims(x, tuple(a for a in range(len(xs)) if a != place[k])) if len(xs) > 1 else x for k, x in enumerate(xs)]
+    whole = cast(zeros_like(wide[0]), "float32") if wide else None
+    for x in wide[1:]:  # zeros of the grid's shape, whatever the sizes turn out to be
+        whole = whole + cast(zeros_like(x), "float32")
+    return [broadcast_like(x, whole) for x in wide]
+
+
+__all__ = ["arange", "eye", "flip", "full", "full_like", "linspace", "meshgrid", "moveaxis", "ones", "pad", "ravel", "repeat", "roll", "swapaxes", "tile", "tril", "triu", "unstack", "zeros"]

@@ -8,11 +8,11 @@ import numpy as np
 
 from ..core.errors import AttributeValueError, ShapeError
 from ..core.op import op
-from ..core.shape import axis_in, meet
+from ..core.shape import axis_in, meet, reduced
 from ..core.types import TensorType, shape_text
-from .array import cast, gather, ones_like, where
+from .array import cast, gather, ones_like, where, zeros_like
 from .layout import flip
-from .math import equal
+from .math import equal, subtract
 from .sizes import reshape_as
 
 
@@ -208,3 +208,219 @@ def _(node, g):
         quotient = _from_the_end(g * node.outputs[0], at) / where(zero, ones_like(flat), flat)
         return reshape_as(where(first, _from_the_end(g * without, at), quotient), x)
     return (by_x,)
+
+
+@op(infer=_scattered, category="array", aliases=("put", "assign entries", "scatter update"), zh="散射写入")
+def scatter(xp, x: Any, indices: Int, updates: Any, *, axis: int = 0):
+    """Put each update in the place of the entry of x that its index names; every index comes once."""
+    axis = axis % x.ndim
+    want = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1:])
+    if updates.shape != want:
+        raise ValueError(f"updates have shape {updates.shape}, x and indices need {want}")
+    _checked(indices, x.shape[axis], axis)
+    counts = xp.bincount(indices.reshape(-1) % max(x.shape[axis], 1), minlength=1)
+    if indices.size and int(counts.max()) > 1:  # which of two updates stays would depend on the device
+        raise ValueError(f"index {int(counts.argmax())} comes {int(counts.max())} times; scatter_add takes repeated ones")
+    out = x.copy()
+    out[(slice(None),) * axis + (indices,)] = updates
+    return out
+
+
+@scatter.gradient
+def _(node, g):
+    indices, axis = node.inputs[1], node.attrs["axis"]
+
+    def by_x():
+        return scatter(g, indices, zeros_like(node.inputs[2]), axis=axis)
+    return by_x, None, lambda: gather(g, indices, axis=axis)
+
+
+# ---------------------------------------------------------------- as many results as the values ask for
+
+
+def _unique(x: TensorType, **_: Any) -> tuple[TensorType, TensorType, TensorType]:
+    whole = np.dtype("int64")
+    return x.with_shape((None,)), TensorType(x.shape, whole), TensorType((None,), whole)
+
+
+@op(infer=_unique, category="array", outputs=("values", "inverse", "counts"), differentiable=False, aliases=("distinct", "vocabulary", "count values"), zh="去重")
+def unique(xp, x: Any):
+    """Find the different values, in rising order, which of them each entry is, and how often each occurs.
+
+    values (k,), inverse in the shape of x with x = values[inverse], counts (k,); how many there are is known only when it runs.
+    """
+    values, inverse, counts = xp.unique(x.reshape(-1), return_inverse=True, return_counts=True)
+    return values, inverse.reshape(x.shape).astype("int64"), counts.astype("int64")
+
+
+def _masked(x: TensorType, mask: TensorType, *, word: str, **_: Any) -> TensorType:
+    if not 1 <= mask.rank <= x.rank:
+        raise ShapeError(f"{word}: x is {shape_text(x.shape)}, mask {shape_text(mask.shape)}.", port="mask", hint="The mask covers the leading axes of x, one or more.")
+    for axis, (a, b) in enumerate(zip(x.shape, mask.shape)):
+        try:
+            meet(a, b)
+        except ValueError:
+            raise ShapeError(f"{word}: axis {axis} of x has {a}, of mask {b}.", port="mask", axis=axis, hint="The mask covers the leading axes of x.") from None
+    return x.with_shape((None, *x.shape[mask.rank:]))
+
+
+def _covered(x, mask) -> None:
+    if x.shape[:mask.ndim] != mask.shape:
+        raise ValueError(f"x has shape {x.shape}, mask {mask.shape}: it must cover the leading axes")
+
+
+@op(infer=_masked, category="array", aliases=("filter", "select", "keep"), zh="布尔筛选")
+def boolean_mask(xp, x: Any, mask: Bool):
+    """Keep the entries where the mask holds, one after another: x (…, rest), mask (…) → (k, rest)."""
+    _covered(x, mask)
+    return x[mask]
+
+
+@boolean_mask.gradient
+def _(node, g):
+    return lambda: boolean_mask_gradient(g, node.inputs[1], node.inputs[0]), None
+
+
+@op(infer=lambda g, mask, like, **_: g.with_shape(like.shape), category="array", mixed=True, listed=False, zh="布尔筛选的梯度")
+def boolean_mask_gradient(xp, g: Any, mask: Bool, like: Any):
+    """Put the values back where the mask took them from, with zeros elsewhere."""
+    _covered(like, mask)
+    out = xp.zeros(like.shape, g.dtype)
+    out[mask] = g
+    return out
+
+
+@boolean_mask_gradient.gradient
+def _(node, d):
+    return lambda: boolean_mask(d, node.inputs[1]), None, None
+
+
+@op(infer=lambda x, **_: TensorType((None, x.rank), np.dtype("int64")), category="array", differentiable=False, aliases=("nonzero", "find", "where true"), zh="非零位置")
+def argwhere(xp, x: Any):
+    """Say where the values that are not 0 stand: one row of indices each."""
+    return xp.argwhere(x).astype("int64").reshape(-1, x.ndim)
+
+
+# ---------------------------------------------------------------- counting and places in a sorted row
+
+
+def _placed(sorted_values: TensorType, x: TensorType, *, word: str, **_: Any) -> TensorType:
+    if sorted_values.rank != 1:
+        raise ShapeError(f"{word}: sorted_values is {shape_text(sorted_values.shape)}.", port="sorted_values", hint="It takes one row, in rising order.")
+    return TensorType(x.shape, np.dtype("int64"))
+
+
+@op(infer=_placed, category="array", differentiable=False, choices={"side": ("left", "right")}, aliases=("bin", "digitize", "bisect", "sample from shares"), zh="有序查找")
+def searchsorted(xp, sorted_values: Number, x: Number, *, side: Choice = "left"):
+    """Say where each value of x would stand in a sorted row; at an equal one before it, or after it for `side="right"`."""
+    return xp.searchsorted(sorted_values, x, side=side).astype("int64")
+
+
+def _counted(x: TensorType, *, length: int, word: str, **_: Any) -> TensorType:
+    if not 0 < length <= 2**31:
+        raise AttributeValueError(f"{word}: length is {length}.", port="length", hint="Use the number of bins, from 1 on.")
+    return TensorType((length,), np.dtype("int64"))
+
+
+@op(infer=_counted, category="reduce", differentiable=False, aliases=("histogram", "count classes"), zh="计数")
+def bincount(xp, x: Int, *, length: int):
+    """Count how often each of the whole numbers 0 … length−1 occurs."""
+    if x.size and (int(x.min()) < 0 or int(x.max()) >= length):
+        raise IndexError(f"{int(x.max()) if int(x.max()) >= length else int(x.min())} is outside the {length} bins 0 … {length - 1}")
+    return xp.bincount(x.reshape(-1).astype("int64"), minlength=length).astype("int64")
+
+
+# ---------------------------------------------------------------- quantiles
+
+
+def _quantile_type(x: TensorType, *, q: float, axis: int | None, keepdims: bool, word: str, **_: Any) -> TensorType:
+    if not 0 <= q <= 1:
+        raise AttributeValueError(f"{word}: q is {q:g}.", port="q", hint="Use a share from 0 to 1; the median is 0.5.")
+    return x.with_shape(reduced(x, axis, keepdims))
+
+
+def _between(size: int, q: float) -> tuple[int, int, float]:
+    """The two places in a sorted row that a quantile lies between, and how far it is from the first."""
+    if not size:
+        raise ValueError("there is no quantile of no values")
+    at = q * (size - 1)
+    low = min(int(at), size - 1)
+    return low, min(low + 1, size - 1), at - low
+
+
+def _in_order(xp, x, axis: int | None):
+    """(x with the axis last, where its entries stand when sorted)."""
+    rows = x.reshape(-1) if axis is None else xp.moveaxis(x, axis, -1)
+    return rows, xp.argsort(rows, axis=-1, kind="stable")
+
+
+@op(infer=_quantile_type, category="reduce", bounds="inputs", aliases=("percentile", "median"), zh="分位数")
+def quantile(xp, x: Float, *, q: float, axis: int = None, keepdims: bool = False):
+    """Find the value that a share q of the values lies below, on a straight line between two neighbours; 0.5 is the median."""
+    rows = x.reshape(-1) if axis is None else xp.moveaxis(x, axis, -1)
+    low, high, t = _between(rows.shape[-1], q)
+    ordered = xp.sort(rows, axis=-1)
+    a, b = ordered[..., low], ordered[..., high]
+    out = xp.where(xp.isnan(ordered[..., -1]), ordered[..., -1], a * (1 - t) + b * t if t else a)    # NaN is sorted last, and makes the whole row NaN
+    return out.reshape(reduced(TensorType(x.shape, x.dtype), axis, keepdims)).astype(x.dtype)
+
+
+@quantile.gradient
+def _(node, g):
+    return (lambda: quantile_gradient(g, node.inputs[0], **node.attrs),)
+
+
+@op(infer=lambda g, x, **_: g.with_shape(x.shape), category="reduce", listed=False, zh="分位数的梯度")
+def quantile_gradient(xp, g: Float, x: Float, *, q: float, axis: int = None, keepdims: bool = False):
+    """Share a quantile's error out between the two values that it lies between."""
+    rows, order = _in_order(xp, x, axis)
+    low, high, t = _between(rows.shape[-1], q)
+    g = g.reshape((*rows.shape[:-1], 1))
+    out = xp.zeros(rows.shape, g.dtype)
+    each = [xp.arange(d).reshape((-1,) + (1,) * (rows.ndim - k - 1)) for k, d in enumerate(rows.shape[:-1])]
+    for at, share in ((low, 1 - t), (high, t)):
+        if share:
+            xp.add_at(out, (*each, order[..., at:at + 1]), g * share)
+    return out.reshape(x.shape) if axis is None else xp.moveaxis(out, -1, axis)
+
+
+@quantile_gradient.gradient
+def _(node, d):
+    return lambda: quantile_pick(d, node.inputs[1], **node.attrs), None
+
+
+@op(infer=lambda d, x, **kw: d.with_shape(_quantile_type(x, **kw).shape), category="reduce", listed=False, zh="分位数选取")
+def quantile_pick(xp, d: Float, x: Float, *, q: float, axis: int = None, keepdims: bool = False):
+    """Take from d what stands where the quantile of x lies."""
+    rows, order = _in_order(xp, x, axis)
+    d = d.reshape(-1) if axis is None else xp.moveaxis(d, axis, -1)
+    low, high, t = _between(rows.shape[-1], q)
+    picked = xp.take_along_axis(d, order, axis=-1)
+    out = picked[..., low] * (1 - t) + picked[..., high] * t
+    return out.reshape(reduced(TensorType(x.shape, x.dtype), axis, keepdims)).astype(d.dtype)
+
+
+@quantile_pick.gradient
+def _(node, g):
+    return lambda: quantile_gradient(g, node.inputs[1], **node.attrs), None
+
+
+def median(x: Any, axis: int | None = None, keepdims: bool = False, name: str | None = None) -> Any:
+    """Find the value in the middle: half of the values lie below it; of an even number, the mean of the middle two."""
+    return quantile(x, q=0.5, axis=axis, keepdims=keepdims, name=name)
+
+
+def percentile(x: Any, q: float, axis: int | None = None, keepdims: bool = False, name: str | None = None) -> Any:
+    """Find the value that q percent of the values lie below."""
+    return quantile(x, q=q / 100, axis=axis, keepdims=keepdims, name=name)
+
+
+def diff(x: Any, n: int = 1, axis: int = -1, name: str | None = None) -> Any:
+    """Subtract from each entry along an axis the one before it, n times: one entry fewer each time."""
+    at = axis_in(axis, x.rank)
+    lead = (slice(None),) * at
+    if isinstance(n, bool) or not isinstance(n, int) or n < 0:
+        raise AttributeValueError(f"diff: n is {n!r}.", port="n", hint="Use a whole number from 0 on.")
+    for k in range(n):
+        x = subtract(x[(*lead, slice(1, None))], x[(*lead, slice(None, -1))], name=name if k == n - 1 else None)
+    return x

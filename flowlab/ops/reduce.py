@@ -230,3 +230,29 @@ def _(node, g):
         none = equal(y, zeros_like(y))
         return broadcast_as(_kept(node, where(none, zeros_like(y), g / where(none, ones_like(y), y))), node.inputs[0]) * node.inputs[0]
     return (by_x,)
+
+
+def _whole(x: TensorType, *, axis: Any, keepdims: bool, **_: Any) -> TensorType:
+    return TensorType(reduced(x, axis, keepdims), np.dtype("int64"))
+
+
+@op(infer=_whole, category="reduce", differentiable=False, latex=r"\#\{x \ne 0\}", bounds=(0, inf), aliases=("how many", "hits"), zh="非零计数")
+def count_nonzero(xp, x: Any, *, axis: Axis = None, keepdims: bool = False):
+    """Count the values along the axes that are not 0, or that are True."""
+    return xp.sum(xp.not_equal(x, 0), axis=axis, dtype="int64", keepdims=keepdims)
+
+
+def ptp(x: Any, axis: Any = None, keepdims: bool = False, name: str | None = None) -> Any:
+    """Measure the range: the largest value along the axes less the smallest."""
+    from .math import subtract
+    return subtract(max_(x, axis=axis, keepdims=keepdims), min_(x, axis=axis, keepdims=keepdims), name=name)
+
+
+def average(x: Any, axis: Any = None, weights: Any = None, keepdims: bool = False, name: str | None = None) -> Any:
+    """Average the values along the axes, each counting as much as its weight says; without weights, as `mean`."""
+    from .math import divide, multiply
+    if weights is None:
+        return mean(x, axis=axis, keepdims=keepdims, name=name)
+    weighted = multiply(x, weights)
+    share = broadcast_as(multiply(weights, 1.0) if not hasattr(weights, "node") else weights, weighted)
+    return divide(sum_(weighted, axis=axis, keepdims=keepdims), sum_(share, axis=axis, keepdims=keepdims), name=name)

@@ -284,6 +284,40 @@ pool_cases(2, (2, 3, 5, 4), "of one, with gaps", size=1, stride=2)
 pool_cases(1, (2, 3, 7), size=3, stride=2, padding=1)
 pool_cases(3, (2, 1, 3, 4, 5), size=2)
 
+
+
+def adaptive_by_jax(x, size, f):
+    """Window by window, as torch writes it down."""
+    n = x.ndim - 2
+    cuts = [[slice(int(np.floor(i * d / k)), int(np.ceil((i + 1) * d / k))) for i in range(k)] for d, k in zip(x.shape[2:], (size,) * n if isinstance(size, int) else size)]
+    out = [f(x[(slice(None), slice(None), *cut)], axis=tuple(range(2, n + 2))) for cut in itertools.product(*cuts)]
+    return jnp.stack(out, -1).reshape(*x.shape[:2], *map(len, cuts))
+
+
+def adaptive_cases(n: int, x: tuple, size: Any) -> None:
+    x = f64(*x)
+    attrs, label = {"size": size}, f"{'x'.join(map(str, x.shape))} to {size}"
+
+    def mean(x):
+        return adaptive_by_jax(x, size, jnp.mean)
+
+    def top(x):
+        return adaptive_by_jax(x, size, jnp.max)
+    y = np.asarray(mean(x))
+    g, d = f64(*y.shape), f64(*x.shape)
+    case(f"AdaptiveAvgPool{n}D", x, oracle=mean, attrs=attrs, label=label)
+    case(f"AdaptiveMaxPool{n}D", x, oracle=top, attrs=attrs, label=label)
+    case("AdaptiveAvgPoolGradient", g, x, oracle=lambda g, x: jax.vjp(mean, x)[1](g)[0], attrs=attrs, label=label, by=(0,))
+    case("AdaptiveMaxPoolGradient", x, g, oracle=lambda x, g: jax.vjp(top, x)[1](g)[0], attrs=attrs, label=label, by=(1,))
+    case("AdaptiveMaxPoolPick", x, d, oracle=lambda x, d: jax.jvp(top, (x,), (d,))[1], attrs=attrs, label=label, by=(1,))
+
+
+adaptive_cases(1, (2, 3, 7), 3)
+adaptive_cases(2, (2, 3, 5, 4), (2, 3))
+adaptive_cases(2, (2, 3, 3, 4), 1)
+adaptive_cases(2, (1, 2, 3, 2), (5, 2))
+adaptive_cases(3, (2, 1, 3, 4, 5), (2, 3, 1))
+
 # ---------------------------------------------------------------- layout, order, logic
 
 for _mode in ("constant", "edge", "reflect"):
@@ -415,6 +449,60 @@ for _text, _shapes in (("ij,jk->ik", ((2, 3), (3, 4))), ("i,j,k->kij", ((2,), (3
     case("Einsum", *(f64(*s) for s in _shapes), oracle=lambda *xs, t=_text: jnp.einsum(t, *xs), attrs={"subscripts": _text}, label=_text)
 case("Einsum", ints(2, 3), ints(3), oracle=lambda a, b: jnp.einsum("ij,j->i", a, b), attrs={"subscripts": "ij,j->i"}, label="ints")
 
+for _attrs, _shape in (({}, (4, 4)), ({"offset": 1}, (3, 5)), ({"offset": -1, "axis1": 2, "axis2": 0}, (3, 2, 5))):
+    _kw = {"offset": 0, "axis1": 0, "axis2": 1, **_attrs}
+    case("Diagonal", f64(*_shape), oracle=lambda x, a=_kw: jnp.diagonal(x, **a), attrs=_attrs)
+    case("DiagonalGradient", f64(*np.diagonal(np.zeros(_shape), **_kw).shape), f64(*_shape),
+         oracle=lambda g, like, a=_kw: jax.vjp(lambda x: jnp.diagonal(x, **a), like)[1](jnp.asarray(g))[0], attrs=_attrs, by=(0,))
+case("DiagonalMatrix", f64(3), oracle=jnp.diag)
+case("DiagonalMatrix", f64(4), oracle=lambda v: jnp.diag(v, -2), attrs={"k": -2}, label="k -2")
+case("DiagonalMatrix", f64(2, 3), oracle=lambda v: jax.vmap(lambda r: jnp.diag(r, 1))(v), attrs={"k": 1}, label="a batch")
+
+
+def symmetric(*shape: int) -> np.ndarray:
+    """Symmetric matrices whose eigenvalues are well apart."""
+    x = f64(*shape, low=-0.4, high=0.4)
+    return x + np.swapaxes(x, -1, -2) + np.diag(2.0 * np.arange(shape[-1]))
+
+
+for _shape in ((3, 3), (2, 4, 4)):
+    case("Slogdet", near_eye(*_shape), oracle=lambda x: tuple(jnp.linalg.slogdet(x)))
+    case("Eigh", symmetric(*_shape), oracle=lambda x: tuple(jnp.linalg.eigh(x)))
+case("Slogdet", -near_eye(3, 3), oracle=lambda x: tuple(jnp.linalg.slogdet(x)), label="turned over")
+for _shape in ((3, 3), (5, 3), (2, 4, 3)):
+    case("QR", near_eye(*_shape[:-2], _shape[-2], _shape[-2])[..., :_shape[-1]], oracle=lambda x: tuple(jnp.linalg.qr(x)))
+case("QR", near_eye(4, 4)[:3], oracle=lambda x: tuple(jnp.linalg.qr(x)), label="wider than high", by=())
+for _shape in ((3, 3), (5, 3), (2, 3, 4)):
+    case("SVD", np.arange(1.0, 5.0)[:_shape[-1]] * near_eye(*_shape[:-2], 5, 5)[..., :_shape[-2], :_shape[-1]], oracle=lambda x: tuple(jnp.linalg.svd(x, full_matrices=False)))
+
+# ---------------------------------------------------------------- as many results as the values ask for, counts, quantiles
+
+case("Unique", ints(3, 4), oracle=lambda x: np.unique(x, return_inverse=True, return_counts=True))
+case("Unique", np.array([2.5, -1.0, 2.5, 0.0]), oracle=lambda x: np.unique(x, return_inverse=True, return_counts=True), label="floats")
+case("Unique", bools(7), oracle=lambda x: np.unique(x, return_inverse=True, return_counts=True), label="bools")
+case("BooleanMask", f64(4, 3), np.array([True, False, True, True]), oracle=lambda x, m: x[np.asarray(m)])
+case("BooleanMask", f64(2, 3, 5), bools(2, 3), oracle=lambda x, m: x[np.asarray(m)], label="two axes")
+case("BooleanMask", f64(2, 3), bools(2, 3), oracle=lambda x, m: x[np.asarray(m)], label="all axes")
+case("BooleanMask", ints(3, 2), np.zeros(3, bool), oracle=lambda x, m: x[np.asarray(m)], label="nothing")
+case("BooleanMaskGradient", f64(2, 3), np.array([True, False, True, False]), f64(4, 3), oracle=lambda g, m, like: jnp.zeros_like(like).at[np.asarray(m)].set(g), by=(0,), named=False)
+case("Argwhere", ints(3, 4, below=2), oracle=lambda x: np.argwhere(x))
+case("Argwhere", bools(5), oracle=lambda x: np.argwhere(x), label="bools")
+case("Searchsorted", np.array([-1.0, 0.0, 0.0, 2.5]), f64(2, 3), oracle=lambda a, x: jnp.searchsorted(a, x).astype("int64"))
+case("Searchsorted", np.array([1, 3, 3, 7]), np.array([0, 1, 3, 7, 8]), oracle=lambda a, x: jnp.searchsorted(a, x, side="right").astype("int64"), attrs={"side": "right"}, label="right")
+case("Bincount", ints(3, 4), oracle=lambda x: jnp.bincount(x.reshape(-1), length=7), attrs={"length": 7})
+case("CountNonzero", ints(3, 4, below=2), oracle=jnp.count_nonzero)
+case("CountNonzero", bools(2, 3, 4), oracle=lambda x: jnp.count_nonzero(x, (0, 2), keepdims=True), attrs={"axis": (0, 2), "keepdims": True}, label="kept")
+case("Scatter", f64(5, 3), np.array([4, 0, -2]), f64(3, 3), oracle=lambda x, i, u: jnp.asarray(x).at[i].set(u))
+case("Scatter", f64(2, 7), np.array([[6, 1], [0, 3]]), f64(2, 2, 2), oracle=lambda x, i, u: jnp.asarray(x).at[:, i].set(u), attrs={"axis": -1}, label="axis -1")
+for _q, _axis, _keepdims in ((0.5, None, False), (0.3, 1, False), (1.0, -1, True), (0.0, 0, False), (0.81, None, True)):
+    _attrs = {"q": _q, "axis": _axis, "keepdims": _keepdims}
+    _label = f"{_q} on {_axis}{' kept' if _keepdims else ''}"
+    _of = lambda x, a=_attrs: jnp.quantile(x, **a)  # noqa: E731  # one name for three rows
+    case("Quantile", f64(4, 5), oracle=_of, attrs=_attrs, label=_label)
+    _shape = np.quantile(np.zeros((4, 5)), **_attrs).shape
+    case("QuantileGradient", f64(*_shape), f64(4, 5), oracle=lambda g, x, f=_of: jax.vjp(f, x)[1](jnp.asarray(g))[0], attrs=_attrs, label=_label, by=(0,), named=False)
+    case("QuantilePick", f64(4, 5), f64(4, 5), oracle=lambda d, x, f=_of: jax.jvp(f, (x,), (d,))[1], attrs=_attrs, label=_label, by=(0,), named=False)
+
 # ---------------------------------------------------------------- more activations, normalization, losses
 
 for _type, _oracle in (("Gelu", lambda x: jax.nn.gelu(x, approximate=False)), ("Elu", jax.nn.elu), ("Selu", jax.nn.selu), ("Silu", jax.nn.silu), ("Softplus", jax.nn.softplus),
@@ -491,6 +579,43 @@ case("KlDiv", f64(4, 3), f64(4, 3, low=0.1, high=1.0), oracle=lambda q, p: (p * 
 case("KlDiv", f64(3), np.array([0.4, 0.0, 0.6]), oracle=lambda q, p: p[0] * (np.log(0.4) - q[0]) + p[2] * (np.log(0.6) - q[2]), label="a share of nothing", by=(0,), alone=False)
 case("Nll", f64(4, 3), ints(4, below=3), oracle=lambda x, y: -jnp.take_along_axis(x, y[..., None], -1)[..., 0])
 case("Nll", f64(2, 4, 3), ints(2, 4, below=3), oracle=lambda x, y: -jnp.take_along_axis(x, y[..., None], -1)[..., 0])
+
+def ctc_by_paths(x, labels, frames, lengths, blank=0):
+    """The loss by its definition: the sum over every path that reads as the labels."""
+    log_p, rows = jax.nn.log_softmax(x), []
+    for row, (most, count) in enumerate(zip(np.asarray(frames), np.asarray(lengths))):
+        paths = [path for path in itertools.product(range(x.shape[2]), repeat=int(most))
+                 if [c for k, c in enumerate(path) if c != blank and (not k or path[k - 1] != c)] == list(np.asarray(labels)[row, :count])]
+        weights = log_p[row, np.arange(most), np.array(paths, int).reshape(len(paths), most)].sum(-1)
+        rows.append(-jax.scipy.special.logsumexp(weights))
+    return jnp.stack(rows)
+
+
+def ctc_share_by_paths(log_p, labels, frames, lengths, blank=0):
+    """The share of all paths that has a class at a frame, path by path."""
+    out = []
+    for row, (most, count) in enumerate(zip(np.asarray(frames), np.asarray(lengths))):
+        paths = [path for path in itertools.product(range(log_p.shape[2]), repeat=int(most))
+                 if [c for k, c in enumerate(path) if c != blank and (not k or path[k - 1] != c)] == list(np.asarray(labels)[row, :count])]
+        at = np.array(paths, int).reshape(len(paths), most)
+        shares = jax.nn.softmax(log_p[row, np.arange(most), at].sum(-1))
+        there = (at[..., None] == np.arange(log_p.shape[2])) * shares[:, None, None]
+        out.append(jnp.concatenate([there.sum(0), jnp.zeros((log_p.shape[1] - most, log_p.shape[2]))]))
+    return jnp.stack(out)
+
+
+def ctc_cases(label: str, x: tuple, labels: Any, frames: Any, lengths: Any, blank: int = 0) -> None:
+    rest, attrs = (np.array(labels), np.array(frames), np.array(lengths)), {"blank": blank}
+    log_p = np.asarray(jax.nn.log_softmax(f64(*x)))
+    case("CTCLoss", f64(*x), *rest, oracle=lambda x, *r: ctc_by_paths(x, *r, blank), attrs=attrs, label=label, named=False)
+    case("CTCShare", log_p, *rest, oracle=lambda x, *r: ctc_share_by_paths(x, *r, blank), attrs=attrs, label=label, named=False, smooth=False)
+    case("CTCShareSlope", log_p, *rest, f64(*x), oracle=lambda x, *r: jax.jvp(lambda x: ctc_share_by_paths(x, *r[:-1], blank), (x,), (r[-1],))[1], attrs=attrs, label=label, by=(4,),
+         named=False)
+
+
+ctc_cases("repeats", (2, 4, 3), [[1, 1], [1, 2]], [4, 3], [2, 2])
+ctc_cases("one label, none, no frames", (3, 3, 3), [[2, 7], [9, 9], [0, 0]], [3, 2, 0], [1, 0, 0])
+ctc_cases("blank last", (2, 4, 3), [[0, 1, 0], [1, 1, -1]], [4, 4], [3, 2], blank=2)
 
 # ---------------------------------------------------------------- recurrent
 

@@ -1,0 +1,148 @@
+"""What is put together from ops and has no kernel of its own: NumPy's functions by NumPy's own."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import flowlab as fl
+
+RNG = np.random.default_rng(4)
+A, B, V, W = RNG.normal(size=(3, 4)), RNG.normal(size=(4, 5)), RNG.normal(size=(2, 3)), RNG.normal(size=(2, 3))
+SHARES = np.abs(RNG.normal(size=(3, 4)))
+
+# (of flowlab, of NumPy, arrays)
+SAME = [
+    (lambda x: fl.softmin(x), lambda x: np.exp(-x) / np.exp(-x).sum(-1, keepdims=True), (A,)),
+    (lambda x: fl.median(x), np.median, (A,)),
+    (lambda x: fl.median(x, axis=0, keepdims=True), lambda x: np.median(x, 0, keepdims=True), (A,)),
+    (lambda x: fl.percentile(x, 30, axis=1), lambda x: np.percentile(x, 30, axis=1), (A,)),
+    (lambda x: fl.diff(x), np.diff, (A,)),
+    (lambda x: fl.diff(x, 2, axis=0), lambda x: np.diff(x, 2, axis=0), (A,)),
+    (lambda x: fl.diff(x, 0), lambda x: np.diff(x, 0), (A,)),
+    (lambda x: fl.ptp(x, axis=1), lambda x: np.ptp(x, axis=1), (A,)),
+    (lambda x: fl.average(x), np.average, (A,)),
+    (lambda x, w: fl.average(x, axis=0, weights=w), lambda x, w: np.average(x, axis=0, weights=w), (A, SHARES)),
+    (lambda x: fl.average(x, axis=-1, weights=[1.0, 2.0, 3.0, 4.0]), lambda x: np.average(x, axis=-1, weights=[1.0, 2.0, 3.0, 4.0]), (A,)),
+    (lambda x: fl.diag(x, 1), lambda x: np.diag(x, 1), (A,)),
+    (lambda v: fl.diag(v, -1), lambda v: np.diag(v, -1), (A[0],)),
+    (lambda a, b: fl.inner(a, b), np.inner, (A, B.T)),
+    (lambda a, b: fl.inner(a, b), np.inner, (A[0], B[:, 0])),
+    (lambda a, b: fl.tensordot(a, b, 1), lambda a, b: np.tensordot(a, b, 1), (A, B)),
+    (lambda a, b: fl.tensordot(a, b), np.tensordot, (A, A)),
+    (lambda a, b: fl.tensordot(a, b, 0), lambda a, b: np.tensordot(a, b, 0), (A[0], B[0])),
+    (lambda a, b: fl.tensordot(a, b, ([0], [1])), lambda a, b: np.tensordot(a, b, ([0], [1])), (B, A)),
+    (lambda a, b: fl.cross(a, b), np.cross, (V, W)),
+    (lambda x: fl.ravel(x), np.ravel, (A,)),
+    (lambda x: fl.full_like(x, 2.5), lambda x: np.full_like(x, 2.5), (A,)),
+    (lambda x, y: fl.meshgrid(x, y)[0], lambda x, y: np.meshgrid(x, y)[0], (A[0], B[0])),
+    (lambda x, y: fl.meshgrid(x, y)[1], lambda x, y: np.meshgrid(x, y)[1], (A[0], B[0])),
+    (lambda x, y: fl.meshgrid(x, y, indexing="ij")[1], lambda x, y: np.meshgrid(x, y, indexing="ij")[1], (A[0], B[0])),
+]
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known sizes", "unknown sizes"])
+@pytest.mark.parametrize(("ours", "theirs", "arrays"), SAME)
+def test_it_is_what_numpy_gives(ours, theirs, arrays, known):
+    with fl.Graph() as g:
+        xs = [fl.placeholder(a.shape if known else (None,) * a.ndim, "float64") for a in arrays]
+        y = ours(*xs)
+    got = fl.Session(g).run(y, dict(zip(xs, arrays)))
+    np.testing.assert_allclose(got, theirs(*arrays), rtol=1e-12)
+    assert y.dtype == "float64" and len(y.shape) == got.ndim
+
+
+def test_tensors_of_one_value():
+    with fl.Graph() as g:
+        made = [fl.zeros((2, 3)), fl.ones(4, "int64"), fl.full((2, 1), 7), fl.full((), 0.5)]
+    for got, want in zip(fl.Session(g).run(made), [np.zeros((2, 3), "float32"), np.ones(4, "int64"), np.full((2, 1), 7), np.float32(0.5)], strict=True):
+        np.testing.assert_array_equal(got, want, strict=True)
+
+
+def test_a_vector_turned_into_a_matrix_and_back_carries_its_gradient():
+    with fl.Graph() as g:
+        v = fl.placeholder((3,), "float64", name="v")
+        d, = fl.gradients(fl.sum(fl.square(fl.diag(fl.diag(v, 2), 2))), [v])
+    np.testing.assert_array_equal(fl.Session(g).run(d, {v: [1, 2, 3]}), [2, 4, 6])
+
+
+@pytest.mark.parametrize(("tried", "port"), [
+    (lambda x: fl.tensordot(x, x, ([0, 1], [0])), "axes"), (lambda x: fl.tensordot(x, x, 5), "axes"), (lambda x: fl.tensordot(x, x, ([3], [0])), "axes"),
+    (lambda x: fl.cross(x, x), "a"), (lambda x: fl.meshgrid(x, x), "xs.0"), (lambda x: fl.meshgrid(x, indexing="ji"), "indexing"), (lambda x: fl.diff(x, -1), "n"),
+    (lambda x: fl.median(x, axis=2), "axis"), (lambda x: fl.percentile(x, 101), "q")])
+def test_what_does_not_fit_is_refused(tried, port):
+    with fl.Graph():
+        with pytest.raises(fl.FlowError) as caught:
+            tried(fl.placeholder((3, 4), "float64"))
+    assert caught.value.port == port
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_a_global_pool_is_an_adaptive_pool_to_one_value(n):
+    """The same windows from two definitions; and torch's own for uneven ones."""
+    x = RNG.normal(size=(2, 3, 5, 4, 3)[:n + 2])
+    with fl.Graph() as g:
+        p = fl.placeholder(("batch", 3, *("d", "h", "w")[:n]), "float64", name="x")
+        pairs = [(fl.global_avg_pool(p), getattr(fl, f"adaptive_avg_pool{n}d")(p, 1)), (fl.global_max_pool(p), getattr(fl, f"adaptive_max_pool{n}d")(p, 1))]
+    for whole, one in fl.Session(g).run(pairs, {p: x}):
+        np.testing.assert_allclose(whole, one.reshape(2, 3), rtol=1e-12)
+    assert pairs[0][1].shape == ("batch", 3, *(1,) * n)
+
+
+def test_labels_that_the_frames_are_too_few_for_have_the_loss_infinity_and_no_derivative():
+    with fl.Graph() as g:
+        x = fl.placeholder((2, 2, 3), "float64", name="x")
+        loss = fl.ctc_loss(x, np.array([[1, 1], [1, 2]]), np.array([2, 2]), np.array([2, 2]))
+        d, = fl.gradients(loss, [x])
+        second = fl.gradients(fl.sum(fl.square(d)), [x])[0]
+        with pytest.raises(fl.GradientError, match="third derivative"):
+            fl.gradients(fl.sum(fl.square(second)), [x])
+    value, d = fl.Session(g).run([loss, d], {x: np.zeros((2, 2, 3))})
+    assert value[0] == np.inf and np.isclose(value[1], 2 * np.log(3)) and (d[0] == 0).all() and np.isfinite(d).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_long_sequence_does_not_underflow(dtype):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(1, 40, (2, 60))
+    with fl.Graph() as g:
+        x = fl.placeholder((2, 400, 40), dtype, name="x")
+        loss = fl.ctc_loss(x, labels, np.array([400, 350]), np.array([60, 41]))
+        d, = fl.gradients(loss, [x])
+    value, d = fl.Session(g).run([loss, d], {x: rng.normal(size=(2, 400, 40)) * 3})
+    assert np.isfinite(value).all() and (value > 500).all() and np.isfinite(d).all()
+    np.testing.assert_allclose(d.sum(-1), 0, atol=1e-4)
+    assert (d[1, 350:] == 0).all() and (np.abs(d[1, :350]).sum(-1) > 0).all()
+
+
+@pytest.mark.parametrize(("rest", "words"), [
+    (([[1, 3]], [3], [2]), "label 3 is outside"), (([[1, 0]], [3], [2]), "the blank"), (([[1, 2]], [4], [2]), "logit_lengths holds 4"), (([[1, 2]], [3], [3]), "label_lengths holds 3")])
+def test_labels_and_lengths_that_cannot_be_are_told_of(rest, words):
+    with fl.Graph() as g:
+        x = fl.placeholder((1, 3, 3), name="x")
+        loss = fl.ctc_loss(x, *map(np.array, rest), name="loss")
+    with pytest.raises(fl.KernelError, match=words) as caught:
+        fl.Session(g).run(loss, {x: np.zeros((1, 3, 3))})
+    assert caught.value.node == "loss"
+
+
+def test_an_index_that_comes_twice_is_no_place_to_put_a_value():
+    with fl.Graph() as g:
+        x = fl.placeholder((4,), name="x")
+        y = fl.scatter(x, np.array([1, -3]), np.array([5.0, 6.0], "float32"))
+    with pytest.raises(fl.KernelError, match="index 1 comes 2 times"):
+        fl.Session(g).run(y, {x: np.zeros(4)})
+
+
+def test_the_result_of_a_mask_goes_on_with_a_size_that_shows_only_when_it_runs():
+    with fl.Graph() as g:
+        x = fl.placeholder(("n", 3), "float64", name="x")
+        kept = fl.boolean_mask(x, x[:, 0] > 0)
+        loss = fl.sum(fl.square(fl.mean(kept, axis=0)))
+        d, = fl.gradients(loss, [x])
+        words, _, counts = fl.unique(fl.cast(x, "int64"))
+    assert kept.shape == (None, 3) and words.shape == counts.shape == (None,)
+    xs = np.array([[1.0, 2, 3], [-1, 5, 6], [3, 2, 1]])
+    got, d, words, counts = fl.Session(g).run([kept, d, words, counts], {x: xs})
+    np.testing.assert_array_equal(got, xs[[0, 2]])
+    np.testing.assert_allclose(d, np.array([[2.0, 2, 2], [0, 0, 0], [2, 2, 2]]))
+    assert words.tolist() == [-1, 1, 2, 3, 5, 6] and counts.tolist() == [1, 2, 2, 2, 1, 1]
