@@ -38,7 +38,7 @@ def fit(sess: Session, train: Node | Tensor | str, data: Any, *, epochs: int = 1
         cluster: Any = None) -> History:
     """Run `train` once a batch, `epochs` times over `data`, and return the History.
 
-    `data`: a `fl.data.Pipeline`, a dict of arrays (with `batch=`), or a list of feed dicts. `fetches`: scalars to record, a Tensor, a name, or a
+    `data`: a `fl.data.Pipeline`, a dict of arrays (with `batch=`), a list of feed dicts, or what else a Pipeline takes. `fetches`: scalars to record, a Tensor, a name, or a
     list or dict of them. `checkpoint`: a safetensors file written whole after every epoch. `on_epoch(epoch, means)` returning True stops.
     Interrupting the kernel stops after the step at hand: the variables are those of the last complete step.
     """
@@ -51,11 +51,13 @@ def fit(sess: Session, train: Node | Tensor | str, data: Any, *, epochs: int = 1
     history = History(list(named), {n: [] for n in named}, {n: [] for n in named})
     wanted = [train, *named.values()]
     begin = time.perf_counter()
-    bar = _bar(epochs * len(pipeline), progress)
+    batches: Any = None
+    bar = _bar(_total(pipeline, epochs), progress)
     try:
         for epoch in range(epochs):
             first = {n: len(v) for n, v in history.steps.items()}
-            for feeds in pipeline:
+            batches = iter(pipeline)
+            for feeds in batches:
                 _, *values = sess.run(wanted, feeds)
                 history.steps_done += 1
                 for name, value in zip(named, values):
@@ -76,6 +78,8 @@ def fit(sess: Session, train: Node | Tensor | str, data: Any, *, epochs: int = 1
         history.stopped = True
     finally:
         history.seconds = time.perf_counter() - begin
+        if hasattr(batches, "close"):
+            batches.close()     # a thread that prepares batches ends here, though an error on its way up still holds the loop
         if bar is not None:
             bar.close()
     return history
@@ -95,7 +99,15 @@ def _name(fetch: Any) -> str:
     return str(getattr(fetch, "name", fetch)).removesuffix(":0")
 
 
-def _bar(total: int, progress: bool) -> Any:
+def _total(data: Any, epochs: int) -> int | None:
+    """How many steps there will be; None for a stream, whose length shows when it ends."""
+    try:
+        return epochs * len(data)
+    except TypeError:
+        return None
+
+
+def _bar(total: int | None, progress: bool) -> Any:
     if not progress:
         return None
     from tqdm.auto import tqdm
