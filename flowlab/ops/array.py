@@ -407,6 +407,6 @@ def _one_hot(indices: TensorType, *, depth: int, dtype: str, **_: Any) -> Tensor
 @op(infer=_one_hot, category="array", differentiable=False, aliases=("onehot", "indicator"), bounds=(0, 1), zh="独热编码")
 def one_hot(xp, indices: Int, *, depth: int, dtype: DType = "float32"):
     """Turn each class number into a row with a single 1; a number outside 0 … depth−1 gives a row of zeros."""
-    return xp.equal(xp.expand_dims(indices, -1), xp.arange(depth, dtype="int64")).astype(dtype)
+    return xp.equal(indices[..., None], xp.arange(depth), out=xp.workspace((*indices.shape, depth), dtype))
 
 

@@ -60,8 +60,17 @@ def _sgd(value: TensorType, grad: TensorType, lr: TensorType, **_: Any) -> Tenso
 def sgd_update(xp, value: Float, grad: Float, lr: Float):
     """Move a variable one step of the learning rate against its gradient."""
     out = xp.workspace(value.shape, value.dtype)
-    for rows in xp.blocks(value.shape):
+    _descend(xp, value, grad, lr, out)
+    return out
+
+
+def _descend(xp, value, grad, lr, out):
+    for rows in xp.blocks(value.shape, 1 << 18):
         part = out[rows]
         xp.multiply(grad[rows], lr, part)
         xp.subtract(value[rows], part, part)
-    return out
+
+
+@sgd_update.kernel("over")
+def _(xp, value, grad, lr, *, out):
+    _descend(xp, value, grad, lr, out)

@@ -48,7 +48,7 @@ class Backend:
         """Add `values` where `index` points, counting an index as often as it occurs."""
         self.module.add.at(target, index, values)
 
-    def blocks(self, shape: tuple[int, ...]) -> Any:
+    def blocks(self, shape: tuple[int, ...], values: int = 0) -> Any:
         """Indices that together cover an array, each a part to work on at once; here, the whole."""
         return (Ellipsis,)
 
@@ -67,7 +67,8 @@ def _unheld() -> int:
     return count
 
 
-_UNHELD = _unheld()
+UNHELD = _unheld()
+_SUM, _MAX, _MIN = np.add.reduce, np.maximum.reduce, np.minimum.reduce
 
 
 class NumpyBackend(Backend):
@@ -96,7 +97,7 @@ class NumpyBackend(Backend):
         with self._lock:
             shelf = self._pool.setdefault(size, [])
             for raw in shelf:
-                if sys.getrefcount(raw) <= _UNHELD:  # no array looks into it any more
+                if sys.getrefcount(raw) <= UNHELD:  # no array looks into it any more
                     break
             else:
                 raw = np.empty(size, np.uint8)
@@ -107,10 +108,27 @@ class NumpyBackend(Backend):
                     self._kept += size
         return raw[:count * dtype.itemsize].view(dtype).reshape(shape)
 
-    def blocks(self, shape: tuple[int, ...]) -> Any:
+    # NumPy's own reductions less the Python around them; they say the same
+    def sum(self, x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
+        return _SUM(x, axis, dtype, None, keepdims)
+
+    def max(self, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        return _MAX(x, axis, None, None, keepdims)
+
+    def min(self, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        return _MIN(x, axis, None, None, keepdims)
+
+    def mean(self, x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
+        if dtype not in (np.float32, np.float64) or not x.size or x.size >= 1 << 24:
+            return np.mean(x, axis=axis, dtype=dtype, keepdims=keepdims)
+        total = _SUM(x, axis, dtype, None, keepdims)
+        number = total.dtype.type(x.size // total.size)     # exact, and a quotient that is rounded once is what NumPy rounds twice to
+        return np.true_divide(total, number, total) if type(total) is np.ndarray else total / number
+
+    def blocks(self, shape: tuple[int, ...], values: int = 16_384) -> Any:
         """Row by row as many as the cache holds, for a kernel that goes over the same values several times."""
         row = prod(shape[1:])
-        step = max(1, 16_384 // max(row, 1))
+        step = max(1, values // max(row, 1))
         if not shape or shape[0] <= step:
             return (Ellipsis,)
         return [slice(k, k + step) for k in range(0, shape[0], step)]
@@ -140,7 +158,7 @@ class NumpyBackend(Backend):
             shelf = self._pool[size]
             busy = []
             for raw in shelf:
-                if sys.getrefcount(raw) > _UNHELD:
+                if sys.getrefcount(raw) > UNHELD:
                     busy.append(raw)
             self._kept -= size * (len(shelf) - len(busy))
             if busy:
