@@ -7,12 +7,33 @@ from ..autodiff import gradients
 from ..core.errors import ShapeError
 from ..core.op import REGISTRY, Op
 from ..ops.activation import sigmoid, tanh
-from ..ops.array import split, stack, zeros_like
+from ..ops.array import expand_dims, split, stack, where, zeros_like
 from ..ops.math import identity
 from ..ops.recurrent import gru_gradient, lstm_gradient, rnn_gradient
 
 
-def unrolled(x, kernel, recurrent_kernel, bias, h0=None, c0=None) -> dict[str, Any]:
+class _Alive:
+    """Up to the length of each row, what is computed; beyond it, the state of before and outputs of 0."""
+
+    def __init__(self, lengths: Any):
+        self.lengths, self.now = lengths, None
+
+    def step(self, x: Any, t: int) -> Any:
+        """Go to timestep t; returns what stands there in x, 0 in rows that are over."""
+        x_t = x[:, t]
+        if self.lengths is None:
+            return x_t
+        self.now = expand_dims(self.lengths > t, axis=1)
+        return self.shown(x_t)
+
+    def carried(self, new: Any, old: Any) -> Any:
+        return new if self.now is None else where(self.now, new, old)
+
+    def shown(self, value: Any) -> Any:
+        return value if self.now is None else where(self.now, value, zeros_like(value))
+
+
+def unrolled(x, kernel, recurrent_kernel, bias, h0=None, c0=None, lengths=None) -> dict[str, Any]:
     """The same layer in elementary operations, one copy a timestep; the number of timesteps must be known."""
     time = x.shape[1]
     if not isinstance(time, int):
@@ -23,14 +44,16 @@ def unrolled(x, kernel, recurrent_kernel, bias, h0=None, c0=None) -> dict[str, A
         zero = x[:, 0] @ zeros_like(kernel)[:, :recurrent_kernel.shape[0]]
     h, c = (zero if h0 is None else h0), (zero if c0 is None else c0)
     steps: dict[str, list] = {k: [] for k in ("out", "f", "i", "g", "o", "c")}
+    alive = _Alive(lengths)
     for t in range(time):
-        z = x[:, t] @ kernel + h @ recurrent_kernel + bias
+        z = alive.step(x, t) @ kernel + h @ recurrent_kernel + bias
         zi, zf, zg, zo = split(z, 4, axis=-1)
         i, f, g, o = sigmoid(zi), sigmoid(zf), tanh(zg), sigmoid(zo)
-        c = f * c + i * g
-        h = o * tanh(c)
-        for key, value in zip(steps, (h, f, i, g, o, c)):
-            steps[key].append(value)
+        c_t = f * c + i * g
+        h_t = o * tanh(c_t)
+        c, h = alive.carried(c_t, c), alive.carried(h_t, h)
+        for key, value in zip(steps, (h_t, f, i, g, o, c_t)):
+            steps[key].append(alive.shown(value))
     whole = {key: stack(values, axis=1) for key, values in steps.items()}
     return {"out": whole["out"], "h_n": h, "c_n": c, "f": whole["f"], "i": whole["i"], "g": whole["g"], "o": whole["o"], "c": whole["c"]}
 
@@ -49,27 +72,29 @@ def _start(x, kernel, recurrent_kernel, h0):
     return x[:, 0] @ zeros_like(kernel)[:, :recurrent_kernel.shape[0]] if h0 is None else h0
 
 
-def unrolled_gru(x, kernel, recurrent_kernel, bias, recurrent_bias, h0=None) -> dict[str, Any]:
+def unrolled_gru(x, kernel, recurrent_kernel, bias, recurrent_bias, h0=None, lengths=None) -> dict[str, Any]:
     """A GRU in elementary operations, one copy a timestep."""
-    h, steps = _start(x, kernel, recurrent_kernel, h0), {k: [] for k in ("out", "r", "z", "n")}
+    h, steps, alive = _start(x, kernel, recurrent_kernel, h0), {k: [] for k in ("out", "r", "z", "n")}, _Alive(lengths)
     for t in range(_timesteps(x, "a GRU")):
-        xr, xz, xn = split(x[:, t] @ kernel + bias, 3, axis=-1)
+        xr, xz, xn = split(alive.step(x, t) @ kernel + bias, 3, axis=-1)
         hr, hz, hn = split(h @ recurrent_kernel + recurrent_bias, 3, axis=-1)
         r, z = sigmoid(xr + hr), sigmoid(xz + hz)
         n = tanh(xn + r * hn)
-        h = (1 - z) * n + z * h
-        for key, value in zip(steps, (h, r, z, n)):
-            steps[key].append(value)
+        h_t = (1 - z) * n + z * h
+        h = alive.carried(h_t, h)
+        for key, value in zip(steps, (h_t, r, z, n)):
+            steps[key].append(alive.shown(value))
     whole = {key: stack(values, axis=1) for key, values in steps.items()}
     return {"out": whole["out"], "h_n": h, "r": whole["r"], "z": whole["z"], "n": whole["n"]}
 
 
-def unrolled_rnn(x, kernel, recurrent_kernel, bias, h0=None) -> dict[str, Any]:
+def unrolled_rnn(x, kernel, recurrent_kernel, bias, h0=None, lengths=None) -> dict[str, Any]:
     """A plain recurrent network in elementary operations, one copy a timestep."""
-    h, steps = _start(x, kernel, recurrent_kernel, h0), []
+    h, steps, alive = _start(x, kernel, recurrent_kernel, h0), [], _Alive(lengths)
     for t in range(_timesteps(x, "a recurrent network")):
-        h = tanh(x[:, t] @ kernel + h @ recurrent_kernel + bias)
-        steps.append(h)
+        h_t = tanh(alive.step(x, t) @ kernel + h @ recurrent_kernel + bias)
+        h = alive.carried(h_t, h)
+        steps.append(alive.shown(h_t))
     return {"out": stack(steps, axis=1), "h_n": h}
 
 
@@ -79,8 +104,8 @@ UNROLLED = {"LSTM": unrolled, "GRU": unrolled_gru, "RNN": unrolled_rnn}
 def _second_derivative(layer: str, gradient: Op) -> None:
     """Differentiate a layer's gradient by differentiating, twice, the layer written out in elementary operations."""
     forward, write_out = REGISTRY[layer], UNROLLED[layer]
-    names = [i.name for i in forward.inputs]            # what the layer computes from, in the order of its derivatives
-    starts = [i.name for i in forward.inputs if i.optional]
+    names = [i.name for i in forward.inputs if i.kind != "Int"]     # what the layer computes from, in the order of its derivatives
+    starts = [i.name for i in forward.inputs if i.optional and i.kind != "Int"]
 
     @gradient.gradient
     def _(node, g):
@@ -92,7 +117,7 @@ def _second_derivative(layer: str, gradient: Op) -> None:
             if d is not None and p not in given:  # the derivative by a start that was left at zero
                 given[p] = zeros_like(d)
         wanted = [p for p in names if p in given]
-        outs = write_out(**{p: given[p] for p in wanted})
+        outs = write_out(**{p: given[p] for p in wanted}, **{p: t for p, t in zip(node.ports, node.inputs) if p == "lengths"})
         pairs = [(outs[name], given[f"d_{name}"]) for name in forward.outputs if f"d_{name}" in given]
         if not pairs:
             return (None,) * len(node.inputs)

@@ -3,20 +3,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from ..control.unroll import UNROLLED
 from ..core.errors import AttributeValueError, DTypeError, FetchError, ShapeError
 from ..core.graph import Graph, Node, Tensor, name_scope
-from ..core.op import REGISTRY, get_op
+from ..core.op import REGISTRY, get_op, numbers
 from ..core.types import TensorType, shape_text
 from ..ops import recurrent
-from ..ops.array import concat, reshape
+from ..ops.array import concat, reshape, stack
 from ..ops.layout import flip
 from ..ops.linalg import matmul
 from ..ops.math import add
 from ..ops.random import dropout as drop
-from ..ops.state import variable
+from ..ops.state import constant, variable
 from . import init
 
 
@@ -165,23 +166,7 @@ def flatten(x: Tensor, *, name: str | None = None) -> Tensor:
                      hint="Give the placeholder a number there.")
 
 
-def lstm(x: Tensor, units: int, *, initial_state: tuple[Tensor, Tensor] | None = None, name: str | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """Read a sequence with a long short-term memory: returns (out, (h_n, c_n)).
-
-    x (batch, time, features) → out (batch, time, units), h_n and c_n (batch, units). Variables `kernel` (features, 4·units), `recurrent_kernel`
-    (units, 4·units), `bias` (4·units,), gates in the order i, f, g, o, forget bias 1. The node `LSTM` has the gates as outputs: f, i, g, o, c.
-    """
-    x = _layer_input(x, "lstm", 3)
-    units, features = _count(units, "lstm"), _known(x, 2, "lstm")
-    if initial_state is not None and not (isinstance(initial_state, (tuple, list)) and len(initial_state) == 2):
-        raise AttributeValueError("lstm: initial_state is a pair (h0, c0) of tensors.", port="initial_state", hint="Each of them is (batch, units).")
-    with x.graph, _scoped(x.graph, name, "lstm"):
-        kernel = variable(init.initializer(_bound(units), (features, 4 * units), x.dtype), name="kernel")
-        recurrent_kernel = variable(init.initializer("orthogonal", (units, 4 * units), x.dtype), name="recurrent_kernel")
-        bias = variable(init.initializer("lstm_bias", (4 * units,), x.dtype), name="bias")
-        h0, c0 = initial_state if initial_state is not None else (None, None)
-        outputs = recurrent.lstm(x, kernel, recurrent_kernel, bias, h0, c0, name="LSTM")
-    return outputs[0], (outputs[1], outputs[2])
+# ---------------------------------------------------------------- recurrent layers
 
 
 def _bound(units: int) -> str:
@@ -189,81 +174,165 @@ def _bound(units: int) -> str:
     return f"uniform({-1 / math.sqrt(units):.9g}, {1 / math.sqrt(units):.9g})"
 
 
-def gru(x: Tensor, units: int, *, initial_state: Tensor | None = None, name: str | None = None) -> tuple[Tensor, Tensor]:
+def _lstm_cell(x: Tensor, units: int, start: tuple, lengths: Any) -> tuple[Tensor, tuple]:
+    features = x.shape[-1]
+    kernel = variable(init.initializer(_bound(units), (features, 4 * units), x.dtype), name="kernel")
+    recurrent_kernel = variable(init.initializer("orthogonal", (units, 4 * units), x.dtype), name="recurrent_kernel")
+    bias = variable(init.initializer("lstm_bias", (4 * units,), x.dtype), name="bias")
+    outputs = recurrent.lstm(x, kernel, recurrent_kernel, bias, *start, lengths, name="LSTM")
+    return outputs[0], outputs[1:3]
+
+
+def _gru_cell(x: Tensor, units: int, start: tuple, lengths: Any) -> tuple[Tensor, tuple]:
+    kernel = variable(init.initializer(_bound(units), (x.shape[-1], 3 * units), x.dtype), name="kernel")
+    recurrent_kernel = variable(init.initializer("orthogonal", (units, 3 * units), x.dtype), name="recurrent_kernel")
+    biases = [variable(init.zeros((3 * units,), x.dtype), name=n) for n in ("bias", "recurrent_bias")]
+    outputs = recurrent.gru(x, kernel, recurrent_kernel, *biases, *start, lengths, name="GRU")
+    return outputs[0], outputs[1:2]
+
+
+def _rnn_cell(x: Tensor, units: int, start: tuple, lengths: Any) -> tuple[Tensor, tuple]:
+    kernel = variable(init.initializer(_bound(units), (x.shape[-1], units), x.dtype), name="kernel")
+    recurrent_kernel = variable(init.initializer("orthogonal", (units, units), x.dtype), name="recurrent_kernel")
+    outputs = recurrent.rnn(x, kernel, recurrent_kernel, variable(init.zeros((units,), x.dtype), name="bias"), *start, lengths, name="RNN")
+    return outputs[0], outputs[1:2]
+
+
+_CELLS: dict[str, tuple[Callable, tuple[str, ...]]] = {"lstm": (_lstm_cell, ("h0", "c0")), "gru": (_gru_cell, ("h0",)), "rnn": (_rnn_cell, ("h0",))}
+
+
+def _backwards(x: Tensor, lengths: Any) -> Tensor:
+    return flip(x, axis=1) if lengths is None else recurrent.reverse_sequence(x, lengths)
+
+
+def _starts(cell: str, layer: str, initial_state: Any, count: int) -> list[tuple]:
+    """What each of `count` readers starts from: (h0, c0) or (h0,), None for zeros."""
+    names = _CELLS[cell][1]
+    if initial_state is None:
+        return [(None,) * len(names)] * count
+    given = initial_state if len(names) > 1 else (initial_state,)
+    shape = "(batch, units)" if count == 1 else f"({count}, batch, units)"
+    if not isinstance(given, (tuple, list)) or len(given) != len(names) or not all(isinstance(t, Tensor) for t in given):
+        what = "a pair (h0, c0) of tensors" if len(names) > 1 else "a tensor"
+        raise AttributeValueError(f"{layer}: initial_state is {what}.", port="initial_state", hint=f"Each of them is {shape}." if len(names) > 1 else f"It is {shape}.")
+    if count == 1:
+        return [tuple(given)]
+    for t, name in zip(given, names):
+        if t.rank != 3 or isinstance(t.shape[0], int) and t.shape[0] != count:
+            raise ShapeError(f"{layer}: {name} is {shape_text(t.shape)}.", node=t.node.name, port="initial_state", axis=0 if t.rank == 3 else None,
+                             hint=f"It takes {shape}: one state a layer and direction.")
+    return [tuple(t[k] for t in given) for k in range(count)]
+
+
+def _recurrent(cell: str, layer: str, x: Tensor, units: int, layers: int, both: bool, lengths: Any, initial_state: Any, dropout: float,
+               name: str | None) -> tuple[Tensor, tuple[list[tuple], list[Tensor]]]:
+    """(what the last layer wrote, the states at the end of each layer and direction). One reader stands in the layer's own scope."""
+    x = _layer_input(x, layer, 3)
+    units, layers = _count(units, layer), _count(layers, layer, "layers")
+    _known(x, 2, layer)
+    if not isinstance(dropout, (int, float)) or isinstance(dropout, bool) or not 0 <= dropout < 1:
+        raise AttributeValueError(f"{layer}: dropout is {dropout!r}.", port="dropout", hint="Use a share from 0 to below 1.")
+    if lengths is not None:
+        given = lengths.type if isinstance(lengths, Tensor) else TensorType(numbers(lengths).shape, numbers(lengths).dtype)
+        where = lengths.node.name if isinstance(lengths, Tensor) else None
+        if given.dtype.kind not in "iu":
+            raise DTypeError(f"{layer}: lengths are {given.dtype}.", node=where, port="lengths", hint='They are whole numbers: fl.cast(x, "int64").')
+        recurrent.check_lengths(layer, x.type, given)
+    sides = 2 if both else 1
+    starts, build = _starts(cell, layer, initial_state, layers * sides), _CELLS[cell][0]
+    states: list[tuple] = []
+    with x.graph, _scoped(x.graph, name, layer):
+        if lengths is not None and not isinstance(lengths, Tensor):
+            lengths = constant(lengths, dtype="int64", name="lengths")
+
+        def read(x: Tensor, scope: str | None, start: tuple) -> Tensor:
+            with name_scope(scope) if scope else nullcontext():
+                out, state = build(x, units, start, lengths)
+            states.append(tuple(state))
+            return out
+
+        for k in range(layers):
+            if k and dropout:
+                x = drop(x, float(dropout))
+            with name_scope(f"layer_{k}") if layers > 1 or layer == "stacked" else nullcontext():
+                if not both:
+                    x = read(x, None, starts[k])
+                    continue
+                ahead = read(x, "forward", starts[2 * k])
+                behind = read(_backwards(x, lengths), "backward", starts[2 * k + 1])
+                x = concat([ahead, _backwards(behind, lengths)], axis=-1)
+        if len(states) == 1 or layer != cell:
+            return x, (states, list(states[0]))
+        return x, (states, [stack([s[k] for s in states], axis=0, name=f"{n[0]}_n") for k, n in enumerate(_CELLS[cell][1])])
+
+
+def lstm(x: Tensor, units: int, *, layers: int = 1, bidirectional: bool = False, lengths: Any = None, initial_state: tuple[Tensor, Tensor] | None = None,
+         dropout: float = 0.0, name: str | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Read a sequence with a long short-term memory: returns (out, (h_n, c_n)).
+
+    x (batch, time, features) → out (batch, time, units), h_n and c_n (batch, units). Variables `kernel` (features, 4·units), `recurrent_kernel`
+    (units, 4·units), `bias` (4·units,), gates in the order i, f, g, o, forget bias 1. The node `LSTM` has the gates as outputs: f, i, g, o, c.
+
+    lengths (batch,), whole numbers: beyond the length of its row a sequence is not read, out is 0 there, and h_n and c_n are the states at it.
+    With `layers` each reads what the one below wrote, `dropout` drops a share of it, and the scopes are `layer_0`, `layer_1`, …; with `bidirectional`
+    each is read from both ends in the scopes `forward` and `backward`, out is (batch, time, 2·units). Then the states, initial_state's too, are
+    (layers · directions, batch, units), as torch orders them.
+    """
+    out, (_, ends) = _recurrent("lstm", "lstm", x, units, layers, bidirectional, lengths, initial_state, dropout, name)
+    return out, (ends[0], ends[1])
+
+
+def gru(x: Tensor, units: int, *, layers: int = 1, bidirectional: bool = False, lengths: Any = None, initial_state: Tensor | None = None, dropout: float = 0.0,
+        name: str | None = None) -> tuple[Tensor, Tensor]:
     """Read a sequence with a gated recurrent unit: returns (out, h_n).
 
     x (batch, time, features) → out (batch, time, units), h_n (batch, units). Variables `kernel` (features, 3·units), `recurrent_kernel` (units,
-    3·units), `bias` and `recurrent_bias` (3·units,), gates in the order r, z, n. The node `GRU` has them as outputs: r, z, n.
+    3·units), `bias` and `recurrent_bias` (3·units,), gates in the order r, z, n. The node `GRU` has them as outputs: r, z, n. Layers, directions and
+    lengths as in `lstm`.
     """
-    x = _layer_input(x, "gru", 3)
-    units, features = _count(units, "gru"), _known(x, 2, "gru")
-    _state(initial_state, "gru")
-    with x.graph, _scoped(x.graph, name, "gru"):
-        kernel = variable(init.initializer(_bound(units), (features, 3 * units), x.dtype), name="kernel")
-        recurrent_kernel = variable(init.initializer("orthogonal", (units, 3 * units), x.dtype), name="recurrent_kernel")
-        biases = [variable(init.zeros((3 * units,), x.dtype), name=n) for n in ("bias", "recurrent_bias")]
-        outputs = recurrent.gru(x, kernel, recurrent_kernel, *biases, initial_state, name="GRU")
-    return outputs[0], outputs[1]
+    out, (_, ends) = _recurrent("gru", "gru", x, units, layers, bidirectional, lengths, initial_state, dropout, name)
+    return out, ends[0]
 
 
-def rnn(x: Tensor, units: int, *, initial_state: Tensor | None = None, name: str | None = None) -> tuple[Tensor, Tensor]:
+def rnn(x: Tensor, units: int, *, layers: int = 1, bidirectional: bool = False, lengths: Any = None, initial_state: Tensor | None = None, dropout: float = 0.0,
+        name: str | None = None) -> tuple[Tensor, Tensor]:
     """Read a sequence with a plain recurrent network, h = tanh(x K + h R + b): returns (out, h_n).
 
     x (batch, time, features) → out (batch, time, units), h_n (batch, units). Variables `kernel` (features, units), `recurrent_kernel` (units,
-    units), `bias` (units,).
+    units), `bias` (units,). Layers, directions and lengths as in `lstm`.
     """
-    x = _layer_input(x, "rnn", 3)
-    units, features = _count(units, "rnn"), _known(x, 2, "rnn")
-    _state(initial_state, "rnn")
-    with x.graph, _scoped(x.graph, name, "rnn"):
-        kernel = variable(init.initializer(_bound(units), (features, units), x.dtype), name="kernel")
-        recurrent_kernel = variable(init.initializer("orthogonal", (units, units), x.dtype), name="recurrent_kernel")
-        outputs = recurrent.rnn(x, kernel, recurrent_kernel, variable(init.zeros((units,), x.dtype), name="bias"), initial_state, name="RNN")
-    return outputs[0], outputs[1]
+    out, (_, ends) = _recurrent("rnn", "rnn", x, units, layers, bidirectional, lengths, initial_state, dropout, name)
+    return out, ends[0]
 
 
-def _state(initial_state: Any, layer: str) -> None:
-    if initial_state is not None and not isinstance(initial_state, Tensor):
-        raise AttributeValueError(f"{layer}: initial_state is a tensor.", port="initial_state", hint="It is (batch, units).")
+def _state_of(states: tuple) -> Any:
+    return states[0] if len(states) == 1 else tuple(states)
 
 
-def _cell_of(cell: str) -> Callable:
-    cells = {"lstm": lstm, "gru": gru, "rnn": rnn}
-    if cell not in cells:
+def _cell_of(cell: str) -> str:
+    if cell not in _CELLS:
         raise AttributeValueError(f"there is no recurrent layer {cell!r}.", port="cell", hint="Use lstm, gru or rnn.")
-    return cells[cell]
+    return cell
 
 
-def bidirectional(x: Tensor, units: int, *, cell: str = "lstm", name: str | None = None) -> tuple[Tensor, tuple[Any, Any]]:
+def bidirectional(x: Tensor, units: int, *, cell: str = "lstm", lengths: Any = None, name: str | None = None) -> tuple[Tensor, tuple[Any, Any]]:
     """Read a sequence from both ends: returns (out, (state forward, state backward)).
 
     out (batch, time, 2·units) holds, at each timestep, what was read up to it from the front and from the back. Layers `forward` and `backward`.
     """
-    layer = _cell_of(cell)
-    x, units = _layer_input(x, "bidirectional", 3), _count(units, "bidirectional")
-    _known(x, 2, "bidirectional")
-    with x.graph, _scoped(x.graph, name, "bidirectional"):
-        ahead, front = layer(x, units, name="forward")
-        behind, back = layer(flip(x, axis=1), units, name="backward")
-        return concat([ahead, flip(behind, axis=1)], axis=-1), (front, back)
+    out, (states, _) = _recurrent(_cell_of(cell), "bidirectional", x, units, 1, True, lengths, None, 0.0, name)
+    return out, (_state_of(states[0]), _state_of(states[1]))
 
 
-def stacked(x: Tensor, units: int, layers: int, *, cell: str = "lstm", both: bool = False, dropout: float = 0.0, name: str | None = None) -> tuple[Tensor, list[Any]]:
+def stacked(x: Tensor, units: int, layers: int, *, cell: str = "lstm", both: bool = False, lengths: Any = None, dropout: float = 0.0,
+            name: str | None = None) -> tuple[Tensor, list[Any]]:
     """Read a sequence with several recurrent layers, each reading what the one below wrote: returns (out, [state of each layer]).
 
     `both` reads from both ends in every layer; `dropout` drops that share of the values between the layers. Layers `layer_0`, `layer_1`, …
     """
-    layer = bidirectional if both else _cell_of(cell)
-    _cell_of(cell)
-    x, units, layers = _layer_input(x, "stacked", 3), _count(units, "stacked"), _count(layers, "stacked", "layers")
-    _known(x, 2, "stacked")
-    options = {"cell": cell} if both else {}
-    with x.graph, _scoped(x.graph, name, "stacked"):
-        states = []
-        for k in range(layers):
-            x, state = layer(x if not k or not dropout else drop(x, dropout), units, name=f"layer_{k}", **options)
-            states.append(state)
-    return x, states
+    out, (states, _) = _recurrent(_cell_of(cell), "stacked", x, units, layers, both, lengths, None, dropout, name)
+    each = [_state_of(s) for s in states]
+    return out, [(a, b) for a, b in zip(each[::2], each[1::2])] if both else each
 
 
 # ---------------------------------------------------------------- a layer written out

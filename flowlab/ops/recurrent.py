@@ -8,9 +8,90 @@ from ..core.op import op
 from ..core.shape import meet
 from ..core.types import TensorType, shape_text
 
+# ---------------------------------------------------------------- sequences of several lengths
+
+
+def check_lengths(word: str, x: TensorType, lengths: TensorType | None) -> None:
+    """ShapeError unless there is one length a row."""
+    if lengths is None:
+        return
+    if lengths.rank != 1:
+        raise ShapeError(f"{word}: lengths is {shape_text(lengths.shape)}.", port="lengths", hint="It takes one number a row: (batch,).")
+    try:
+        meet(x.shape[0], lengths.shape[0])
+    except ValueError:
+        raise ShapeError(f"{word}: axis 0 of lengths has {lengths.shape[0]}, not {x.shape[0]}.", port="lengths", axis=0, hint="There is one length a row.") from None
+
+
+def _there(xp, x, lengths):
+    """Which timesteps of each row count: (batch, time, 1)."""
+    batch, time = x.shape[:2]
+    if lengths.shape != (batch,):
+        raise ValueError(f"lengths has shape {lengths.shape}, it needs {(batch,)}")
+    if batch and (int(lengths.min()) < 0 or int(lengths.max()) > time):
+        raise ValueError(f"lengths holds {int(lengths.max()) if int(lengths.max()) > time else int(lengths.min())}, it goes from 0 to {time}")
+    return xp.expand_dims(xp.arange(time) < xp.expand_dims(lengths, 1), -1)
+
+
+def _within(xp, x, there):
+    """x up to the length of each row, and 0 beyond: what stands there, NaN too, is never read."""
+    return xp.where(there, x, xp.zeros((), x.dtype))
+
+
+def _last(xp, whole, lengths, start):
+    """The state at the length of each row; where it is 0, the one that the layer started from."""
+    batch, time, units = whole.shape
+    none = xp.zeros((batch, units), whole.dtype) if start is None else start
+    if not time:
+        return none.copy()
+    return xp.where(xp.expand_dims(lengths, 1) > 0, whole[xp.arange(batch), xp.maximum(lengths, 1) - 1], none)
+
+
+def _until(xp, outputs, there, lengths, states, starts):
+    """A layer's outputs with what stands beyond the lengths taken away. `states` are the whole sequences that its last states come from."""
+    first, rest = outputs[0], outputs[1 + len(starts):]
+    return (_within(xp, first, there), *(_last(xp, v, lengths, start) for v, start in zip(states, starts)), *(_within(xp, v, there) for v in rest))
+
+
+def _at_the_end(xp, d_whole, d_last, there, lengths, shape, dtype):
+    """(what comes back to a whole sequence of states, what comes back to its start at once): the last state's part stands at the length of its row."""
+    batch, time, _ = shape
+    d = xp.zeros(shape, dtype) if d_whole is None else xp.where(there, d_whole, xp.zeros((), dtype))
+    if d_last is None:
+        return d, None
+    some = xp.expand_dims(lengths > 0, 1)
+    if time:
+        rows, at = xp.arange(batch), xp.maximum(lengths, 1) - 1
+        d[rows, at] = d[rows, at] + xp.where(some, d_last, xp.zeros((), dtype))
+    return d, xp.where(some, xp.zeros((), dtype), d_last)
+
+
+def _reversed(x: TensorType, lengths: TensorType, *, word: str, **_: Any) -> TensorType:
+    if x.rank < 2:
+        raise ShapeError(f"{word}: x is {shape_text(x.shape)}.", port="x", hint="It takes (batch, time, …).")
+    check_lengths(word, x, lengths)
+    return x
+
+
+@op(infer=_reversed, category="recurrent", bounds="inputs", aliases=("flip", "backwards", "bidirectional"), zh="逆转序列")
+def reverse_sequence(xp, x: Any, lengths: Int):
+    """Turn each sequence round within its length; what stands beyond stays where it is. x (batch, time, …), lengths (batch,)."""
+    there = _there(xp, x, lengths)[..., 0]
+    batch, time = x.shape[:2]
+    at = xp.where(there, xp.expand_dims(lengths, 1) - 1 - xp.arange(time), xp.arange(time))
+    return x[xp.arange(batch).reshape(-1, 1), at]
+
+
+@reverse_sequence.gradient
+def _(node, g):
+    return lambda: reverse_sequence(g, node.inputs[1]), None
+
+
+# ---------------------------------------------------------------- long short-term memory
+
 
 def _lstm_type(x: TensorType, kernel: TensorType, recurrent_kernel: TensorType, bias: TensorType, h0: TensorType | None = None,
-               c0: TensorType | None = None, **_: Any) -> tuple[TensorType, ...]:
+               c0: TensorType | None = None, lengths: TensorType | None = None, **_: Any) -> tuple[TensorType, ...]:
     if x.rank != 3:
         raise ShapeError(f"lstm: x is {shape_text(x.shape)}.", port="x", hint="It takes (batch, time, features).")
     for t, port, rank in ((kernel, "kernel", 2), (recurrent_kernel, "recurrent_kernel", 2), (bias, "bias", 1)):
@@ -35,6 +116,7 @@ def _lstm_type(x: TensorType, kernel: TensorType, recurrent_kernel: TensorType, 
                 meet(a, b)
             except ValueError:
                 raise ShapeError(f"lstm: axis {axis} of {port} has {a}, not {b}.", port=port, axis=axis) from None
+    check_lengths("lstm", x, lengths)
     whole, last = TensorType((batch, time, units), x.dtype), TensorType((batch, units), x.dtype)
     return whole, last, last, whole, whole, whole, whole, whole
 
@@ -55,12 +137,13 @@ def _packed(xp, x, h0, recurrent_kernel):
 
 @op(infer=_lstm_type, type="LSTM", category="recurrent", outputs=("out", "h_n", "c_n", "f", "i", "g", "o", "c"),
     latex=r"c_t = f_t \odot c_{t-1} + i_t \odot g_t", aliases=("long short-term memory", "gates", "循环"), bounds={"f": (0, 1), "i": (0, 1), "o": (0, 1), "g": (-1, 1), "out": (-1, 1), "h_n": (-1, 1)}, zh="长短期记忆")
-def lstm(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, h0: Float = None, c0: Float = None):
+def lstm(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, h0: Float = None, c0: Float = None, lengths: Int = None):
     """Read a sequence and keep a memory: gates decide what to forget, what to write and what to show.
 
     x (batch, time, features); kernel (features, 4·units), recurrent_kernel (units, 4·units), bias (4·units,), gates in the order i, f, g, o;
     h0, c0 (batch, units), zero when open. Outputs (batch, time, units): out = h, the gates f, i, g, o and the cell c; the last h and c as
-    (batch, units). Source: Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000.
+    (batch, units). lengths (batch,): how many timesteps of each row count; beyond them the outputs are 0, and the last h and c are those at the
+    length. Source: Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000.
     """
     batch, time, features = x.shape
     units = recurrent_kernel.shape[0]
@@ -68,6 +151,9 @@ def lstm(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, h0: 
                               ("h0", h0, (batch, units)), ("c0", c0, (batch, units))):
         if part is not None and part.shape != shape:  # sizes that were not known before the run
             raise ValueError(f"{name} has shape {part.shape}, it needs {shape}")
+    if lengths is not None:
+        there = _there(xp, x, lengths)
+        x = _within(xp, x, there)
     xh, left = _packed(xp, x, h0, recurrent_kernel)
     # gates in the order i f o | g, the three sigmoids' weights halved: sigmoid(z) = ½ tanh(z/2) + ½, so one tanh serves all four
     w = xp.workspace((left + units, 4 * units), x.dtype)
@@ -94,7 +180,8 @@ def lstm(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, h0: 
         multiply(ot, written, h)
     first = (1, 0, 2)
     i, f, o, g = (xp.transpose(gate, first) for gate in (i, f, o, g))
-    return (xp.transpose(xh[1:, :, left:], first), xh[time, :, left:], cells[time], f, i, g, o, xp.transpose(cells[1:], first))
+    outputs = (xp.transpose(xh[1:, :, left:], first), xh[time, :, left:], cells[time], f, i, g, o, xp.transpose(cells[1:], first))
+    return outputs if lengths is None else _until(xp, outputs, there, lengths, (outputs[0], outputs[7]), (h0, c0))
 
 
 @lstm.gradient
@@ -103,9 +190,9 @@ def _(node, g):
     out, _h, _c, f, i, gg, o, c = node.outputs
     given = dict(zip(node.ports, node.inputs))
     d = lstm_gradient(given["x"], given["kernel"], given["recurrent_kernel"], given["bias"], out, f, i, gg, o, c, given.get("h0"), given.get("c0"),
-                      d_out, d_h_n, d_c_n, d_f, d_i, d_g, d_o, d_c)
+                      d_out, d_h_n, d_c_n, d_f, d_i, d_g, d_o, d_c, given.get("lengths"))
     by_port = dict(zip(("x", "kernel", "recurrent_kernel", "bias", "h0", "c0"), d))
-    return tuple(by_port[p] for p in node.ports)
+    return tuple(by_port.get(p) for p in node.ports)
 
 
 def _lstm_gradient_type(x, kernel, recurrent_kernel, bias, *_outputs: Any, **_: Any) -> tuple[TensorType, ...]:
@@ -117,11 +204,18 @@ def _lstm_gradient_type(x, kernel, recurrent_kernel, bias, *_outputs: Any, **_: 
     latex=r"\frac{\partial L}{\partial c_{t-1}} = f_t \odot \frac{\partial L}{\partial c_t}", zh="长短期记忆的梯度")
 def lstm_gradient(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, out: Float, f: Float, i: Float, g: Float, o: Float, c: Float,
                   h0: Float = None, c0: Float = None, d_out: Float = None, d_h_n: Float = None, d_c_n: Float = None,
-                  d_f: Float = None, d_i: Float = None, d_g: Float = None, d_o: Float = None, d_c: Float = None):
+                  d_f: Float = None, d_i: Float = None, d_g: Float = None, d_o: Float = None, d_c: Float = None, lengths: Int = None):
     """Carry the error back through an LSTM, from the last timestep to the first."""
     batch, time, features = x.shape
     units = recurrent_kernel.shape[0]
     dtype = x.dtype
+    if lengths is not None:     # beyond the lengths the gates are 0, so nothing comes back from there
+        there = _there(xp, x, lengths)
+        x = _within(xp, x, there)
+        d_out, d_h_n = _at_the_end(xp, d_out, d_h_n, there, lengths, out.shape, dtype)
+        d_c, d_c_n = _at_the_end(xp, d_c, d_c_n, there, lengths, out.shape, dtype)
+        d_f, d_i, d_g, d_o = (None if v is None else _within(xp, v, there) for v in (d_f, d_i, d_g, d_o))
+        at_once, d_h_n, d_c_n = (d_h_n, d_c_n), None, None
     first = (1, 0, 2)
     out, f, i, g, o, c = (xp.transpose(v, first) for v in (out, f, i, g, o, c))
     d_out, d_f, d_i, d_g, d_o, d_c = (None if v is None else xp.transpose(v, first) for v in (d_out, d_f, d_i, d_g, d_o, d_c))
@@ -180,6 +274,8 @@ def lstm_gradient(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Fl
     flat = dz.reshape(time * batch, 4 * units)
     dw = xp.dot(xp.transpose(xh[:time].reshape(time * batch, left + units)), flat)   # one product for kernel, bias and recurrent kernel
     dx = xp.dot(flat, xp.transpose(kernel)).reshape(time, batch, features)
+    if lengths is not None:     # rows of no timesteps hand their last states straight back
+        dh, dc = (d if more is None else d + more for d, more in zip((dh, dc), at_once))
     return xp.transpose(dx, first), dw[:features], dw[left:], dw[features], dh, dc
 
 
@@ -247,22 +343,27 @@ def _states(xp, out, h0):
     return before
 
 
-def _gru_type(x: TensorType, kernel: TensorType, recurrent_kernel: TensorType, bias: TensorType, recurrent_bias: TensorType, h0: TensorType | None = None, *, word: str = "gru",
-              **_: Any) -> tuple[TensorType, ...]:
+def _gru_type(x: TensorType, kernel: TensorType, recurrent_kernel: TensorType, bias: TensorType, recurrent_bias: TensorType, h0: TensorType | None = None,
+              lengths: TensorType | None = None, **_: Any) -> tuple[TensorType, ...]:
+    check_lengths("gru", x, lengths)
     whole, last = _cell_type("gru", 3, x, {"kernel": kernel, "recurrent_kernel": recurrent_kernel, "bias": bias, "recurrent_bias": recurrent_bias, "h0": h0})
     return whole, last, whole, whole, whole
 
 
 @op(infer=_gru_type, type="GRU", category="recurrent", outputs=("out", "h_n", "r", "z", "n"), latex=r"h_t = (1 - z_t) \odot n_t + z_t \odot h_{t-1}",
     aliases=("gated recurrent unit", "gates", "循环"), bounds={"r": (0, 1), "z": (0, 1), "n": (-1, 1)}, zh="门控循环单元")
-def gru(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, recurrent_bias: Float, h0: Float = None):
+def gru(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, recurrent_bias: Float, h0: Float = None, lengths: Int = None):
     """Read a sequence with two gates: one decides how much of the past is looked at, one how much of it is kept.
 
     x (batch, time, features); kernel (features, 3·units), recurrent_kernel (units, 3·units), bias and recurrent_bias (3·units,), gates in the
     order r, z, n; h0 (batch, units), zero when open. r = σ(x K_r + h R_r + b), z likewise, n = tanh(x K_n + b + r ⊙ (h R_n + b')),
-    h = (1 − z) ⊙ n + z ⊙ h. Source: Cho et al. 2014, the reset after the product as torch and cuDNN have it.
+    h = (1 − z) ⊙ n + z ⊙ h. lengths (batch,): how many timesteps of each row count; beyond them the outputs are 0. Source: Cho et al. 2014, the
+    reset after the product as torch and cuDNN have it.
     """
     _cell_check(3, x, kernel, recurrent_kernel, bias, recurrent_bias, h0)
+    if lengths is not None:
+        there = _there(xp, x, lengths)
+        x = _within(xp, x, there)
     batch, time, features = x.shape
     units = recurrent_kernel.shape[0]
     gates = xp.workspace((time, batch, 3 * units), x.dtype)
@@ -290,15 +391,16 @@ def gru(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, recur
         add(n, part, h)
         state = h
     r, z, n = (xp.transpose(gates[:, :, k * units:(k + 1) * units], _FIRST) for k in range(3))
-    return xp.transpose(out, _FIRST), state.copy(), r, z, n
+    outputs = (xp.transpose(out, _FIRST), state.copy(), r, z, n)
+    return outputs if lengths is None else _until(xp, outputs, there, lengths, (outputs[0],), (h0,))
 
 
 @gru.gradient
 def _(node, g):
     given = dict(zip(node.ports, node.inputs))
     out, _h, r, z, n = node.outputs
-    d = gru_gradient(*(given[p] for p in ("x", "kernel", "recurrent_kernel", "bias", "recurrent_bias")), out, r, z, n, given.get("h0"), *g)
-    return tuple(dict(zip(("x", "kernel", "recurrent_kernel", "bias", "recurrent_bias", "h0"), d))[p] for p in node.ports)
+    d = gru_gradient(*(given[p] for p in ("x", "kernel", "recurrent_kernel", "bias", "recurrent_bias")), out, r, z, n, given.get("h0"), *g, given.get("lengths"))
+    return tuple(dict(zip(("x", "kernel", "recurrent_kernel", "bias", "recurrent_bias", "h0"), d)).get(p) for p in node.ports)
 
 
 def _cell_gradient_type(x: TensorType, kernel: TensorType, recurrent_kernel: TensorType, **rest: Any) -> tuple[TensorType, ...]:
@@ -309,10 +411,16 @@ def _cell_gradient_type(x: TensorType, kernel: TensorType, recurrent_kernel: Ten
 @op(infer=lambda x, kernel, recurrent_kernel, bias, recurrent_bias, *_a, **_: _cell_gradient_type(x, kernel, recurrent_kernel, bias=bias, recurrent_bias=recurrent_bias),
     type="GRUGradient", category="recurrent", outputs=("dx", "dkernel", "drecurrent_kernel", "dbias", "drecurrent_bias", "dh0"), listed=False, zh="门控循环单元梯度")
 def gru_gradient(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, recurrent_bias: Float, out: Float, r: Float, z: Float, n: Float, h0: Float = None,
-                 d_out: Float = None, d_h_n: Float = None, d_r: Float = None, d_z: Float = None, d_n: Float = None):
+                 d_out: Float = None, d_h_n: Float = None, d_r: Float = None, d_z: Float = None, d_n: Float = None, lengths: Int = None):
     """Carry the error back through a GRU, from the last timestep to the first."""
     batch, time, features = x.shape
     units = recurrent_kernel.shape[0]
+    if lengths is not None:
+        there = _there(xp, x, lengths)
+        x = _within(xp, x, there)
+        d_out, at_once = _at_the_end(xp, d_out, d_h_n, there, lengths, out.shape, x.dtype)
+        d_r, d_z, d_n = (None if v is None else _within(xp, v, there) for v in (d_r, d_z, d_n))
+        d_h_n = None
     out, r, z, n = (_time_first(xp, v) for v in (out, r, z, n))
     d_out, d_r, d_z, d_n = (None if v is None else xp.transpose(v, _FIRST) for v in (d_out, d_r, d_z, d_n))
     before = _states(xp, out, h0)
@@ -344,6 +452,8 @@ def gru_gradient(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Flo
     flat_a, flat_s = da.reshape(time * batch, 3 * units), ds.reshape(time * batch, 3 * units)
     dx = xp.dot(flat_a, xp.transpose(kernel)).reshape(time, batch, features)
     flat_x = _time_first(xp, x).reshape(time * batch, features)
+    if lengths is not None and at_once is not None:
+        dh = dh + at_once
     return (xp.transpose(dx, _FIRST), xp.dot(xp.transpose(flat_x), flat_a), xp.dot(xp.transpose(flat_before), flat_s), xp.sum(flat_a, axis=0, dtype=x.dtype),
             xp.sum(flat_s, axis=0, dtype=x.dtype), dh)
 
@@ -354,19 +464,24 @@ def gru_outputs(xp, out: Any, h_n: Any, r: Any, z: Any, n: Any):
     return out, h_n, r, z, n
 
 
-def _rnn_type(x: TensorType, kernel: TensorType, recurrent_kernel: TensorType, bias: TensorType, h0: TensorType | None = None, **_: Any) -> tuple[TensorType, ...]:
+def _rnn_type(x: TensorType, kernel: TensorType, recurrent_kernel: TensorType, bias: TensorType, h0: TensorType | None = None, lengths: TensorType | None = None,
+              **_: Any) -> tuple[TensorType, ...]:
+    check_lengths("rnn", x, lengths)
     return _cell_type("rnn", 1, x, {"kernel": kernel, "recurrent_kernel": recurrent_kernel, "bias": bias, "h0": h0})
 
 
 @op(infer=_rnn_type, type="RNN", category="recurrent", outputs=("out", "h_n"), latex=r"h_t = \tanh(x_t K + h_{t-1} R + b)",
     aliases=("simple recurrent network", "elman", "循环"), bounds={"out": (-1, 1)}, zh="循环神经网络")
-def rnn(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, h0: Float = None):
+def rnn(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, h0: Float = None, lengths: Int = None):
     """Read a sequence with a state that meets every input: h = tanh(x K + h R + b).
 
     x (batch, time, features); kernel (features, units), recurrent_kernel (units, units), bias (units,); h0 (batch, units), zero when open.
-    Source: Elman 1990.
+    lengths (batch,): how many timesteps of each row count; beyond them the outputs are 0. Source: Elman 1990.
     """
     _cell_check(1, x, kernel, recurrent_kernel, bias, None, h0)
+    if lengths is not None:
+        there = _there(xp, x, lengths)
+        x = _within(xp, x, there)
     batch, time, features = x.shape
     units = recurrent_kernel.shape[0]
     out = xp.workspace((time, batch, units), x.dtype)
@@ -380,22 +495,28 @@ def rnn(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, h0: F
         xp.add(h, part, h)
         xp.tanh(h, h)
         state = h
-    return xp.transpose(out, _FIRST), state.copy()
+    outputs = (xp.transpose(out, _FIRST), state.copy())
+    return outputs if lengths is None else _until(xp, outputs, there, lengths, outputs[:1], (h0,))
 
 
 @rnn.gradient
 def _(node, g):
     given = dict(zip(node.ports, node.inputs))
-    d = rnn_gradient(*(given[p] for p in ("x", "kernel", "recurrent_kernel", "bias")), node.outputs[0], given.get("h0"), *g)
-    return tuple(dict(zip(("x", "kernel", "recurrent_kernel", "bias", "h0"), d))[p] for p in node.ports)
+    d = rnn_gradient(*(given[p] for p in ("x", "kernel", "recurrent_kernel", "bias")), node.outputs[0], given.get("h0"), *g, given.get("lengths"))
+    return tuple(dict(zip(("x", "kernel", "recurrent_kernel", "bias", "h0"), d)).get(p) for p in node.ports)
 
 
 @op(infer=lambda x, kernel, recurrent_kernel, bias, *_a, **_: _cell_gradient_type(x, kernel, recurrent_kernel, bias=bias), type="RNNGradient", category="recurrent",
     outputs=("dx", "dkernel", "drecurrent_kernel", "dbias", "dh0"), listed=False, zh="循环神经网络梯度")
-def rnn_gradient(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, out: Float, h0: Float = None, d_out: Float = None, d_h_n: Float = None):
+def rnn_gradient(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, out: Float, h0: Float = None, d_out: Float = None, d_h_n: Float = None, lengths: Int = None):
     """Carry the error back through a recurrent network, from the last timestep to the first."""
     batch, time, features = x.shape
     units = recurrent_kernel.shape[0]
+    if lengths is not None:
+        there = _there(xp, x, lengths)
+        x = _within(xp, x, there)
+        d_out, at_once = _at_the_end(xp, d_out, d_h_n, there, lengths, out.shape, x.dtype)
+        d_h_n = None
     out = _time_first(xp, out)
     d_out = None if d_out is None else xp.transpose(d_out, _FIRST)
     slope = 1 - out * out
@@ -409,6 +530,8 @@ def rnn_gradient(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Flo
         dh = xp.dot(da[t], back)
     flat = da.reshape(time * batch, units)
     dx = xp.dot(flat, xp.transpose(kernel)).reshape(time, batch, features)
+    if lengths is not None and at_once is not None:
+        dh = dh + at_once
     flat_x, flat_before = _time_first(xp, x).reshape(time * batch, features), _states(xp, out, h0).reshape(time * batch, units)
     return (xp.transpose(dx, _FIRST), xp.dot(xp.transpose(flat_x), flat), xp.dot(xp.transpose(flat_before), flat), xp.sum(flat, axis=0, dtype=x.dtype), dh)
 

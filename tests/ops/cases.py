@@ -708,6 +708,47 @@ for _type, _parts, _forward, _held in (("GRU", _GRU, gru_by_scan, slice(2, None)
          label="by out alone")
     case(f"{_type}Outputs", *[f64(2, 3, 4), f64(2, 4), *[f64(2, 3, 4) for _ in _y[_held]]], oracle=lambda *xs: xs)
 
+# ---------------------------------------------------------------- recurrent, rows of several lengths
+
+
+def cut(forward: Callable[..., Any], last: tuple[int, ...]) -> Callable[..., Any]:
+    """The layer over whole rows, with zeros beyond their lengths; its states at the end are taken from the sequences `last` at the lengths."""
+    def oracle(x, *rest):
+        n = len(last)
+        weights, starts, lengths = rest[:-n - 1], rest[-n - 1:-1], np.asarray(rest[-1])
+        starts = [jnp.zeros((x.shape[0], weights[1].shape[0])) if s is None else s for s in starts]
+        y = forward(x, *weights, *starts)
+        there = (np.arange(x.shape[1]) < lengths[:, None])[..., None]
+        ends = [jnp.where(lengths[:, None] > 0, y[k][np.arange(len(lengths)), lengths - 1], start) for k, start in zip(last, starts)]
+        return [jnp.where(there, y[0], 0), *ends, *(jnp.where(there, v, 0) for v in y[1 + n:])]
+    return oracle
+
+
+_ENDS = np.array([4, 2, 0])
+_SEQ = f64(3, 4, 5)
+for _type, _parts, _forward, _at, _gates in (("LSTM", _LSTM[1:], lstm_by_scan, (0, 7), slice(3, None)), ("GRU", _GRU[1:], gru_by_scan, (0,), slice(2, None)),
+                                             ("RNN", _RNN[1:], rnn_by_scan, (0,), slice(2, 2))):
+    _rows, _last = cut(_forward, _at), len(_at)
+    _starts = [f64(3, 4) for _ in range(_last)]
+    case(_type, _SEQ, *_parts, *_starts, _ENDS, oracle=_rows, label="lengths", named=False)
+    case(_type, _SEQ, *_parts, *[None] * _last, _ENDS, oracle=_rows, label="lengths, from zero", named=False)
+    _y = [np.asarray(v) for v in _rows(_SEQ, *_parts, *_starts, _ENDS)]
+    _up = [f64(*v.shape) for v in _y]
+    _count, _kept = len(_parts), 1 + len(_y[_gates])
+    _first = 1 + _count + _kept + _last
+
+    def _back_cut(*args, rows=_rows, weights=_count, kept=_kept, last=_last):
+        given, starts, d = args[:1 + weights], args[1 + weights + kept:1 + weights + kept + last], args[1 + weights + kept + last:-1]
+        starts = [jnp.zeros((3, 4)) if s is None else s for s in starts]
+        y, back = jax.vjp(lambda *a: rows(*a, args[-1]), *given, *starts)
+        return back([jnp.zeros_like(v) if w is None else w for v, w in zip(y, d)])
+    case(f"{_type}Gradient", _SEQ, *_parts, _y[0], *_y[_gates], *_starts, *_up, _ENDS, oracle=_back_cut, by=tuple(range(_first, _first + len(_up))), named=False, alone=False,
+         label="lengths")
+    case(f"{_type}Gradient", _SEQ, *_parts, _y[0], *_y[_gates], *_starts, None, _up[1], *[None] * (len(_up) - 2), _ENDS, oracle=_back_cut, by=(_first + 1,), named=False,
+         alone=False, label="lengths, by the last state alone")
+case("ReverseSequence", f64(3, 4, 2), _ENDS, oracle=lambda x, n: jnp.stack([jnp.concatenate([row[:k][::-1], row[k:]]) for row, k in zip(x, np.asarray(n))]))
+case("ReverseSequence", ints(2, 3), np.array([3, 1]), oracle=lambda x, n: jnp.stack([jnp.concatenate([row[:k][::-1], row[k:]]) for row, k in zip(x, np.asarray(n))]), label="ints")
+
 # ---------------------------------------------------------------- optimizers
 
 
