@@ -18,6 +18,9 @@ from typing import Any as _Any
 
 from .autodiff import gradients, jvp
 from .control import unroll as _unroll  # noqa: F401  # gives the LSTM its second derivative
+from .control.branch import cond, while_loop
+from .control.custom import custom_gradient, hvp
+from .control.scan import scan
 from .core.errors import (
     AttributeValueError,
     CycleError,
@@ -47,7 +50,7 @@ _LAZY = {
     "Debugger": "debugger", "Stop": "debugger",
     "Session": "runtime.session", "Trace": "trace.trace", "Event": "trace.trace",
     "Document": "io.document", "load": "io.document", "load_document": "io.document", "save": "io.document", "to_python": "io.codegen",
-    "fit": "apps.fit", "expand": "nn.layers",
+    "fit": "apps.fit", "check_gradients": "apps.check", "load_op_library": "ops.library", "get_include": "ops.library", "OpLibraryError": "ops.library", "expand": "nn.layers",
     "global_avg_pool": "ops.conv", "global_max_pool": "ops.conv",
     "arange": "ops.layout", "moveaxis": "ops.layout", "swapaxes": "ops.layout", "dot": "ops.linalg", "einsum": "ops.linalg", "norm": "ops.linalg",
     "zeros": "ops.layout", "ones": "ops.layout", "full": "ops.layout", "full_like": "ops.layout", "ravel": "ops.layout", "meshgrid": "ops.layout",
@@ -101,6 +104,6 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "AttributeValueError", "CycleError", "DTypeError", "DebuggerError", "DeviceError", "DocumentError", "FeedError", "FetchError", "FlowError",
-    "GradientError", "Graph", "KernelError", "NameTakenError", "Node", "Op", "ShapeError", "Tensor", "UnknownOpError", "assign", "constant",
-    "control_dependencies", "device", "dropout", "gradients", "group", "jvp", "name_scope", "op", "placeholder", "variable",
+    "GradientError", "Graph", "KernelError", "NameTakenError", "Node", "Op", "ShapeError", "Tensor", "UnknownOpError", "assign", "cond", "constant",
+    "control_dependencies", "custom_gradient", "device", "dropout", "gradients", "group", "hvp", "jvp", "name_scope", "op", "placeholder", "scan", "variable", "while_loop",
 ]

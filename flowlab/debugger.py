@@ -15,7 +15,7 @@ from .core.types import shape_text
 from .runtime.feeding import checked_feeds, feed_tensors, flatten, resolve
 from .runtime.plan import Step
 from .runtime.session import Session, error_at, host
-from .runtime.store import generator
+from .runtime.store import Draws
 from .trace.trace import Event, Stats, ValueKeyError, stats_of
 
 
@@ -111,6 +111,7 @@ class Debugger:
         self.feeds = {t.name: a for t, a in zip(by_tensor, self._arrays)}
         self._snapshot = session.store.snapshot()
         self._run = session.store.runs
+        self._rng = Draws(session.seed, self._run)
         self._values: dict[int, Any] = dict(enumerate(self._arrays))
         self._values.update(self.plan.constants)
         self._values.update((slot, self._snapshot[node_id]) for slot, node_id in self.plan.variables)
@@ -499,9 +500,6 @@ class Debugger:
             if s.index not in self._fired:
                 for slot in s.outs:
                     self._values.pop(slot, None)
-
-    def _rng(self, node_id: int) -> np.random.Generator:
-        return generator(self.session.seed, node_id, self._run)
 
     def _check_commit(self, step: Step) -> None:
         values = self.session.store.values

@@ -103,18 +103,29 @@ class Node:
     def scope(self) -> str:
         return self.name.rpartition("/")[0]
 
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """One name an output, such as `f` or `h_n` of an LSTM."""
+        return self.op.output_names(len(self.outputs)) if self.op.naming is None else self.op.naming(self.attrs)
+
+    @property
+    def inside(self) -> str:
+        """The name under which the nodes of its body are told, if it has one: `rnn` for the loop `rnn/Scan`, so that they are `rnn/Tanh` …"""
+        scope, _, last = self.name.rpartition("/")
+        return scope if scope and last == self.op.name else self.name
+
     def input(self, port: str) -> Tensor | None:
         """The tensor on `port`, None if the port is open."""
         return next((t for t, p in zip(self.inputs, self.ports) if p == port), None)
 
     def output(self, key: str | int) -> Tensor:
         """The output of that index or name; FetchError if there is none."""
-        if isinstance(key, str) and key in self.op.output_names(len(self.outputs)):
-            return self.outputs[self.op.output_names(len(self.outputs)).index(key)]
+        if isinstance(key, str) and key in self.output_names:
+            return self.outputs[self.output_names.index(key)]
         try:
             return self.outputs[int(key)]
         except (ValueError, IndexError):
-            names = ", ".join(self.op.output_names(len(self.outputs))) or "none"
+            names = ", ".join(self.output_names) or "none"
             raise FetchError(f"{self.name} has no output {key!r}.", node=self.name, hint=f"Its outputs: {names}.") from None
 
     def __repr__(self) -> str:
@@ -211,15 +222,43 @@ class Graph:
         return [n.outputs[0] for n in self._nodes if n.op.source == "placeholder"]
 
     def node(self, name: str) -> Node:
-        """The node of that name; the scope of a recurrent layer stands for its node. FetchError names what is near."""
+        """The node of that name; the scope of a recurrent layer or a loop stands for its node, and `rnn/Tanh` may be a node inside the loop `rnn`.
+
+        FetchError names what is near.
+        """
         found = self._by_name.get(name)
-        if found is None and isinstance(name, str) and name in self._scopes:
-            inner = [n for n in self._nodes if n.scope == name and n.op.category == "recurrent" and n.phase == "forward"]
-            found = inner[0] if len(inner) == 1 else None
+        if found is None and isinstance(name, str):
+            if name in self._scopes:
+                inner = [n for n in self._nodes if n.scope == name and (n.op.routine is not None or n.op.category == "recurrent" and n.phase == "forward")]
+                found = inner[0] if len(inner) == 1 else None
+            found = found or self._inside(name)
         if found is None:
             near = nearest(str(name), self._by_name)
             raise FetchError(f"graph {self.name!r} has no node {name!r}.", hint=f"Did you mean {' or '.join(near)}?" if near else "g.nodes lists them.")
         return found
+
+    def _inside(self, name: str) -> Node | None:
+        """The node of that name in the body of a loop or branch."""
+        for n in self._nodes:
+            if n.op.routine is not None and name.startswith(f"{n.inside}/"):
+                for body in n.op.bodies(n.attrs):
+                    local = name[len(n.inside) + 1:]
+                    found = body._by_name.get(local) or body._inside(local)
+                    if found is not None:
+                        return found
+        return None
+
+    def holds(self, graph: Graph) -> bool:
+        """Is `graph` this one, or one that this is the body of a loop in?"""
+        return graph is self
+
+    def adopt(self, tensor: Tensor) -> Tensor:
+        """The tensor of another graph as one of this; only the body of a loop can do that, with those from around it."""
+        loop = getattr(tensor.graph, "inside", None)
+        if loop is not None:
+            raise FetchError(f"{tensor.name} lives inside {loop}, one value a timestep.", node=tensor.node.name,
+                             hint="Hand it out: step.output(x) of a scan, or what the functions of fl.cond and fl.while_loop return.")
+        raise FetchError(f"{tensor.name} belongs to graph {tensor.graph.name!r}, not to {self.name!r}.", node=tensor.node.name, hint="Nodes of one graph only.")
 
     def tensor(self, name: str) -> Tensor:
         """The tensor `"node:0"` or `"node:out"`; a node with one output may go without `:0`."""
@@ -290,7 +329,8 @@ class Graph:
             ports = op.ports(len(inputs))
         for t in inputs:
             if t.node.graph is not self:
-                raise FetchError(f"{t.name} belongs to graph {t.graph.name!r}, not to {self.name!r}.", node=t.node.name, hint="Nodes of one graph only.")
+                inputs = [t if t.node.graph is self else self.adopt(t) for t in inputs]
+                break
         full = self.claim(name, full=full_name) if name is not None else self.unique(op.name)
         try:
             types = op.infer(inputs, ports, attrs)
@@ -360,6 +400,15 @@ def _stack() -> list[Graph]:
     if not hasattr(_OPEN, "stack"):
         _OPEN.stack = []
     return _OPEN.stack
+
+
+def home_of(tensor: Tensor | None) -> Graph:
+    """The graph that an operation on `tensor` goes to: the tensor's own, or the body of a loop that is open inside it."""
+    stack = _stack()
+    if tensor is None:
+        return current_graph()
+    own = tensor.node.graph
+    return stack[-1] if stack and stack[-1] is not own and stack[-1].holds(own) else own
 
 
 def current_graph() -> Graph:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .errors import AttributeValueError, DTypeError, FlowError, ShapeError, UnknownOpError, nearest, plural
-from .graph import Graph, Node, Tensor, current_graph
+from .graph import Graph, Node, Tensor, home_of
 from .shape import elementwise
 from .types import KINDS, TensorType, dtype_of, promoted, shape_of
 
@@ -81,6 +81,10 @@ class Op:
     kernels: dict[str, Callable] = field(default_factory=dict)
     gradient_function: Callable | None = None
     differentiable: bool = True     # False: its derivative is nothing, on purpose (comparisons, indices)
+    routine: Callable | None = None     # of a loop or branch: a generator that says which body runs next, on what
+    naming: Callable | None = None      # attributes → the names of the outputs, where their number depends on them
+    fetched: Callable | None = None     # (which outputs are wanted, attributes) → what each body has to compute
+    shown: Callable | None = None       # attributes → how many of the outputs are drawn before anybody uses them
 
     def __post_init__(self) -> None:
         self.variadic = bool(self.inputs and self.inputs[-1].variadic)
@@ -107,6 +111,18 @@ class Op:
             self.kernels[backend] = function
             return function
         return put
+
+    def control(self, function: Callable) -> Callable:
+        """Register the routine of a loop or branch: `f(xp, inputs, wanted, *, …attributes)`, a generator.
+
+        It yields (number of the body, timestep, the body's inputs) and is sent the values of the body's outputs; what it returns are the outputs.
+        """
+        self.routine = function
+        return function
+
+    def bodies(self, attrs: Mapping[str, Any]) -> list[Graph]:
+        """The graphs inside a loop or branch."""
+        return [attrs[name] for name, attr in self.attrs.items() if attr.kind == "body"] if self.routine is not None else []
 
     # ------------------------------------------------------------ the schema
 
@@ -267,7 +283,7 @@ class Op:
         if len(rest) > len(self.attrs):
             raise AttributeValueError(f"{self.word} takes {plural(len(self.inputs), 'input')} and {plural(len(self.attrs), 'attribute')}, got {plural(len(args), 'value')}.")
         full = self.normalize(attrs)
-        graph = next((x.graph for x in given if isinstance(x, Tensor)), None) or current_graph()
+        graph = home_of(next((x for x in given if isinstance(x, Tensor)), None))
         inputs = self._lift(graph, given, ports)
         return graph.add(self, inputs, full, name=name, ports=ports)
 
@@ -534,11 +550,19 @@ def _array(value: Any, attr: Attr) -> np.ndarray | None:
     return array
 
 
+def _body(value: Any, attr: Attr) -> Any:
+    if isinstance(value, Graph):
+        return value
+    if not hasattr(value, "as_body"):   # what a document holds in a body's place
+        raise _bad(value, "the body of a loop or branch", "fl.scan, fl.cond and fl.while_loop make one.")
+    return value.as_body()
+
+
 _STANDARD: dict[str, Callable[[Any, Attr], Any]] = {
-    "int": _int, "float": _float, "bool": _bool, "str": _str, "choice": _choice, "dtype": _dtype, "ints": _ints, "axis": _axis,
+    "body": _body, "int": _int, "float": _float, "bool": _bool, "str": _str, "choice": _choice, "dtype": _dtype, "ints": _ints, "axis": _axis,
     "shape": lambda v, a: shape_of(v), "new_shape": _new_shape, "index": _index, "pairs": _pairs, "padding": _padding, "value": _array, "initializer": _str,
 }
-_ANNOTATIONS = {"int": "int", "float": "float", "bool": "bool", "str": "str", "Axis": "axis", "Shape": "shape", "NewShape": "new_shape", "DType": "dtype",
+_ANNOTATIONS = {"Body": "body", "int": "int", "float": "float", "bool": "bool", "str": "str", "Axis": "axis", "Shape": "shape", "NewShape": "new_shape", "DType": "dtype",
                 "Ints": "ints", "Index": "index", "Pairs": "pairs", "Padding": "padding", "Array": "value", "Initializer": "initializer", "Choice": "choice"}
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import itertools
 import linecache
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import prod
@@ -15,10 +15,9 @@ from ..core.errors import FeedError, FetchError
 from ..core.graph import Graph, Node, Tensor
 from ..core.types import shape_text
 from .backend import NUMPY, Backend
+from .store import Draws
 
 _NUMBER = itertools.count(1)
-
-Rng = Callable[[int], np.random.Generator]  # node id → the generator for this run
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,9 +32,17 @@ class Step:
     waits: tuple[int, ...]      # indices of the steps that fire before it
     plain: tuple[int, ...] | None  # the slots, if the kernel takes them in order and nothing else
     frees: tuple[int, ...] = ()    # slots that no later step reads and nobody asked for
+    bodies: tuple[Plan, ...] = ()  # of a loop or branch: what it runs inside
+    wanted: tuple[bool, ...] = ()  # of a loop or branch: which outputs anybody reads
 
-    def fire(self, values: Mapping[int, Any] | list[Any], rng: Rng) -> tuple[Any, ...]:
+    def enter(self, values: Mapping[int, Any] | list[Any], backend: Backend = NUMPY) -> Generator[tuple[int, Any, tuple[Any, ...]], tuple[Any, ...], tuple[Any, ...]]:
+        """Begin a loop or branch: yields (body, timestep, the body's inputs), is sent what the body computed, returns the outputs."""
+        return self.node.op.routine(backend, tuple(values[s] for _, s in self.args), self.wanted, **self.node.attrs)
+
+    def fire(self, values: Mapping[int, Any] | list[Any], rng: Draws) -> tuple[Any, ...]:
         """Compute the outputs from the values of the slots. Changes nothing."""
+        if self.bodies:
+            return self.kernel(rng, *[values[s] for _, s in self.args])
         if self.plain is not None:
             out = self.kernel(*[values[s] for s in self.plain])
             return out if type(out) is tuple else (out,)
@@ -87,6 +94,19 @@ class Plan:
         return self._topology[0]
 
     @property
+    def random(self) -> bool:
+        """Does any step, or any inside a loop, draw random numbers?"""
+        return any(s.node.op.random or any(b.random for b in s.bodies) for s in self.steps)
+
+    def all_codes(self) -> dict[Any, Plan]:
+        """The generated functions of this plan and of the loops in it, each with its plan."""
+        found = {self.function.__code__: self}
+        for s in self.steps:
+            for b in s.bodies:
+                found |= b.all_codes()
+        return found
+
+    @property
     def sources(self) -> tuple[int, ...]:
         return tuple(s for s, _ in (*self.constants, *self.variables)) + tuple(range(len(self.feeds)))
 
@@ -100,6 +120,36 @@ def kernel_of(node: Node, backend: Backend = NUMPY) -> Callable:
         small = all(isinstance(d, int) for d in known) and prod(known) * dtype.itemsize < backend.smallest
         return getattr(backend, op.ufunc) if small else backend.pooled(op.ufunc, len(node.inputs), dtype)
     return partial(own or op.kernel_function, backend, **node.attrs)
+
+
+def loop_kernel(node: Node, bodies: Sequence[Plan], wanted: tuple[bool, ...], backend: Backend = NUMPY) -> Callable:
+    """The function (draws, *inputs) → outputs that runs a loop or branch to its end."""
+    routine = partial(node.op.routine, backend, wanted=wanted, **node.attrs)
+    functions = [b.function for b in bodies]
+    constant = not any(b.random for b in bodies)
+
+    def loop(rng: Draws, *inputs: Any) -> tuple[Any, ...]:
+        running = routine(inputs)
+        try:
+            which, timestep, feeds = next(running)
+            while True:
+                results, _ = functions[which](feeds, (), rng if constant else rng.at(frame_number(timestep)))
+                which, timestep, feeds = running.send(results)
+        except StopIteration as stop:
+            return stop.value
+    return loop
+
+
+def frame_number(timestep: Any) -> int:
+    """A timestep as a number, for the draws in it; a branch has none of its own."""
+    return timestep if isinstance(timestep, int) else 0
+
+
+def body_plans(node: Node, wanted: tuple[bool, ...], backend: Backend = NUMPY) -> tuple[Plan, ...]:
+    """What a loop or branch runs inside, compiled for the outputs that anybody reads."""
+    bodies = node.op.bodies(node.attrs)
+    fetched = node.op.fetched(wanted, **node.attrs) if node.op.fetched is not None else [b.outputs for b in bodies]
+    return tuple(make_plan(b, f, b.inputs, backend) for b, f in zip(bodies, fetched))
 
 
 def make_plan(graph: Graph, fetches: Sequence[Tensor | Node], feeds: Sequence[Tensor], backend: Backend = NUMPY) -> Plan:
@@ -169,8 +219,8 @@ def make_plan(graph: Graph, fetches: Sequence[Tensor | Node], feeds: Sequence[Te
         args = tuple((None if p in required or node.op.variadic else p, slots[t.node.id, t.index]) for t, p in zip(node.inputs, node.ports))
         waits = tuple(sorted({step_of[n.id] for n in (*(t.node for t in node.inputs if (t.node.id, t.index) not in fed), *node.control_inputs) if n.id in step_of}))
         step_of[node.id] = len(steps)
-        in_order = not node.op.random and all(k is None for k, _ in args)
-        steps.append(Step(len(steps), node, kernel_of(node, backend), args, tuple(outs), waits, tuple(s for _, s in args) if in_order else None))
+        in_order = not node.op.random and node.op.routine is None and all(k is None for k, _ in args)
+        steps.append(Step(len(steps), node, None if node.op.routine else kernel_of(node, backend), args, tuple(outs), waits, tuple(s for _, s in args) if in_order else None))
 
     results = tuple(slots[f.node.id, f.index] if isinstance(f, Tensor) else None for f in fetches)
     keep = {s for s in results if s is not None} | {s for s, _ in assigns} | {s for s, _ in constants} | set(range(len(feeds)))
@@ -179,7 +229,12 @@ def make_plan(graph: Graph, fetches: Sequence[Tensor | Node], feeds: Sequence[Te
         last.update((s, step.index) for _, s in step.args)
     for k, step in enumerate(steps):
         dead = {s for _, s in step.args if last[s] == k} | {s for s in step.outs if s not in last}
-        steps[k] = replace(step, frees=tuple(sorted(dead - keep)))
+        inside: dict[str, Any] = {}
+        if step.node.op.routine is not None:
+            wanted = tuple(s in last or s in keep for s in step.outs)
+            bodies = body_plans(step.node, wanted, backend)
+            inside = {"bodies": bodies, "wanted": wanted, "kernel": loop_kernel(step.node, bodies, wanted, backend)}
+        steps[k] = replace(step, frees=tuple(sorted(dead - keep)), **inside)
     function, lines = _compile(steps, len(feeds), constants, variables, assigns, results)
     return Plan(graph, tuple(fetches), tuple(feeds), tuple(steps), slots, tuple(constants), tuple(variables), tuple(assigns), results, function, lines)
 
@@ -212,7 +267,7 @@ def _compile(steps: Sequence[Step], n_feeds: int, constants: Sequence, variables
                 extra.append(f"{name}=a{step.index}_{j}")
         else:
             scope[f"k{step.index}"] = kernel
-            first = []
+            first = ["rng"] if step.bodies else []
         params.append(f"k{step.index}=k{step.index}")
         args = first + [f"t{s}" for k, s in step.args if k is None] + [f"{k}=t{s}" for k, s in step.args if k is not None] + extra
         if step.node.op.random:

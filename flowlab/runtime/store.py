@@ -21,6 +21,22 @@ def generator(seed: int, node_id: int, run: int = -1, frame: int = 0) -> np.rand
     return np.random.Generator(np.random.Philox(key=seed % 2**64, counter=counter))
 
 
+class Draws:
+    """The random generators of one run, or of one timestep in it: called with a node's id. `at(t)` are those of a timestep."""
+
+    __slots__ = ("frame", "run", "seed")
+
+    def __init__(self, seed: int, run: int, frame: int = 0):
+        self.seed, self.run, self.frame = seed, run, frame
+
+    def __call__(self, node_id: int) -> np.random.Generator:
+        return generator(self.seed, node_id, self.run, self.frame)
+
+    def at(self, timestep: int) -> Draws:
+        # a timestep of a loop in a loop is told apart from all others; the name of the loop is not part of it, so a gradient draws as the loop did
+        return Draws(self.seed, self.run, (self.frame * 0x9E3779B97F4A7C15 + timestep + 1) % 2**64)
+
+
 class Store:
     """The variables of one Session. `values` is replaced whole, never changed, so an interrupt leaves all-old or all-new."""
 

@@ -14,7 +14,7 @@ from ..core.graph import Node, Tensor
 from ..runtime.feeding import checked_feeds, feed_tensors, flatten, resolve
 from ..runtime.plan import Plan
 from ..runtime.session import Session, error_at, host, set_tracer
-from ..runtime.store import Snapshot, generator
+from ..runtime.store import Draws, Snapshot
 
 BUDGET = 256 * 2**20  # bytes of values that one trace keeps; what it lets go is computed again when asked for
 
@@ -211,8 +211,7 @@ class Trace:
         node = self.graph.node(event.node)
         feeds = [self.graph.tensor(n) for n in self.feeds]
         plan = self.session.plan(node.outputs, feeds)
-        seed, run = self.session.seed, self._run
-        results, _ = plan.function(list(self.feeds.values()), self._snapshot, lambda node_id: generator(seed, node_id, run))
+        results, _ = plan.function(list(self.feeds.values()), self._snapshot, Draws(self.session.seed, self._run))
         return tuple(np.asarray(v) for v in results)
 
 
@@ -250,9 +249,7 @@ def record(session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = Non
     values.update(plan.constants)
     values.update((slot, snapshot[node_id]) for slot, node_id in plan.variables)
 
-    def rng(node_id: int) -> np.random.Generator:
-        return generator(session.seed, node_id, run)
-
+    rng = Draws(session.seed, run)
     clock = time.perf_counter
     begin = clock()
     for step in plan.steps:

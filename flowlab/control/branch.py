@@ -1,0 +1,335 @@
+"""cond and while_loop: which nodes run, and how often, decided by values."""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..core.errors import AttributeValueError, DTypeError, ShapeError
+from ..core.graph import Graph, Node, Tensor, current_graph
+from ..core.op import op
+from ..core.shape import meet
+from ..core.types import TensorType, shape_text
+from ..ops.array import zeros_like
+from ..ops.math import add
+from .body import Body, copied
+from .scan import backward_body, fits, lifted, opened_scope, scan_op
+
+# ---------------------------------------------------------------- cond
+
+
+def _either(a: TensorType, b: TensorType, k: int) -> TensorType:
+    """What is known of a tensor that is one of two."""
+    if a.dtype != b.dtype:
+        raise DTypeError(f"cond: output {k} is {a.dtype} if true and {b.dtype} if not.", hint="fl.cast one of them.")
+    if a.rank != b.rank:
+        raise ShapeError(f"cond: output {k} is {shape_text(a.shape)} if true and {shape_text(b.shape)} if not.", hint="Both must have as many axes.")
+    return a.with_shape(tuple(x if x == y else None for x, y in zip(a.shape, b.shape)))
+
+
+def _cond_type(predicate: TensorType, *types: TensorType, ports: tuple = (), word: str = "", then: Body, otherwise: Body) -> tuple[TensorType, ...]:
+    if predicate.shape != () or predicate.dtype.kind != "b":
+        raise ShapeError(f"cond: the predicate is {predicate.dtype} {shape_text(predicate.shape)}.", port="predicate", hint="One bool without axes: fl.all(x > 0), say.")
+    for body in (then, otherwise):
+        if len(body.inputs) != len(types) or len(then.outputs) != len(otherwise.outputs):
+            raise ShapeError(f"cond: its branches take {len(then.inputs)} and {len(otherwise.inputs)} inputs and give {len(then.outputs)} and {len(otherwise.outputs)} outputs, "
+                             f"the node has {len(types)} inputs.")
+        for inner, outer, port in zip(body.inputs, types, ports[1:]):
+            fits(inner.type, outer, "an input", port, "cond")
+    return tuple(_either(a.type, b.type, k) for k, (a, b) in enumerate(zip(then.outputs, otherwise.outputs)))
+
+
+@op(infer=_cond_type, type="Cond", function="cond_op", category="control", outputs=("out",), many=True, mixed=True, listed=False, word="cond",
+    latex=r"p \;?\; f : g", zh="条件")
+def cond_op(xp, predicate: Bool, *xs: Any, then: Body, otherwise: Body):
+    """Run one of two bodies: the first if the predicate is true. Only what is chosen is computed."""
+    raise LookupError("a branch is entered")
+
+
+@cond_op.control
+def _(xp, inputs, wanted, *, then, otherwise):
+    chosen = 0 if bool(inputs[0]) else 1
+    return (yield chosen, ("then", "otherwise")[chosen], tuple(inputs[1:]))
+
+
+def cond(predicate: Any, then: Callable[[], Any], otherwise: Callable[[], Any], name: str | None = None) -> Any:
+    """Run one of two functions' nodes, as the predicate says when the graph runs; only the chosen one's nodes fire.
+
+    `predicate`: a bool tensor without axes. Both functions take nothing, may use any tensor from around them, and return equally many tensors
+    (one, or a list, tuple or dict) of the same dtypes and ranks. Differentiable. ShapeError or DTypeError where the two do not match.
+
+    >>> import flowlab as fl
+    >>> with fl.Graph() as g:
+    ...     x = fl.placeholder((), name="x")
+    ...     y = fl.cond(x > 0, lambda: fl.sqrt(x), lambda: -x, name="root")
+    >>> with fl.Session(g) as sess:
+    ...     float(sess.run(y, {x: 9.0})), float(sess.run(y, {x: -2.0}))
+    (3.0, 2.0)
+    """
+    graph = current_graph()
+    scope = opened_scope(graph, name, "Cond")
+    with graph.state(scope=scope):
+        predicate = lifted(predicate, graph)
+    for f, which in ((then, "then"), (otherwise, "otherwise")):
+        if not callable(f):
+            raise AttributeValueError(f"cond: {which} is {f!r}, not a function.", port=which, hint="Write lambda: … around it, so that it runs only when it is chosen.")
+    bodies, flats, rebuild = [], [], None
+    for f, which in ((then, "then"), (otherwise, "otherwise")):
+        body = Body(which, graph, scope)
+        with body:
+            flat, build = _flat(f(), body, f"{scope}: {which}")
+        bodies.append(body)
+        flats.append(flat)
+        rebuild = rebuild or build
+    if len(flats[0]) != len(flats[1]):
+        raise ShapeError(f"{scope}: one function returns {len(flats[0])} tensors, the other {len(flats[1])}.", node=scope, hint="Both must return equally many.")
+    for k, (a, b) in enumerate(zip(*flats)):
+        _either(a.type, b.type, k)
+    node = _cond_node(graph, scope, predicate, bodies, flats)
+    return rebuild(node.outputs)
+
+
+def _cond_node(graph: Graph, scope: str, predicate: Tensor, bodies: Sequence[Body], outputs: Sequence[Sequence[Tensor]]) -> Node:
+    """Both branches take the same inputs, in one order."""
+    around: dict[tuple[int, int], Tensor] = {}
+    for body, flat in zip(bodies, outputs):
+        for t in flat:
+            body.adopt(t)
+        around |= {key: outer for key, (outer, inner) in body.captured.items() if inner.node.op.source != "constant"}
+    for body, flat in zip(bodies, outputs):
+        inputs = [body.adopt(t) for t in around.values()]
+        flat = [body.adopt(t) for t in flat]
+        body.captured.clear()
+        body.close(inputs, flat)
+    with graph, graph.state(scope=scope):
+        return graph.add(cond_op, [predicate, *around.values()], {"then": bodies[0], "otherwise": bodies[1]})
+
+
+def _flat(value: Any, body: Body, where: str) -> tuple[list[Tensor], Callable[[Sequence[Tensor]], Any]]:
+    """The tensors that a function returned, and the function that puts others in their places."""
+    if isinstance(value, Mapping):
+        keys, items = list(value), list(value.values())
+        return [_tensor(v, body, where) for v in items], lambda ts: dict(zip(keys, ts))
+    if isinstance(value, (list, tuple)):
+        kind = type(value) if type(value) in (list, tuple) else tuple
+        return [_tensor(v, body, where) for v in value], lambda ts: kind(ts)
+    return [_tensor(value, body, where)], lambda ts: ts[0]
+
+
+def _tensor(value: Any, body: Body, where: str) -> Tensor:
+    from ..ops.state import constant
+    if value is None or isinstance(value, Node):
+        raise AttributeValueError(f"{where} returns {value!r}.", hint="Return a tensor, or a list, tuple or dict of tensors.")
+    return body.adopt(value) if isinstance(value, Tensor) else constant(value)
+
+
+@cond_op.gradient
+def _(node: Node, upstream: tuple[Tensor | None, ...]):
+    graph, inside = node.graph, node.graph._scope
+    branches = [node.attrs["then"], node.attrs["otherwise"]]
+    given = [k for k, d in enumerate(upstream) if d is not None]
+    floats = [k for k, t in enumerate(branches[0].inputs) if t.dtype.kind == "f"]
+    made = []
+    for body in branches:
+        made.append(backward_body(body, graph, inside, [body.outputs[k] for k in given], [body.inputs[k] for k in floats]))
+    wanted = [j for j in range(len(floats)) if any(parts[j] is not None for *_, parts in made)]
+    finals, outputs = [], []
+    for body, (back, copy, starts, parts) in zip(branches, made):
+        final = Body(f"{body.name}_gradient", graph, inside, back.unique("saved"))
+        known = {(copy[t.node.id, 0].node.id, 0): final.adopt(outer) for t, outer in zip(body.inputs, node.inputs[1:])}
+        known |= {(t.node.id, 0): final.adopt(upstream[k]) for t, k in zip(starts, given)}
+        again = back.unique("again")
+        with final:
+            found = iter(copied([d for j in wanted if (d := parts[j]) is not None], final, known,
+                                lambda n, again=again: n.removeprefix("gradients/") if n.startswith("gradients/") else f"{again}/{n}"))
+            outputs.append([next(found) if parts[j] is not None else zeros_like(final.adopt(node.inputs[1 + floats[j]])) for j in wanted])
+        finals.append(final)
+    result: list[Tensor | None] = [None] * len(node.inputs)
+    if wanted:
+        back_node = _cond_node(graph, inside, node.inputs[0], finals, outputs)
+        for j, d in zip(wanted, back_node.outputs):
+            result[1 + floats[j]] = d
+    return tuple(result)
+
+
+# ---------------------------------------------------------------- while_loop
+
+
+def _while_type(*types: TensorType, ports: tuple = (), word: str = "", condition: Body, body: Body, states: int, maximum: int | None) -> tuple[TensorType, ...]:
+    if not 1 <= states <= len(types) or len(types) != len(body.inputs) or len(types) != len(condition.inputs) or len(body.outputs) != states or len(condition.outputs) != 1:
+        raise ShapeError(f"while_loop: its bodies take {len(condition.inputs)} and {len(body.inputs)} inputs, the node has {len(types)}, {states} of them states.")
+    test = condition.outputs[0].type
+    if test.shape != () or test.dtype.kind != "b":
+        raise ShapeError(f"while_loop: the condition is {test.dtype} {shape_text(test.shape)}.", hint="It returns one bool without axes: fl.norm(d) > 1e-6, say.")
+    for part in (condition, body):
+        for inner, outer, port in zip(part.inputs, types, ports):
+            fits(inner.type, outer, "an input", port, "while_loop")
+    finals = []
+    for k in range(states):
+        fits(body.inputs[k].type, body.outputs[k].type, f"what the state {body.inputs[k].node.name} becomes", ports[k], "while_loop")
+        finals.append(TensorType(tuple(meet(a, b) for a, b in zip(types[k].shape, body.outputs[k].shape)), types[k].dtype))
+    each = [t.type.with_shape((None, *t.shape)) for t in body.inputs[:states]]
+    return (*finals, *each)
+
+
+@op(infer=_while_type, type="While", function="while_op", category="control", outputs=("out",), many=True, mixed=True, listed=False, word="while_loop",
+    latex=r"s_{t+1} = f(s_t) \text{ while } p(s_t)", zh="循环直到")
+def while_op(xp, *xs: Any, condition: Body, body: Body, states: int, maximum: int = None):
+    """Run a body again and again while a condition holds. Outputs: the last states, and, where anybody asks, the states that each round began with."""
+    raise LookupError("a loop is entered")
+
+
+while_op.naming = lambda a: (*(f"final.{t.node.name}" for t in a["body"].inputs[:a["states"]]), *(f"each.{t.node.name}" for t in a["body"].inputs[:a["states"]]))
+while_op.shown = lambda a: a["states"]
+
+
+@while_op.control
+def _(xp, inputs, wanted, *, condition, body, states, maximum):
+    state, around = tuple(inputs[:states]), tuple(inputs[states:])
+    asked = [k for k in range(states) if wanted[states + k]]
+    rows: dict[int, list[Any]] = {k: [] for k in asked}
+    t = 0
+    while True:
+        (goes_on,) = yield 0, t, (*state, *around)
+        if not bool(goes_on):
+            break
+        if maximum is not None and t >= maximum:
+            raise ArithmeticError(f"the condition still held after {maximum} rounds, the maximum")
+        for k in asked:
+            rows[k].append(state[k])
+        got = yield 1, t, (*state, *around)
+        for a, b in zip(state, got):
+            if a.shape != b.shape:
+                raise ValueError(f"a state of shape {a.shape} became one of shape {b.shape} in round {t}: its shape must not change")
+        state, t = got, t + 1
+    each: list[Any] = [None] * states
+    for k in asked:
+        each[k] = xp.stack(rows[k]) if rows[k] else xp.zeros((0, *state[k].shape), state[k].dtype)
+    return (*state, *each)
+
+
+def while_loop(condition: Callable[..., Any], body: Callable[..., Any], states: Any, *, maximum: int | None = None, name: str | None = None) -> Any:
+    """Repeat `body(*states)`, which returns the next states, while `condition(*states)` holds; returns the last states.
+
+    `states`: a tensor, or a list, tuple or dict of tensors, arrays or numbers; the functions take them one by one (a dict's by name) and may use any tensor
+    from around them. A state keeps dtype and shape. `maximum`: more rounds are an error of the run. Differentiable: the states of every round are
+    kept when a gradient asks for them.
+
+    >>> import flowlab as fl
+    >>> with fl.Graph() as g:
+    ...     x = fl.placeholder((), name="x")
+    ...     root = fl.while_loop(lambda r: fl.abs(r * r - x) > 1e-6, lambda r: (r + x / r) / 2, x, name="heron")
+    >>> with fl.Session(g) as sess:
+    ...     round(float(sess.run(root, {x: 2.0})), 4)
+    1.4142
+    """
+    graph = current_graph()
+    for f, which in ((condition, "condition"), (body, "body")):
+        if not callable(f):
+            raise AttributeValueError(f"while_loop: {which} is {f!r}, not a function.", port=which)
+    if maximum is not None and (isinstance(maximum, bool) or not isinstance(maximum, int) or maximum < 0):
+        raise AttributeValueError(f"while_loop: maximum is {maximum!r}.", port="maximum", hint="A whole number from 0 on, or None.")
+    scope = opened_scope(graph, name, "While")
+    keys = list(states) if isinstance(states, Mapping) else None
+    given = list(states.values()) if keys is not None else list(states) if isinstance(states, (list, tuple)) else [states]
+    if not given:
+        raise AttributeValueError("while_loop needs a state: without one its condition would never change.", port="states")
+    with graph.state(scope=scope):
+        firsts = [lifted(v, graph) for v in given]
+    names = keys if keys is not None else _parameters(body, len(firsts))
+    parts: list[Body] = []
+    results: list[list[Tensor]] = []
+    for f, which in ((condition, "condition"), (body, "body")):
+        part = Body(which, graph, scope)
+        inner = [part.input_node(t, str(n)).outputs[0] for t, n in zip(firsts, names)]
+        with part:
+            value = f(**dict(zip(keys, inner))) if keys is not None else f(*inner)
+            if keys is not None and which == "body":
+                if not isinstance(value, Mapping) or set(value) != set(keys):
+                    raise AttributeValueError(f"{scope}: the body returns {list(value) if isinstance(value, Mapping) else value!r}, the states are {keys}.", hint="Return a dict with the same names.")
+                value = {k: value[k] for k in keys}
+            flat, _ = _flat(value, part, f"{scope}: {which}")
+        parts.append(part)
+        results.append(flat)
+        part.inputs = tuple(inner)
+    if len(results[0]) != 1:
+        raise AttributeValueError(f"{scope}: the condition returns {len(results[0])} tensors.", hint="It returns one bool.")
+    if len(results[1]) != len(firsts):
+        raise ShapeError(f"{scope}: the body returns {len(results[1])} tensors, there are {len(firsts)} states.", node=scope, hint="It returns the next value of each state, in order.")
+    for first, new, n in zip(firsts, results[1], names):
+        if new.dtype != first.dtype:
+            raise DTypeError(f"{scope}: the state {n} is {first.dtype}, its next value {new.dtype}.", node=scope, hint=f'fl.cast(x, "{first.dtype}"), or start it from {new.dtype}.')
+        if new.rank != first.rank or any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(first.shape, new.shape)):
+            raise ShapeError(f"{scope}: the state {n} starts as {shape_text(first.shape)} and becomes {shape_text(new.shape)}.", node=scope, hint="A state keeps its shape.")
+    around: dict[tuple[int, int], Tensor] = {}
+    for part, flat in zip(parts, results):
+        for t in flat:
+            part.adopt(t)
+        around |= {key: outer for key, (outer, i) in part.captured.items() if i.node.op.source != "constant"}
+    for part, flat in zip(parts, results):
+        inner = [*part.inputs, *(part.adopt(t) for t in around.values())]
+        flat = [part.adopt(t) for t in flat]
+        part.captured.clear()
+        part.close(inner, flat)
+    with graph, graph.state(scope=scope):
+        node = while_op.node([*firsts, *around.values()], condition=parts[0], body=parts[1], states=len(firsts), maximum=maximum)
+    finals = node.outputs[:len(firsts)]
+    if keys is not None:
+        return dict(zip(keys, finals))
+    if isinstance(states, (list, tuple)):
+        return type(states)(finals) if type(states) in (list, tuple) else tuple(finals)
+    return finals[0]
+
+
+def _parameters(function: Callable, count: int) -> list[str]:
+    """Names for the states: those that the function calls them by."""
+    code = getattr(function, "__code__", None)
+    names = list(code.co_varnames[:code.co_argcount]) if code is not None else []
+    return names if len(names) == count else [f"state_{k}" for k in range(count)]
+
+
+@while_op.gradient
+def _(node: Node, upstream: tuple[Tensor | None, ...]):
+    graph, inside = node.graph, node.graph._scope
+    body, states = node.attrs["body"], node.attrs["states"]
+    floats = [t.dtype.kind == "f" for t in body.inputs]
+    carried = [k for k in range(states) if floats[k]]
+    # a round's derivative is found by computing the round again, from the states that it began with
+    back, made, starts, parts = backward_body(body, graph, inside, [body.outputs[k] for k in carried], [t for t, f in zip(body.inputs, floats) if f])
+    part_of = {t.node.id: d for t, d in zip([t for t, f in zip(body.inputs, floats) if f], parts)}
+    final = Body(f"{body.name}_gradient", graph, inside, back.unique("saved"))
+    begun = [final.input_node(t, t.node.name).outputs[0] for t in body.inputs[:states]]
+    extra = [(k, final.input_node(body.inputs[k], f"d_each_{body.inputs[k].node.name}").outputs[0], upstream[states + k]) for k in carried if upstream[states + k] is not None]
+    before = [final.input_node(t, t.node.name).outputs[0] for t in starts]
+    sums, sum_inputs, zeros = [], [], []
+    for t, outer in zip(body.inputs[states:], node.inputs[states:]):
+        if part_of.get(t.node.id) is not None:
+            with graph, graph.state(scope=inside):
+                zeros.append(zeros_like(outer))
+            sums.append(t)
+            sum_inputs.append(final.input_node(t, f"sum_{t.node.name}").outputs[0])
+    known = {(made[t.node.id, t.index].node.id, 0): i for t, i in zip(body.inputs[:states], begun)}
+    known |= {(made[t.node.id, t.index].node.id, 0): final.adopt(o) for t, o in zip(body.inputs[states:], node.inputs[states:])}
+    known |= {(t.node.id, 0): i for t, i in zip(starts, before)}
+    again = back.unique("again")
+    with final:
+        found = [d for d in parts if d is not None]
+        copies = dict(zip([id(d) for d in found], copied(found, final, known, lambda n: n.removeprefix("gradients/") if n.startswith("gradients/") else f"{again}/{n}")))
+        new = []
+        for j, k in enumerate(carried):
+            d = part_of[body.inputs[k].node.id]
+            value = copies[id(d)] if d is not None else zeros_like(before[j])
+            for at, i, _ in extra:
+                value = add(value, i) if at == k else value
+            new.append(value)
+        new += [add(i, copies[id(part_of[t.node.id])]) for t, i in zip(sums, sum_inputs)]
+    around = final.close([*begun, *(i for _, i, _ in extra), *before, *sum_inputs], new)
+    with graph, graph.state(scope=inside):
+        first = [zeros_like(node.outputs[k]) if upstream[k] is None else upstream[k] for k in carried]
+        sequences = [*node.outputs[states:2 * states], *(d for _, _, d in extra)]
+        loop = scan_op.node([*sequences, *first, *zeros, *around], body=final, axes=(0,) * len(sequences), states=len(first) + len(zeros), reverse=True)
+    result: list[Tensor | None] = [None] * len(body.inputs)
+    for j, k in enumerate(carried):
+        result[k] = loop.outputs[j]
+    for j, t in enumerate(sums):
+        result[body.inputs.index(t)] = loop.outputs[len(carried) + j]
+    return tuple(result)
