@@ -50,7 +50,7 @@ _LAZY = {
     "Debugger": "debugger", "Stop": "debugger",
     "Session": "runtime.session", "Trace": "trace.trace", "Event": "trace.trace",
     "Document": "io.document", "load": "io.document", "load_document": "io.document", "save": "io.document", "to_python": "io.codegen",
-    "fit": "apps.fit", "check_gradients": "apps.check", "load_op_library": "ops.library", "get_include": "ops.library", "OpLibraryError": "ops.library", "expand": "nn.layers",
+    "fit": "apps.fit", "check_gradients": "apps.check", "composite": "core.composite", "Composite": "core.composite", "load_op_library": "ops.library", "get_include": "ops.library", "OpLibraryError": "ops.library", "expand": "nn.layers",
     "global_avg_pool": "ops.conv", "global_max_pool": "ops.conv",
     "arange": "ops.layout", "moveaxis": "ops.layout", "swapaxes": "ops.layout", "dot": "ops.linalg", "einsum": "ops.linalg", "norm": "ops.linalg",
     "zeros": "ops.layout", "ones": "ops.layout", "full": "ops.layout", "full_like": "ops.layout", "ravel": "ops.layout", "meshgrid": "ops.layout",

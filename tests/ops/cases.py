@@ -769,4 +769,5 @@ OWN = {
     "Placeholder": "tests/runtime/test_session.py", "Constant": "tests/runtime/test_session.py", "Variable": "tests/runtime/test_variables.py",
     "Assign": "tests/runtime/test_variables.py", "Group": "tests/runtime/test_variables.py", "RandomNormal": "tests/runtime/test_random.py",
     "RandomUniform": "tests/runtime/test_random.py", "Dropout": "tests/runtime/test_random.py",
+    "CustomGradient": "tests/control/test_custom_gradient.py",
 }
