@@ -202,6 +202,7 @@ class Graph:
         self._controls: tuple[Node, ...] = ()
         self._next_id = 0
         self._literals: dict[Any, Tensor] = {}
+        self.composites: dict[str, Any] = {}    # scope → the Composite that it is one use of
 
     # ------------------------------------------------------------ looking
 
@@ -247,6 +248,18 @@ class Graph:
                     if found is not None:
                         return found
         return None
+
+    def told(self, node: Node) -> str:
+        """The name under which a node of this graph, or of the body of a loop in it, is told: `rnn/Tanh`."""
+        if node.graph is self:
+            return node.name
+        for n in self._nodes:
+            if n.op.routine is not None:
+                for body in n.op.bodies(n.attrs):
+                    name = body.told(node)
+                    if name:
+                        return f"{n.inside}/{name}"
+        return ""
 
     def holds(self, graph: Graph) -> bool:
         """Is `graph` this one, or one that this is the body of a loop in?"""

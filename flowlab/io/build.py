@@ -66,6 +66,9 @@ def build(document: Document) -> Build:
     for node in order:
         _place(document, graph, node, found)
     found.extend(_cycles(document, stuck))
+    for scope, made in document.composites.items():     # of those that are here whole
+        if scope in graph._scopes and all(t.rpartition(":")[0] in graph for t in (*made.inputs.values(), *made.outputs.values())):
+            graph.composites[scope] = made
     rank = {name: k for k, name in enumerate(document.nodes)}
     found.sort(key=lambda d: (not d.severe, rank[d.node]))
     return Build(graph, tuple(found), MappingProxyType({t.name: t.type for n in graph.nodes for t in n.outputs}))

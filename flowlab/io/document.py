@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.composite import Composite
 from ..core.errors import AttributeValueError, DocumentError, FlowError, plural
 from ..core.files import write_atomically
 from ..core.graph import Graph, Node, check_part
@@ -96,6 +97,7 @@ class Document:
     fetches: tuple[str, ...] = ()                             # nodes marked to be run
     feeds: Mapping[str, np.ndarray] = field(default_factory=lambda: _NOTHING)
     next_id: int = field(default=0)
+    composites: Mapping[str, Composite] = field(default_factory=lambda: _NOTHING)           # scope → the function that it is one use of
 
     @property
     def edges(self) -> Iterator[Edge]:
@@ -136,6 +138,8 @@ class Document:
         feeds = {k: encode(v) for k, v in self.feeds.items() if v.nbytes <= MAX_FEED_BYTES}
         if feeds:
             out["feeds"] = feeds
+        if self.composites:
+            out["composites"] = {k: {"function": c.function, "doc": c.doc, "inputs": dict(c.inputs), "outputs": dict(c.outputs)} for k, c in self.composites.items()}
         return out
 
     def text(self) -> str:
@@ -152,7 +156,7 @@ class Document:
             return True
         return (self.name == other.name and list(self.nodes) == list(other.nodes) and all(self.nodes[k] == other.nodes[k] for k in self.nodes)
                 and self.positions == other.positions and self.folded == other.folded and self.notes == other.notes
-                and self.fetches == other.fetches and self.feeds.keys() == other.feeds.keys()
+                and self.fetches == other.fetches and self.composites == other.composites and self.feeds.keys() == other.feeds.keys()
                 and all(_key(self.feeds[k]) == _key(other.feeds[k]) for k in self.feeds))
 
     __hash__ = None
@@ -168,7 +172,8 @@ def document_of(graph: Graph) -> Document:
     """The graph as a document, node by node in creation order, ids kept."""
     nodes = {n.name: _doc_node(n) for n in graph.nodes}
     title = "".join(c for c in graph.name if c.isprintable()).strip()[:200]
-    return Document(title or "untitled", MappingProxyType(nodes), next_id=max((n.id for n in nodes.values()), default=-1) + 1)
+    return Document(title or "untitled", MappingProxyType(nodes), next_id=max((n.id for n in nodes.values()), default=-1) + 1,
+                    composites=MappingProxyType(dict(graph.composites)))
 
 
 def _doc_node(node: Node) -> DocNode:
@@ -391,7 +396,7 @@ def from_json(data: Any) -> Document:
         raise DocumentError(f"this document has version {version}, and this flowlab reads up to {VERSION}.", hint="Upgrade: pip install -U flowlab.")
     while version < VERSION:
         data, version = MIGRATIONS[version](data), version + 1
-    fields = {"flowlab", "name", "nodes", "positions", "folded", "notes", "fetches", "feeds"}
+    fields = {"flowlab", "name", "nodes", "positions", "folded", "notes", "fetches", "feeds", "composites"}
     _known(data, fields, "the document")
     title = _text(data.get("name", "untitled"), "name", 200)
     if not title.isprintable():
@@ -479,7 +484,31 @@ def _read_rest(data: dict[str, Any], nodes: Mapping[str, DocNode], scopes: froze
         feeds[name] = decode_array(value, f"feeds.{name[:40]}")
     return {"positions": MappingProxyType({k: v for k, v in positions.items() if k in nodes or k in scopes}),
             "folded": None if folded is None else frozenset(folded) & scopes, "notes": tuple(notes),
-            "fetches": tuple(dict.fromkeys(fetches)), "feeds": MappingProxyType(feeds)}
+            "fetches": tuple(dict.fromkeys(fetches)), "feeds": MappingProxyType(feeds), "composites": _read_composites(data.get("composites", {}), nodes, scopes)}
+
+
+def _read_composites(data: Any, nodes: Mapping[str, DocNode], scopes: frozenset[str]) -> Mapping[str, Composite]:
+    """scope → composite; those of scopes that are no more are left out."""
+    out = {}
+    for scope, row in _object(data, "composites").items():
+        where = f"composites.{scope[:40]}"
+        row = _object(row, where)
+        _known(row, {"function", "doc", "inputs", "outputs"}, where)
+        name = _text(row.get("function"), f"{where}.function", 200)
+        if not name.isprintable():
+            raise DocumentError(f"{where}.function holds control characters.")
+        ports: dict[str, dict[str, str]] = {}
+        for side in ("inputs", "outputs"):
+            given = _object(row.get(side, {}), f"{where}.{side}")
+            if len(given) > 10_000:
+                raise DocumentError(f"{where}.{side} has {len(given):,} ports.")
+            ports[side] = {_port(k, f"{where}.{side}"): read_tensor(v, f"{where}.{side}.{k[:40]}") for k, v in given.items()}
+            gone = next((v for v in ports[side].values() if v.rpartition(":")[0] not in nodes), None)
+            if gone is not None:
+                raise DocumentError(f"{where}.{side}: there is no node {gone.rpartition(':')[0]!r}.")
+        if scope in scopes:
+            out[scope] = Composite(name, _text(row.get("doc", ""), f"{where}.doc", 20_000), MappingProxyType(ports["inputs"]), MappingProxyType(ports["outputs"]))
+    return MappingProxyType(out)
 
 
 def read_name(value: Any, where: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -381,12 +381,14 @@ class _Draft:
                 source = self.output(src)
                 node, port = self.port(dst)
                 self.refuse_cycle(source.rpartition(":")[0], node.name, port)
+                self._by_hand([node.name])
                 self.put(replace(node, inputs=MappingProxyType({**node.inputs, port: source})))
             case Disconnect(dst):
                 name, _, port = dst.rpartition(":")
                 node = self.node(name)
                 if port not in node.inputs:
                     raise DocumentError(f"no wire ends at {dst}.", node=name, port=port)
+                self._by_hand([name])
                 self.put(replace(node, inputs=MappingProxyType({p: s for p, s in node.inputs.items() if p != port})))
             case Rename(name, to):
                 self.rename(name, to)
@@ -436,6 +438,7 @@ class _Draft:
         self.check_name(name)
         node = DocNode(self.value("next_id"), name, op.name, MappingProxyType(starting_attrs(op)))
         self.changes["next_id"] = node.id + 1
+        self._by_hand([name])
         self.put(node)
         if self._scopes is not None:
             scope = node.scope
@@ -457,6 +460,7 @@ class _Draft:
                 gone.update(k for k in self.nodes if k.startswith(f"{name}/"))
             else:
                 self.node(name)
+        self._by_hand(gone, gone)
         nodes = {}
         for name, node in self.nodes.items():
             if name in gone:
@@ -474,6 +478,21 @@ class _Draft:
         if any(f in gone for f in self.value("fetches")):
             self.changes["fetches"] = tuple(f for f in self.value("fetches") if f not in gone)
         self._forget_scopes()
+
+    def _by_hand(self, names: Iterable[str], gone: Collection[str] = ()) -> None:
+        """A composite whose nodes are edited is no longer what its function makes: it is a plain scope. So is one that lost an input or output."""
+        held = self.value("composites")
+        if not held:
+            return
+        scopes: set[str] = set()
+        for name in names:
+            scope = name.rpartition("/")[0]
+            while scope and scope not in scopes:
+                scopes.add(scope)
+                scope = scope.rpartition("/")[0]
+        kept = {k: c for k, c in held.items() if k not in scopes and not any(t.rpartition(":")[0] in gone for t in (*c.inputs.values(), *c.outputs.values()))}
+        if len(kept) < len(held):
+            self.changes["composites"] = kept
 
     def _forget_scopes(self) -> None:
         """Positions and folds of scopes that are no more."""
@@ -536,6 +555,13 @@ class _Draft:
             self.changes["fetches"] = tuple(moved(f) for f in self.value("fetches"))
         if self.value("folded"):
             self.changes["folded"] = frozenset(moved(f) for f in self.value("folded"))
+        if self.value("composites"):
+            if name.rpartition("/")[0] != to.rpartition("/")[0]:    # it leaves one scope for another
+                self._by_hand([name, to])
+
+            def ports(tensors: Mapping[str, str]) -> Mapping[str, str]:
+                return MappingProxyType({p: f"{new.get(node, node)}:{k}" for p, (node, _, k) in ((p, t.rpartition(":")) for p, t in tensors.items())})
+            self.changes["composites"] = {moved(k): replace(c, inputs=ports(c.inputs), outputs=ports(c.outputs)) for k, c in self.value("composites").items() if moved(k) in self.scopes}
         self._forget_scopes()
 
     def set_attr(self, node: DocNode, name: str, value: Any) -> None:
