@@ -122,7 +122,7 @@ def test_the_wheel_holds_page_notebooks_and_server_extension(packages):
     names = zipfile.ZipFile(wheel).namelist()
     notebooks = [f"flowlab/notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")]
     assert "flowlab/notebooks/01_read_a_captcha.ipynb" in notebooks
-    assert not {*BUNDLES, *notebooks, "flowlab/core/graph.py"} - set(names)
+    assert not {*BUNDLES, *notebooks, "flowlab/core/graph.py", "flowlab/include/flowlab_op.h"} - set(names)
     assert any(name.endswith("/data/etc/jupyter/jupyter_server_config.d/flowlab.json") for name in names)
     assert not [name for name in names if "node_modules" in name or name.startswith(("tests/", "widgets/")) or ".ipynb_checkpoints" in name]
 
