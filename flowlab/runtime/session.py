@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import os
+import threading
 import warnings
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,9 +16,12 @@ from ..core.files import write_atomically
 from ..core.graph import Graph, Node, Tensor
 from ..core.types import shape_text
 from .backend import NUMPY
+from .compile import Runner
 from .feeding import checked_feeds, feed_tensors, flatten
+from .machine import let_go
 from .plan import Plan, Step, make_plan
-from .store import Snapshot, Store, Variables, checked, generator
+from .schedule import Parallel
+from .store import Draws, Snapshot, Store, Variables, checked
 
 
 class Session:
@@ -36,8 +41,12 @@ class Session:
     def __init__(self, graph: Graph, seed: int = 0, *, executor: str = "compiled", workers: int | None = None, device: str = "cpu:0"):
         if not isinstance(graph, Graph):
             raise FlowError(f"{graph!r} is not a graph.", hint="Session(g) takes what `with fl.Graph() as g` gave.")
-        if executor != "compiled" or workers is not None:
-            raise AttributeValueError(f"executor {executor!r} with workers={workers!r} is not here yet.", port="executor", hint='Use "compiled" and leave workers out.')
+        if executor not in ("compiled", "parallel"):
+            raise AttributeValueError(f"there is no executor {executor!r}.", port="executor", hint='Use "compiled" or "parallel".')
+        if workers is not None and (isinstance(workers, bool) or not isinstance(workers, (int, np.integer)) or not 1 <= workers <= 256):
+            raise AttributeValueError(f"workers is {workers!r}.", port="workers", hint="Use a whole number from 1 to 256, or leave it out for one a processor.")
+        if workers is not None and executor != "parallel":
+            raise AttributeValueError(f"the executor {executor!r} has no workers.", port="workers", hint='Use executor="parallel".')
         if device != "cpu:0":
             raise DeviceError(f"there is no device {device!r} here.", hint='Use "cpu:0".')
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
@@ -48,11 +57,22 @@ class Session:
         self.variables = Variables(self.store)
         self.last_trace: Any = None     # the latest recorded run
         self._plans: OrderedDict[Any, Plan] = OrderedDict()
+        self._runners: dict[Plan, Runner] = {}
+        self.lock = threading.RLock()   # one run at a time: a thread that comes meanwhile waits its turn
+        self.executor = executor
+        self.parallel: Parallel | None = None
+        if executor == "parallel":
+            self.parallel = Parallel(error_at, None if workers is None else int(workers))
+            weakref.finalize(self, self.parallel.close)
 
     def __enter__(self) -> Session:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        if self.parallel is not None:
+            self.parallel.close()
+        for runner in list(self._runners.values()):
+            runner.free()
         NUMPY.free()
 
     def __repr__(self) -> str:
@@ -70,7 +90,20 @@ class Session:
         by_tensor = feed_tensors(self.graph, feeds)
         plan = self.plan(flat, tuple(by_tensor))
         arrays = checked_feeds(by_tensor)
-        results = self.execute(plan, arrays, self.store.snapshot())
+        if self.parallel is not None and self.parallel.owns(threading.get_ident()):
+            raise FlowError("a kernel of this session's own run cannot run the session.", hint="Use a session of its own, or the compiled executor.")
+        lock = self.lock
+        outermost = not lock._is_owned()
+        try:    # twice: an interrupt may come in the run, and another in the clean-up
+            try:
+                lock.acquire()
+                results = self.execute(plan, arrays, self.store.snapshot())
+            finally:
+                if outermost:
+                    let_go(lock)
+        finally:
+            if outermost:
+                let_go(lock)
         return build(results)
 
     def plan(self, fetches: Sequence[Tensor | Node], feeds: Sequence[Tensor]) -> Plan:
@@ -81,7 +114,7 @@ class Session:
             found = self._plans[key] = make_plan(self.graph, fetches, feeds)
             self._tell_placement(found)
             if len(self._plans) > self.plans_kept:
-                self._plans.popitem(last=False)
+                self._runners.pop(self._plans.popitem(last=False)[1], None)
         else:
             self._plans.move_to_end(key)    # what a loop runs stays, however much is fetched once in between
         return found
@@ -95,14 +128,26 @@ class Session:
 
     def execute(self, plan: Plan, arrays: Sequence[np.ndarray], snapshot: Snapshot) -> list[Any]:
         """Run a plan from the given feeds and variables, and commit."""
-        run = self.store.runs
         try:
-            results, assigned = plan.function(arrays, snapshot, lambda node_id: generator(self.seed, node_id, run))
+            draws = Draws(self.seed, self.store.runs)
+            runner = self._runners.get(plan)
+            if runner is None:
+                runner = self._runners[plan] = Runner(plan)
+            results, assigned, owned = runner(arrays, snapshot, draws) if self.parallel is None else self.parallel.run(plan, runner, arrays, snapshot, draws)
+            if owned:
+                return self.commit(plan, results, assigned)
         except FlowError:
             raise
         except Exception as error:
-            raise kernel_error(plan, error) from error
+            raise kernel_error(plan, error, self._runners) from error
         return self.finish(plan, arrays, list(results), list(assigned))
+
+    def commit(self, plan: Plan, results: Sequence[Any], assigned: Sequence[np.ndarray]) -> Sequence[Any]:
+        """Take the new values of variables, which nobody else can write to."""
+        self.store.runs += 1
+        if assigned:
+            self.store.commit({node_id: value for (_, node_id), value in zip(plan.assigns, assigned)})
+        return results
 
     def finish(self, plan: Plan, arrays: Sequence[np.ndarray], results: list[Any], assigned: list[Any]) -> list[Any]:
         """Results as the caller's own arrays; then all assigns at once."""
@@ -194,23 +239,26 @@ def _owned(value: Any, feeds: Sequence[np.ndarray]) -> np.ndarray:
     return array
 
 
-def kernel_error(plan: Plan, error: BaseException) -> FlowError:
+def kernel_error(plan: Plan, error: BaseException, runners: Mapping[Plan, Runner]) -> FlowError:
     """What failed in a plan's code, where: the node, the shapes that went in, and the line of the person's code that made it."""
-    trace = error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code is plan.function.__code__ and trace.tb_lineno in plan.lines:
+    trace, codes = error.__traceback__, {**plan.all_codes(), **(runners[plan].codes() if plan in runners else {})}
+    inside, found = "", None
+    while trace is not None:        # the innermost loop tells most
+        here = codes.get(trace.tb_frame.f_code)
+        if here is not None and trace.tb_lineno in here.lines:
             values = trace.tb_frame.f_locals
-            step = plan.steps[plan.lines[trace.tb_lineno]]
-            return error_at(step, error, {s: values.get(f"t{s}") for _, s in step.args})
+            step = here.steps[here.lines[trace.tb_lineno]]
+            found = error_at(step, error, {s: values.get(f"t{s}", getattr(here, "fixed", {}).get(s)) for _, s in step.args}, inside)
+            inside = f"{inside}{step.node.inside}/"
         trace = trace.tb_next
-    return FlowError(f"the run failed: {type(error).__name__}: {error}")
+    return found or FlowError(f"the run failed: {type(error).__name__}: {error}")
 
 
-def error_at(step: Step, error: BaseException, values: Mapping[int, Any]) -> KernelError:
-    """The error of one step, with the shapes that its inputs had in this run."""
-    node = step.node
+def error_at(step: Step, error: BaseException, values: Mapping[int, Any], inside: str = "") -> KernelError:
+    """The error of one step, with the shapes that its inputs had in this run. `inside`: the loop that it stands in, as `rnn/`."""
+    node, name = step.node, f"{inside}{step.node.name}"
     takes = ", ".join(f"{port} {shape_text(np.shape(values[slot]))}" for port, (_, slot) in zip(node.ports, step.args)) or "no inputs"
     what = str(error).strip().rstrip(".") or "it gave no reason"
     made = f" It was made in {node.location[0]}, line {node.location[1]}." if node.location else ""
-    return KernelError(f"{node.name} ({node.op.name}) failed: {type(error).__name__}: {what}. Its inputs: {takes}.{made}", node=node.name,
+    return KernelError(f"{name} ({node.op.name}) failed: {type(error).__name__}: {what}. Its inputs: {takes}.{made}", node=name,
                        hint="The variables are as before the run.")

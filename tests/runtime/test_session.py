@@ -261,7 +261,7 @@ def test_a_device_that_is_not_here_is_told_of_once_and_the_nodes_run():
         sess.run([y, y], {x: [1, 2]})
 
 
-@pytest.mark.parametrize("options", [{"workers": 2}, {"executor": "parallel"}, {"seed": "a"}])
+@pytest.mark.parametrize("options", [{"workers": 2}, {"executor": "magic"}, {"seed": "a"}])
 def test_a_session_refuses_what_it_does_not_do(options):
     with pytest.raises(fl.AttributeValueError):
         fl.Session(fl.Graph(), **options)
