@@ -85,7 +85,11 @@ class Runner:
         """A run that is noted, and the cut plan for the next."""
         self.refused.add(key)       # should anything go wrong, that stays
         notes = Notes(self.plan)
-        out = notes.run(arrays, snapshot, rng)
+        try:
+            out = notes.run(arrays, snapshot, rng)
+        except Exception:   # the plan's own code tells of it, as of any error
+            self.refused.discard(key)
+            return self.plan.function(arrays, snapshot, rng)
         if notes.possible and self.plan.steps:
             NUMPY.free()
             self.made[key] = Cut(self.plan, notes, self.pairs)
@@ -322,7 +326,7 @@ class Cut:
         self.busy = 0
         writer = _Writer(plan, notes, pairs, self)
         self.function: Callable = writer.function()
-        self.bytes = writer.bytes
+        self.bytes, self.arena = writer.bytes, writer.arena
         self.idle = [True]                      # empty while a thread is in the function
 
 
