@@ -136,8 +136,13 @@ def loop_kernel(node: Node, bodies: Sequence[Plan], wanted: tuple[bool, ...], ba
                 results, _ = functions[which](feeds, (), rng if constant else rng.at(frame_number(timestep)))
                 which, timestep, feeds = running.send(results)
         except StopIteration as stop:
-            return stop.value
+            return asked(stop.value, wanted)
     return loop
+
+
+def asked(outputs: Sequence[Any], wanted: Sequence[bool]) -> tuple[Any, ...]:
+    """What a loop or branch gives: None in place of what nobody reads."""
+    return tuple(v if want else None for v, want in zip(outputs, wanted))
 
 
 def frame_number(timestep: Any) -> int:

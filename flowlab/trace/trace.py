@@ -12,7 +12,7 @@ import numpy as np
 from ..core.errors import FetchError, FlowError
 from ..core.graph import Node, Tensor
 from ..runtime.feeding import checked_feeds, feed_tensors, flatten, resolve
-from ..runtime.plan import Plan
+from ..runtime.plan import Plan, Step, asked, frame_number
 from ..runtime.session import Session, error_at, host, set_tracer
 from ..runtime.store import Draws, Snapshot
 
@@ -87,21 +87,27 @@ def quick_stats(value: Any) -> Stats:
 
 
 class Event:
-    """One firing: which node, when, and what came out."""
+    """One firing: which node, when, and what came out.
 
-    __slots__ = ("_outputs", "_stats", "_trace", "device", "duration", "frame", "index", "node", "phase", "start")
+    Inside a loop, `frame` says where: `("rnn", 3)` is timestep 3 of the loop `rnn`, a loop in a loop adds its own; `top` is the node of the graph
+    itself that was entered.
+    """
+
+    __slots__ = ("_outputs", "_stats", "_trace", "device", "duration", "frame", "index", "key", "node", "phase", "start", "top")
 
     def __init__(self, index: int, node: str, phase: str, outputs: tuple[Any, ...], start: float, duration: float, trace: Any = None,
-                 frame: tuple = (), device: str = "cpu:0"):
+                 frame: tuple = (), device: str = "cpu:0", key: tuple = (), top: str | None = None):
         self.index, self.node, self.frame, self.phase = index, node, frame, phase
+        self.key = key          # ((step of the loop, how many of its timesteps came before), …), step
+        self.top = node if top is None else top
         self.start, self.duration, self.device = start, duration, device
         self._outputs: tuple[Any, ...] | None = outputs
         self._stats: tuple[Stats, ...] | None = None
         self._trace = trace
 
     @property
-    def outputs(self) -> tuple[np.ndarray, ...]:
-        """The values, one array an output; computed again if the trace had to let them go."""
+    def outputs(self) -> tuple[np.ndarray | None, ...]:
+        """The values, one array an output; computed again if the trace had to let them go. None for what a loop could have given and nobody asked for."""
         if self._outputs is None:
             return self._trace._again(self)
         return tuple(_seen(v) for v in self._outputs)
@@ -110,7 +116,7 @@ class Event:
     def stats(self) -> tuple[Stats, ...]:
         """Statistics of each output, in its own precision; `Trace.stats` works in float64 and counts zeros too."""
         if self._stats is None:
-            self._stats = tuple(quick_stats(v) for v in (self.outputs if self._outputs is None else self._outputs))
+            self._stats = tuple(None if v is None else quick_stats(v) for v in (self.outputs if self._outputs is None else self._outputs))
         return self._stats
 
     def forget(self) -> None:
@@ -119,12 +125,15 @@ class Event:
         self._outputs = None
 
     def __repr__(self) -> str:
-        what = ", ".join(f"{v.dtype}{list(v.shape)}" for v in self.outputs) if self._outputs is not None else "values let go"
-        return f"{self.index}: {self.node} → {what} ({self.phase}, {self.duration * 1e6:.1f} µs)"
+        what = ", ".join(f"{v.dtype}{list(v.shape)}" for v in self.outputs if v is not None) if self._outputs is not None else "values let go"
+        where = f" at {' '.join(map(str, self.frame))}" if self.frame else ""
+        return f"{self.index}: {self.node}{where} → {what} ({self.phase}, {self.duration * 1e6:.1f} µs)"
 
 
-def _seen(value: Any) -> np.ndarray:
-    """The value to look at: a write to it would change what other nodes, or a variable, hold."""
+def _seen(value: Any) -> np.ndarray | None:
+    """The value to look at: a write to it would change what other nodes, or a variable, hold. None is an output of a loop that nobody asked for."""
+    if value is None:
+        return None
     view = np.asarray(value).view()
     view.flags.writeable = False
     return view
@@ -141,6 +150,7 @@ class Trace:
         self.plan, self._snapshot, self._run = plan, snapshot, run
         self._kept = 0
         self._let_go = 0
+        self._by_name: dict[str, list[int]] = {}
 
     def __len__(self) -> int:
         return len(self.events)
@@ -152,9 +162,14 @@ class Trace:
 
     # ------------------------------------------------------------ looking
 
-    def value(self, name: str | Tensor, at: int | None = None) -> np.ndarray:
-        """The value of a tensor in this run. KeyError-like FetchError if the run did not compute it. `at` is the index of the firing wanted."""
+    def value(self, name: str | Tensor, at: int | tuple | None = None) -> np.ndarray:
+        """The value of a tensor in this run. KeyError-like FetchError if the run did not compute it.
+
+        A tensor inside a loop (`"rnn/Tanh:0"`) has one a timestep: `at` is the frame, such as `("rnn", 3)`, or the index of the firing; without it, the last.
+        """
         tensor = self._tensor(name)
+        if tensor.graph is not self.graph:
+            return self._inner_value(tensor, at)
         key = (tensor.node.id, tensor.index)
         fed = self.feeds.get(tensor.name)
         if fed is not None:
@@ -167,15 +182,41 @@ class Trace:
         if tensor.node.op.source == "constant":
             return np.array(tensor.node.attrs["value"])
         step, k = self.plan.topology.origin[slot]
-        index = step.index
+        index = self._firings()[step.node.name][-1]
         if at is not None and at != index:
             raise ValueKeyError(f"{tensor.node.name} did not fire as number {at}.", node=tensor.node.name, hint=f"It fired as number {index}.")
-        return np.array(self.events[index].outputs[k], order="C")
+        value = self.events[index].outputs[k]
+        if value is None:
+            raise ValueKeyError(f"{tensor.name} was not asked for in this run.", node=tensor.node.name, hint="A loop gives its tensors over time only to who fetches them.")
+        return np.array(value, order="C")
 
-    def stats(self, name: str | Tensor) -> Stats:
-        """Statistics of a tensor in this run."""
-        tensor = self._tensor(name)
-        return stats_of(self.value(tensor))
+    def _inner_value(self, tensor: Tensor, at: int | tuple | None) -> np.ndarray:
+        name = self.graph.told(tensor.node)
+        found = self._firings().get(name, ())
+        if not found:
+            raise ValueKeyError(f"{name}:{tensor.index} was not computed in this run.", node=name, hint="Inside a loop, what is fed in from around it is no firing: ask for that tensor itself.")
+        if at is None:
+            index = found[-1]
+        elif isinstance(at, tuple):
+            index = next((k for k in found if self.events[k].frame == at), -1)
+        else:
+            index = at if at in found else -1
+        if index < 0:
+            first, last = self.events[found[0]], self.events[found[-1]]
+            raise ValueKeyError(f"{name} did not fire at {at!r}.", node=name, hint=f"It fired from {first.frame} (number {first.index}) to {last.frame} (number {last.index}).")
+        return np.array(self.events[index].outputs[tensor.index], order="C")
+
+    def _firings(self) -> dict[str, list[int]]:
+        """Node → the indices of its firings."""
+        if sum(map(len, self._by_name.values())) != len(self.events):
+            self._by_name = {}
+            for event in self.events:
+                self._by_name.setdefault(event.node, []).append(event.index)
+        return self._by_name
+
+    def stats(self, name: str | Tensor, at: int | tuple | None = None) -> Stats:
+        """Statistics of a tensor in this run; `at` as in `value`."""
+        return stats_of(self.value(name, at))
 
     def gates(self, name: str) -> dict[str, np.ndarray]:
         """Gates and states of a recurrent layer in this run, each (batch, time, units): `f i g o c h` of an LSTM, `r z n h` of a GRU, `h` of an RNN."""
@@ -192,6 +233,8 @@ class Trace:
         return record(self.session, self.fetches if fetches is None else fetches, merged, snapshot=self._snapshot, run=self._run)
 
     def _tensor(self, name: str | Tensor) -> Tensor:
+        if isinstance(name, Tensor) and name.graph is not self.graph and self.graph.told(name.node):
+            return name
         found = resolve(self.graph, name)
         if isinstance(found, Node):
             raise ValueKeyError(f"{found.name} has no output.", node=found.name)
@@ -208,11 +251,32 @@ class Trace:
             old.forget()
 
     def _again(self, event: Event) -> tuple[np.ndarray, ...]:
-        node = self.graph.node(event.node)
         feeds = [self.graph.tensor(n) for n in self.feeds]
-        plan = self.session.plan(node.outputs, feeds)
-        results, _ = plan.function(list(self.feeds.values()), self._snapshot, Draws(self.session.seed, self._run))
-        return tuple(np.asarray(v) for v in results)
+        draws, top = Draws(self.session.seed, self._run), self.graph.node(event.top)
+
+        def computed(tensors: Sequence[Tensor]) -> list[Any]:
+            results, _ = self.session.plan(tuple(tensors), feeds).function(list(self.feeds.values()), self._snapshot, draws)
+            return results
+        step = self.plan.topology.by_name[event.top]
+        if not event.frame:
+            asked = [not step.wanted or step.wanted[k] for k in range(len(top.outputs))]
+            found = iter(computed([t for t, want in zip(top.outputs, asked) if want]))
+            return tuple(np.asarray(next(found)) if want else None for want in asked)
+        values: Any = dict(zip((s for _, s in step.args), computed(top.inputs)))
+        *path, last = event.key
+        for depth, (_, count) in enumerate(path):       # into the loops, timestep by timestep
+            running = step.enter(values)
+            which, timestep, inner = next(running)
+            for _ in range(count):
+                sub = step.bodies[which]
+                which, timestep, inner = running.send(sub.function(inner, (), draws.at(frame_number(timestep)))[0])
+            plan, draws = step.bodies[which], draws.at(frame_number(timestep))
+            values = dict(enumerate(inner)) | dict(plan.constants)
+            until = path[depth + 1][0] if depth + 1 < len(path) else last
+            for before in plan.steps[:until]:
+                values.update(zip(before.outs, before.fire(values, draws)))
+            step = plan.steps[until]
+        return tuple(None if v is None else np.asarray(v) for v in step.fire(values, draws))
 
 
 class ValueKeyError(FetchError, KeyError):
@@ -234,6 +298,52 @@ def _bytes(values: Sequence[Any] | None) -> int:
     return sum(whole.values())
 
 
+def walk(plan: Plan, values: dict[int, Any], rng: Draws, trace: Trace, budget: int, begin: float, *, prefix: str = "", frame: tuple = (), path: tuple = (),
+         top: str | None = None, phase: str | None = None) -> None:
+    """Fire the steps of a plan in order, those inside loops too, and put every firing on the trace."""
+    clock, events = time.perf_counter, trace.events
+    for step in plan.steps:
+        start = clock()
+        node = step.node
+        try:
+            if step.bodies:
+                outputs = _enter(step, values, rng, trace, budget, begin, prefix, frame, path, top, phase)
+            else:
+                outputs = step.fire(values, rng)
+        except FlowError:
+            raise
+        except Exception as error:
+            raise error_at(step, error, values, prefix) from error
+        end = clock()
+        for slot, value in zip(step.outs, outputs):
+            values[slot] = value
+        event = Event(len(events), f"{prefix}{node.name}" if prefix else node.name, phase or node.phase, outputs, start - begin, end - start, trace, frame, "cpu:0",
+                      (*path, step.index), top)
+        events.append(event)
+        trace._keep(event, budget)
+        for s in step.frees:
+            del values[s]  # the trace alone decides what stays
+
+
+def _enter(step: Step, values: dict[int, Any], rng: Draws, trace: Trace, budget: int, begin: float, prefix: str, frame: tuple, path: tuple, top: str | None,
+           phase: str | None) -> tuple[Any, ...]:
+    """A loop or branch, entered like a function."""
+    inside = f"{prefix}{step.node.inside}"
+    running = step.enter(values)
+    count = 0
+    try:
+        which, timestep, feeds = next(running)
+        while True:
+            plan = step.bodies[which]
+            inner = dict(enumerate(feeds)) | dict(plan.constants)
+            walk(plan, inner, rng.at(frame_number(timestep)), trace, budget, begin, prefix=f"{inside}/", frame=(*frame, inside, timestep),
+                 path=(*path, (step.index, count)), top=top or step.node.name, phase=phase or step.node.phase)
+            count += 1
+            which, timestep, feeds = running.send(tuple(inner[s] for s in plan.results))
+    except StopIteration as stop:
+        return asked(stop.value, step.wanted)
+
+
 def record(session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = None, *, budget: int = BUDGET, snapshot: Snapshot | None = None,
            run: int | None = None) -> Trace:
     """Run step by step and keep every firing. Without `snapshot` it is a run like any other: it commits."""
@@ -250,24 +360,7 @@ def record(session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = Non
     values.update((slot, snapshot[node_id]) for slot, node_id in plan.variables)
 
     rng = Draws(session.seed, run)
-    clock = time.perf_counter
-    begin = clock()
-    for step in plan.steps:
-        start = clock()
-        try:
-            outputs = step.fire(values, rng)
-        except FlowError:
-            raise
-        except Exception as error:
-            raise error_at(step, error, values) from error
-        end = clock()
-        for slot, value in zip(step.outs, outputs):
-            values[slot] = value
-        event = Event(step.index, step.node.name, step.node.phase, outputs, start - begin, end - start, trace)
-        trace.events.append(event)
-        trace._keep(event, budget)
-        for s in step.frees:
-            del values[s]  # the trace alone decides what stays
+    walk(plan, values, rng, trace, budget, time.perf_counter())
     results = [None if slot is None else values[slot] for slot in plan.results]
     assigned = [values[slot] for slot, _ in plan.assigns]
     if commits:
