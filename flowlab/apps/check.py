@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff import gradients, graph_order
+from ..control.body import Body
 from ..control.custom import rules_of, with_rule
 from ..core.errors import AttributeValueError, FetchError, FlowError, GradientError, plural
 from ..core.graph import Graph, Node, Tensor
@@ -176,7 +177,7 @@ def check_gradients(fetch: Any, wrt: Any = None, feeds: Mapping[Any, Any] | None
     runs = session.store.runs if session is not None else 0
     if any(t.dtype.kind == "f" and t.dtype.itemsize < 8 for n in _above(ys) for t in n.outputs):
         try:
-            image = _in_float64(graph, [*ys, *xs, *values])
+            image = _in_float64(_above([*ys, *xs, *values]), Graph(graph.name))
             wide = {image[t]: v.astype(image[t].dtype) for t, v in values.items()}
             return _measure([image[y] for y in ys], [image[x] for x in xs], wide, runs, setting, widened=True)
         except (FlowError, TypeError, ValueError):
@@ -238,44 +239,38 @@ class _Scratch:
         g.__dict__["_custom_gradients"] = self.rules
 
 
-def _above(tensors: Sequence[Tensor], *, around_rules: bool = False) -> list[Node]:
-    """Every node that the tensors are computed from, in the order of creation; `around_rules` leaves out what functions with a gradient by hand made."""
+def _above(tensors: Sequence[Tensor]) -> list[Node]:
+    """Every node that the tensors are computed from, in the order of creation."""
     seen: dict[int, Node] = {}
     stack = [t.node for t in tensors]
     while stack:
         node = stack.pop()
         if node.id not in seen:
             seen[node.id] = node
-            rule = rules_of(node.graph).get(node.id) if around_rules else None
-            stack.extend(t.node for t in node.inputs[rule.outputs if rule else 0:])
+            stack.extend(t.node for t in node.inputs)
     return sorted(seen.values(), key=graph_order(tensors[0].graph)) if tensors else []
 
 
-def _in_float64(graph: Graph, tensors: Sequence[Tensor]) -> dict[Tensor, Tensor]:
-    """The part of a graph that the tensors need, made anew with every float in float64: old tensor → new tensor. FlowError if it cannot be."""
-    new = Graph(graph.name)
-    new._next_id = graph._next_id   # ids stay, since random nodes draw by them; what is made besides gets others
+def _in_float64(nodes: Sequence[Node], new: Graph) -> dict[Tensor, Tensor]:
+    """Nodes made anew in another graph with every float in float64: old tensor → new tensor. FlowError if they cannot be."""
     image: dict[Tensor, Tensor] = {}
-    rules = rules_of(graph)
-    for node in _above(tensors, around_rules=True):
-        rule = rules.get(node.id)
-        inputs = [image[t] for t in node.inputs[rule.outputs if rule else 0:]]
-        if rule is not None:    # its function is called again, since what it captured belongs to the old graph
-            xs = inputs[:rule.inputs]
-            with new, new.state(scope=node.scope if node.scope not in new._scopes else new.unique(rule.name)):
-                made = with_rule(new, rule.function, rule.name, xs, rule.call)
-            outputs: Sequence[Tensor] = [made] if isinstance(made, Tensor) else made
-        else:
-            attrs = {name: _widened(node.op.attrs[name].kind, value) for name, value in node.attrs.items()}
-            outputs = new.add(node.op, inputs, attrs, name=node.name, ports=node.ports, phase=node.phase, gradient_of=node.gradient_of, id=node.id,
-                              full_name=True).outputs
-        image.update(zip(node.outputs, outputs))
+    for node in nodes:
+        attrs = {name: _widened(node.op.attrs[name].kind, value) for name, value in node.attrs.items()}
+        made = new.add(node.op, [image[t] for t in node.inputs], attrs, name=node.name, ports=node.ports, phase=node.phase, gradient_of=node.gradient_of, id=node.id,
+                       full_name=True)   # ids stay, since random nodes draw by them
+        image.update(zip(node.outputs, made.outputs))
+        rule = rules_of(node.graph).get(node.id)
+        if rule is not None:
+            rules_of(new)[node.id] = rule.copy()
     return image
 
 
 def _widened(kind: str, value: Any) -> Any:
     if kind == "body":
-        raise FlowError("the body of a loop stays in its dtype.")
+        new = Body(value.name, inside=value.inside)
+        image = _in_float64(value.nodes, new)
+        new.inputs, new.outputs = tuple(image[t] for t in value.inputs), tuple(image[t] for t in value.outputs)
+        return new
     if kind == "dtype" and value in ("float16", "float32"):
         return "float64"
     if kind == "value" and isinstance(value, np.ndarray) and value.dtype.kind == "f":
@@ -407,25 +402,22 @@ def _alone(node: Node, wanted: Sequence[int], held: Mapping[Tensor, np.ndarray],
     """One node in a graph of its own, on the inputs that it had; a row for each input that matters."""
     g = Graph("alone")
     rule = rules_of(node.graph).get(node.id)
-    ports, inputs = list(node.ports), list(node.inputs)
-    if rule is not None:
-        ports, inputs = ports[rule.outputs:rule.outputs + rule.inputs], inputs[rule.outputs:rule.outputs + rule.inputs]
-        wanted = [k - rule.outputs for k in wanted if rule.outputs <= k < rule.outputs + rule.inputs]
     with g:
-        given = [placeholder(held[t].shape, t.dtype, name=f"in{k}") for k, t in enumerate(inputs)]
-        if rule is not None:
-            made = with_rule(g, rule.function, rule.name, given, rule.call)
+        given = [placeholder(held[t].shape, t.dtype, name=f"in{k}") for k, t in enumerate(node.inputs)]
+        if rule is not None:    # what the function computes, beside what it says of the derivative
+            first, wanted = rule.outputs, [k for k in wanted if rule.outputs <= k < rule.outputs + rule.inputs]
+            made = with_rule(g, rule.function, rule.name, given[first:first + rule.inputs], rule.call)
             outputs: Sequence[Tensor] = [made] if isinstance(made, Tensor) else made
         else:
             outputs = g.add(node.op, given, node.attrs, ports=node.ports).outputs
-        probe = _Probe(g, {p: held[t] for p, t in zip(given, inputs)})
+        probe = _Probe(g, {p: held[t] for p, t in zip(given, node.inputs)})
         ys = [y for y in outputs if y.dtype.kind == "f"]
         xs = [given[k] for k in wanted]
         if not ys or not xs:
             return []
         weights = _weights(probe.run(ys), setting.seed + 2)
         grads = probe.run(gradients(ys, xs, grad_ys=weights, unconnected="zero"))
-    name = node.name if rule is None else node.scope or node.name
     few = replace(setting, samples=min(setting.samples, 16))
-    return [_row(_Function(probe, ys, weights, x, held[inputs[k]]), d, few, name, ports[k] if rule is None else f"{k}", inputs[k].name)
+    name = node.name if rule is None else node.scope or node.name
+    return [_row(_Function(probe, ys, weights, x, held[node.inputs[k]]), d, few, name, node.ports[k] if rule is None else str(k - rule.outputs), node.inputs[k].name)
             for k, x, d in zip(wanted, xs, grads)]

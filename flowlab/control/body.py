@@ -7,6 +7,7 @@ from typing import Any
 from ..core.errors import FetchError, FlowError
 from ..core.graph import Graph, Node, Tensor
 from ..core.op import REGISTRY
+from .custom import rules_of
 
 Key = tuple[int, int]
 
@@ -133,6 +134,8 @@ def copied(tensors: Iterable[Tensor], into: Graph, made: dict[Key, Tensor], rena
                                  control_inputs=[nodes[c.id] for c in node.control_inputs if c.id in nodes], id=node.id)
             copy.location = node.location
             nodes[node.id] = copy
+            if node.id in (rules := rules_of(node.graph)):
+                rules_of(into)[copy.id] = rules[node.id].copy()
             for a, b in zip(node.outputs, copy.outputs):
                 made.setdefault(_key(a), b)
     return [made[_key(t)] for t in found]

@@ -65,8 +65,17 @@ class _Rule:
 
     __slots__ = ("back", "call", "function", "inputs", "outputs")
 
-    def __init__(self, function: Callable, back: Callable, inputs: int, outputs: int, call: Callable[[Sequence[Tensor]], Any]):
+    def __init__(self, function: Callable, back: Callable | None, inputs: int, outputs: int, call: Callable[[Sequence[Tensor]], Any]):
         self.function, self.back, self.inputs, self.outputs, self.call = function, back, inputs, outputs, call
+
+    def copy(self) -> _Rule:
+        """For the same node in another graph: what the gradient looks at belongs to the old one, so the function is called again when it is asked for."""
+        return _Rule(self.function, None, self.inputs, self.outputs, self.call)
+
+    def backward(self, node: Node) -> Callable:
+        if self.back is None:
+            _, _, self.back = _called(self.name, self.call(node.inputs[self.outputs:self.outputs + self.inputs]))
+        return self.back
 
     @property
     def name(self) -> str:
@@ -131,13 +140,7 @@ def custom_gradient(function: Callable) -> Callable:
 def with_rule(graph: Graph, function: Callable, name: str, xs: Sequence[Tensor], again: Callable) -> Any:
     """Call the function on tensors of the graph, and put the node behind its results that carries its gradient."""
     before, first_new = len(graph.nodes), graph._next_id
-    made = again(xs)
-    if not isinstance(made, tuple) or len(made) != 2 or not callable(made[1]) or isinstance(made[1], Tensor):
-        raise GradientError(f"{name} must return (y, grad), it returned {type(made).__name__}.", hint="y is a tensor or a tuple of them, grad a function of their derivatives.")
-    y, back = made
-    ys = [y] if isinstance(y, Tensor) else list(y) if isinstance(y, (list, tuple)) else []
-    if not ys or not all(isinstance(t, Tensor) for t in ys):
-        raise GradientError(f"{name} must return a tensor, or a tuple of tensors, beside its gradient.", hint="return y, grad")
+    y, ys, back = _called(name, again(xs))
     ys = [t if t.graph is graph else graph.adopt(t) for t in ys]
     known = {(t.node.id, t.index) for t in xs}
     used: dict[tuple[int, int], Tensor] = {}
@@ -149,6 +152,17 @@ def with_rule(graph: Graph, function: Callable, name: str, xs: Sequence[Tensor],
     return node.outputs[0] if isinstance(y, Tensor) else tuple(node.outputs)
 
 
+def _called(name: str, made: Any) -> tuple[Any, list[Tensor], Callable]:
+    """What the function returned: y as it stands, y as a list, and the gradient."""
+    if not isinstance(made, tuple) or len(made) != 2 or not callable(made[1]) or isinstance(made[1], Tensor):
+        raise GradientError(f"{name} must return (y, grad), it returned {type(made).__name__}.", hint="y is a tensor or a tuple of them, grad a function of their derivatives.")
+    y, back = made
+    ys = [y] if isinstance(y, Tensor) else list(y) if isinstance(y, (list, tuple)) else []
+    if not ys or not all(isinstance(t, Tensor) for t in ys):
+        raise GradientError(f"{name} must return a tensor, or a tuple of tensors, beside its gradient.", hint="return y, grad")
+    return y, ys, back
+
+
 @custom_gradient_op.gradient
 def _(node: Node, gs: Sequence[Tensor | None]) -> tuple:
     rule = rules_of(node.graph).get(node.id)
@@ -157,7 +171,7 @@ def _(node: Node, gs: Sequence[Tensor | None]) -> tuple:
                             hint="Make the graph with the code that has @fl.custom_gradient, and build its gradients before you save it.")
     ys, inputs = node.inputs[:rule.outputs], node.inputs[rule.outputs:]
     given = [g if g is not None or y.dtype.kind != "f" else zeros_like(y) for g, y in zip(gs, ys)]
-    parts = rule.back(*given)
+    parts = rule.backward(node)(*given)
     more: Mapping[Any, Any] = {}
     if isinstance(parts, tuple) and len(parts) == 2 and isinstance(parts[1], Mapping):
         parts, more = parts

@@ -197,3 +197,29 @@ def test_what_cannot_be_checked_is_refused():
         z = fl.sum(fl.stop_gradient(x))
     with pytest.raises(fl.GradientError, match="StopGradient"):
         fl.check_gradients(z, [x], feeds)
+
+
+def test_loops_and_branches_agree_in_a_float32_graph_too():
+    with fl.Graph():
+        xs, w = fl.placeholder(("time", 2), name="xs"), fl.variable(np.array([0.5, -0.3], "float32"), name="w")
+        with fl.scan(xs, name="loop") as step:
+            h = step.state("h", init=np.zeros(2, "float32"))
+            step.update(h, fl.tanh(step.input * w + h))
+            step.output(h)
+        y = fl.sum(fl.while_loop(lambda s: fl.sum(s) < 20.0, lambda s: s * s + 1.0, step.outputs[0][-1], name="grow"))
+    report = fl.check_gradients(y, [xs, w], {xs: np.random.default_rng(0).normal(size=(5, 2))}, each_node=True)
+    assert report.ok and report.widened and "loop/Scan" in report.alone
+
+
+def test_a_wrong_gradient_inside_a_loop_is_told_of_the_loop():
+    @fl.custom_gradient
+    def wrong(x):
+        return fl.sin(x), lambda g: g * 1.01
+
+    with fl.Graph():
+        xs = fl.placeholder((3,), "float64", name="xs")
+        with fl.scan(xs, name="loop") as step:
+            step.output(wrong(step.input))
+        y = fl.sum(step.outputs[0] * 2.0)
+    report = fl.check_gradients(y, [xs], {xs: [0.1, 0.2, 0.3]})
+    assert not report.ok and report.node == "loop/Scan"

@@ -251,3 +251,39 @@ def test_hvp_of_what_is_linear_is_zero_and_wrong_directions_are_refused():
         with pytest.raises(fl.GradientError, match="None"):
             fl.hvp(fl.sum(x * x), [x], [None])
     np.testing.assert_array_equal(run(g, flat, {x: [1.0, 2.0, 3.0]}), np.zeros(3))
+
+
+# ---------------------------------------------------------------- inside loops and branches
+
+
+def test_a_gradient_by_hand_holds_inside_a_loop_and_again_in_its_second_derivative():
+    @fl.custom_gradient
+    def cube(x):
+        return x * x * x, lambda g: g * 3.0 * x * x
+
+    def plain(x):
+        return x ** 3
+
+    def network(f):
+        with fl.Graph() as g:
+            xs, w = fl.placeholder((4, 2), "float64", name="xs"), fl.variable(np.array([0.5, -0.3]), name="w")
+            with fl.scan(xs, name="loop") as step:
+                h = step.state("h", init=np.zeros(2))
+                step.update(h, f(step.input * w + h * 0.1))
+                step.output(h)
+            y = fl.sum(step.outputs[0] ** 2) + fl.cond(fl.sum(xs) > 0.0, lambda: fl.sum(f(w)), lambda: fl.sum(w))
+            first = fl.gradients(y, [xs, w])
+            second = fl.gradients(fl.sum(first[1] ** 2), [xs, w])
+        return run(g, [y, *first, *second], {xs: np.random.default_rng(0).normal(size=(4, 2)) + 0.3})
+
+    for a, b in zip(network(cube), network(plain), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+def test_a_gradient_by_hand_inside_a_loop_is_the_one_that_is_used():
+    with fl.Graph() as g:
+        xs, w = fl.placeholder((3,), "float64", name="xs"), fl.variable(2.0, name="w", dtype="float64")
+        with fl.scan(xs, name="loop") as step:
+            step.output(scaled(step.input * w, 10.0))
+        dx, = fl.gradients(fl.sum(step.outputs[0]), [xs])
+    np.testing.assert_array_equal(run(g, dx, {xs: np.ones(3)}), [20, 20, 20])
