@@ -48,7 +48,7 @@ __version__ = "0.1.0"
 # what loads when it is asked for: name → module
 _LAZY = {
     "Debugger": "debugger", "Stop": "debugger",
-    "Session": "runtime.session", "Trace": "trace.trace", "Event": "trace.trace",
+    "Session": "runtime.session", "Timeline": "runtime.timeline", "Trace": "trace.trace", "Event": "trace.trace",
     "Document": "io.document", "load": "io.document", "load_document": "io.document", "save": "io.document", "to_python": "io.codegen",
     "fit": "apps.fit", "check_gradients": "apps.check", "composite": "core.composite", "Composite": "core.composite", "load_op_library": "ops.library", "get_include": "ops.library", "OpLibraryError": "ops.library", "expand": "nn.layers",
     "global_avg_pool": "ops.conv", "global_max_pool": "ops.conv",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import FlowError, plural
+from ..runtime.timeline import Timeline
 
 # The design's colour maps, light theme: sequential where the domain starts at zero, diverging where it has a sign.
 SEQUENTIAL = ("#f9f8e1", "#d7ecaf", "#9ee594", "#63d3a1", "#20bcac", "#0ba3ad", "#0388a8", "#056da3", "#175296", "#1e387a", "#1c1e5d")
@@ -62,33 +63,40 @@ def _unit(go: Any, subplots: Any, values: dict[str, np.ndarray], name: str, unit
     return figure.update_layout(**_layout(f"Unit {unit} of {name}, sample {sample}"), height=520)
 
 
-def timeline(trace: Any) -> Any:
-    """Draw every firing of a run as a bar from its start to its end, a lane for each device and phase. Returns a plotly Figure."""
+def timeline(source: Any) -> Any:
+    """Draw every firing of a run as a bar from its start to its end. Returns a plotly Figure.
+
+    `source`: a Timeline, a Trace, or a Debugger. One thread has a lane for each phase; several have a lane each, and phases show by colour and
+    pattern. FlowError if nothing fired.
+    """
     go, _ = _plotly()
-    events = list(trace.events)
-    if not events:
-        raise FlowError("this trace holds no firing.", hint="Fetch something that is computed, not a feed or a variable.")
+    run = Timeline.of(source)
+    if not run.rows:
+        raise FlowError(f"this {type(source).__name__.lower()} holds no firing.", hint="Fetch something that is computed, not a feed or a variable.")
     figure = go.Figure()
-    several = len({e.device for e in events}) > 1
+    several = len(run.lanes) > 1
+    names = {lane: lane[1] if lane[0] in lane[1] or len({d for d, _ in run.lanes}) == 1 else f"{lane[0]}, {lane[1]}" for lane in run.lanes}
     for phase, colour in PHASES.items():
-        mine = [e for e in events if e.phase == phase]
+        mine = [r for r in run.rows if r.phase == phase]
         if not mine:
             continue
         figure.add_trace(go.Bar(
-            orientation="h", name=f"{MARKS[phase]} {phase}, {plural(len(mine), 'firing')}", base=[e.start * 1e3 for e in mine], x=[e.duration * 1e3 for e in mine],
-            y=[f"{e.device} {phase}" if several else phase for e in mine],
-            customdata=[[e.index, e.node, _frame(e), e.duration * 1e6] for e in mine],
-            hovertemplate="%{customdata[0]}: %{customdata[1]}%{customdata[2]}<br>from %{base:.4g} ms, for %{customdata[3]:.4g} µs<extra></extra>",
+            orientation="h", name=f"{MARKS[phase]} {phase}, {plural(len(mine), 'firing')}", base=[r.start * 1e3 for r in mine], x=[r.duration * 1e3 for r in mine],
+            y=[names[r.device, r.thread] if several else phase for r in mine],
+            customdata=[[r.index, r.node, _frame(r), r.duration * 1e6, r.device] for r in mine],
+            hovertemplate="%{customdata[0]}: %{customdata[1]}%{customdata[2]}<br>from %{base:.4g} ms, for %{customdata[3]:.4g} µs, on %{customdata[4]}<extra></extra>",
             marker={"color": colour, "line": {"width": 0}, "pattern": {"shape": PATTERNS[phase], "size": 5, "solidity": 0.35}}))
     slowest = Counter()
-    for e in events:
-        slowest[e.node] += e.duration
+    for r in run.rows:
+        slowest[r.node] += r.duration
     node, seconds = slowest.most_common(1)[0]
-    total = sum(e.duration for e in events)
+    total = run.seconds if several else sum(r.duration for r in run.rows)
+    on = f" on {len(run.lanes)} threads" if several else ""
     figure.update_xaxes(title_text="ms from the start", rangemode="tozero")
-    figure.update_yaxes(autorange="reversed")
-    return figure.update_layout(**_layout(f"{plural(len(events), 'firing')} in {total * 1e3:.4g} ms; most in {node}, {seconds * 1e3:.4g} ms"), bargap=0.3, barmode="overlay",
-                                height=130 + 60 * len({(e.device, e.phase) for e in events}))
+    figure.update_yaxes(autorange="reversed", **({"categoryorder": "array", "categoryarray": [names[lane] for lane in sorted(run.lanes)]} if several else {}))
+    lanes = len(run.lanes) if several else len({r.phase for r in run.rows})
+    return figure.update_layout(**_layout(f"{plural(len(run.rows), 'firing')} in {total * 1e3:.4g} ms{on}; most in {node}, {seconds * 1e3:.4g} ms"), bargap=0.3, barmode="overlay",
+                                height=130 + 60 * lanes)
 
 
 def _frame(event: Any) -> str:

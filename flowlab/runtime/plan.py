@@ -34,6 +34,7 @@ class Step:
     frees: tuple[int, ...] = ()    # slots that no later step reads and nobody asked for
     bodies: tuple[Plan, ...] = ()  # of a loop or branch: what it runs inside
     wanted: tuple[bool, ...] = ()  # of a loop or branch: which outputs anybody reads
+    device: str = "cpu:0"
 
     def enter(self, values: Mapping[int, Any] | list[Any], backend: Backend = NUMPY) -> Generator[tuple[int, Any, tuple[Any, ...]], tuple[Any, ...], tuple[Any, ...]]:
         """Begin a loop or branch: yields (body, timestep, the body's inputs), is sent what the body computed, returns the outputs."""
@@ -105,6 +106,13 @@ class Plan:
             for b in s.bodies:
                 found |= b.all_codes()
         return found
+
+    def values(self, arrays: Sequence[np.ndarray], snapshot: Mapping[int, Any]) -> dict[int, Any]:
+        """What is there before the first firing, by slot."""
+        values: dict[int, Any] = dict(enumerate(arrays))
+        values.update(self.constants)
+        values.update((slot, snapshot[node_id]) for slot, node_id in self.variables)
+        return values
 
     @property
     def sources(self) -> tuple[int, ...]:

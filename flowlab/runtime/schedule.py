@@ -24,6 +24,7 @@ from .store import Snapshot
 _clock = time.perf_counter
 
 Outcome = tuple[Sequence[Any], Sequence[Any], bool]     # results, new values of variables, whether both are the caller's own
+Stamp = tuple[str, float, float]                        # thread, start, end
 Straight = Callable[[Sequence[np.ndarray], Snapshot, Any], Outcome]
 Explain = Callable[[Step, Exception, Mapping[int, Any]], FlowError]
 
@@ -111,7 +112,7 @@ class Schedule:
         self.steps = [_fresh(s) if set(s.outs) & set(plan.results) else s for s in plan.steps]
         topology = plan.topology
         self.users, self.waiting = topology.users, topology.waiting
-        self.devices = [getattr(s, "device", "cpu:0") for s in plan.steps]
+        self.devices = [s.device for s in plan.steps]
         gone = {slot for s in plan.steps for slot in s.frees}
         self.reads = [tuple({slot for _, slot in s.args} & gone) for s in plan.steps]
         self.unread = [tuple(set(s.outs) & set(s.frees)) for s in plan.steps]
@@ -120,13 +121,6 @@ class Schedule:
             for slot in slots:
                 self.uses[slot] = self.uses.get(slot, 0) + 1
         self.profiles: OrderedDict[Any, Profile] = OrderedDict()
-
-    def values(self, arrays: Sequence[np.ndarray], snapshot: Snapshot) -> dict[int, Any]:
-        """What is there before the first firing, by slot."""
-        values: dict[int, Any] = dict(enumerate(arrays))
-        values.update(self.plan.constants)
-        values.update((slot, snapshot[node_id]) for slot, node_id in self.plan.variables)
-        return values
 
     def outcome(self, values: Mapping[int, Any]) -> Outcome:
         """Results and assigned values; others may hold them, too."""
@@ -396,7 +390,7 @@ class Parallel:
         if profile is None:
             profile = self._eager(schedule) if self.worth <= 0 else None
             if profile is None:
-                return self._measure(schedule, key, arrays, snapshot, rng)
+                return schedule.outcome(self._measure(schedule, key, arrays, snapshot, rng)[0])
             schedule.keep(key, profile)
         profile.left -= 1
         if not profile.left:
@@ -426,9 +420,24 @@ class Parallel:
         n = len(schedule.waiting)
         return Profile([0.0] * n, [True] * n, [(0.0, k) for k in range(n)], "parallel")
 
-    def _measure(self, schedule: Schedule, key: Any, arrays: Sequence[np.ndarray], snapshot: Snapshot, rng: Any) -> Outcome:
+    def timed(self, plan: Plan, arrays: Sequence[np.ndarray], snapshot: Snapshot, rng: Any) -> tuple[Outcome, list[Stamp]]:
+        """A run like any other, and of each step the thread that fired it, its start and its end, in seconds from the run's beginning."""
+        schedule = self.schedule(plan)
+        key = tuple([a.shape for a in arrays])
+        profile = self._eager(schedule) if self.worth <= 0 else schedule.profiles.get(key)
+        if profile is None:
+            values, stamps = self._measure(schedule, key, arrays, snapshot, rng)
+        elif profile.mode == "compiled":
+            values = schedule.plan.values(arrays, snapshot)
+            stamps = fire_in_order(plan, values, rng, self.explain)
+        else:
+            run = self.fire(schedule, profile, arrays, snapshot, rng)
+            return schedule.outcome(run.values), [(lane.name, start - run.begin, end - run.begin) for lane, start, end in run.stamps]
+        return schedule.outcome(values), stamps
+
+    def _measure(self, schedule: Schedule, key: Any, arrays: Sequence[np.ndarray], snapshot: Snapshot, rng: Any) -> tuple[dict[int, Any], list[Stamp]]:
         """The first run at these shapes: one node after the other, each with its time."""
-        values = schedule.values(arrays, snapshot)
+        values = schedule.plan.values(arrays, snapshot)
         token = object()
         try:
             try:
@@ -438,8 +447,8 @@ class Parallel:
                 ONE_BLAS_THREAD.leave(token)
         finally:
             ONE_BLAS_THREAD.leave(token)
-        schedule.keep(key, self.judge(schedule, [end - start for start, end in stamps]))
-        return schedule.outcome(values)
+        schedule.keep(key, self.judge(schedule, [end - start for _, start, end in stamps]))
+        return values, stamps
 
     def judge(self, schedule: Schedule, durations: Sequence[float]) -> Profile:
         """Is it worth it? Nodes of `worth` and more may be handed over; the schedule they make must promise a gain."""
@@ -457,7 +466,7 @@ class Parallel:
         """One run on all lanes, BLAS held to one thread meanwhile. Whatever happens, nothing is left running."""
         self.start()
         main = Lane(self.devices[0], threading.current_thread().name)
-        run = Run(schedule, profile, schedule.values(arrays, snapshot), rng, main, self.lanes)
+        run = Run(schedule, profile, schedule.plan.values(arrays, snapshot), rng, main, self.lanes)
         try:    # three times: an interrupt may come in the run, and another in the clean-up
             try:
                 try:
@@ -494,9 +503,10 @@ class Parallel:
         return made
 
 
-def fire_in_order(plan: Plan, values: dict[int, Any], rng: Any, explain: Explain) -> list[tuple[float, float]]:
-    """Fire a plan's steps one after the other into `values`; start and end of each."""
-    stamps = []
+def fire_in_order(plan: Plan, values: dict[int, Any], rng: Any, explain: Explain) -> list[Stamp]:
+    """Fire a plan's steps one after the other into `values`; when each began and ended."""
+    stamps, name = [], threading.current_thread().name
+    begin = _clock()
     for step in plan.steps:
         start = _clock()
         try:
@@ -506,11 +516,10 @@ def fire_in_order(plan: Plan, values: dict[int, Any], rng: Any, explain: Explain
         except Exception as error:
             raise explain(step, error, values) from error
         end = _clock()
-        stamps.append((start, end))
+        stamps.append((name, start - begin, end - begin))
         for slot, value in zip(step.outs, outputs):
             values[slot] = value
         outputs = value = None
         for slot in step.frees:
             del values[slot]
     return stamps
-

@@ -20,8 +20,9 @@ from .compile import Runner
 from .feeding import checked_feeds, feed_tensors, flatten
 from .machine import let_go
 from .plan import Plan, Step, make_plan
-from .schedule import Parallel
+from .schedule import Parallel, Stamp, fire_in_order
 from .store import Draws, Snapshot, Store, Variables, checked
+from .timeline import Row, Timeline
 
 
 class Session:
@@ -58,11 +59,11 @@ class Session:
         self.last_trace: Any = None     # the latest recorded run
         self._plans: OrderedDict[Any, Plan] = OrderedDict()
         self._runners: dict[Plan, Runner] = {}
-        self.lock = threading.RLock()   # one run at a time: a thread that comes meanwhile waits its turn
+        self.lock = threading.RLock()
         self.executor = executor
         self.parallel: Parallel | None = None
         if executor == "parallel":
-            self.parallel = Parallel(error_at, None if workers is None else int(workers))
+            self.parallel = Parallel(step_error, None if workers is None else int(workers))
             weakref.finalize(self, self.parallel.close)
 
     def __enter__(self) -> Session:
@@ -90,21 +91,50 @@ class Session:
         by_tensor = feed_tensors(self.graph, feeds)
         plan = self.plan(flat, tuple(by_tensor))
         arrays = checked_feeds(by_tensor)
+        return build(self._alone(self.execute, plan, arrays))
+
+    def timeline(self, fetches: Any, feeds: Mapping[Any, Any] | None = None) -> Timeline:
+        """Run, and note of every firing its device, its thread, when it began and how long it took: returns a Timeline. It commits like any run.
+
+        `.rows` are the firings, `.results` what `run` returns, `.to_chrome(path)` writes what chrome://tracing opens; `fl.plots.timeline` draws it.
+        """
+        flat, build = flatten(self.graph, fetches)
+        by_tensor = feed_tensors(self.graph, feeds)
+        plan = self.plan(flat, tuple(by_tensor))
+        arrays = checked_feeds(by_tensor)
+        stamps: list[Stamp] = []
+        results = self._alone(self._timed, plan, arrays, stamps)
+        rows = [Row(s.index, s.node.name, s.node.op.name, s.node.phase, s.device, thread, start, end - start)
+                for s, (thread, start, end) in zip(plan.steps, stamps)]
+        return Timeline(self.graph.name, rows, build(results))
+
+    def _alone(self, go: Callable, plan: Plan, arrays: Sequence[np.ndarray], *more: Any) -> Any:
+        """One run at a time: a thread that comes meanwhile waits its turn, and then sees what the run before has committed."""
         if self.parallel is not None and self.parallel.owns(threading.get_ident()):
             raise FlowError("a kernel of this session's own run cannot run the session.", hint="Use a session of its own, or the compiled executor.")
         lock = self.lock
-        outermost = not lock._is_owned()
+        outermost = not lock._is_owned()  # type: ignore[attr-defined]
         try:    # twice: an interrupt may come in the run, and another in the clean-up
             try:
                 lock.acquire()
-                results = self.execute(plan, arrays, self.store.snapshot())
+                return go(plan, arrays, self.store.snapshot(), *more)
             finally:
                 if outermost:
                     let_go(lock)
         finally:
             if outermost:
                 let_go(lock)
-        return build(results)
+
+    def _timed(self, plan: Plan, arrays: Sequence[np.ndarray], snapshot: Snapshot, stamps: list[Stamp]) -> list[Any]:
+        draws = Draws(self.seed, self.store.runs)
+        if self.parallel is not None:
+            (results, assigned, _), found = self.parallel.timed(plan, arrays, snapshot, draws)
+        else:
+            values = plan.values(arrays, snapshot)
+            found = fire_in_order(plan, values, draws, step_error)
+            results, assigned = [None if s is None else values[s] for s in plan.results], [values[s] for s, _ in plan.assigns]
+        stamps += found
+        return self.finish(plan, arrays, list(results), list(assigned))
 
     def plan(self, fetches: Sequence[Tensor | Node], feeds: Sequence[Tensor]) -> Plan:
         """The compiled plan for these fetches and feeds, made once."""
@@ -241,8 +271,18 @@ def _owned(value: Any, feeds: Sequence[np.ndarray]) -> np.ndarray:
 
 def kernel_error(plan: Plan, error: BaseException, runners: Mapping[Plan, Runner]) -> FlowError:
     """What failed in a plan's code, where: the node, the shapes that went in, and the line of the person's code that made it."""
-    trace, codes = error.__traceback__, {**plan.all_codes(), **(runners[plan].codes() if plan in runners else {})}
-    inside, found = "", None
+    codes = {**plan.all_codes(), **(runners[plan].codes() if plan in runners else {})}
+    return _innermost(codes, error, "") or FlowError(f"the run failed: {type(error).__name__}: {error}")
+
+
+def step_error(step: Step, error: BaseException, values: Mapping[int, Any]) -> FlowError:
+    """The same of a step that was fired by itself; of a loop, what failed inside."""
+    codes = {code: plan for body in step.bodies for code, plan in body.all_codes().items()}
+    return _innermost(codes, error, f"{step.node.inside}/" if codes else "") or error_at(step, error, values)
+
+
+def _innermost(codes: Mapping[Any, Any], error: BaseException, inside: str) -> KernelError | None:
+    trace, found = error.__traceback__, None
     while trace is not None:        # the innermost loop tells most
         here = codes.get(trace.tb_frame.f_code)
         if here is not None and trace.tb_lineno in here.lines:
@@ -251,7 +291,7 @@ def kernel_error(plan: Plan, error: BaseException, runners: Mapping[Plan, Runner
             found = error_at(step, error, {s: values.get(f"t{s}", getattr(here, "fixed", {}).get(s)) for _, s in step.args}, inside)
             inside = f"{inside}{step.node.inside}/"
         trace = trace.tb_next
-    return found or FlowError(f"the run failed: {type(error).__name__}: {error}")
+    return found
 
 
 def error_at(step: Step, error: BaseException, values: Mapping[int, Any], inside: str = "") -> KernelError:
