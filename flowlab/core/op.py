@@ -284,8 +284,22 @@ class Op:
             raise AttributeValueError(f"{self.word} takes {plural(len(self.inputs), 'input')} and {plural(len(self.attrs), 'attribute')}, got {plural(len(args), 'value')}.")
         full = self.normalize(attrs)
         graph = home_of(next((x for x in given if isinstance(x, Tensor)), None))
-        inputs = self._lift(graph, given, ports)
+        try:
+            inputs = self._lift(graph, given, ports)
+        except DTypeError as error:
+            raise self._addressed(error, given, ports) from None
         return graph.add(self, inputs, full, name=name, ports=ports)
+
+    def _addressed(self, error: DTypeError, given: Sequence[Any], ports: Sequence[str]) -> DTypeError:
+        """The error with the name of the input that is no tensor and no array either."""
+        for x, port in zip(given, ports):
+            if error.port is None and not isinstance(x, Tensor):
+                try:
+                    literal_dtype(x)
+                except DTypeError:
+                    error.message = f"{self.word}: {port}: {error.message}"
+                    error.at(port=port)
+        return error
 
     def _bind(self, args: tuple, attrs: dict[str, Any]) -> tuple[list[Any], tuple[str, ...], tuple]:
         if self.variadic and len(self.inputs) == 1:

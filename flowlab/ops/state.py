@@ -128,6 +128,8 @@ def assign(ref: Tensor, value: Any, name: str | None = None) -> Tensor:
 
 def group(nodes: Any, name: str | None = None) -> Node:
     """A node without outputs that has fired when all `nodes` have."""
+    if not isinstance(nodes, (list, tuple)):
+        raise AttributeValueError(f"group takes a list of nodes, not {type(nodes).__name__}.", port="nodes", hint="fl.group([a, b])")
     nodes = nodes_of(nodes)
     graph = nodes[0].graph if nodes else current_graph()
     return graph.add(group_op, (), {}, name=name, control_inputs=nodes)
