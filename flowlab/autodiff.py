@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from .core.errors import GradientError, ShapeError
+from .core.errors import GradientError, ShapeError, plural
 from .core.graph import Node, Tensor
 from .core.shape import broadcast_shapes
 from .core.types import shape_text
@@ -106,13 +106,19 @@ def _extend(ys: list[Tensor], targets: list[Tensor], unconnected: str, grad_ys: 
                                 node=node.name, hint="Give the op a gradient, or put fl.stop_gradient before it.")
         with graph.state(scope=f"{root}/{node.name}", phase="backward", gradient_of=node.name, controls=()):
             parts = node.op.gradient_function(node, upstream[0] if len(node.op.outputs) == 1 and not node.op.many else upstream)
-            if len(parts) != len(node.inputs):
-                raise GradientError(f"the gradient of {node.op.word} returns {len(parts)} derivatives for {len(node.inputs)} inputs.", node=node.name)
+            if isinstance(parts, Tensor) and len(node.inputs) == 1:     # one input, so it can be no other's
+                parts = (parts,)
+            if not isinstance(parts, (tuple, list)) or len(parts) != len(node.inputs):
+                said = plural(len(parts), "derivative") if isinstance(parts, (tuple, list)) else f"a {type(parts).__name__}"
+                raise GradientError(f"the gradient of {node.op.word} returns {said} for {plural(len(node.inputs), 'input')}.", node=node.name,
+                                    hint="It returns a tuple: one Tensor or None an input.")
             for t, want, part in zip(node.inputs, wanted, parts):
                 if not want or part is None or t.dtype.kind != "f":
                     continue
                 part = part() if callable(part) and not isinstance(part, Tensor) else part
                 if part is not None:
+                    if type(part) is not Tensor or part.type.dtype != t.type.dtype or part.type.shape != t.type.shape:
+                        _check_part(node, t, part)
                     collected.setdefault(_key(t), []).append(part)
 
     out = []
@@ -151,6 +157,16 @@ def _start(given: Any, y: Tensor) -> Tensor:
     if len(met) != y.rank or any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(met, y.shape)):
         raise GradientError(f"the grad_ys for {y.name} is {shape_text(g.shape)}, {y.name} is {shape_text(y.shape)}.", node=y.node.name, hint="They must have the same shape.")
     return broadcast_as(g, y)
+
+
+def _check_part(node: Node, t: Tensor, part: Any) -> None:
+    """GradientError unless a derivative has its input's dtype, and a shape that may turn out to be its input's."""
+    port = next(p for p, x in zip(node.ports, node.inputs) if x is t)
+    if not isinstance(part, Tensor):
+        raise GradientError(f"the gradient of {node.op.word} returns a {type(part).__name__} for {port}.", node=node.name, port=port, hint="It returns tensors: build nodes, fl.constant for a number.")
+    if part.dtype != t.dtype or part.rank != t.rank or any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(part.shape, t.shape)):
+        raise GradientError(f"the gradient of {node.op.word} returns {part.dtype} {shape_text(part.shape)} for {port}, which is {t.dtype} {shape_text(t.shape)}.", node=node.name, port=port,
+                            hint="It must have the input's dtype and shape; sum over axes that were broadcast.")
 
 
 def graph_order(graph: Any) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 
 from .errors import AttributeValueError, DTypeError, FlowError, ShapeError, UnknownOpError, nearest, plural
 from .graph import Graph, Node, Tensor, home_of
+from .own import annotation, held, is_own, may_replace, refuse_declaration
 from .shape import elementwise
 from .types import KINDS, TensorType, dtype_of, promoted, shape_of
 
@@ -84,6 +85,7 @@ class Op:
     routine: Callable | None = None     # of a loop or branch: a generator that says which body runs next, on what
     naming: Callable | None = None      # attributes → the names of the outputs, where their number depends on them
     fetched: Callable | None = None     # (which outputs are wanted, attributes) → what each body has to compute
+    rounds: Callable | None = None      # (shapes of the inputs, attributes) → how many timesteps, as far as one can tell
     shown: Callable | None = None       # attributes → how many of the outputs are drawn before anybody uses them
 
     def __post_init__(self) -> None:
@@ -108,7 +110,7 @@ class Op:
     def kernel(self, backend: str) -> Callable:
         """Register a kernel for one backend; the declared function serves all others."""
         def put(function: Callable) -> Callable:
-            self.kernels[backend] = function
+            self.kernels[backend] = held(self, function) if is_own(function) else function
             return function
         return put
 
@@ -197,7 +199,11 @@ class Op:
             raise
         except Exception as error:  # a graph file may wire anything to anything
             raise ShapeError(f"{self.word}: its shape rule failed: {type(error).__name__}: {error}.") from error
-        return got if type(got) is tuple else (got,)
+        got = got if type(got) is tuple else (got,)
+        if got and not isinstance(got[0], TensorType) or len(got) != len(self.outputs) and not self.many:
+            raise ShapeError(f"{self.word}: its shape rule returned {got[0] if len(got) == 1 else got!r}, not {plural(len(self.outputs), 'TensorType')}.",
+                             hint="x.with_shape(…) has the dtype of x, and another shape.")
+        return got
 
     def clash(self, given: Mapping[str, TensorType], waiting: Sequence[str] = (), attrs: Mapping[str, Any] | None = None) -> FlowError | None:
         """What is wrong with the inputs known so far, whatever the `waiting` ports will get; None if nothing is certain yet.
@@ -585,21 +591,58 @@ def camel(name: str) -> str:
     return "".join(w[:1].upper() + w[1:] for w in name.split("_"))
 
 
-def op(*, infer: Callable = elementwise, type: str | None = None, outputs: tuple[str, ...] = ("out",), choices: Mapping[str, tuple[str, ...]] | None = None,
-       many: bool = False, word: str = "", function: str | None = None, **words: Any) -> Callable[[Callable], Op]:
-    """Turn a kernel `f(xp, a, b, *, axis: Axis = None)` into an Op: positional parameters are inputs, keyword-only ones attributes.
+_WORDS = tuple(f for f in Op.__dataclass_fields__ if f not in {"name", "function", "inputs", "attrs", "outputs", "kernel_function", "rule", "doc", "word", "kernels", "gradient_function"})
 
-    An input's annotation is its kind (`Float`, `Int`, `Bool`, `Number`, `Any`), a default of None makes it optional, `*xs` takes any number.
-    `infer(*types, ports, word, **attributes)` gives the output's TensorType.
+
+def op(kernel: Callable | None = None, /, *, infer: Callable = elementwise, type: str | None = None, outputs: tuple[str, ...] = ("out",),
+       choices: Mapping[str, tuple[str, ...]] | None = None, many: bool = False, word: str = "", function: str | None = None, **words: Any) -> Any:
+    """Make an operation of your own from its kernel, a function of arrays: then it is like flowlab's own, in a graph, in the lab and in files.
+
+    The kernel's signature is the operation's. After `xp`, the array module (NumPy, or CuPy on a GPU), positional parameters are inputs, and
+    keyword-only ones attributes. Here is a bump of adjustable width, with its derivative:
+
+    >>> import flowlab as fl
+    >>> @fl.op(latex=r"e^{-(x/w)^2}")
+    ... def bump(xp, x: "Float", *, width: float = 1.0):
+    ...     \"\"\"Rise to 1 near 0, and fall off on both sides.\"\"\"
+    ...     return xp.exp(-(x / width) ** 2)
+    >>> @bump.gradient
+    ... def _(node, g):
+    ...     x, = node.inputs
+    ...     return g * node.outputs[0] * x * (-2.0 / node.attrs["width"] ** 2),
+    >>> with fl.Graph() as g:
+    ...     x = fl.placeholder((3,), name="x")
+    ...     y = bump(x, width=2.0)
+    ...     dx, = fl.gradients(y, [x])
+    >>> y
+    Bump:0 float32[3]
+    >>> for value in fl.Session(g).run([y, dx], {x: [0.0, 1.0, 2.0]}):
+    ...     print(value.round(3))
+    [1.    0.779 0.368]
+    [-0.    -0.389 -0.368]
+
+    `fl.check_gradients(y, [x], {x: …})` tells whether the derivative is right; it builds nodes, so it can be differentiated again.
+
+    Inputs share one dtype. An annotation is an input's kind (`Number`, which is usual, `Float`, `Int`, `Bool`, `Any`), a default of None makes it
+    optional (it is left out when it is open), `*xs` takes any number. Attributes have a type (int, float, bool, str, Axis, Shape, DType, Ints,
+    Choice with `choices=` …) and perhaps a default. A parameter `key` gets a random generator that every replay of a run finds in the same state.
+
+    `infer(*types, ports, word, **attributes)` is the shape rule: it returns the TensorType of the output (a tuple for several `outputs`), and raises
+    ShapeError for inputs that do not fit. Without it, shapes meet elementwise, by NumPy's rule of broadcasting, and the dtype stays. What the kernel
+    returns is held to it: a wrong shape, dtype or number of outputs is a KernelError that says what was declared and what came.
+
+    The operation's type is the function's name in CamelCase; `type=` says another. A type that is taken is an error, unless it is this very function
+    again: a notebook's cell may be run twice. `@name.kernel("cupy")` gives one backend a kernel of its own.
     """
     def wrap(kernel: Callable) -> Op:
+        fn = function or getattr(kernel, "__name__", "").rstrip("_")
+        refuse_declaration(kernel, fn, _ANNOTATIONS, infer, outputs, choices or {}, words, _WORDS)
         attrs: dict[str, Attr] = {}
         code, notes = kernel.__code__, kernel.__annotations__  # inspect.signature says the same, at ten times the cost of an import
         names, n, k = code.co_varnames, code.co_argcount, code.co_kwonlyargcount
 
         def note(name: str) -> str:
-            found = notes.get(name, "")
-            return found if isinstance(found, str) else getattr(found, "__name__", "")
+            return annotation(notes.get(name, ""))
 
         optional = set(names[n - len(kernel.__defaults__ or ()):n])
         inputs = [Input(name, note(name) or "Number", name in optional) for name in names[1:n]]
@@ -607,21 +650,30 @@ def op(*, infer: Callable = elementwise, type: str | None = None, outputs: tuple
             inputs.append(Input(names[n + k], note(names[n + k]) or "Number", False, True))
         for name in names[n:n + k]:
             if name == "key":
+                words.setdefault("random", True)
                 continue
             given = kernel.__kwdefaults__ or {}
             attrs[name] = Attr(name, _ANNOTATIONS[note(name).removesuffix(" | None")], given.get(name), name not in given, (choices or {}).get(name, ()))
-        fn = function or kernel.__name__.rstrip("_")
-        made = Op(type or camel(fn), fn, tuple(inputs), attrs, outputs, kernel, infer, inspect.getdoc(kernel) or "", word=word or fn, **words)
+        made = Op(type or camel(fn), fn, tuple(inputs), attrs, tuple(outputs), kernel, infer, inspect.getdoc(kernel) or "", word=word or fn, **words)
         made.many = many
         made.__doc__ = inspect.getdoc(kernel)
-        if made.name in REGISTRY:
-            raise AttributeValueError(f"an op named {made.name} is already registered.", hint="Give it another name.")
+        if is_own(kernel):
+            made.kernel_function = held(made, kernel)
+            taken = next((o for o in REGISTRY.values() if o.function == fn and o.name != made.name), None)
+            if taken is not None:
+                raise AttributeValueError(f"the function {fn} is the operation {taken.name} already.", hint="Give it another name.")
+        old = REGISTRY.get(made.name)
+        if old is not None and not may_replace(old.kernel_function, kernel):
+            raise AttributeValueError(f"an op named {made.name} is already registered.", hint='Give it another name, or say type="…".')
         for name, attr in attrs.items():  # defaults in their standard form
             if not attr.required and attr.default is not None:
-                attrs[name] = Attr(name, attr.kind, _STANDARD[attr.kind](attr.default, attr), False, attr.choices)
+                try:
+                    attrs[name] = Attr(name, attr.kind, _STANDARD[attr.kind](attr.default, attr), False, attr.choices)
+                except FlowError as error:
+                    raise AttributeValueError(f"the operation {fn}: the default of its attribute {name}: {error.message}", port=name, hint=error.hint) from None
         REGISTRY[made.name] = made
         return made
-    return wrap
+    return wrap if kernel is None else wrap(kernel)
 
 
 def get_op(name: str) -> Op:
