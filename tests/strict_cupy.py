@@ -64,6 +64,10 @@ class Array:
             return lambda *args, **kw: wrap(found(*unwrap(args, name), **{k: unwrap(v, name) for k, v in kw.items()}))
         return wrap(found)
 
+    def get(self) -> np.ndarray:
+        """The one way to the host."""
+        return self._array
+
     def __getitem__(self, index: Any) -> Array:
         return wrap(self._array[unwrap(index, "index")])
 

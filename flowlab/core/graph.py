@@ -201,6 +201,7 @@ class Graph:
         self._device: str | None = None
         self._controls: tuple[Node, ...] = ()
         self._next_id = 0
+        self._apart: dict[str, Node] = {}   # nodes that a runtime adds and finds by name, such as copies to a device; none of the graph's own
         self._literals: dict[Any, Tensor] = {}
         self.composites: dict[str, Any] = {}    # scope → the Composite that it is one use of
 
@@ -232,7 +233,7 @@ class Graph:
             if name in self._scopes:
                 inner = [n for n in self._nodes if n.scope == name and (n.op.routine is not None or n.op.category == "recurrent" and n.phase == "forward")]
                 found = inner[0] if len(inner) == 1 else None
-            found = found or self._inside(name)
+            found = found or self._inside(name) or self._apart.get(name)
         if found is None:
             near = nearest(str(name), self._by_name)
             raise FetchError(f"graph {self.name!r} has no node {name!r}.", hint=f"Did you mean {' or '.join(near)}?" if near else "g.nodes lists them.")
@@ -275,6 +276,8 @@ class Graph:
 
     def tensor(self, name: str) -> Tensor:
         """The tensor `"node:0"` or `"node:out"`; a node with one output may go without `:0`."""
+        if name in self._apart:     # such names hold a colon of their own
+            return self._apart[name].outputs[0]
         node, colon, key = str(name).rpartition(":")
         if not colon:
             outputs = self.node(name).outputs

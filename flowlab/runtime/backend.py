@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from math import prod
 from types import ModuleType
 from typing import Any
@@ -58,6 +59,25 @@ class Backend:
 
     def to_host(self, array: Any) -> np.ndarray:
         return np.asarray(array)
+
+    def from_host(self, array: np.ndarray) -> Any:
+        return self.module.asarray(array)
+
+    def bind(self, kernel: Callable) -> Callable:
+        """The kernel as it is called in a plan over several devices: on this one's stream, where it has one."""
+        def on_device(*args: Any, **named: Any) -> Any:
+            return kernel(*args, **named)
+        return on_device
+
+    def free(self) -> None:
+        """Give idle memory back to the system."""
+
+
+def on_host(value: Any) -> np.ndarray:
+    """The value as NumPy's; a device array is brought over."""
+    if type(value) is np.ndarray:
+        return value
+    return value.get() if hasattr(value, "get") else np.asarray(value)
 
 
 def _unheld() -> int:

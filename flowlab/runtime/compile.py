@@ -107,6 +107,22 @@ class Runner:
         return {cut.function.__code__: cut for cut in list(self.made.values()) if cut is not None}
 
 
+class AsItIs:
+    """Runs one plan by its own code alone: one with steps on a card, whose arrays are not ours to lay out."""
+
+    def __init__(self, plan: Any):
+        self.plan = plan
+
+    def __call__(self, arrays: Sequence[np.ndarray], snapshot: Any, rng: Any) -> tuple[Sequence[Any], Sequence[Any], bool]:
+        return (*self.plan.function(arrays, snapshot, rng), False)
+
+    def free(self) -> None:
+        """It holds nothing."""
+
+    def codes(self) -> dict[Any, Cut]:
+        return {}
+
+
 # ---------------------------------------------------------------- the run that is noted
 
 

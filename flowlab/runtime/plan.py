@@ -35,10 +35,11 @@ class Step:
     bodies: tuple[Plan, ...] = ()  # of a loop or branch: what it runs inside
     wanted: tuple[bool, ...] = ()  # of a loop or branch: which outputs anybody reads
     device: str = "cpu:0"
+    backend: Backend = NUMPY       # its device's array functions
 
-    def enter(self, values: Mapping[int, Any] | list[Any], backend: Backend = NUMPY) -> Generator[tuple[int, Any, tuple[Any, ...]], tuple[Any, ...], tuple[Any, ...]]:
+    def enter(self, values: Mapping[int, Any] | list[Any]) -> Generator[tuple[int, Any, tuple[Any, ...]], tuple[Any, ...], tuple[Any, ...]]:
         """Begin a loop or branch: yields (body, timestep, the body's inputs), is sent what the body computed, returns the outputs."""
-        return self.node.op.routine(backend, tuple(values[s] for _, s in self.args), self.wanted, **self.node.attrs)
+        return self.node.op.routine(self.backend, tuple(values[s] for _, s in self.args), self.wanted, **self.node.attrs)
 
     def fire(self, values: Mapping[int, Any] | list[Any], rng: Draws) -> tuple[Any, ...]:
         """Compute the outputs from the values of the slots. Changes nothing."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import FlowError, KernelError
-from .backend import NumpyBackend
+from .backend import NUMPY
 from .machine import ONE_BLAS_THREAD, cpu_count, let_go
 from .plan import Plan, Step
 from .store import Snapshot
@@ -97,7 +97,7 @@ class Profile:
 def _fresh(step: Step) -> Step:
     """A step whose output a person gets: it lies in memory of its own at once, and need not be copied from a work array."""
     name = step.node.op.ufunc
-    if name is None or not isinstance(step.kernel, FunctionType) or step.kernel.__module__ != NumpyBackend.__module__:
+    if name is None or step.backend is not NUMPY or not isinstance(step.kernel, FunctionType) or step.kernel.__module__ != NUMPY.__class__.__module__:
         return step
     return replace(step, kernel=getattr(np, name))
 
@@ -348,12 +348,21 @@ class Parallel:
     def __init__(self, explain: Explain, workers: int | None = None, devices: Sequence[str] = ("cpu:0",)):
         self.explain = explain      # makes the error that tells of a step that failed
         self.workers = cpu_count() if workers is None else workers
-        self.devices = tuple(devices)
-        processors = [d for d in self.devices if d.startswith("cpu:")]
-        each = max(1, self.workers // max(len(processors), 1))
-        self.lanes = {d: [Lane(d, f"flowlab {d}/{k}") for k in range(d == self.devices[0], each if d in processors else 1)] for d in self.devices}
-        self.counts = {d: len(ls) + (d == self.devices[0]) for d, ls in self.lanes.items()}
+        self.devices: list[str] = []
+        self.each = max(1, self.workers // max(len(devices), 1))
+        self.lanes: dict[str, list[Lane]] = {}
+        self.counts: dict[str, int] = {}    # threads that fire a device's nodes, the caller's own among them
+        for device in devices:
+            self.add(device)
         self._schedules: OrderedDict[Plan, Schedule] = OrderedDict()
+
+    def add(self, device: str) -> None:
+        """Have lanes for a device. The first device is the one that the caller's thread works for, too; a card's stream needs one thread."""
+        if device not in self.lanes:
+            count = self.each if device.startswith("cpu:") else 1
+            self.lanes[device] = [Lane(device, f"flowlab {device}/{k}") for k in range(not self.devices, count)]
+            self.counts[device] = count
+            self.devices.append(device)
 
     # ------------------------------------------------------------ threads
 
@@ -411,6 +420,8 @@ class Parallel:
         found = self._schedules.get(plan)
         if found is None:
             found = self._schedules[plan] = Schedule(plan)
+            for device in found.devices:
+                self.add(device)
             if len(self._schedules) > self.schedules_kept:
                 self._schedules.popitem(last=False)
         return found

@@ -15,10 +15,12 @@ from ..core.errors import AttributeValueError, DeviceError, DocumentError, FlowE
 from ..core.files import write_atomically
 from ..core.graph import Graph, Node, Tensor
 from ..core.types import shape_text
-from .backend import NUMPY
-from .compile import Runner
+from .backend import NUMPY, on_host
+from .compile import AsItIs, Runner
+from .device import Devices
 from .feeding import checked_feeds, feed_tensors, flatten
 from .machine import let_go
+from .place import COPY, Placed, Placement, placed
 from .plan import Plan, Step, make_plan
 from .schedule import Parallel, Stamp, fire_in_order
 from .store import Draws, Snapshot, Store, Variables, checked
@@ -39,7 +41,7 @@ class Session:
 
     plans_kept = 64
 
-    def __init__(self, graph: Graph, seed: int = 0, *, executor: str = "compiled", workers: int | None = None, device: str = "cpu:0"):
+    def __init__(self, graph: Graph, seed: int = 0, *, executor: str = "compiled", workers: int | None = None, device: str = "cpu:0", cpus: int = 1):
         if not isinstance(graph, Graph):
             raise FlowError(f"{graph!r} is not a graph.", hint="Session(g) takes what `with fl.Graph() as g` gave.")
         if executor not in ("compiled", "parallel"):
@@ -48,22 +50,29 @@ class Session:
             raise AttributeValueError(f"workers is {workers!r}.", port="workers", hint="Use a whole number from 1 to 256, or leave it out for one a processor.")
         if workers is not None and executor != "parallel":
             raise AttributeValueError(f"the executor {executor!r} has no workers.", port="workers", hint='Use executor="parallel".')
-        if device != "cpu:0":
-            raise DeviceError(f"there is no device {device!r} here.", hint='Use "cpu:0".')
+        if isinstance(cpus, bool) or not isinstance(cpus, (int, np.integer)) or not 1 <= cpus <= 256:
+            raise AttributeValueError(f"cpus is {cpus!r}.", port="cpus", hint="Use a whole number from 1 to 256: how many logical processors cpu:0, cpu:1 … there are.")
+        devices = Devices(int(cpus))
+        backend = devices.find(device)
+        if isinstance(backend, str):
+            raise DeviceError(f"there is no device {device!r} here: {backend}.", hint='Use "cpu:0".')
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
             raise AttributeValueError(f"the seed is {seed!r}.", port="seed", hint="Use a whole number.")
         self.graph, self.seed = graph, int(seed)
+        self.device = device
+        self.devices = tuple(dict.fromkeys((*devices, device)))
+        self.placement = Placement(graph, devices, device)
         self._placed: set[str] = set()  # devices that were asked for, are not here, and have been told of
         self.store = Store(graph, self.seed)
         self.variables = Variables(self.store)
         self.last_trace: Any = None     # the latest recorded run
         self._plans: OrderedDict[Any, Plan] = OrderedDict()
-        self._runners: dict[Plan, Runner] = {}
+        self._runners: dict[Plan, Runner | AsItIs] = {}
         self.lock = threading.RLock()
         self.executor = executor
         self.parallel: Parallel | None = None
         if executor == "parallel":
-            self.parallel = Parallel(step_error, None if workers is None else int(workers))
+            self.parallel = Parallel(step_error, None if workers is None else int(workers), tuple(devices))
             weakref.finalize(self, self.parallel.close)
 
     def __enter__(self) -> Session:
@@ -141,7 +150,9 @@ class Session:
         key = (tuple(fetches), tuple(feeds))
         found = self._plans.get(key)
         if found is None:
-            found = self._plans[key] = make_plan(self.graph, fetches, feeds)
+            if self.graph._apart:   # a copy is worth what was copied
+                fetches = [f.node.inputs[0] if isinstance(f, Tensor) and f.node.op is COPY else f for f in fetches]
+            found = self._plans[key] = placed(make_plan(self.graph, fetches, feeds), self.placement)
             self._tell_placement(found)
             if len(self._plans) > self.plans_kept:
                 self._runners.pop(self._plans.popitem(last=False)[1], None)
@@ -151,10 +162,15 @@ class Session:
 
     def _tell_placement(self, plan: Plan) -> None:
         """Say once of every device that nodes ask for and that is not here."""
-        for device in sorted({s.node.device for s in plan.steps if s.node.device} - {"cpu:0"} - self._placed):
-            nodes = [s.node.name for s in plan.steps if s.node.device == device]
-            self._placed.add(device)
-            warnings.warn(f"there is no {device} here: {', '.join(nodes[:4])}{f' and {len(nodes) - 4} more' if len(nodes) > 4 else ''} run on cpu:0.", stacklevel=4)
+        missing: dict[str, list[Placed]] = {}
+        for step in plan.steps:
+            if step.node.op is not COPY and not (found := self.placement.of(step.node)).granted and found.requested not in self._placed:
+                missing.setdefault(str(found.requested), []).append(found)
+        for device, ones in sorted(missing.items()):
+            if isinstance(why := self.placement.devices.find(device), str):
+                self._placed.add(device)
+                names = ", ".join(p.node for p in ones[:4])
+                warnings.warn(f"there is no {device} here: {names}{f' and {len(ones) - 4} more' if len(ones) > 4 else ''} run on {ones[0].device} ({why}).", stacklevel=4)
 
     def execute(self, plan: Plan, arrays: Sequence[np.ndarray], snapshot: Snapshot) -> list[Any]:
         """Run a plan from the given feeds and variables, and commit."""
@@ -162,7 +178,7 @@ class Session:
             draws = Draws(self.seed, self.store.runs)
             runner = self._runners.get(plan)
             if runner is None:
-                runner = self._runners[plan] = Runner(plan)
+                runner = self._runners[plan] = Runner(plan) if all(self.placement.devices.find(s.device) is NUMPY for s in plan.steps) else AsItIs(plan)
             results, assigned, owned = runner(arrays, snapshot, draws) if self.parallel is None else self.parallel.run(plan, runner, arrays, snapshot, draws)
             if owned:
                 return self.commit(plan, results, assigned)
@@ -245,7 +261,7 @@ def set_tracer(function: Callable) -> None:
 
 def host(value: Any, shared: bool) -> np.ndarray:
     """The value as an array that is the caller's own."""
-    array = np.asarray(value)
+    array = on_host(value)
     if shared or not array.flags.owndata or not array.flags.writeable:
         array = np.array(array, order="C")
     return array
@@ -260,7 +276,7 @@ def _owner(value: Any) -> Any:
 
 def _owned(value: Any, feeds: Sequence[np.ndarray]) -> np.ndarray:
     """A new variable value that nobody else can write to."""
-    array = np.asarray(value)
+    array = on_host(value)
     if any(np.may_share_memory(array, f) for f in feeds):
         array = np.array(array)
     elif array.flags.writeable:
@@ -269,7 +285,7 @@ def _owned(value: Any, feeds: Sequence[np.ndarray]) -> np.ndarray:
     return array
 
 
-def kernel_error(plan: Plan, error: BaseException, runners: Mapping[Plan, Runner]) -> FlowError:
+def kernel_error(plan: Plan, error: BaseException, runners: Mapping[Plan, Runner | AsItIs]) -> FlowError:
     """What failed in a plan's code, where: the node, the shapes that went in, and the line of the person's code that made it."""
     codes = {**plan.all_codes(), **(runners[plan].codes() if plan in runners else {})}
     return _innermost(codes, error, "") or FlowError(f"the run failed: {type(error).__name__}: {error}")
@@ -297,7 +313,7 @@ def _innermost(codes: Mapping[Any, Any], error: BaseException, inside: str) -> K
 def error_at(step: Step, error: BaseException, values: Mapping[int, Any], inside: str = "") -> KernelError:
     """The error of one step, with the shapes that its inputs had in this run. `inside`: the loop that it stands in, as `rnn/`."""
     node, name = step.node, f"{inside}{step.node.name}"
-    takes = ", ".join(f"{port} {shape_text(np.shape(values[slot]))}" for port, (_, slot) in zip(node.ports, step.args)) or "no inputs"
+    takes = ", ".join(f"{port} {shape_text(getattr(values[slot], 'shape', None) or np.shape(on_host(values[slot])))}" for port, (_, slot) in zip(node.ports, step.args)) or "no inputs"
     what = str(error).strip().rstrip(".") or "it gave no reason"
     made = f" It was made in {node.location[0]}, line {node.location[1]}." if node.location else ""
     return KernelError(f"{name} ({node.op.name}) failed: {type(error).__name__}: {what}. Its inputs: {takes}.{made}", node=name,

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..core.errors import FetchError, FlowError
 from ..core.graph import Node, Tensor
+from ..runtime.backend import on_host
 from ..runtime.feeding import checked_feeds, feed_tensors, flatten, resolve
 from ..runtime.plan import Plan, Step, asked, frame_number
 from ..runtime.session import Session, error_at, host, set_tracer
@@ -56,7 +57,7 @@ class Stats:
 
 def stats_of(value: Any) -> Stats:
     """The statistics of one array, in float64."""
-    array = np.asarray(value)
+    array = on_host(value)
     if not array.size:
         return Stats(0, math.nan, math.nan, 0.0, 0.0, 0, 0, 0)
     zero = int(array.size - np.count_nonzero(array))
@@ -76,7 +77,7 @@ def stats_of(value: Any) -> Stats:
 
 def quick_stats(value: Any) -> Stats:
     """The same in the tensor's own precision and in four passes over it: what is recorded of every firing."""
-    array = np.asarray(value)
+    array = on_host(value)
     if array.dtype.kind != "f" or array.dtype.itemsize < 4 or not array.size:
         return stats_of(array)
     least, most = float(np.minimum.reduce(array, axis=None)), float(np.maximum.reduce(array, axis=None))
@@ -134,7 +135,7 @@ def _seen(value: Any) -> np.ndarray | None:
     """The value to look at: a write to it would change what other nodes, or a variable, hold. None is an output of a loop that nobody asked for."""
     if value is None:
         return None
-    view = np.asarray(value).view()
+    view = on_host(value).view()
     view.flags.writeable = False
     return view
 
@@ -261,7 +262,7 @@ class Trace:
         if not event.frame:
             asked = [not step.wanted or step.wanted[k] for k in range(len(top.outputs))]
             found = iter(computed([t for t, want in zip(top.outputs, asked) if want]))
-            return tuple(np.asarray(next(found)) if want else None for want in asked)
+            return tuple(on_host(next(found)) if want else None for want in asked)
         values: Any = dict(zip((s for _, s in step.args), computed(top.inputs)))
         *path, last = event.key
         for depth, (_, count) in enumerate(path):       # into the loops, timestep by timestep
@@ -276,7 +277,7 @@ class Trace:
             for before in plan.steps[:until]:
                 values.update(zip(before.outs, before.fire(values, draws)))
             step = plan.steps[until]
-        return tuple(None if v is None else np.asarray(v) for v in step.fire(values, draws))
+        return tuple(None if v is None else on_host(v) for v in step.fire(values, draws))
 
 
 class ValueKeyError(FetchError, KeyError):
@@ -317,7 +318,7 @@ def walk(plan: Plan, values: dict[int, Any], rng: Draws, trace: Trace, budget: i
         end = clock()
         for slot, value in zip(step.outs, outputs):
             values[slot] = value
-        event = Event(len(events), f"{prefix}{node.name}" if prefix else node.name, phase or node.phase, outputs, start - begin, end - start, trace, frame, "cpu:0",
+        event = Event(len(events), f"{prefix}{node.name}" if prefix else node.name, phase or node.phase, outputs, start - begin, end - start, trace, frame, step.device,
                       (*path, step.index), top)
         events.append(event)
         trace._keep(event, budget)
