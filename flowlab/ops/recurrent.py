@@ -155,21 +155,22 @@ def lstm(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, h0: 
         there = _there(xp, x, lengths)
         x = _within(xp, x, there)
     xh, left = _packed(xp, x, h0, recurrent_kernel)
-    # gates in the order i f o | g, the three sigmoids' weights halved: sigmoid(z) = ½ tanh(z/2) + ½, so one tanh serves all four
-    w = xp.workspace((left + units, 4 * units), x.dtype)
-    w[features + 1:left] = 0
-    for rows, part in ((slice(0, features), kernel), (features, bias), (slice(left, None), recurrent_kernel)):
-        xp.multiply(part[..., :2 * units], 0.5, w[rows, ..., :2 * units])
-        xp.multiply(part[..., 3 * units:], 0.5, w[rows, ..., 2 * units:3 * units])
-        w[rows, ..., 3 * units:] = part[..., 2 * units:3 * units]
-    gates = xp.workspace((time, batch, 4 * units), x.dtype)
+    # a matrix a gate, in the order i f o g, so that each gate's values lie together: half the time of columns of one matrix. The three sigmoids'
+    # weights are halved: sigmoid(z) = ½ tanh(z/2) + ½, so one tanh serves all four
+    w = xp.workspace((4, left + units, units), x.dtype)
+    w[:, features + 1:left] = 0
+    for k, at in enumerate((0, 1, 3, 2)):
+        columns = slice(at * units, (at + 1) * units)
+        for rows, part in ((slice(0, features), kernel), (features, bias), (slice(left, None), recurrent_kernel)):
+            xp.multiply(part[..., columns], 1 if at == 2 else 0.5, w[k, rows])
+    gates = xp.workspace((time, 4, batch, units), x.dtype)
     cells = xp.workspace((time + 1, batch, units), x.dtype)
     cells[0] = 0 if c0 is None else c0
     written = xp.workspace((batch, units), x.dtype)
-    dot, tanh, multiply, add = xp.dot, xp.tanh, xp.multiply, xp.add
-    i, f, o, g = (gates[:, :, k * units:(k + 1) * units] for k in range(4))
-    for xt, z, sigmoids, it, ft, ot, gt, before, c, h in zip(xh, gates, gates[:, :, :3 * units], i, f, o, g, cells, cells[1:], xh[1:, :, left:]):
-        dot(xt, w, z)
+    matmul, tanh, multiply, add = xp.matmul, xp.tanh, xp.multiply, xp.add
+    i, f, o, g = (gates[:, k] for k in range(4))
+    for xt, z, sigmoids, it, ft, ot, gt, before, c, h in zip(xh, gates, gates[:, :3], i, f, o, g, cells, cells[1:], xh[1:, :, left:]):
+        matmul(xt, w, z)
         tanh(z, z)
         multiply(sigmoids, 0.5, sigmoids)
         add(sigmoids, 0.5, sigmoids)
@@ -189,10 +190,15 @@ def _(node, g):
     d_out, d_h_n, d_c_n, d_f, d_i, d_g, d_o, d_c = g
     out, _h, _c, f, i, gg, o, c = node.outputs
     given = dict(zip(node.ports, node.inputs))
-    d = lstm_gradient(given["x"], given["kernel"], given["recurrent_kernel"], given["bias"], out, f, i, gg, o, c, given.get("h0"), given.get("c0"),
-                      d_out, d_h_n, d_c_n, d_f, d_i, d_g, d_o, d_c, given.get("lengths"))
-    by_port = dict(zip(("x", "kernel", "recurrent_kernel", "bias", "h0", "c0"), d))
-    return tuple(by_port.get(p) for p in node.ports)
+    ports = ("x", "kernel", "recurrent_kernel", "bias", "h0", "c0")
+    made: list = []
+
+    def by(port: str) -> Any:   # x comes first: whoever is asked for before it says whether anybody wants its derivative
+        if not made:
+            made.extend(lstm_gradient(given["x"], given["kernel"], given["recurrent_kernel"], given["bias"], out, f, i, gg, o, c, given.get("h0"), given.get("c0"),
+                                      d_out, d_h_n, d_c_n, d_f, d_i, d_g, d_o, d_c, given.get("lengths"), by_x=port == "x"))
+        return made[ports.index(port)]
+    return tuple((lambda p=p: by(p)) if p in ports else None for p in node.ports)
 
 
 def _lstm_gradient_type(x, kernel, recurrent_kernel, bias, *_outputs: Any, **_: Any) -> tuple[TensorType, ...]:
@@ -204,8 +210,8 @@ def _lstm_gradient_type(x, kernel, recurrent_kernel, bias, *_outputs: Any, **_: 
     latex=r"\frac{\partial L}{\partial c_{t-1}} = f_t \odot \frac{\partial L}{\partial c_t}", zh="长短期记忆的梯度")
 def lstm_gradient(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, out: Float, f: Float, i: Float, g: Float, o: Float, c: Float,
                   h0: Float = None, c0: Float = None, d_out: Float = None, d_h_n: Float = None, d_c_n: Float = None,
-                  d_f: Float = None, d_i: Float = None, d_g: Float = None, d_o: Float = None, d_c: Float = None, lengths: Int = None):
-    """Carry the error back through an LSTM, from the last timestep to the first."""
+                  d_f: Float = None, d_i: Float = None, d_g: Float = None, d_o: Float = None, d_c: Float = None, lengths: Int = None, *, by_x: bool = True):
+    """Carry the error back through an LSTM, from the last timestep to the first; without `by_x`, dx is left at 0."""
     batch, time, features = x.shape
     units = recurrent_kernel.shape[0]
     dtype = x.dtype
@@ -220,52 +226,55 @@ def lstm_gradient(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Fl
     out, f, i, g, o, c = (xp.transpose(v, first) for v in (out, f, i, g, o, c))
     d_out, d_f, d_i, d_g, d_o, d_c = (None if v is None else xp.transpose(v, first) for v in (d_out, d_f, d_i, d_g, d_o, d_c))
     dz = xp.workspace((time, batch, 4 * units), dtype)     # by the four sums before their activations, in the order i f g o
-    blocks = dz.reshape(time, batch, 4, units)
+    blocks = xp.transpose(dz.reshape(time, batch, 4, units), (0, 2, 1, 3))
     back = xp.workspace((4 * units, units), dtype)
     back[...] = xp.transpose(recurrent_kernel)             # contiguous: the product is a third faster than with the view
     dh, dc, part = (xp.workspace((batch, units), dtype) for _ in range(3))
     dh[...] = 0 if d_h_n is None else d_h_n
     dc[...] = 0 if d_c_n is None else d_c_n
     multiply, add, subtract, tanh, dot = xp.multiply, xp.add, xp.subtract, xp.tanh, xp.dot
-    # what does not depend on later timesteps is worked out for as many of them at once as the cache holds
-    chunk = max(1, (1 << 18) // max(1, 4 * batch * units * dtype.itemsize))
-    shown = xp.workspace((min(chunk, time), batch, units), dtype)
+    # what does not depend on later timesteps is worked out for as many of them at once as the innermost cache holds
+    chunk = min(time, max(1, (1 << 15) // max(1, 4 * batch * units * dtype.itemsize)))
+    shown = xp.workspace((chunk, batch, units), dtype)
+    slopes = xp.workspace((4, chunk, batch, units), dtype)
     extras = [(k, d, gate) for k, (d, gate) in enumerate(((d_i, i), (d_f, f), (d_g, g), (d_o, o))) if d is not None]
     for end in range(time, 0, -chunk):
         begin = max(0, end - chunk)
         s = slice(begin, end)
-        zi, zf, zg, zo = blocks[s, :, 0], blocks[s, :, 1], blocks[s, :, 2], blocks[s, :, 3]
+        si, sf, sg, so = i[s], f[s], g[s], o[s]
+        zi, zf, zg, zo = z = slopes[:, :end - begin]
         tc = shown[:end - begin]
         tanh(c[s], tc)
-        multiply(i[s], i[s], zi)                           # by i: g · σ', σ' = σ − σ²
-        subtract(i[s], zi, zi)
-        multiply(zi, g[s], zi)
-        multiply(f[s], f[s], zf)                           # by f: c(t−1) · σ'
-        subtract(f[s], zf, zf)
-        multiply(zf[1:], c[begin:end - 1], zf[1:])
+        multiply(si, si, zi)                               # by i: g · σ', σ' = σ − σ²
+        subtract(si, zi, zi)
+        multiply(zi, sg, zi)
+        multiply(sf, sf, zf)                               # by f: c(t−1) · σ'
+        subtract(sf, zf, zf)
+        if end - begin > 1:
+            multiply(zf[1:], c[begin:end - 1], zf[1:])
         multiply(zf[0], c[begin - 1] if begin else 0 if c0 is None else c0, zf[0])
-        multiply(g[s], g[s], zg)                           # by g: i · tanh', tanh' = 1 − tanh²
+        multiply(sg, sg, zg)                               # by g: i · tanh', tanh' = 1 − tanh²
         subtract(1, zg, zg)
-        multiply(zg, i[s], zg)
-        multiply(o[s], o[s], zo)                           # by o: tanh c · σ'
-        subtract(o[s], zo, zo)
+        multiply(zg, si, zg)
+        multiply(so, so, zo)                               # by o: tanh c · σ'
+        subtract(so, zo, zo)
         multiply(zo, tc, zo)
         multiply(tc, tc, tc)                               # h by c: o · (1 − tanh² c)
         subtract(1, tc, tc)
-        multiply(tc, o[s], tc)
+        multiply(tc, so, tc)
         for t in range(end - 1, begin - 1, -1):
             if d_out is not None:
                 add(dh, d_out[t], dh)
-            multiply(dh, tc[t - begin], part)
+            k, by_gate = t - begin, blocks[t]
+            multiply(dh, tc[k], part)
             add(dc, part, dc)
             if d_c is not None:
                 add(dc, d_c[t], dc)
-            by_state, by_output = blocks[t, :, :3], blocks[t, :, 3]
-            multiply(by_state, dc[:, None], by_state)
-            multiply(by_output, dh, by_output)
-            for k, d, gate in extras:                      # a loss that looks at a gate itself
-                slope = 1 - gate[t] * gate[t] if k == 2 else gate[t] - gate[t] * gate[t]
-                add(blocks[t, :, k], d[t] * slope, blocks[t, :, k])
+            multiply(z[:3, k], dc, by_gate[:3])
+            multiply(z[3, k], dh, by_gate[3])
+            for j, d, gate in extras:                      # a loss that looks at a gate itself
+                slope = 1 - gate[t] * gate[t] if j == 2 else gate[t] - gate[t] * gate[t]
+                add(by_gate[j], d[t] * slope, by_gate[j])
             multiply(dc, f[t], dc)
             dot(dz[t], back, dh)
     xh, left = _packed(xp, x, h0, recurrent_kernel)
@@ -273,7 +282,7 @@ def lstm_gradient(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Fl
         xh[1:, :, left:] = out
     flat = dz.reshape(time * batch, 4 * units)
     dw = xp.dot(xp.transpose(xh[:time].reshape(time * batch, left + units)), flat)   # one product for kernel, bias and recurrent kernel
-    dx = xp.dot(flat, xp.transpose(kernel)).reshape(time, batch, features)
+    dx = xp.dot(flat, xp.transpose(kernel)).reshape(time, batch, features) if by_x else xp.broadcast_to(xp.zeros((), dtype), (time, batch, features))
     if lengths is not None:     # rows of no timesteps hand their last states straight back
         dh, dc = (d if more is None else d + more for d, more in zip((dh, dc), at_once))
     return xp.transpose(dx, first), dw[:features], dw[left:], dw[features], dh, dc
