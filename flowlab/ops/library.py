@@ -147,6 +147,7 @@ def load_op_library(path: str | os.PathLike[str]) -> OpLibrary:
     for d in declared:
         if d.gradient:
             made[d.name].gradient_function = _gradient(made[d.gradient])
+            made[d.gradient].listed = False     # nobody wires one by hand
     library = OpLibrary(full, _text(table.name) or shown, _text(table.version) or "", made, handle)
     REGISTRY.update(made)
     _LOADED[full] = library

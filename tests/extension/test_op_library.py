@@ -14,6 +14,7 @@ import flowlab as fl
 from flowlab.core.op import REGISTRY
 from flowlab.io.document import from_text
 from flowlab.ops.library import _LOADED
+from flowlab.widgets.scene import palette
 
 HERE = Path(__file__).parent
 EXECUTORS = ("compiled", "parallel")
@@ -146,6 +147,13 @@ def test_kernels_run_without_pythons_lock(pairs):
     assert values == [3.0, 3.0]
 
 
+def test_the_lab_offers_and_shows_them(smooth, pairs):
+    editor = fl.Editor(training(smooth, pairs))
+    assert not editor.diagnostics and editor.document.nodes["ScaledTanh"].op == "ScaledTanh"
+    offered = {o.type: o for o in palette().ops}
+    assert offered["ScaledTanh"].category == "library" and offered["ScaledTanh"].latex and "ScaledTanhGradient" not in offered
+
+
 def test_saved_and_read_by_name(smooth, pairs, tmp_path):
     g, feeds = training(smooth, pairs), {"x": f(7, 3, seed=9)}
     fl.save(g, tmp_path / "g.flow.json")
@@ -204,6 +212,7 @@ def test_a_library_is_loaded_once_and_says_what_it_holds(smooth):
     assert fl.load_op_library(smooth.path) is smooth
     assert repr(smooth) == "OpLibrary 'smooth' 1.0: ScaledTanh, ScaledTanhGradient, ScaledTanhSecond, RunningSum"
     assert smooth.ops["ScaledTanh"] is REGISTRY["ScaledTanh"] and fl.scaled_tanh is smooth.scaled_tanh
+    assert [o.listed for o in smooth.ops.values()] == [True, False, False, True]      # the palette offers no gradients
     assert smooth.scaled_tanh.__doc__ == "Squash x between -scale and scale."
     with pytest.raises(AttributeError, match="no operation 'nobody'"):
         _ = smooth.nobody
