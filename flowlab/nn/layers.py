@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
+from ..control.custom import rules_of
 from ..control.unroll import UNROLLED
 from ..core.errors import AttributeValueError, DTypeError, FetchError, ShapeError
 from ..core.graph import Graph, Node, Tensor, name_scope
@@ -366,6 +367,8 @@ def expand(graph: Graph, name: str) -> Graph:
         nodes[node.id] = copy
         for a, b in zip(node.outputs, copy.outputs):
             made[a.node.id, a.index] = b
+    rules_of(new).update({k: rule.copy() for k, rule in rules_of(graph).items()})
+    new.composites.update(graph.composites)
     return new
 
 

@@ -287,3 +287,19 @@ def test_a_gradient_by_hand_inside_a_loop_is_the_one_that_is_used():
             step.output(scaled(step.input * w, 10.0))
         dx, = fl.gradients(fl.sum(step.outputs[0]), [xs])
     np.testing.assert_array_equal(run(g, dx, {xs: np.ones(3)}), [20, 20, 20])
+
+
+def test_a_graph_with_a_layer_written_out_keeps_gradients_by_hand_and_composites():
+    block = fl.composite(lambda x: scaled(x, 10.0), name="block")
+    with fl.Graph() as g:
+        x = fl.placeholder((2, 3, 4), "float64", name="x")
+        _, (h, _) = fl.nn.lstm(fl.cast(block(x), "float32"), 5, name="lstm")
+        fl.sum(h, name="y")
+    new = fl.expand(g, "lstm")
+    assert new.composites == g.composites and list(new.composites) == ["block"]
+    feeds, want = {"x": np.random.default_rng(0).normal(size=(2, 3, 4))}, []
+    for graph in (g, new):
+        with graph:
+            d, = fl.gradients(graph.tensor("y"), [graph.tensor("x")])
+        want.append(fl.Session(graph, seed=1).run(d, feeds))
+    np.testing.assert_allclose(want[0], want[1], rtol=1e-4, atol=1e-6)
