@@ -13,7 +13,8 @@ from ..core.op import Op, op
 from ..core.shape import meet
 from ..core.types import Dim, TensorType, shape_text
 
-COLUMNS = 1 << 19       # values of the input laid out in columns at a time: what the cache holds
+COLUMNS = 1 << 17       # values of the input laid out in columns at a time: what the cache holds
+WIDTH = 1 << 12         # and at least so many columns, or the product is not worth its call
 
 
 # ---------------------------------------------------------------- how many windows there are
@@ -131,8 +132,8 @@ class _Plan:
         return found
 
     def blocks(self, per_row: int) -> list[tuple[int, int]]:
-        """Ranges of the first axis that comes out, each with about COLUMNS values in its columns."""
-        step = max(1, COLUMNS // max(1, per_row))
+        """Ranges of the first axis that comes out, each with about COLUMNS values in its columns, of which a row has `per_row`."""
+        step = max(1, COLUMNS // max(1, per_row), -(-WIDTH // max(1, prod(self.out[1:]) * self.batch)))
         return [(a, min(a + step, self.out[0])) for a in range(0, self.out[0], step)]
 
     def row(self, cut: tuple[slice, ...], a: int, b: int) -> tuple[slice, ...]:
@@ -189,18 +190,22 @@ def _by_input(xp, g, w, shape, stride, padding, dilation, groups):
         raise ValueError(f"the derivative has shape {g.shape}, the convolution gives {(plan.batch, filters, *plan.out)}")
     width = prod(plan.out[1:]) * plan.batch
     upstream = _batch_last(xp, g).reshape(groups, filters // groups, plan.out[0] * width)
-    inside = plan.channels // groups * len(taps)
-    weights = xp.transpose(w.reshape(groups, filters // groups, inside), (0, 2, 1))
+    inside, first = plan.channels // groups, plan.extents[0]
+    each = prod(plan.extents[1:])
+    # one slice of the kernel at a time, so that what the product gives is still in the cache when it is added up; a tap's values lie together
+    weights = xp.ascontiguousarray(xp.transpose(w.reshape(groups, filters // groups, inside, first, each), (3, 0, 4, 2, 1))).reshape(first, groups, each * inside, filters // groups)
     out = xp.workspace((plan.channels, *plan.padded, plan.batch), g.dtype)
     out[...] = 0
-    for a, b in plan.blocks(plan.channels * len(taps) * width):
-        columns = xp.workspace((groups, inside, (b - a) * width), g.dtype)
-        for group in range(groups):
-            xp.matmul(weights[group], upstream[group][:, a * width:b * width], columns[group])
-        columns = columns.reshape(plan.channels, len(taps), b - a, *plan.out[1:], plan.batch)
-        for k, (_, cut) in enumerate(taps):
-            part = out[plan.row(cut, a, b)]
-            xp.add(part, columns[:, k], part)
+    apart = out.reshape(groups, inside, *out.shape[1:])
+    for a, b in plan.blocks(inside * groups * each * width):
+        columns = xp.workspace((groups, each * inside, (b - a) * width), g.dtype)
+        seen = columns.reshape(groups, each, inside, b - a, *plan.out[1:], plan.batch)
+        for k in range(first):
+            for group in range(groups):
+                xp.matmul(weights[k, group], upstream[group][:, a * width:b * width], columns[group])
+            for t in range(each):
+                part = apart[(slice(None), *plan.row(taps[k * each + t][1], a, b))]
+                xp.add(part, seen[:, t], part)
     return _batch_first(xp, out[plan.inside])
 
 
@@ -294,6 +299,10 @@ def _winners(xp, x, y, plan):
 
 def _max_pool_back(xp, x, y, g, size, stride, padding):
     plan = _pool_plan(x.shape, size, stride, padding)
+    if g.strides != y.strides:      # as a dense layer gives it; side by side two layouts take six times as long
+        laid = xp.workspace(y.shape, g.dtype, y)
+        laid[...] = g
+        g = laid
     x = _filled(xp, x, plan, -float("inf"))
     out = xp.workspace(x.shape, x.dtype, x)
     apart = all(s >= k for s, k in zip(plan.stride, plan.extents))
