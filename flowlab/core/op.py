@@ -627,8 +627,8 @@ def op(kernel: Callable | None = None, /, *, infer: Callable = elementwise, type
     optional (it is left out when it is open), `*xs` takes any number. Attributes have a type (int, float, bool, str, Axis, Shape, DType, Ints,
     Choice with `choices=` …) and perhaps a default. A parameter `key` gets a random generator that every replay of a run finds in the same state.
 
-    `infer(*types, ports, word, **attributes)` is the shape rule: it returns the TensorType of the output (a tuple for several `outputs`), and raises
-    ShapeError for inputs that do not fit. Without it, shapes meet elementwise, by NumPy's rule of broadcasting, and the dtype stays. What the kernel
+    `infer(*types, ports, word, **attributes)` is the shape rule: it returns the `fl.TensorType` of the output (a tuple for several `outputs`), and
+    raises ShapeError for inputs that do not fit. Without it, shapes meet elementwise, by NumPy's rule of broadcasting, and the dtype stays. What the kernel
     returns is held to it: a wrong shape, dtype or number of outputs is a KernelError that says what was declared and what came.
 
     The operation's type is the function's name in CamelCase; `type=` says another. A type that is taken is an error, unless it is this very function

@@ -85,33 +85,60 @@ class _Typed:
         self.type = TensorType(tuple(array.shape), np.dtype(array.dtype))
 
 
+_REMEMBERED = 64    # sets of shapes whose outputs an op's wrapper keeps in mind
+
+
 def held(op: Any, kernel: Callable) -> Callable:
     """The kernel, whose outputs are compared with what the shape rule says of the inputs: a wrong one is an error here, not three nodes on."""
+    known: dict[Any, tuple[TensorType, ...]] = {}
+
+    def declared(arrays: tuple, named: dict[str, Any]) -> tuple[TensorType, ...]:
+        """What the outputs must be; the rule is asked once for each set of shapes."""
+        try:
+            key = (*[(a.shape, a.dtype) for a in arrays], *[(n, (v.shape, v.dtype) if n not in op.attrs else v) for n, v in named.items() if n != "key"])
+            want = known.get(key)
+        except TypeError:       # an attribute that is an array
+            key, want = None, None
+        if want is None:
+            ports = op.ports(len(arrays)) if op.variadic or len(arrays) == len(op.inputs) else [i.name for i in op._required]
+            inputs = [*zip(ports, arrays), *((i.name, named[i.name]) for i in op.inputs if i.optional and i.name in named)]
+            try:
+                want = op.infer([_Typed(a) for _, a in inputs], tuple(p for p, _ in inputs), {n: v for n, v in named.items() if n in op.attrs})
+            except FlowError as error:      # sizes that were not known when the node was made
+                raise ValueError(str(error)) from error
+            if key is not None:
+                if len(known) >= _REMEMBERED:
+                    known.clear()
+                known[key] = want
+        return want
+
     @wraps(kernel)
     def checked(xp: Any, *arrays: Any, **named: Any) -> Any:
-        inputs = list(zip(op.ports(len(arrays)) if op.variadic or len(arrays) == len(op.inputs) else [i.name for i in op._required], arrays))
-        inputs += [(i.name, named[i.name]) for i in op.inputs if i.optional and i.name in named]
-        attrs = {name: value for name, value in named.items() if name in op.attrs}
-        try:
-            want = op.infer([_Typed(a) for _, a in inputs], tuple(p for p, _ in inputs), attrs)
-        except FlowError as error:      # sizes that were not known when the node was made
-            raise ValueError(str(error)) from error
+        want = declared(arrays, named)
         out = kernel(xp, *arrays, **named)
-        many = len(want) != 1 or op.many
-        if many and not isinstance(out, (tuple, list)):
-            raise TypeError(f"it declares {plural(len(want), 'output')} ({', '.join(op.output_names(len(want)))}), and the kernel returned {_said(out)}")
-        outs = tuple(out) if many else out if type(out) is tuple else (out,)
-        if len(outs) != len(want):
-            raise TypeError(f"it declares {plural(len(want), 'output')} ({', '.join(op.output_names(len(want)))}), and the kernel returned {len(outs)}")
-        for name, t, value in zip(op.output_names(len(want)), want, outs):
-            if not hasattr(value, "shape") or not hasattr(value, "dtype"):
-                raise TypeError(f"its output {name} is declared {t}, and the kernel returned {_said(value)}: no array")
-            if value.dtype != t.dtype:
-                raise TypeError(f"its output {name} is declared {t}, and the kernel returned {value.dtype}: add .astype(x.dtype), or say so in infer")
-            if len(value.shape) != t.rank or any(isinstance(d, int) and d != n for d, n in zip(t.shape, value.shape)):
-                raise ValueError(f"its output {name} is declared {shape_text(t.shape)} for these inputs, and the kernel returned {shape_text(value.shape)}: change the kernel or infer")
-        return outs if many else outs[0]
+        if len(want) == 1 and type(out) is np.ndarray and out.shape == want[0].shape and out.dtype == want[0].dtype and not op.many:
+            return out
+        return _checked(op, want, out)
     return checked
+
+
+def _checked(op: Any, want: tuple[TensorType, ...], out: Any) -> Any:
+    """What a kernel returned, if it is what is declared; else an error that says both."""
+    names = op.output_names(len(want))
+    many = len(want) != 1 or op.many
+    if many and not isinstance(out, (tuple, list)):
+        raise TypeError(f"it declares {plural(len(want), 'output')} ({', '.join(names)}), and the kernel returned {_said(out)}")
+    outs = tuple(out) if many else out if type(out) is tuple else (out,)
+    if len(outs) != len(want):
+        raise TypeError(f"it declares {plural(len(want), 'output')} ({', '.join(names)}), and the kernel returned {len(outs)}")
+    for name, t, value in zip(names, want, outs):
+        if not hasattr(value, "shape") or not hasattr(value, "dtype"):
+            raise TypeError(f"its output {name} is declared {t}, and the kernel returned {_said(value)}: no array")
+        if value.dtype != t.dtype:
+            raise TypeError(f"its output {name} is declared {t}, and the kernel returned {value.dtype}: add .astype(x.dtype), or say so in infer")
+        if len(value.shape) != t.rank or any(isinstance(d, int) and d != n for d, n in zip(t.shape, value.shape)):
+            raise ValueError(f"its output {name} is declared {shape_text(t.shape)} for these inputs, and the kernel returned {shape_text(value.shape)}: change the kernel or infer")
+    return outs if many else outs[0]
 
 
 def _said(value: Any) -> str:

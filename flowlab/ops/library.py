@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NoReturn
 
@@ -361,35 +362,60 @@ def _rule(declared: _Declared) -> Callable:
     return rule
 
 
+@lru_cache(maxsize=1024)
+def _numbers(values: tuple[int, ...]) -> tuple[Any, int]:
+    """Sizes or strides in C's memory, and where they stand. Nobody writes to them, so calls may share them."""
+    held = (ctypes.c_int64 * max(len(values), 1))(*values)
+    return held, ctypes.addressof(held)
+
+
 def _described(arrays: Sequence[np.ndarray]) -> tuple[Any, list[Any]]:
     """Arrays as C sees them, and what must live as long as they are looked at."""
     out, keep = (_Array * max(len(arrays), 1))(), []
     for slot, a in zip(out, arrays):
-        shape, strides = (ctypes.c_int64 * max(a.ndim, 1))(*a.shape), (ctypes.c_int64 * max(a.ndim, 1))(*a.strides)
+        shape, strides = _numbers(a.shape), _numbers(a.strides)
         keep += [shape, strides]
-        slot.data, slot.dtype, slot.ndim = a.ctypes.data, _CODES[a.dtype], a.ndim
-        slot.shape, slot.strides = ctypes.addressof(shape), ctypes.addressof(strides)
+        slot.data, slot.dtype, slot.ndim, slot.shape, slot.strides = a.__array_interface__["data"][0], _CODES[a.dtype], a.ndim, shape[1], strides[1]
     return out, keep
 
 
+_REMEMBERED = 64    # sets of shapes and attributes whose outputs a kernel keeps in mind
+
+
 def _kernel(declared: _Declared) -> Callable:
+    known: dict[Any, tuple[Any, ...]] = {}
+    ports, strided, native = [i.name for i in declared.inputs], declared.strided, declared.kernel
+
+    def prepared(inputs: Sequence[np.ndarray], attrs: Mapping[str, Any]) -> tuple[Any, ...]:
+        """(output types, attributes as C sees them, what they look into), worked out once for each set of shapes."""
+        key = (repr(attrs), *[(a.shape, a.dtype) for a in inputs])     # as text, in which 0.0 and -0.0 are two
+        found = known.get(key)
+        if found is None:
+            types = _infer(declared, [TensorType(a.shape, a.dtype) for a in inputs], attrs, ports)
+            for name, t in zip(declared.outputs, types):
+                if not all(isinstance(d, int) for d in t.shape):
+                    raise ValueError(f"its shape rule leaves {name} as {shape_text(t.shape)} though every input is known")
+            if len(known) >= _REMEMBERED:
+                known.clear()
+            found = known[key] = (types, *_attr_values(declared, attrs))
+        return found
+
     def kernel(xp: Any, *arrays: Any, **attrs: Any) -> Any:
         inputs = [xp.to_host(a) for a in arrays]
-        inputs = [a if a.flags.aligned and a.dtype.isnative and (declared.strided or a.flags.c_contiguous) else np.array(a, order="C") for a in inputs]
-        types = _infer(declared, [TensorType(a.shape, a.dtype) for a in inputs], attrs, [i.name for i in declared.inputs])
-        for name, t in zip(declared.outputs, types):
-            if not all(isinstance(d, int) for d in t.shape):
-                raise ValueError(f"its shape rule leaves {name} as {shape_text(t.shape)} though every input is known")
+        for k, a in enumerate(inputs):
+            flags = a.flags
+            if not (flags.aligned and a.dtype.isnative and (strided or flags.c_contiguous)):
+                inputs[k] = np.array(a, order="C")
+        types, values, _look = prepared(inputs, attrs)
         outputs = [np.empty(t.shape, t.dtype) for t in types]
         given, keep_given = _described(inputs)
         made, keep_made = _described(outputs)
-        values, keep_values = _attr_values(declared, attrs)
         message = ctypes.create_string_buffer(_MESSAGE)
-        status = declared.kernel(given, len(inputs), values, len(declared.attrs), made, len(outputs), ctypes.addressof(message), _MESSAGE)
-        del keep_given, keep_made, keep_values      # they lived through the call
+        status = native(given, len(inputs), values, len(attrs), made, len(outputs), ctypes.addressof(message), _MESSAGE)
+        del keep_given, keep_made       # they lived through the call
         if status:
             raise RuntimeError(_said(message, status))
-        out = [o if xp.name == "numpy" else xp.asarray(o) for o in outputs]
+        out = outputs if xp.name == "numpy" else [xp.asarray(o) for o in outputs]
         return out[0] if len(out) == 1 else tuple(out)
 
     kernel.__name__ = kernel.__qualname__ = declared.function

@@ -166,8 +166,9 @@ def test_saved_and_read_by_name(smooth, pairs, tmp_path):
 def test_attributes_of_every_kind_arrive(pairs):
     with fl.Graph() as g:
         x = fl.constant(np.zeros(2))
+        zeros = [pairs.test_echo(x, i=0, f=f) for f in (0.0, -0.0)]
         y, z = pairs.test_echo(x, i=-7), pairs.test_echo(x, i=2**40, f=2.25, yes=False, greeting="hé", sizes=[])
-    for t, said in ((y, "-7|0.5|yes|grüße|4,5,6"), (z, "1099511627776|2.25|no|hé|")):
+    for t, said in ((zeros[0], "0|0|yes"), (zeros[1], "0|-0|yes"), (y, "-7|0.5|yes|grüße|4,5,6"), (z, "1099511627776|2.25|no|hé|")):
         with pytest.raises(fl.KernelError) as caught:
             fl.Session(g).run(t)
         assert said in str(caught.value)

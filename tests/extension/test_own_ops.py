@@ -10,7 +10,6 @@ import pytest
 
 import flowlab as fl
 from flowlab.core.op import REGISTRY
-from flowlab.core.types import TensorType
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +52,7 @@ def test_an_op_of_ones_own_is_like_any_other(tmp_path):
 
 def test_optional_variadic_several_outputs_attributes_and_randomness():
     def two(x, y=None, *, ports, word, axis):
-        return x, TensorType(x.shape[:-1], np.dtype("int64"))
+        return x, fl.TensorType(x.shape[:-1], np.dtype("int64"))
 
     @fl.op(infer=two, outputs=("rest", "place"), choices={"how": ("most", "least")})
     def own_pick(xp, x: Float, y: Float = None, *, how: Choice = "most", axis: int | None = None):
