@@ -213,8 +213,14 @@ def _resized(case: Case, twin: Callable, sizes: dict[int, int]) -> list[tuple | 
     return [None if x is None else tuple(sizes.get(d, d) for d in x.shape) for x in case.inputs]
 
 
-def samples(type: str) -> Iterator[Case]:
-    """Samples beyond the rows: shapes that broadcast, other sizes, other values, by turns over the rows until there are LEAST with the rows."""
+@cache
+def samples(type: str) -> tuple[Case, ...]:
+    """What is checked of an op beside its rows, at least LEAST with them."""
+    return tuple(_made(type))
+
+
+def _made(type: str) -> Iterator[Case]:
+    """Other attributes, shapes that broadcast, then other sizes and other values, by turns over the rows until there are enough."""
     rows = [(k, c) for k, c in enumerate(CASES) if c.type == type]
     usable = [(k, c) for k, c in rows if finite(c)] or rows
     rng = np.random.default_rng(len(type) * 1000 + len(rows))
