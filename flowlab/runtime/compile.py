@@ -27,8 +27,8 @@ _NUMBER = count(1)
 _FOLDED = 1 << 16   # bytes of a value that is worked out once and kept
 
 # ops whose outputs look into their inputs in a way that shapes and attributes alone decide
-_VIEWS = frozenset({"Transpose", "Reshape", "ReshapeLike", "ExpandDims", "Squeeze", "BroadcastTo", "BroadcastLike", "Slice", "SliceLike", "Split", "Unstack", "Flip",
-                    "Identity", "StopGradient", "Assign", "SumLike", "LSTMOutputs", "GRUOutputs", "RNNOutputs"})
+VIEWS = frozenset({"Transpose", "Reshape", "ReshapeLike", "ExpandDims", "Squeeze", "BroadcastTo", "BroadcastLike", "Slice", "SliceLike", "Split", "Unstack", "Flip",
+                    "Identity", "StopGradient", "Assign", "SumLike", "LSTMOutputs", "GRUOutputs", "RNNOutputs", "Copy"})
 _SAME = frozenset({"Assign", "Identity", "StopGradient", "SumLike"})   # where they hand an input on as it is
 # inputs of which an op sees the shape alone
 _SHAPES = {"OnesLike": (0,), "ZerosLike": (0,), "Size": (0,), "BroadcastLike": (1,), "ReshapeLike": (1,), "SumLike": (1,), "OneHotLike": (1,), "Assign": (0,)}
@@ -44,8 +44,9 @@ class Runner:
     kept = 8            # sets of shapes that a plan is kept cut to
     patience = 32       # times that one may be found busy before another is made in its place
 
-    def __init__(self, plan: Any):
+    def __init__(self, plan: Any, fits: Callable[[Any, Any], None]):
         self.plan = plan
+        self.fits = fits    # refuses shapes that there is no room for
         self.made: OrderedDict[Any, Cut | None] = OrderedDict()   # shapes → the cut plan; None: seen once, or not to be cut
         self.refused: set[Any] = set()
         self.pairs: dict[int, _Pair] = {}                         # variable → the memory of its values
@@ -75,6 +76,7 @@ class Runner:
             if key not in self.refused:
                 return (*self._note(key, arrays, snapshot, rng), False)
         else:
+            self.fits(self.plan, key)
             made[key] = None
             while len(made) > self.kept:
                 old, _ = made.popitem(last=False)
@@ -110,10 +112,11 @@ class Runner:
 class AsItIs:
     """Runs one plan by its own code alone: one with steps on a card, whose arrays are not ours to lay out."""
 
-    def __init__(self, plan: Any):
-        self.plan = plan
+    def __init__(self, plan: Any, fits: Callable[[Any, Any], None]):
+        self.plan, self.fits = plan, fits
 
     def __call__(self, arrays: Sequence[np.ndarray], snapshot: Any, rng: Any) -> tuple[Sequence[Any], Sequence[Any], bool]:
+        self.fits(self.plan, tuple([a.shape for a in arrays]))
         return (*self.plan.function(arrays, snapshot, rng), False)
 
     def free(self) -> None:
@@ -385,7 +388,7 @@ class _Writer:
                 continue
             holders = {id(look.memory): s for s in reversed(inputs) if (look := self.seen[s]) is not None}
             source = [None if v is None else holders.get(id(v.memory)) for v in note.outputs]   # the input that an output looks into
-            if op.name in _VIEWS and step.outs and all(s is not None for s in source):
+            if op.name in VIEWS and step.outs and all(s is not None for s in source):
                 self.forms[k] = ("view", source)
                 for slot, s in zip(step.outs, source):
                     self.of[slot] = set(self.of.get(s, ()))

@@ -53,6 +53,12 @@ def memory_left() -> int | None:
     return max(0, min(found)) if found else None
 
 
+def amount(size: int) -> str:
+    """Bytes in words: `4.0 TiB`."""
+    power = min(max(size.bit_length() - 1, 0) // 10, 5)
+    return f"{size} bytes" if not power else f"{size / 1024**power:.1f} {('KiB', 'MiB', 'GiB', 'TiB', 'PiB')[power - 1]}"
+
+
 def _cgroup_folders(controller: str) -> list[Path]:
     """The folders that hold this process's limits, its own group's and those above it."""
     folders: list[Path] = []

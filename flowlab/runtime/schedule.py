@@ -345,8 +345,9 @@ class Parallel:
     trials = 6          # runs of either kind before the choice is made
     schedules_kept = 64
 
-    def __init__(self, explain: Explain, workers: int | None = None, devices: Sequence[str] = ("cpu:0",)):
+    def __init__(self, explain: Explain, fits: Callable[[Plan, Any], None], workers: int | None = None, devices: Sequence[str] = ("cpu:0",)):
         self.explain = explain      # makes the error that tells of a step that failed
+        self.fits = fits            # refuses shapes that there is no room for
         self.workers = cpu_count() if workers is None else workers
         self.devices: list[str] = []
         self.each = max(1, self.workers // max(len(devices), 1))
@@ -397,6 +398,7 @@ class Parallel:
         key = tuple([a.shape for a in arrays])
         profile = schedule.profiles.get(key)
         if profile is None:
+            self.fits(plan, key)
             profile = self._eager(schedule) if self.worth <= 0 else None
             if profile is None:
                 return schedule.outcome(self._measure(schedule, key, arrays, snapshot, rng)[0])
@@ -436,6 +438,7 @@ class Parallel:
         schedule = self.schedule(plan)
         key = tuple([a.shape for a in arrays])
         profile = self._eager(schedule) if self.worth <= 0 else schedule.profiles.get(key)
+        self.fits(plan, key)
         if profile is None:
             values, stamps = self._measure(schedule, key, arrays, snapshot, rng)
         elif profile.mode == "compiled":
@@ -490,8 +493,9 @@ class Parallel:
         finally:
             self._clean(run)
         if run.errors:
-            k = min(run.errors)
-            raise self._said(run, k)
+            said = self._said(run, min(run.errors))
+            run.values.clear()      # whoever keeps the error keeps this frame
+            raise said
         if run.left:
             raise FlowError(f"the parallel run ended with {run.left} nodes that never got ready.", hint="Please report this graph.")
         return run
@@ -525,7 +529,9 @@ def fire_in_order(plan: Plan, values: dict[int, Any], rng: Any, explain: Explain
         except FlowError:
             raise
         except Exception as error:
-            raise explain(step, error, values) from error
+            told = explain(step, error, values)
+            values.clear()      # whoever keeps the error keeps this frame
+            raise told from error
         end = _clock()
         stamps.append((name, start - begin, end - begin))
         for slot, value in zip(step.outs, outputs):

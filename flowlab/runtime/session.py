@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import threading
+import traceback
 import warnings
 import weakref
 from collections import OrderedDict
@@ -20,10 +21,11 @@ from .compile import AsItIs, Runner
 from .device import Devices
 from .feeding import checked_feeds, feed_tensors, flatten
 from .machine import let_go
+from .memory import check_fit
 from .place import COPY, Placed, Placement, placed
 from .plan import Plan, Step, make_plan
 from .schedule import Parallel, Stamp, fire_in_order
-from .store import Draws, Snapshot, Store, Variables, checked
+from .store import Draws, Store, Variables, checked
 from .timeline import Row, Timeline
 
 
@@ -68,11 +70,13 @@ class Session:
         self.last_trace: Any = None     # the latest recorded run
         self._plans: OrderedDict[Any, Plan] = OrderedDict()
         self._runners: dict[Plan, Runner | AsItIs] = {}
+        self._fitting: dict[Plan, set[Any]] = {}    # shapes of feeds that there was room for
         self.lock = threading.RLock()
         self.executor = executor
         self.parallel: Parallel | None = None
         if executor == "parallel":
-            self.parallel = Parallel(step_error, None if workers is None else int(workers), tuple(devices))
+            me = weakref.ref(self)      # its threads must not keep the session
+            self.parallel = Parallel(lambda *a: me().explain(*a), lambda *a: me().fits(*a), None if workers is None else int(workers), tuple(devices))
             weakref.finalize(self, self.parallel.close)
 
     def __enter__(self) -> Session:
@@ -81,9 +85,7 @@ class Session:
     def __exit__(self, *exc: object) -> None:
         if self.parallel is not None:
             self.parallel.close()
-        for runner in list(self._runners.values()):
-            runner.free()
-        NUMPY.free()
+        self.free()
 
     def __repr__(self) -> str:
         return f"Session of {self.graph!r}, {plural(self.store.runs, 'run')}"
@@ -100,7 +102,7 @@ class Session:
         by_tensor = feed_tensors(self.graph, feeds)
         plan = self.plan(flat, tuple(by_tensor))
         arrays = checked_feeds(by_tensor)
-        return build(self._alone(self.execute, plan, arrays))
+        return build(self.alone(self.execute, plan, arrays))
 
     def timeline(self, fetches: Any, feeds: Mapping[Any, Any] | None = None) -> Timeline:
         """Run, and note of every firing its device, its thread, when it began and how long it took: returns a Timeline. It commits like any run.
@@ -112,13 +114,13 @@ class Session:
         plan = self.plan(flat, tuple(by_tensor))
         arrays = checked_feeds(by_tensor)
         stamps: list[Stamp] = []
-        results = self._alone(self._timed, plan, arrays, stamps)
+        results = self.alone(self._timed, plan, arrays, stamps)
         rows = [Row(s.index, s.node.name, s.node.op.name, s.node.phase, s.device, thread, start, end - start)
                 for s, (thread, start, end) in zip(plan.steps, stamps)]
         return Timeline(self.graph.name, rows, build(results))
 
-    def _alone(self, go: Callable, plan: Plan, arrays: Sequence[np.ndarray], *more: Any) -> Any:
-        """One run at a time: a thread that comes meanwhile waits its turn, and then sees what the run before has committed."""
+    def alone(self, go: Callable, *args: Any) -> Any:
+        """Do something that reads and commits variables, one thread at a time: one that comes meanwhile waits, and sees what was committed before."""
         if self.parallel is not None and self.parallel.owns(threading.get_ident()):
             raise FlowError("a kernel of this session's own run cannot run the session.", hint="Use a session of its own, or the compiled executor.")
         lock = self.lock
@@ -126,7 +128,7 @@ class Session:
         try:    # twice: an interrupt may come in the run, and another in the clean-up
             try:
                 lock.acquire()
-                return go(plan, arrays, self.store.snapshot(), *more)
+                return go(*args)
             finally:
                 if outermost:
                     let_go(lock)
@@ -134,16 +136,48 @@ class Session:
             if outermost:
                 let_go(lock)
 
-    def _timed(self, plan: Plan, arrays: Sequence[np.ndarray], snapshot: Snapshot, stamps: list[Stamp]) -> list[Any]:
-        draws = Draws(self.seed, self.store.runs)
+    def _timed(self, plan: Plan, arrays: Sequence[np.ndarray], stamps: list[Stamp]) -> list[Any]:
+        draws, snapshot = Draws(self.seed, self.store.runs), self.store.snapshot()
         if self.parallel is not None:
             (results, assigned, _), found = self.parallel.timed(plan, arrays, snapshot, draws)
         else:
+            self.fits(plan, tuple([a.shape for a in arrays]))
             values = plan.values(arrays, snapshot)
-            found = fire_in_order(plan, values, draws, step_error)
+            found = fire_in_order(plan, values, draws, self.explain)
             results, assigned = [None if s is None else values[s] for s in plan.results], [values[s] for s, _ in plan.assigns]
         stamps += found
         return self.finish(plan, arrays, list(results), list(assigned))
+
+    def fits(self, plan: Plan, shapes: Any) -> None:
+        """DeviceError, naming the node, if a run with feeds of these shapes needs more memory than this process may take. Worked out once for each."""
+        seen = self._fitting.setdefault(plan, set())
+        if shapes not in seen:
+            check_fit(plan, shapes, self.free)
+            if len(seen) >= 256:
+                seen.clear()
+            seen.add(shapes)
+
+    def free(self) -> None:
+        """Give back the memory that is kept to make later runs faster."""
+        for runner in list(self._runners.values()):
+            runner.free()
+        NUMPY.free()
+
+    def explain(self, step: Step, error: Exception, values: Any) -> FlowError:
+        """The error of a step that was fired by itself. If memory ran out, all that is kept is let go, and a retry may do."""
+        found = step_error(step, error, values)
+        if isinstance(error, MemoryError):
+            self.let_go(error)
+        return found
+
+    def let_go(self, error: BaseException | None) -> None:
+        """Free what a run that ran out of memory held: whoever keeps its error would keep the values in its frames."""
+        while error is not None:
+            traceback.clear_frames(error.__traceback__)
+            for frame, _ in traceback.walk_tb(error.__traceback__):
+                _ = frame.f_locals  # up to Python 3.12 a frame that was looked into keeps what was seen until it is looked into again
+            error = error.__cause__
+        self.free()
 
     def plan(self, fetches: Sequence[Tensor | Node], feeds: Sequence[Tensor]) -> Plan:
         """The compiled plan for these fetches and feeds, made once."""
@@ -155,7 +189,8 @@ class Session:
             found = self._plans[key] = placed(make_plan(self.graph, fetches, feeds), self.placement)
             self._tell_placement(found)
             if len(self._plans) > self.plans_kept:
-                self._runners.pop(self._plans.popitem(last=False)[1], None)
+                old = self._plans.popitem(last=False)[1]
+                self._runners.pop(old, None), self._fitting.pop(old, None)
         else:
             self._plans.move_to_end(key)    # what a loop runs stays, however much is fetched once in between
         return found
@@ -172,20 +207,24 @@ class Session:
                 names = ", ".join(p.node for p in ones[:4])
                 warnings.warn(f"there is no {device} here: {names}{f' and {len(ones) - 4} more' if len(ones) > 4 else ''} run on {ones[0].device} ({why}).", stacklevel=4)
 
-    def execute(self, plan: Plan, arrays: Sequence[np.ndarray], snapshot: Snapshot) -> list[Any]:
-        """Run a plan from the given feeds and variables, and commit."""
+    def execute(self, plan: Plan, arrays: Sequence[np.ndarray]) -> Sequence[Any]:
+        """Run a plan from the given feeds and the variables as they are, and commit."""
+        snapshot = self.store.snapshot()
         try:
             draws = Draws(self.seed, self.store.runs)
             runner = self._runners.get(plan)
             if runner is None:
-                runner = self._runners[plan] = Runner(plan) if all(self.placement.devices.find(s.device) is NUMPY for s in plan.steps) else AsItIs(plan)
+                runner = self._runners[plan] = (Runner if all(s.backend is NUMPY for s in plan.steps) else AsItIs)(plan, self.fits)
             results, assigned, owned = runner(arrays, snapshot, draws) if self.parallel is None else self.parallel.run(plan, runner, arrays, snapshot, draws)
             if owned:
                 return self.commit(plan, results, assigned)
         except FlowError:
             raise
         except Exception as error:
-            raise kernel_error(plan, error, self._runners) from error
+            told = kernel_error(plan, error, self._runners)
+            if isinstance(error, MemoryError):
+                self.let_go(error)
+            raise told from error
         return self.finish(plan, arrays, list(results), list(assigned))
 
     def commit(self, plan: Plan, results: Sequence[Any], assigned: Sequence[np.ndarray]) -> Sequence[Any]:

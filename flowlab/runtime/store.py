@@ -2,15 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from ..core.errors import DTypeError, FetchError, ShapeError
+from ..core.errors import DeviceError, DTypeError, FetchError, ShapeError
 from ..core.graph import Graph, Node
 from ..core.op import no_array_hint
 from ..core.types import shape_text
 from ..ops.state import initial_value
+from .machine import amount, memory_left
 
 Snapshot = Mapping[int, np.ndarray]  # node id → read-only array
 
@@ -56,6 +58,7 @@ class Store:
             values = dict(self.values)
             for n in found:
                 if n.id not in values:
+                    check_variable(n)
                     values[n.id] = frozen(initial_value(n.attrs, generator(self.seed, n.id)))
             self.values = values
             self._nodes = found
@@ -70,6 +73,15 @@ class Store:
         """Take all new values at once."""
         values = {**self.values, **assigned}
         self.values, self.version = values, self.version + 1
+
+
+def check_variable(node: Node) -> None:
+    """DeviceError if there is no room for the variable's first value; it names the variable."""
+    type = node.outputs[0].type
+    size = prod(type.shape) * (type.dtype.itemsize + 8)     # initializers compute in float64
+    if size > 1 << 26 and (left := memory_left()) is not None and size > left:
+        raise DeviceError(f"the variable {node.name} {shape_text(type.shape)} takes {amount(size)} to fill: this process may use {amount(left)} more.", node=node.name,
+                          hint="Make it smaller.")
 
 
 def frozen(array: np.ndarray) -> np.ndarray:

@@ -13,11 +13,10 @@ from ..core.errors import FetchError, FlowError
 from ..core.graph import Node, Tensor
 from ..runtime.backend import on_host
 from ..runtime.feeding import checked_feeds, feed_tensors, flatten, resolve
+from ..runtime.memory import trace_budget
 from ..runtime.plan import Plan, Step, asked, frame_number
 from ..runtime.session import Session, error_at, host, set_tracer
 from ..runtime.store import Draws, Snapshot
-
-BUDGET = 256 * 2**20  # bytes of values that one trace keeps; what it lets go is computed again when asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,32 +344,39 @@ def _enter(step: Step, values: dict[int, Any], rng: Draws, trace: Trace, budget:
         return asked(stop.value, step.wanted)
 
 
-def record(session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = None, *, budget: int = BUDGET, snapshot: Snapshot | None = None,
+def record(session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = None, *, budget: int | None = None, snapshot: Snapshot | None = None,
            run: int | None = None) -> Trace:
-    """Run step by step and keep every firing. Without `snapshot` it is a run like any other: it commits."""
+    """Run step by step and keep every firing. Without `snapshot` it is a run like any other: it commits.
+
+    `budget` is how many bytes of values the trace keeps; what it lets go is computed again when asked for.
+    """
     flat, build = flatten(session.graph, fetches)
     by_tensor = feed_tensors(session.graph, feeds)
     plan = session.plan(flat, tuple(by_tensor))
     arrays = [np.array(a) for a in checked_feeds(by_tensor)]  # the caller may go on to change its own
-    commits = snapshot is None
-    snapshot = session.store.snapshot() if snapshot is None else snapshot
-    run = session.store.runs if run is None else run
-    trace = Trace(session, fetches, dict(zip(by_tensor, arrays)), plan, snapshot, run)
-    values: dict[int, Any] = dict(enumerate(arrays))
-    values.update(plan.constants)
-    values.update((slot, snapshot[node_id]) for slot, node_id in plan.variables)
+    session.fits(plan, tuple([a.shape for a in arrays]))
+    budget = trace_budget() if budget is None else budget
 
-    rng = Draws(session.seed, run)
-    walk(plan, values, rng, trace, budget, time.perf_counter())
-    results = [None if slot is None else values[slot] for slot in plan.results]
-    assigned = [values[slot] for slot, _ in plan.assigns]
-    if commits:
-        out = session.finish(plan, arrays, results, assigned)
-        session.last_trace = trace
-    else:
-        out = [None if v is None else host(v, True) for v in results]
-    trace.results = build(out)
-    return trace
+    def go() -> Trace:
+        before = session.store.snapshot() if snapshot is None else snapshot
+        number = session.store.runs if run is None else run
+        trace = Trace(session, fetches, dict(zip(by_tensor, arrays)), plan, before, number)
+        values = plan.values(arrays, before)
+        try:
+            walk(plan, values, Draws(session.seed, number), trace, budget, time.perf_counter())
+        except FlowError as error:
+            if isinstance(error.__cause__, MemoryError):
+                values.clear(), trace.events.clear(), session.let_go(error)
+            raise
+        results = [None if slot is None else values[slot] for slot in plan.results]
+        if snapshot is None:
+            out = session.finish(plan, arrays, results, [values[slot] for slot, _ in plan.assigns])
+            session.last_trace = trace
+        else:
+            out = [None if v is None else host(v, True) for v in results]
+        trace.results = build(out)
+        return trace
+    return session.alone(go)
 
 
 set_tracer(record)

@@ -194,7 +194,7 @@ def test_nodes_worth_it_go_in_parallel_and_the_clock_has_the_last_word():
 
 def test_a_schedule_is_judged_by_what_it_promises():
     g = towers(2, 1)
-    judge = Parallel(None, workers=2)
+    judge = Parallel(None, None, workers=2)
     schedule = judge.schedule(fl.Session(g).plan((g.tensor("top_0"), g.tensor("top_1")), (g.tensor("x"),)))
     n = len(schedule.waiting)
     assert judge.judge(schedule, [1e-4] * n).mode == "compiled", "no node is worth a hand-over"
@@ -203,7 +203,7 @@ def test_a_schedule_is_judged_by_what_it_promises():
     assert sum(judged.heavy) == 2 and schedule.makespan(both, schedule.levels(both), {"cpu:0": 2}) == pytest.approx(2e-3, rel=0.05)
     one = [2e-3 if s.node.name == "tower_0_0/MatMul" else 1e-6 for s in schedule.plan.steps]
     assert judge.judge(schedule, one).mode == "compiled", "there is nothing to do meanwhile"
-    assert Parallel(None, workers=1).judge(schedule, both).mode == "compiled", "and nobody to do it"
+    assert Parallel(None, None, workers=1).judge(schedule, both).mode == "compiled", "and nobody to do it"
 
 
 def test_threads_follow_the_quota(tmp_path, monkeypatch):
@@ -222,7 +222,7 @@ def test_threads_follow_the_quota(tmp_path, monkeypatch):
         monkeypatch.setattr(machine, "_PROC", root / "proc")
         monkeypatch.setattr(machine, "_CGROUPS", root / "cg")
         assert machine.cpu_count() == min(whole, most)
-        assert Parallel(None).workers == min(whole, most)
+        assert Parallel(None, None).workers == min(whole, most)
     (v1 / "cg/cpu/box/inner/cpu.cfs_quota_us").write_text("-1\n")
     assert machine.cpu_count() == whole
     if hasattr(os, "sched_getaffinity"):
