@@ -513,8 +513,17 @@ class _Ahead:
                 self.ready.get_nowait()
             except queue.Empty:
                 break
-        if thread is not threading.current_thread():
-            thread.join(timeout=5.0)
+        if thread is threading.current_thread():
+            return
+        thread.join(timeout=1.0)
+        if thread.is_alive():   # it is in a function or a generator that does not come back by itself
+            from ctypes import c_ulong, py_object, pythonapi
+            pythonapi.PyThreadState_SetAsyncExc(c_ulong(thread.ident or 0), py_object(_Stopped))
+            thread.join(timeout=4.0)
+
+
+class _Stopped(BaseException):
+    """Raised in a thread whose loop is over."""
 
 
 class Prefetched:

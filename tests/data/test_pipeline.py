@@ -1,6 +1,7 @@
 """Pipelines from arrays, streams and files; the thread that prepares batches leaves with its loop."""
 from __future__ import annotations
 
+import _thread
 import ctypes
 import gc
 import io
@@ -310,6 +311,29 @@ def test_a_thread_that_is_stopped_from_outside_is_told_of():
     with pytest.raises(fl.FlowError, match="stopped: SystemExit"):
         next(loop)
     assert not threads()
+
+
+def test_an_interrupt_while_the_loop_waits_leaves_no_thread_even_of_a_source_that_never_comes_back():
+    waiting = threading.Event()
+
+    def endless():
+        yield {"x": 0}
+        waiting.set()
+        while True:
+            time.sleep(0.001)
+    loop = iter(Pipeline(endless).prefetch(1))
+    next(loop)
+
+    def interrupt():
+        waiting.wait()
+        time.sleep(0.05)
+        _thread.interrupt_main()
+    helper = threading.Thread(target=interrupt)
+    helper.start()
+    with pytest.raises(KeyboardInterrupt):
+        next(loop)
+    helper.join()
+    assert not threads() and list(loop) == []
 
 
 FORK = """
