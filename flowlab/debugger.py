@@ -3,17 +3,18 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
 from .core.errors import DebuggerError, FlowError
-from .core.graph import Node, Tensor
+from .core.graph import Graph, Node, Tensor
 from .core.types import shape_text
+from .runtime.backend import on_host
 from .runtime.feeding import checked_feeds, feed_tensors, flatten, resolve
-from .runtime.plan import Step
+from .runtime.plan import Plan, Step, asked, frame_number
 from .runtime.session import Session, error_at, host
 from .runtime.store import Draws
 from .trace.trace import Event, Stats, ValueKeyError, stats_of
@@ -74,9 +75,9 @@ class Breakpoints:
         is_tensor = isinstance(target, Tensor) or isinstance(target, str) and ":" in target or when is not None
         if is_tensor:
             tensor = resolve(graph, target)
-            name = tensor.name if isinstance(tensor, Tensor) else str(target)
+            name = told(graph, tensor) if isinstance(tensor, Tensor) else str(target)
         else:
-            name = target.name if isinstance(target, Node) else graph.node(str(target)).name
+            name = told(graph, target if isinstance(target, Node) else graph.node(str(target)))
         self._all[self._next] = Breakpoint(self._next, name, is_tensor, condition(when) if isinstance(when, str) else when, when if isinstance(when, str) else None)
         self._next += 1
         return self._next - 1
@@ -95,11 +96,72 @@ class Breakpoints:
         return len(self._all)
 
 
+def told(graph: Graph, what: Node | Tensor) -> str:
+    """The name under which a node or tensor is told; those inside a loop with the loop's name before their own."""
+    if what.graph is graph:
+        return what.name
+    return graph.told(what) if isinstance(what, Node) else f"{graph.told(what.node)}:{what.index}"
+
+
+class _Frame:
+    """A plan as it is being stepped: the run itself, or one timestep of a loop in it."""
+
+    __slots__ = ("fired", "loops", "missing", "number", "path", "phase", "place", "plan", "prefix", "ready", "rng", "top", "users", "values")
+
+    def __init__(self, plan: Plan, values: dict[int, Any], rng: Draws, *, path: tuple = (), number: int = 0, place: tuple = (), prefix: str = "",
+                 top: str | None = None, phase: str | None = None):
+        topology = plan.topology
+        self.plan, self.values, self.rng, self.users = plan, values, rng, topology.users
+        self.path, self.number, self.place, self.prefix, self.top, self.phase = path, number, place, prefix, top, phase
+        self.missing = list(topology.waiting)
+        self.ready = set(topology.first)
+        self.fired: set[int] = set()
+        self.loops: dict[int, _Loop] = {}
+
+    def name(self, step: Step) -> str:
+        return f"{self.prefix}{step.node.name}" if self.prefix else step.node.name
+
+    def unfire(self, index: int) -> None:
+        self.fired.discard(index)
+        for slot in self.plan.steps[index].outs:
+            self.values.pop(slot, None)
+        for user in self.users[index]:
+            self.missing[user] += 1
+            self.ready.discard(user)
+            self.loops.pop(user, None)      # it had been entered at most, from values that may be others next time
+        self.ready.add(index)
+
+    def recount(self) -> None:
+        """Work out again from the steps that have fired what else is known."""
+        self.missing = [sum(w not in self.fired for w in s.waits) for s in self.plan.steps]
+        self.ready = {k for k, missing in enumerate(self.missing) if not missing and k not in self.fired}
+        for s in self.plan.steps:
+            if s.index not in self.fired:
+                for slot in s.outs:
+                    self.values.pop(slot, None)
+
+
+@dataclass(slots=True)
+class _Loop:
+    """A loop or branch that has been entered: its timesteps so far, and the routine that says which comes next."""
+
+    frames: list[_Frame] = field(default_factory=list)
+    running: Generator | None = None        # waits for what the last frame computes; None when that has to be found again
+    outputs: tuple[Any, ...] | None = None  # what it gives, when it is over
+    failed: Exception | None = None         # or why it could not go on
+
+    def cut(self, count: int) -> None:
+        """Forget all timesteps from number `count` on."""
+        del self.frames[count:]
+        self.running = self.outputs = self.failed = None
+
+
 class Debugger:
     """Steps a run. Placeholders, constants and variable reads are there from the start; every other firing counts.
 
-    `session.run` would compute the same numbers: same kernels, same draws, in any firing order. It commits at its last firing.
-    `record=False` forgets a firing when it is taken back: `length` is then always the cursor.
+    `session.run` would compute the same numbers: same kernels, same draws, in any firing order. It commits at its last firing. A loop or branch is
+    entered like a function: its nodes fire timestep by timestep (`rnn/Tanh` with the frame `("rnn", 3)`), then the loop's own node, which gives
+    what came out. `record=False` forgets a firing when it is taken back: `length` is then always the cursor.
     """
 
     def __init__(self, session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = None, record: bool = True):
@@ -108,25 +170,22 @@ class Debugger:
         by_tensor = feed_tensors(session.graph, feeds)
         self.plan = session.plan(flat, tuple(by_tensor))
         self._arrays = [np.array(a) for a in checked_feeds(by_tensor)]
+        session.fits(self.plan, tuple([a.shape for a in self._arrays]))
         self.feeds = {t.name: a for t, a in zip(by_tensor, self._arrays)}
         self._snapshot = session.store.snapshot()
         self._run = session.store.runs
-        self._rng = Draws(session.seed, self._run)
-        self._values: dict[int, Any] = dict(enumerate(self._arrays))
-        self._values.update(self.plan.constants)
-        self._values.update((slot, self._snapshot[node_id]) for slot, node_id in self.plan.variables)
-        topology = self.plan.topology
-        self._step_of, self._origin, self._users = topology.by_name, topology.origin, topology.users
-        self._missing = list(topology.waiting)
-        self._ready = set(topology.first)
-        self._order: list[int] = []         # steps fired so far, in order
-        self._fired: set[int] = set()       # the same steps
-        self._recorded: list[int] = []      # and those that can be gone forward to again
-        self._events: list[Event] = []      # parallel to _recorded
+        values: dict[int, Any] = dict(enumerate(self._arrays))
+        values.update(self.plan.constants)
+        values.update((slot, self._snapshot[node_id]) for slot, node_id in self.plan.variables)
+        self._root = _Frame(self.plan, values, Draws(session.seed, self._run))
+        self._step_of, self._origin = self.plan.topology.by_name, self.plan.topology.origin
+        self._order: list[tuple] = []       # keys of the firings so far, in order
+        self._events: list[Event] = []      # those, and then the ones that can be gone forward to again
         self._begin = time.perf_counter()
         self._committed: tuple[int, Any, int] | None = None
         self._results: Any = None
         self._overrides: dict[int, np.ndarray] = {}
+        self._inner_overrides: dict[tuple[str, int], np.ndarray] = {}
         self.breakpoints = Breakpoints(self)
         self.watches: list[str] = []
         self.error: FlowError | None = None
@@ -137,7 +196,7 @@ class Debugger:
     # ------------------------------------------------------------ where it stands
 
     @property
-    def graph(self) -> Any:
+    def graph(self) -> Graph:
         return self.session.graph
 
     @property
@@ -148,21 +207,27 @@ class Debugger:
     @property
     def length(self) -> int:
         """Firings recorded: the cursor can go there without computing anew."""
-        return len(self._recorded)
+        return len(self._events)
 
     @property
     def total(self) -> int:
-        """Firings that a complete run has."""
-        return len(self.plan.steps)
+        """Firings that a complete run has; while a loop's number of timesteps is not known, as far as one can tell."""
+        return self.cursor if self.done else max(self.length, self.cursor + self._left(self._root))
 
     @property
     def ready(self) -> tuple[str, ...]:
         """Names of the nodes whose inputs are all there, first the one that step fires."""
-        return tuple(self.plan.steps[k].node.name for k in sorted(self._ready))
+        return tuple(frame.name(step) for frame, step in self._open(self._root))
+
+    @property
+    def frame(self) -> tuple:
+        """Where the next firing takes place: `("rnn", 3)` inside a loop, `()` outside."""
+        following = self._next()
+        return following[0].place if following else ()
 
     @property
     def done(self) -> bool:
-        return len(self._order) == len(self.plan.steps)
+        return len(self._root.fired) == len(self.plan.steps)
 
     @property
     def results(self) -> Any:
@@ -175,33 +240,38 @@ class Debugger:
         return list(self._events)
 
     def state(self, name: str) -> str:
-        """`"idle"`, `"ready"`, `"done"` or `"error"`."""
-        step = self._step_of.get(name)
+        """`"idle"`, `"ready"`, `"running"` (a loop that has been entered), `"done"` or `"error"`; of a node in a loop, at its latest timestep."""
+        if name == self._failed:
+            return "error"
+        frame, step = self._found(name)
         if step is None:
             node = self.graph.node(name)
             return "done" if any((node.id, t.index) in self.plan.slots for t in node.outputs) else "idle"
-        if name == self._failed:
-            return "error"
-        if step.index in self._ready:
-            return "ready"
-        return "done" if step.index in self._fired else "idle"
+        if frame is None:
+            return "idle"
+        if step.index in frame.ready:
+            loop = frame.loops.get(step.index)
+            return "running" if loop and any(f.fired or any(lp.frames for lp in f.loops.values()) for f in loop.frames) else "ready"
+        return "done" if step.index in frame.fired else "idle"
 
     def computed(self, name: str | Tensor) -> bool:
         """Has the tensor its value by now?"""
-        tensor = resolve(self.graph, name)
-        return isinstance(tensor, Tensor) and self.plan.slots.get((tensor.node.id, tensor.index)) in self._values
+        try:
+            tensor = self._tensor(name)
+        except ValueKeyError:
+            return False
+        return self._held(tensor) is not None
 
     def value(self, name: str | Tensor) -> np.ndarray:
-        """The value of a tensor at the cursor; KeyError if it is not computed yet."""
-        tensor = resolve(self.graph, name)
-        if not isinstance(tensor, Tensor):
-            raise ValueKeyError(f"{tensor.name} has no output.", node=tensor.name)
-        slot = self.plan.slots.get((tensor.node.id, tensor.index))
-        if slot is None:
-            raise ValueKeyError(f"{tensor.name} is not part of this run.", node=tensor.node.name, hint="Fetch it, or something that needs it.")
-        if slot not in self._values:
-            raise ValueKeyError(f"{tensor.name} is not computed yet.", node=tensor.node.name, hint=f"Step on: {self.cursor} of {self.total} firings are done.")
-        return np.array(self._values[slot], order="C")
+        """The value of a tensor at the cursor, inside a loop that of the latest timestep which has it; KeyError if it is not computed yet."""
+        tensor = self._tensor(name)
+        held = self._held(tensor)
+        if held is None:
+            shown = told(self.graph, tensor)
+            if tensor.graph is self.graph and (tensor.node.id, tensor.index) not in self.plan.slots:
+                raise ValueKeyError(f"{shown} is not part of this run.", node=tensor.node.name, hint="Fetch it, or something that needs it.")
+            raise ValueKeyError(f"{shown} is not computed yet.", node=shown.rpartition(":")[0], hint=f"Step on: {self.cursor} of {self.total} firings are done.")
+        return np.array(on_host(held), order="C")
 
     def stats(self, name: str | Tensor) -> Stats:
         """Statistics of a tensor at the cursor."""
@@ -209,117 +279,316 @@ class Debugger:
 
     def missing(self, name: str) -> list[str]:
         """The inputs that a node still waits for."""
-        step = self._step(name)
-        return [self.plan.steps[w].node.name for w in step.waits if w not in self._fired]
+        frame, step = self._step(name)
+        if frame is None:
+            return [self._entrance(name)]
+        return [frame.name(frame.plan.steps[w]) for w in step.waits if w not in frame.fired]
 
     def join(self, name: str) -> tuple[int, int]:
         """How many of the tensors a node takes are there, and how many it takes."""
-        step = self._step(name)
-        return sum(s in self._values for _, s in step.args), len(step.args)
+        frame, step = self._step(name)
+        return sum(s in frame.values for _, s in step.args) if frame is not None else 0, len(step.args)
 
     def __repr__(self) -> str:
         if self.done:
             where = "the run is done"
         else:
             ready = self.ready
-            where = f"next {ready[0]}; {len(ready)} ready" if ready else "nothing is ready"
+            inside = " ".join(map(str, self.frame))
+            where = f"next {ready[0]}{f' at {inside}' if inside else ''}; {len(ready)} ready" if ready else "nothing is ready"
         lines = [f"Debugger of {self.graph.name!r}: {self.cursor} of {self.total} firings done, {where}."]
         if self._order:
             event = self._events[self.cursor - 1]
-            lines.append(f"Last: {event.node} → {', '.join(f'{np.asarray(v).dtype}{list(np.shape(v))}' for v in event.outputs)}")
+            at = f" at {' '.join(map(str, event.frame))}" if event.frame else ""
+            lines.append(f"Last: {event.node}{at} → {', '.join(f'{v.dtype}{list(v.shape)}' for v in event.outputs if v is not None)}")
         lines += [f"Watch {name}: {self.stats(name) if self.computed(name) else 'not computed yet'}" for name in self.watches]
         return "\n".join(lines)
+
+    # ------------------------------------------------------------ finding one's way
+
+    def _next(self) -> tuple[_Frame, Step] | None:
+        """What step fires: the first node that is ready, inside the loops that it leads into."""
+        frame = self._root
+        while frame.ready:
+            step = frame.plan.steps[min(frame.ready)]
+            if not step.bodies:
+                return frame, step
+            child = self._current(frame, step)
+            if child is None:
+                return frame, step
+            frame = child
+        return None
+
+    def _open(self, frame: _Frame) -> Iterator[tuple[_Frame, Step]]:
+        """All that is ready, in order."""
+        for k in sorted(frame.ready):
+            step = frame.plan.steps[k]
+            child = self._current(frame, step) if step.bodies else None
+            if child is not None:
+                yield from self._open(child)
+            else:
+                yield frame, step
+
+    def _current(self, frame: _Frame, step: Step) -> _Frame | None:
+        """The timestep that a loop is in, or None when it is over and its own node can fire."""
+        loop = frame.loops.get(step.index)
+        if loop is None:
+            loop = frame.loops[step.index] = _Loop()
+        while loop.outputs is None and loop.failed is None:
+            if loop.frames and len(loop.frames[-1].fired) < len(loop.frames[-1].plan.steps):
+                return loop.frames[-1]
+            running, loop.running = loop.running, None      # None until all is in place: after an interrupt the way here is found again
+            try:
+                if running is None:
+                    running = step.enter(frame.values)
+                    asks = next(running)
+                    for done in loop.frames:
+                        asks = running.send(tuple(done.values[s] for s in done.plan.results))
+                else:
+                    done = loop.frames[-1]
+                    asks = running.send(tuple(done.values[s] for s in done.plan.results))
+            except StopIteration as stop:
+                loop.outputs = asked(stop.value, step.wanted)
+            except Exception as error:      # told when the loop's own node fires
+                loop.failed = error
+            else:
+                which, timestep, feeds = asks
+                plan, inside = step.bodies[which], f"{frame.prefix}{step.node.inside}"
+                loop.frames.append(_Frame(plan, dict(enumerate(feeds)) | dict(plan.constants), frame.rng.at(frame_number(timestep)),
+                                          path=(*frame.path, (step.index, len(loop.frames))), number=len(loop.frames), place=(*frame.place, inside, timestep),
+                                          prefix=f"{inside}/", top=frame.top or step.node.name, phase=frame.phase or step.node.phase))
+                loop.running = running
+        return None
+
+    def _frame(self, path: tuple) -> _Frame:
+        """The frame that a key leads to; it must have been entered, or be the next to be."""
+        frame = self._root
+        for index, number in path:
+            loop = frame.loops.get(index)
+            if loop is None or number >= len(loop.frames):
+                self._current(frame, frame.plan.steps[index])
+                loop = frame.loops[index]
+            frame = loop.frames[number]
+        return frame
+
+    def _way(self, name: str) -> list[tuple[int, int]] | None:
+        """Where a node inside a loop is: (step of the loop, which of its bodies) from the outside in, then (its own step, 0)."""
+        def look(plan: Plan, prefix: str) -> list[tuple[int, int]] | None:
+            for step in plan.steps:
+                inside = f"{prefix}{step.node.inside}/"
+                if not step.bodies or not name.startswith(inside):
+                    continue
+                for which, sub in enumerate(step.bodies):
+                    own = sub.topology.by_name.get(name[len(inside):])
+                    rest = [(own.index, 0)] if own is not None else look(sub, inside)
+                    if rest is not None:
+                        return [(step.index, which), *rest]
+            return None
+        return look(self.plan, "")
+
+    def _found(self, name: str) -> tuple[_Frame | None, Step | None]:
+        """A node's step, and the latest timestep that it belongs to; no frame if its loop has not come so far, no step if it never fires."""
+        step = self._step_of.get(name)
+        if step is not None:
+            return self._root, step
+        way = self._way(name)
+        if way is None:
+            return None, None
+        frame, plan = self._root, self.plan
+        for index, which in way[:-1]:
+            entered = plan.steps[index]
+            plan = entered.bodies[which]
+            if frame is None:
+                continue
+            if index in frame.ready:
+                self._current(frame, entered)
+            frames = frame.loops[index].frames if index in frame.loops else []
+            frame = next((f for f in reversed(frames) if f.plan is plan), None)
+        return frame, plan.steps[way[-1][0]]
+
+    def _entrance(self, name: str) -> str:
+        """The loop that has to be entered for a node inside it to fire."""
+        return self.plan.steps[self._way(name)[0][0]].node.name
+
+    def _step(self, name: str | Node) -> tuple[_Frame | None, Step]:
+        name = told(self.graph, name) if isinstance(name, Node) else name
+        frame, step = self._found(name)
+        if step is None:
+            frame, step = self._found(told(self.graph, self.graph.node(name)))
+        if step is None:
+            raise DebuggerError(f"{name} does not fire in this run.", node=str(name), hint="Sources are there from the start; other nodes may not be needed by the fetches.")
+        return frame, step
+
+    def _tensor(self, name: str | Tensor) -> Tensor:
+        if isinstance(name, Tensor) and name.graph is not self.graph and self.graph.told(name.node):
+            return name
+        tensor = resolve(self.graph, name)
+        if not isinstance(tensor, Tensor):
+            raise ValueKeyError(f"{tensor.name} has no output.", node=tensor.name)
+        return tensor
+
+    def _held(self, tensor: Tensor) -> Any:
+        """The value that a tensor has by now, or None."""
+        key = (tensor.node.id, tensor.index)
+        if tensor.graph is self.graph:
+            slot = self.plan.slots.get(key)
+            return None if slot is None else self._root.values.get(slot)
+
+        def look(frame: _Frame) -> Any:
+            for loop in frame.loops.values():
+                for inner in reversed(loop.frames):
+                    slot = inner.plan.slots.get(key) if inner.plan.graph is tensor.graph else None
+                    held = inner.values.get(slot) if slot is not None else look(inner)
+                    if held is not None:
+                        return held
+            return None
+        return look(self._root)
+
+    def _left(self, frame: _Frame) -> int:
+        """Firings that are still to come in a frame, as far as one can tell."""
+        left = 0
+        for step in frame.plan.steps:
+            if step.index in frame.fired:
+                continue
+            left += 1
+            if step.bodies:
+                loop = frame.loops.get(step.index)
+                entered = loop.frames if loop is not None else []
+                left += sum(self._left(f) for f in entered[-1:])
+                if loop is None or loop.outputs is None:
+                    given = [np.shape(frame.values[s]) if s in frame.values else t.shape for (_, s), t in zip(step.args, step.node.inputs)]
+                    rounds = step.node.op.rounds(given, step.node.attrs) if step.node.op.rounds is not None else 1
+                    left += max(rounds - len(entered), 0) * max(_size(b) for b in step.bodies)
+        return left
 
     # ------------------------------------------------------------ forwards
 
     def step(self) -> Event | None:
-        """Fire the first ready node (ties go by creation order); None at the end."""
-        return self._fire(self.plan.steps[min(self._ready)]) if self._ready else None
+        """Fire the first ready node (ties go by creation order), inside the loop that it leads into; None at the end."""
+        following = self._next()
+        return self._fire(*following) if following is not None else None
 
     def fire(self, name: str | Node) -> Event:
-        """Fire this node. DebuggerError names the missing inputs if it is not ready."""
-        step = self._step(name)
-        name = step.node.name
-        if step.index not in self._ready:
-            if step.index in self._order:
-                raise DebuggerError(f"{name} has fired already, as number {self._order.index(step.index) + 1}.", node=name, hint="Step back first.")
+        """Fire this node; a loop with all its timesteps. DebuggerError names the missing inputs if it is not ready."""
+        frame, step = self._step(name)
+        name = told(self.graph, name) if isinstance(name, Node) else name
+        shown = frame.name(step) if frame is not None else name
+        if frame is None or step.index not in frame.ready or frame is not self._root and frame not in [f for f, _ in self._open(self._root)] and not step.bodies:
+            if frame is not None and step.index in frame.fired:
+                raise DebuggerError(f"{shown} has fired already, as number {self._order.index((*frame.path, step.index)) + 1}.", node=shown, hint="Step back first.")
             missing = self.missing(name)
-            raise DebuggerError(f"{name} is not ready: it waits for {', '.join(missing)}.", node=name, hint=f"Ready now: {', '.join(self.ready)}.")
-        return self._fire(step)
+            raise DebuggerError(f"{shown} is not ready: it waits for {', '.join(missing)}.", node=shown, hint=f"Ready now: {', '.join(self.ready)}.")
+        while step.bodies and (child := self._current(frame, step)) is not None:
+            self._fire(*self._first_in(child))
+        return self._fire(frame, step)
+
+    def _first_in(self, frame: _Frame) -> tuple[_Frame, Step]:
+        return next(self._open(frame))
 
     def step_level(self) -> tuple[Event, ...]:
         """Fire the whole ready set, as it is now."""
-        return tuple(self._fire(self.plan.steps[k]) for k in sorted(self._ready))
+        return tuple(self._fire(frame, step) for frame, step in list(self._open(self._root)))
 
     def step_scope(self) -> tuple[Event, ...]:
-        """Fire until the scope of the next node is done; a node outside any scope alone."""
-        if not self._ready:
+        """Fire until the scope of the next node is done, be it a loop; a node outside any scope alone."""
+        following = self._next()
+        if following is None:
             return ()
-        first = self.plan.steps[min(self._ready)]
+        frame, first = following
         scope = first.node.scope
         if not scope:
-            return (self._fire(first),)
-        left = {s.index for s in self.plan.steps if f"{s.node.scope}/".startswith(f"{scope}/")} - self._fired
+            return (self._fire(frame, first),) if frame is self._root else self.step_out()
+        left = {s.index for s in frame.plan.steps if f"{s.node.scope}/".startswith(f"{scope}/")} - frame.fired
         events = []
-        while left and self._ready:
-            inside = left & self._ready
-            events.append(self._fire(self.plan.steps[min(inside or self._ready)]))
-            left -= {self._order[-1]}
+        while left and frame.ready:
+            step = frame.plan.steps[min(left & frame.ready or frame.ready)]
+            child = self._current(frame, step) if step.bodies else None
+            where = self._first_in(child) if child is not None else (frame, step)
+            events.append(self._fire(*where))
+            left -= frame.fired
+        return tuple(events)
+
+    def step_into(self) -> Event | None:
+        """Enter the loop or branch that is next, and fire its first node; where there is none, the next node."""
+        return self.step()
+
+    def step_out(self) -> tuple[Event, ...]:
+        """Finish the loop or branch that the next node is in, its own node too; outside of one, fire one node."""
+        following = self._next()
+        if following is None:
+            return ()
+        path = following[0].path
+        events = [self._fire(*following)]
+        if path:
+            around, index = self._frame(path[:-1]), path[-1][0]
+            while index not in around.fired:
+                step = around.plan.steps[index]
+                child = self._current(around, step)
+                events.append(self._fire(*(self._first_in(child) if child is not None else (around, step))))
         return tuple(events)
 
     def step_timestep(self) -> tuple[Event, ...]:
         """Fire until the next timestep; outside of a loop, one node."""
-        event = self.step()
-        return (event,) if event is not None else ()
+        following = self._next()
+        if following is None:
+            return ()
+        frame = following[0]
+        events = [self._fire(*following)]
+        while frame is not self._root and len(frame.fired) < len(frame.plan.steps):
+            events.append(self._fire(*self._first_in(frame)))
+        return tuple(events)
 
     def step_pass(self) -> tuple[Event, ...]:
         """Fire to the end of the forward, backward or update pass that the next node belongs to."""
-        if not self._ready:
+        following = self._next()
+        if following is None:
             return ()
-        phase = self.plan.steps[min(self._ready)].node.phase
+        phase = _phase(*following)
         events = []
-        while True:
-            same = [k for k in self._ready if self.plan.steps[k].node.phase == phase]
-            if not same:
-                return tuple(events)
-            events.append(self._fire(self.plan.steps[min(same)]))
+        while following is not None:
+            if _phase(*following) != phase:     # the first that is ready belongs to another pass; is there one of this?
+                following = next((f for f in self._open(self._root) if _phase(*f) == phase), None)
+                if following is None:
+                    break
+            events.append(self._fire(*following))
+            following = self._next()
+        return tuple(events)
 
     def run_to(self, name: str | Node) -> Stop:
-        """Fire until this node is the next to fire; to the end if it has fired already or is no part of the run."""
+        """Fire until this node is the next to fire (in a loop, at its next timestep); to the end if it will not fire any more."""
         node = name if isinstance(name, Node) else self.graph.node(name)
-        step = self._step_of.get(node.name)
-        if step is None or step.index in self._fired:
-            return self.resume()
-        return self._go(until=step.index)
+        return self._go(until=told(self.graph, node))
 
     def resume(self) -> Stop:
         """Fire until a breakpoint or the end. Raises nothing: an error is a Stop, and `error` holds it."""
         return self._go(until=None)
 
-    def _go(self, until: int | None) -> Stop:
+    def _go(self, until: str | None) -> Stop:
         first = True
-        while self._ready:
-            step = self.plan.steps[min(self._ready)]
-            if step.index == until:
-                return Stop("node", step.node.name)
-            if not first and any(not b.is_tensor and b.target == step.node.name for b in self.breakpoints):
-                return Stop("breakpoint", step.node.name)
+        while (following := self._next()) is not None:
+            frame, step = following
+            name = frame.name(step)
+            if name == until or until is not None and not frame.path and step.bodies and step.node.inside == until:
+                return Stop("node", name)
+            if not first and any(not b.is_tensor and b.target == name for b in self.breakpoints):
+                return Stop("breakpoint", name)
             first = False
             try:
-                self._fire(step)
+                event = self._fire(frame, step)
             except FlowError as error:
                 self.error = error
-                return Stop("error", step.node.name)
+                return Stop("error", name)
             for b in self.breakpoints:
-                if not b.is_tensor or b.target.rpartition(":")[0] != step.node.name:
+                target, _, index = b.target.rpartition(":")
+                if not b.is_tensor or target != name:
                     continue
                 try:
-                    if b.when is None or b.when(self.value(b.target)):
-                        return Stop("breakpoint", step.node.name)
+                    if b.when is None or b.when(np.array(frame.values[step.outs[int(index)]])):
+                        return Stop("breakpoint", event.node)
                 except Exception as error:  # a person's own function
-                    self.error = DebuggerError(f"the condition of breakpoint {b.id} failed: {type(error).__name__}: {error}", node=step.node.name,
+                    self.error = DebuggerError(f"the condition of breakpoint {b.id} failed: {type(error).__name__}: {error}", node=name,
                                                hint="It is a function of the tensor's value that says whether to stop.")
-                    return Stop("error", step.node.name)
+                    return Stop("error", name)
         return Stop("end")
 
     # ------------------------------------------------------------ back
@@ -330,15 +599,33 @@ class Debugger:
             return None
         self._uncommit()
         try:
-            self._unfire(self._order.pop())
+            *path, index = self._order.pop()
+            frame = self._frame(tuple(path))
+            frame.unfire(index)
+            if path:
+                loop = self._frame(tuple(path[:-1])).loops[path[-1][0]]
+                if len(loop.frames) > frame.number + 1 or loop.outputs is not None or loop.failed is not None:
+                    loop.cut(frame.number + 1)
         except BaseException:
             self._recount()
             raise
         self.error = self._failed = None
         event = self._events[len(self._order)]
         if not self.record:
-            del self._recorded[len(self._order):], self._events[len(self._order):]
+            del self._events[len(self._order):]
         return event
+
+    def back_timestep(self) -> tuple[Event, ...]:
+        """Undo the firings of the timestep that the last one belongs to; outside of a loop, one firing."""
+        events = []
+        while self._order:
+            path = self._order[-1][:-1]
+            if events and (not path or path[:len(events[0].key) - 1] != events[0].key[:-1]):
+                break
+            events.append(self.back())
+            if not path:
+                break
+        return tuple(events)
 
     def _uncommit(self) -> None:
         """Put the variables back as they were before this run committed, if it has."""
@@ -359,130 +646,155 @@ class Debugger:
         while self.cursor > cursor:
             self.back()
         while self.cursor < cursor:
-            self._fire(self.plan.steps[self._recorded[self.cursor]])
-
-    def _unfire(self, index: int) -> None:
-        self._fired.discard(index)
-        for slot in self.plan.steps[index].outs:
-            self._values.pop(slot, None)
-        for user in self._users[index]:
-            self._missing[user] += 1
-            self._ready.discard(user)
-        self._ready.add(index)
+            *path, index = self._events[self.cursor].key
+            frame = self._frame(tuple(path))
+            step = frame.plan.steps[index]
+            if step.bodies:
+                self._current(frame, step)
+            self._fire(frame, step)
 
     # ------------------------------------------------------------ changing the past
 
     def watch(self, target: str | Tensor) -> None:
         """Keep a tensor in sight: `print(dbg)` shows its statistics."""
-        found = resolve(self.graph, target)
-        if isinstance(found, Tensor) and found.name not in self.watches:
-            self.watches.append(found.name)
+        name = told(self.graph, self._tensor(target))
+        if name not in self.watches:
+            self.watches.append(name)
 
     def override(self, name: str | Tensor, value: Any) -> None:
-        """Put another value in a tensor's place. It holds until cleared, also after going back; what was computed from it is un-fired."""
-        tensor = resolve(self.graph, name)
-        slot = self.plan.slots.get((tensor.node.id, tensor.index)) if isinstance(tensor, Tensor) else None
-        if slot is None:
-            raise DebuggerError(f"{name} is not part of this run.", node=str(name))
+        """Put another value in a tensor's place. It holds until cleared, also after going back; what was computed from it is un-fired.
+
+        Inside a loop it holds at every timestep, and the run goes back to before the first of them.
+        """
+        tensor = self._tensor(name)
+        shown = told(self.graph, tensor)
+        inner = tensor.graph is not self.graph
+        slot = None if inner else self.plan.slots.get((tensor.node.id, tensor.index))
+        if slot is None and not (inner and self._way(shown.rpartition(":")[0])):
+            raise DebuggerError(f"{name} is not part of this run.", node=str(name), hint="What comes into a loop from outside is overridden outside." if inner else "")
         try:
             array = np.asarray(value)
         except (TypeError, ValueError) as error:
-            raise DebuggerError(f"the override of {tensor.name} is no array: {error}.", node=tensor.node.name, hint="All rows must have one length.") from None
-        old = self._values.get(slot)
+            raise DebuggerError(f"the override of {shown} is no array: {error}.", node=tensor.node.name, hint="All rows must have one length.") from None
+        old = self._held(tensor)
         known = np.shape(old) if old is not None else tuple(array.shape[k] if k < array.ndim and not isinstance(d, int) else d for k, d in enumerate(tensor.shape))
         if array.shape != known:
-            raise DebuggerError(f"{tensor.name} has shape {shape_text(known)}, the override {shape_text(array.shape)}.", node=tensor.node.name, hint="The shapes must be equal.")
+            raise DebuggerError(f"{shown} has shape {shape_text(known)}, the override {shape_text(array.shape)}.", node=tensor.node.name, hint="The shapes must be equal.")
         if array.dtype.kind not in "fiub" or tensor.dtype.kind != "f" and array.dtype.kind == "f":
             hint = f'Use value.astype("{tensor.dtype}") if you mean to cut fractions off.' if array.dtype.kind == "f" else "Override with numbers."
-            raise DebuggerError(f"{tensor.name} is {tensor.dtype}, the override {array.dtype}.", node=tensor.node.name, hint=hint)
+            raise DebuggerError(f"{shown} is {tensor.dtype}, the override {array.dtype}.", node=tensor.node.name, hint=hint)
         self._uncommit()
-        self._overrides[slot] = np.array(array, dtype=tensor.dtype, order="C")
-        self._changed(slot)
+        array = np.array(array, dtype=tensor.dtype, order="C")
+        if inner:
+            self._inner_overrides[shown.rpartition(":")[0], tensor.index] = array
+            self._back_before(shown.rpartition(":")[0])
+        else:
+            self._overrides[slot] = array
+            self._changed(slot)
 
     def clear_override(self, name: str | Tensor | None = None) -> None:
         """Take an override back, or all of them."""
-        found = None if name is None else resolve(self.graph, name)
-        slots = list(self._overrides) if name is None else [self.plan.slots.get((found.node.id, found.index))] if isinstance(found, Tensor) else []
+        tensor = None
+        if name is not None:
+            try:
+                tensor = self._tensor(name)
+            except ValueKeyError:
+                return      # a node without outputs has none to clear
+        slots = list(self._overrides) if tensor is None else [self.plan.slots.get((tensor.node.id, tensor.index))] if tensor.graph is self.graph else []
         for slot in slots:
             if slot in self._overrides:
                 self._uncommit()
                 del self._overrides[slot]
                 self._changed(slot)
+        for node, index in list(self._inner_overrides):
+            if tensor is None or f"{node}:{index}" == told(self.graph, tensor):
+                self._uncommit()
+                del self._inner_overrides[node, index]
+                self._back_before(node)
+
+    def _back_before(self, name: str) -> None:
+        """Go back to before the first firing of a node, and forget what came after."""
+        first = next((k for k, e in enumerate(self._events) if e.node == name), None)
+        if first is None:
+            return
+        while self.cursor > first:
+            self.back()
+        del self._events[first:]
 
     def _changed(self, slot: int) -> None:
         """Un-fire what was computed from this slot, and put its value in place."""
+        root = self._root
         stale: set[int] = set()
         for s in self.plan.steps:
             if any(a == slot for _, a in s.args) or any(w in stale for w in s.waits):
                 stale.add(s.index)
-        kept = [k for k in self._order if k not in stale]
-        if len(kept) < len(self._order):
-            for k in reversed(self._order):
-                if k in stale:
-                    self._unfire(k)
-        events = dict(zip(self._recorded, self._events))
-        self._order = kept
-        self._recorded, self._events = list(kept), [events[k] for k in kept]
+        kept = [key for key in self._order if (key[0] if len(key) == 1 else key[0][0]) not in stale]
+        events = {e.key: e for e in self._events}
+        self._order, self._events = kept, [events[key] for key in kept]
+        for index in stale:
+            root.loops.pop(index, None)
+        root.fired -= stale
+        root.recount()
         for index, event in enumerate(self._events):
             event.index = index
         origin = self._origin.get(slot)
-        if slot in self._overrides and (origin is None or origin[0].index in kept):
-            self._values[slot] = self._overrides[slot]
-        elif slot not in self._overrides and origin is not None and origin[0].index in kept:
-            self._values[slot] = events[origin[0].index].outputs[origin[1]]
+        fired = origin is None or origin[0].index in root.fired
+        if slot in self._overrides and fired:
+            root.values[slot] = self._overrides[slot]
+        elif slot not in self._overrides and origin is not None and fired:
+            root.values[slot] = events[(origin[0].index,)].outputs[origin[1]]
         elif origin is None:
             base = dict(enumerate(self._arrays)) | dict(self.plan.constants) | {s: self._snapshot[n] for s, n in self.plan.variables}
-            self._values[slot] = self._overrides.get(slot, base[slot])
-        if len(self._order) == len(self.plan.steps):  # nothing had to be un-fired, and what was asked for has changed
+            root.values[slot] = self._overrides.get(slot, base[slot])
+        if self.done:  # nothing had to be un-fired, and what was asked for has changed
             self._finish()
 
     # ------------------------------------------------------------ firing
 
-    def _step(self, name: str | Node) -> Step:
-        name = name.name if isinstance(name, Node) else name
-        step = self._step_of.get(name)
-        if step is None:
-            node = self.graph.node(name)
-            step = self._step_of.get(node.name)
-        if step is None:
-            raise DebuggerError(f"{name} does not fire in this run.", node=str(name), hint="Sources are there from the start; other nodes may not be needed by the fetches.")
-        return step
-
-    def _fire(self, step: Step) -> Event:
+    def _fire(self, frame: _Frame, step: Step) -> Event:
         at = len(self._order)
-        if at + 1 == len(self.plan.steps):
+        last = frame is self._root and len(frame.fired) + 1 == len(frame.plan.steps)
+        if last:
             self._check_commit(step)
-        known = at < len(self._recorded) and self._recorded[at] == step.index
-        if known:
+        key = (*frame.path, step.index)
+        if at < len(self._events) and self._events[at].key == key:
             event = self._events[at]
             outputs = event._outputs or ()
         else:
+            name = frame.name(step)
             clock = time.perf_counter
             start = clock()
             try:
-                outputs = step.fire(self._values, self._rng)
+                outputs = self._given(frame, step) if step.bodies else step.fire(frame.values, frame.rng)
             except FlowError as error:
-                self._failed, self.error = step.node.name, error
+                self._failed, self.error = name, error
                 raise
             except Exception as error:
-                self._failed, self.error = step.node.name, error_at(step, error, self._values)
+                self._failed, self.error = name, error_at(step, error, frame.values, frame.prefix)
                 raise self.error from error
-            event = Event(at, step.node.name, step.node.phase, outputs, start - self._begin, clock() - start, self)
-            del self._recorded[at:], self._events[at:]
+            event = Event(at, name, frame.phase or step.node.phase, outputs, start - self._begin, clock() - start, self, frame.place, step.device, key, frame.top)
+            del self._events[at:]
             self._events.append(event)              # first: what is on the record has its event
-            self._recorded.append(step.index)
         self.error = self._failed = None
         try:
-            for slot, value in zip(step.outs, outputs):
-                self._values[slot] = self._overrides.get(slot, value) if self._overrides else value
-            self._order.append(step.index)
-            self._fired.add(step.index)
-            self._ready.discard(step.index)
-            for user in self._users[step.index]:
-                self._missing[user] -= 1
-                if not self._missing[user]:
-                    self._ready.add(user)
-            if len(self._order) == len(self.plan.steps):
+            values = frame.values
+            if self._overrides and frame is self._root:
+                for slot, value in zip(step.outs, outputs):
+                    values[slot] = self._overrides.get(slot, value)
+            elif self._inner_overrides and frame is not self._root:
+                for k, (slot, value) in enumerate(zip(step.outs, outputs)):
+                    values[slot] = self._inner_overrides.get((event.node, k), value)
+            else:
+                for slot, value in zip(step.outs, outputs):
+                    values[slot] = value
+            self._order.append(key)
+            frame.fired.add(step.index)
+            frame.ready.discard(step.index)
+            for user in frame.users[step.index]:
+                frame.missing[user] -= 1
+                if not frame.missing[user]:
+                    frame.ready.add(user)
+            if last:
                 self._finish()
         except BaseException:   # an interrupt: the firing did not take place, and can be repeated
             self._uncommit()    # nor did the commit, should the interrupt have come right after it
@@ -491,15 +803,30 @@ class Debugger:
             raise
         return event
 
+    def _given(self, frame: _Frame, step: Step) -> tuple[Any, ...]:
+        """What a loop that is over gives; its error if it could not go on."""
+        self._current(frame, step)
+        loop = frame.loops[step.index]
+        if loop.failed is not None:
+            raise loop.failed
+        return loop.outputs
+
     def _recount(self) -> None:
         """Work out again from the firings done what else is known, after an interrupt between one and the next."""
-        self._fired = set(self._order)
-        self._missing = [sum(w not in self._fired for w in s.waits) for s in self.plan.steps]
-        self._ready = {k for k, missing in enumerate(self._missing) if not missing and k not in self._fired}
-        for s in self.plan.steps:
-            if s.index not in self._fired:
-                for slot in s.outs:
-                    self._values.pop(slot, None)
+        fired: dict[tuple, set[int]] = {}
+        for *path, index in self._order:
+            fired.setdefault(tuple(path), set()).add(index)
+            for depth in range(len(path)):
+                fired.setdefault(tuple(path[:depth + 1]), set())
+
+        def restore(frame: _Frame) -> None:
+            frame.fired = fired.get(frame.path, set())
+            frame.recount()
+            for loop in frame.loops.values():
+                loop.cut(max((f.number + 1 for f in loop.frames if f.path in fired), default=0))
+                for inner in loop.frames:
+                    restore(inner)
+        restore(self._root)
 
     def _check_commit(self, step: Step) -> None:
         values = self.session.store.values
@@ -508,14 +835,24 @@ class Debugger:
                                 hint="Make a new Debugger.")
 
     def _finish(self) -> None:
-        store = self.session.store
+        store, values = self.session.store, self._root.values
         before, runs = store.values, store.runs
-        results = [None if slot is None else self._values[slot] for slot in self.plan.results]
+        results = [None if slot is None else values[slot] for slot in self.plan.results]
         try:
-            out = self.session.finish(self.plan, self._arrays, results, [self._values[slot] for slot, _ in self.plan.assigns])
+            out = self.session.finish(self.plan, self._arrays, results, [values[slot] for slot, _ in self.plan.assigns])
             self._results = self._build([None if v is None else host(v, True) for v in out])
             self._committed = (store.version, before, runs)
         except BaseException:   # all old: the last firing is taken back, and commits when it is repeated
             store.values, store.runs = before, runs
             self._committed = self._results = None
             raise
+
+
+def _phase(frame: _Frame, step: Step) -> str:
+    """The pass that a firing belongs to: inside a loop, the loop's."""
+    return frame.phase or step.node.phase
+
+
+def _size(plan: Plan) -> int:
+    """Firings of one run of a plan, each loop in it taken once."""
+    return sum(1 + max((_size(b) for b in s.bodies), default=0) for s in plan.steps)

@@ -85,6 +85,7 @@ def scan_op(xp, *xs: Any, body: Body, axes: Ints, states: int, out_axes: Ints = 
 
 
 scan_op.naming = _names
+scan_op.rounds = lambda shapes, attrs: d if isinstance(d := shapes[0][attrs["axes"][0]], int) else 1
 scan_op.shown = lambda attrs: len(attrs["out_axes"]) + attrs["states"]
 
 
