@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,8 @@ class GradientReport:
     rows: tuple[Row, ...]
     nodes: tuple[Row, ...] = ()         # nodes whose own gradient is wrong, looked at alone with the inputs they had
     alone: tuple[str, ...] = ()         # every node that was looked at alone
-    skipped: tuple[str, ...] = field(default=())
+    skipped: tuple[str, ...] = ()       # nodes that cannot be
+    blocked: tuple[str, ...] = ()       # nodes on the way that let no derivative through, on purpose, such as fl.stop_gradient: differences go past them
 
     @property
     def ok(self) -> bool:
@@ -97,10 +98,9 @@ class GradientReport:
         return self
 
     def __str__(self) -> str:
-        wide = f", computed in {self.dtype}" if self.widened else ""
+        how = f"computed in {self.dtype}" if self.widened else self.dtype
         good = sum(r.ok for r in self.rows)
-        lines = [f"gradients of {self.fetch} ({self.dtype}{wide}): {good} of {plural(len(self.rows), 'tensor')} agree{'s' if len(self.rows) == 1 else ''} with differences"
-                 .replace(f"({self.dtype}, computed", "(computed")]
+        lines = [f"gradients of {self.fetch} ({how}): {good} of {plural(len(self.rows), 'tensor')} agree{'s' if len(self.rows) == 1 else ''} with differences"]
         head = ("", "by", "shape", "checked", "at", "symbolic", "differences", "off by")
         table = [head]
         for r in self.rows:
@@ -111,12 +111,14 @@ class GradientReport:
         lines += ["  ".join(cell.ljust(w) if k < 5 else cell.rjust(w) for k, (cell, w) in enumerate(zip(row, widths))).rstrip() for row in table]
         kinks = sum(r.kinks for r in self.rows)
         if kinks:
-            lines.append(f"{plural(kinks, 'index').replace('indexs', 'indices')} at a corner of the function, where the derivative is one of the slopes beside it")
+            lines.append(f"{kinks} {'index' if kinks == 1 else 'indices'} at a corner of the function, where the derivative is one of the slopes beside it")
         lines += [str(max(r.wrong, key=_badness)) for r in self.nodes]
         if not self.ok and not self.nodes:
             if self.alone:
                 lines.append(f"each of the {plural(len(self.alone), 'node')} on the way agrees when looked at alone"
                              + (f"; {', '.join(self.skipped[:6])} could not be" if self.skipped else ""))
+            if self.blocked:
+                lines.append(f"{', '.join(self.blocked[:6])} let{'s' if len(self.blocked) == 1 else ''} no derivative through, on purpose, and differences go past that")
             lines.append(str(self.worst))
         return "\n".join(lines)
 
@@ -336,9 +338,9 @@ def _measure(ys: Sequence[Tensor], xs: Sequence[Tensor], values: Mapping[Tensor,
     for x, g in zip(xs, found):
         at = values[x] if x in values else probe.run([x])[0]
         rows.append(_row(_Function(probe, ys, weights, x, at), g, setting, x.node.name, None, x.name))
-    nodes, alone, skipped = [], [], []
+    nodes, alone, skipped, blocked = [], [], [], []
     if setting.each_node or setting.each_node is None and not all(r.ok for r in rows):
-        path = _path(ys, xs)
+        path, blocked = _path(ys, xs)
         inputs = list(dict.fromkeys(t for n, _ in path for t in n.inputs))
         held = dict(zip(inputs, probe.run(inputs)))
         for node, wanted in path:
@@ -347,7 +349,8 @@ def _measure(ys: Sequence[Tensor], xs: Sequence[Tensor], values: Mapping[Tensor,
                 alone.append(node.name)
             except (FlowError, LookupError, TypeError, ValueError):     # its body or its function belongs to the graph that it stands in
                 skipped.append(node.name)
-    return GradientReport(setting.title, min((y.dtype.name for y in ys), key=_WIDTH.index), widened, tuple(rows), tuple(nodes), tuple(alone), tuple(skipped))
+    return GradientReport(setting.title, min((y.dtype.name for y in ys), key=_WIDTH.index), widened, tuple(rows), tuple(nodes), tuple(alone), tuple(skipped),
+                          tuple(blocked))
 
 
 def _row(f: _Function, g: np.ndarray, setting: _Setting, node: str, port: str | None, name: str) -> Row:
@@ -383,19 +386,21 @@ def _row(f: _Function, g: np.ndarray, setting: _Setting, node: str, port: str | 
     return Row(name, at.shape, len(flat), at.size, kinks, worst, tuple(wrong))
 
 
-def _path(ys: Sequence[Tensor], xs: Sequence[Tensor]) -> list[tuple[Node, list[int]]]:
-    """The nodes from xs to ys that have a gradient, each with the places of the inputs that depend on an x."""
+def _path(ys: Sequence[Tensor], xs: Sequence[Tensor]) -> tuple[list[tuple[Node, list[int]]], list[str]]:
+    """The nodes from xs to ys that have a gradient, each with the places of the inputs that depend on an x; and the names of those that stop it."""
     reached = {(x.node.id, x.index) for x in xs}
-    out = []
+    out, blocked = [], []
     for node in _above(ys):
         wanted = [k for k, t in enumerate(node.inputs) if (t.node.id, t.index) in reached]
-        if not wanted or not node.op.differentiable:
+        if not wanted:
             continue
         reached.update((node.id, t.index) for t in node.outputs)
         wanted = [k for k in wanted if node.inputs[k].dtype.kind == "f"]
         if wanted and node.op.gradient_function is not None:
             out.append((node, wanted))
-    return out
+        elif wanted and not node.op.differentiable:
+            blocked.append(node.name)
+    return out, blocked
 
 
 def _alone(node: Node, wanted: Sequence[int], held: Mapping[Tensor, np.ndarray], setting: _Setting) -> list[Row]:

@@ -223,3 +223,12 @@ def test_a_wrong_gradient_inside_a_loop_is_told_of_the_loop():
         y = fl.sum(step.outputs[0] * 2.0)
     report = fl.check_gradients(y, [xs], {xs: [0.1, 0.2, 0.3]})
     assert not report.ok and report.node == "loop/Scan"
+
+
+def test_what_stops_a_derivative_on_purpose_is_named():
+    with fl.Graph():
+        x = fl.placeholder((3,), "float64", name="x")
+        y = fl.sum(x * fl.stop_gradient(fl.exp(x), name="held"))
+    report = fl.check_gradients(y, [x], {x: [0.1, 0.2, 0.3]})
+    assert not report.ok and not report.nodes and report.blocked == ("held",)
+    assert "held lets no derivative through, on purpose" in str(report) and "looked at alone" in str(report)
