@@ -49,8 +49,8 @@ __version__ = "0.1.0"
 _LAZY = {
     "Debugger": "debugger", "Stop": "debugger",
     "Session": "runtime.session", "Timeline": "runtime.timeline", "Trace": "trace.trace", "Event": "trace.trace",
-    "Document": "io.document", "load": "io.document", "load_document": "io.document", "save": "io.document", "to_python": "io.codegen",
-    "fit": "apps.fit", "check_gradients": "apps.check", "expand": "nn.layers", "composite": "core.composite", "Composite": "core.composite",
+    "Body": "control.body", "Document": "io.document", "load": "io.document", "load_document": "io.document", "save": "io.document", "to_python": "io.codegen",
+    "fit": "apps.fit", "check_gradients": "apps.check", "expand": "nn.layers", "replicas": "nn.replicas", "composite": "core.composite", "Composite": "core.composite",
     "TensorType": "core.types", "load_op_library": "ops.library", "get_include": "ops.library", "OpLibraryError": "ops.library",
     "global_avg_pool": "ops.conv", "global_max_pool": "ops.conv",
     "arange": "ops.layout", "moveaxis": "ops.layout", "swapaxes": "ops.layout", "dot": "ops.linalg", "einsum": "ops.linalg", "norm": "ops.linalg",

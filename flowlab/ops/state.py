@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,8 @@ def group_op(xp):
 
 # ---------------------------------------------------------------- the functions people call
 
+SHARED: ContextVar[Any] = ContextVar("SHARED", default=None)  # who gives out variables while replicas are built: (op, attributes, name) → tensor
+
 
 def placeholder(shape: Any = (), dtype: Any = "float32", name: str | None = None) -> Tensor:
     """Stand for a value that is fed at run time.
@@ -115,8 +118,9 @@ def variable(initial: Any, name: str | None = None, *, trainable: bool = True, d
             text, value = "zeros", None
         elif array.size and array.dtype.kind != "b" and (array == 1).all():
             text, value = "ones", None
-    return variable_op.node(name=name, shape=shape, dtype=dtype_of(dtype if dtype is not None else kind).name, initializer=text, value=value,
-                            trainable=trainable).outputs[0]
+    attrs = {"shape": shape, "dtype": dtype_of(dtype if dtype is not None else kind).name, "initializer": text, "value": value, "trainable": trainable}
+    shared = SHARED.get()
+    return variable_op.node(name=name, **attrs).outputs[0] if shared is None else shared(variable_op, attrs, name)
 
 
 def assign(ref: Tensor, value: Any, name: str | None = None) -> Tensor:
