@@ -4,8 +4,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,8 +18,11 @@ from ..runtime.session import Session, error_at, host, set_tracer
 from ..runtime.store import Draws, Snapshot
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
+_SMALL = 1 << 12    # values; below, the calls cost more than the passes over them, so that such arrays are counted many at a time
+_ONES = {char: np.ones(256, char) for char in "fd"}
+
+
+class Stats(NamedTuple):
     """Health of a tensor: extremes and sums over its values, NaN left out, and how many are NaN or infinite."""
 
     size: int
@@ -82,8 +84,44 @@ def quick_stats(value: Any) -> Stats:
     least, most = float(np.minimum.reduce(array, axis=None)), float(np.maximum.reduce(array, axis=None))
     if not (math.isfinite(least) and math.isfinite(most)):
         return stats_of(array)  # NaN and infinity are counted
-    flat = array.ravel()
-    return Stats(array.size, least, most, float(np.add.reduce(flat)), float(np.dot(flat, flat)), 0, 0, None)
+    flat = array.ravel("K")     # as it lies in memory: a transposed array needs no copy
+    if flat.size > _SMALL:      # sums of rows by BLAS, which takes a quarter of the time of a sum
+        ones = _ONES[flat.dtype.char]
+        whole = flat.size // ones.size * ones.size
+        total = np.add.reduce(np.dot(flat[:whole].reshape(-1, ones.size), ones)) + np.add.reduce(flat[whole:])
+    else:
+        total = np.add.reduce(flat)
+    return Stats(array.size, least, most, float(total), float(np.dot(flat, flat)), 0, 0, None)
+
+
+def count_together(events: Sequence[Event]) -> None:
+    """Fill in the statistics of events that have none yet: large arrays one by one, small ones of a dtype laid end to end; what is seen twice is counted once."""
+    known: dict[int, Stats] = {}    # by identity: the events keep the arrays
+    places: dict[tuple, Stats] = {}
+    small: dict[Any, dict[int, np.ndarray]] = {}
+    pending = [e for e in events if e._stats is None and e._outputs is not None]
+    for event in pending:
+        for value in event._outputs or ():
+            if value is None or id(value) in known:
+                continue
+            array = on_host(value)
+            if 0 < array.size <= _SMALL and array.dtype.char in "fd":
+                small.setdefault(array.dtype.char, {})[id(value)] = array
+            else:   # a view of the whole has the same values in another order
+                place = (array.__array_interface__["data"][0], array.size, array.dtype.char, array.flags.forc)
+                found = known[id(value)] = (places.get(place) if place[3] else None) or quick_stats(value)
+                places[place] = found
+    for arrays in small.values():
+        values = [a.ravel("K") for a in arrays.values()]
+        flat, sizes = np.concatenate(values), [a.size for a in values]
+        at = np.cumsum([0, *sizes[:-1]])
+        with np.errstate(all="ignore"):
+            rows = [ufunc.reduceat(each, at).tolist() for ufunc, each in ((np.minimum, flat), (np.maximum, flat), (np.add, flat), (np.add, flat * flat))]
+        for key, size, least, most, total, squares in zip(arrays, sizes, *rows):
+            finite = math.isfinite(least) and math.isfinite(most)
+            known[key] = Stats(size, least, most, total, squares, 0, 0, None) if finite else stats_of(arrays[key])
+    for event in pending:
+        event._stats = tuple([None if v is None else known[id(v)] for v in event._outputs or ()])
 
 
 class Event:
@@ -115,13 +153,16 @@ class Event:
     @property
     def stats(self) -> tuple[Stats, ...]:
         """Statistics of each output, in its own precision; `Trace.stats` works in float64 and counts zeros too."""
+        if self._stats is None and self._outputs is not None:
+            self._trace.count() if isinstance(self._trace, Trace) else count_together((self,))
         if self._stats is None:
-            self._stats = tuple(None if v is None else quick_stats(v) for v in (self.outputs if self._outputs is None else self._outputs))
+            self._stats = tuple(None if v is None else quick_stats(v) for v in self.outputs)
         return self._stats
 
     def forget(self) -> None:
         """Keep the statistics, let the values go."""
-        self._stats = self.stats
+        if self._stats is None:
+            count_together((self,))
         self._outputs = None
 
     def __repr__(self) -> str:
@@ -151,6 +192,7 @@ class Trace:
         self._kept = 0
         self._let_go = 0
         self._by_name: dict[str, list[int]] = {}
+        self._counted = 0   # events before it have their statistics
 
     def __len__(self) -> int:
         return len(self.events)
@@ -241,6 +283,12 @@ class Trace:
         return found
 
     # ------------------------------------------------------------ the memory budget
+
+    def count(self) -> None:
+        """Give every event so far its statistics."""
+        end = len(self.events)
+        count_together(self.events[self._counted:end])
+        self._counted = end
 
     def _keep(self, event: Event, budget: int) -> None:
         self._kept += _bytes(event._outputs)
