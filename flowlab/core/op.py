@@ -313,6 +313,12 @@ class Op:
             if isinstance(xs, Tensor) or not isinstance(xs, (list, tuple)) or not xs:
                 raise AttributeValueError(f"{self.word} takes a list of tensors.", port=self._names[0], hint=f"fl.{self.function}([a, b], …)")
             return list(xs), self.ports(len(xs)), args[1:]
+        if self.variadic:   # some by themselves, then a list
+            fixed = len(self.inputs) - 1
+            rest = args[fixed] if len(args) > fixed else attrs.pop(self._names[-1], ())
+            if len(args) < fixed or isinstance(rest, Tensor) or not isinstance(rest, (list, tuple)):
+                raise AttributeValueError(f"{self.word} takes {', '.join(self._names[:-1])} and a list of tensors.", port=self._names[-1])
+            return [*args[:fixed], *rest], self.ports(fixed + len(rest)), args[fixed + 1:]
         given, ports = [], []
         for k, spec in enumerate(self.inputs):
             if k < len(args):

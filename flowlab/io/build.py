@@ -58,9 +58,9 @@ class Build:
     types: Mapping[str, TensorType] = field(default_factory=dict)   # "x:0" → type, of every sound tensor
 
 
-def build(document: Document) -> Build:
-    """Make a Graph of every part of the document that is sound, in document order as far as the wires allow."""
-    graph = Graph(document.name)
+def build(document: Document, graph: Graph | None = None) -> Build:
+    """Make a Graph of every part of the document that is sound, in document order as far as the wires allow. `graph`: an empty one to fill."""
+    graph = Graph(document.name) if graph is None else graph
     found: list[Diagnostic] = []
     order, stuck = _order(document)
     for node in order:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..control.body import Body
 from ..core.errors import DocumentError
 from ..core.graph import Graph, Node
 from .build import build
@@ -38,7 +39,7 @@ def to_python(graph: Graph | Document) -> str:
     writer = _Writer()
     body: list[str] = []
     for around, nodes in groupby(graph.nodes, key=writer.around):
-        lines = [writer.statement(n) for n in nodes]
+        lines = [line for n in nodes for line in writer.lines(n)]
         if around:
             body.append(f"with {', '.join(around)}:")
             lines = [f"    {line}" for line in lines]
@@ -51,9 +52,11 @@ def to_python(graph: Graph | Document) -> str:
 class _Writer:
     """Writes one statement a node. Names of the graph enter the code only as quoted texts and as words made for them here."""
 
-    def __init__(self) -> None:
+    def __init__(self, graph: str = "g", used: set[str] | None = None) -> None:
+        self._graph = graph
         self._words: dict[str, str] = {}
-        self._used = set(_TAKEN)
+        self._used = set(_TAKEN) if used is None else used
+        self._bodies: dict[int, str] = {}
 
     def word(self, node: Node) -> str:
         """A Python name for the node's result: its own name where that can be one."""
@@ -76,7 +79,7 @@ class _Writer:
         if node.gradient_of is not None:
             state.append(f"gradient_of={node.gradient_of!r}")
         if state:
-            out.append(f"g.state({', '.join(state)})")
+            out.append(f"{self._graph}.state({', '.join(state)})")
         if node.device is not None:
             out.append(f"fl.device({node.device!r})")
         if node.control_inputs and node.op.name != "Group":
@@ -85,13 +88,32 @@ class _Writer:
 
     def node_of(self, node: Node) -> str:
         """An expression for a node that others wait for."""
-        return f"g.node({node.name!r})" if len(node.outputs) > 1 else self.word(node)
+        return f"{self._graph}.node({node.name!r})" if len(node.outputs) > 1 else self.word(node)
 
     def tensor(self, node: Node, index: int) -> str:
         return f"{self.word(node)}[{index}]" if len(node.outputs) > 1 or node.op.many else self.word(node)
 
-    def statement(self, node: Node) -> str:
-        return f"{self.word(node)} = {self.call(node)}"
+    def lines(self, node: Node) -> list[str]:
+        """The node's statement, after the bodies that it runs inside."""
+        out = []
+        for name, attr in node.op.attrs.items():
+            if attr.kind == "body":
+                out += self.body(f"{self.word(node)}_{name}", node.attrs[name])
+        return [*out, f"{self.word(node)} = {self.call(node)}"]
+
+    def body(self, word: str, body: Body) -> list[str]:
+        """The inside of a loop or branch: a graph of its own, then which tensors go in and come out."""
+        while word in self._used:
+            word += "_"
+        self._used.add(word)
+        self._bodies[id(body)] = word
+        inner = _Writer(word, self._used)
+        out = [f"with fl.Body({body.name!r}) as {word}:"]
+        for around, nodes in groupby(body.nodes, key=inner.around):
+            lines = [line for n in nodes for line in inner.lines(n)]
+            out += [f"    with {', '.join(around)}:", *(f"        {line}" for line in lines)] if around else [f"    {line}" for line in lines]
+        ends = [f"[{', '.join(inner.tensor(t.node, t.index) for t in tensors)}]" for tensors in (body.inputs, body.outputs)]
+        return [*out, f"    {word}.close({', '.join(ends)})"]
 
     def call(self, node: Node) -> str:
         attrs, name = node.attrs, f"name={node.name!r}"
@@ -107,10 +129,13 @@ class _Writer:
         inputs = [self.tensor(t.node, t.index) for t in node.inputs]
         if node.op.variadic and len(node.op.inputs) == 1:
             given = [f"[{', '.join(inputs)}]"]
+        elif node.op.variadic:
+            fixed = len(node.op.inputs) - 1
+            given = [*inputs[:fixed], f"[{', '.join(inputs[fixed:])}]"]
         else:
             order = [i.name for i in node.op.inputs]
             given = [text if list(node.ports[:k + 1]) == order[:k + 1] else f"{port}={text}" for k, (port, text) in enumerate(zip(node.ports, inputs))]
-        given += [f"{k}={value(v)}" for k, v in attrs.items() if node.op.attrs[k].required or not _same(v, node.op.attrs[k].default)]
+        given += [f"{k}={self._bodies[id(v)] if node.op.attrs[k].kind == 'body' else value(v)}" for k, v in attrs.items() if node.op.attrs[k].required or not _same(v, node.op.attrs[k].default)]
         return f"fl.{node.op.function}({', '.join([*given, name])})"
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..control.body import Body
 from ..core.composite import Composite
 from ..core.errors import AttributeValueError, DocumentError, FlowError, plural
 from ..core.files import write_atomically
@@ -71,6 +72,38 @@ class DocNode:
 
     def __repr__(self) -> str:
         return f"{self.name} = {self.op}({', '.join(f'{p}={s}' for p, s in self.inputs.items())})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DocBody:
+    """The inside of a loop or branch, as a document holds it: nodes, and which tensors go in and come out."""
+
+    document: Document
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    _made: list[Body] = field(default_factory=list, repr=False)
+
+    def as_body(self) -> Body:
+        """The body as a graph; AttributeValueError with the first reason if it is not sound."""
+        if not self._made:
+            from .build import build
+
+            body = Body(self.document.name)
+            wrong = build(self.document, body).diagnostics
+            if wrong:
+                raise AttributeValueError(f"the body is not sound: {wrong[0].node}: {wrong[0].message}", hint=wrong[0].hint)
+            body.inputs, body.outputs = tuple(map(body.tensor, self.inputs)), tuple(map(body.tensor, self.outputs))
+            if any(t.node.op.source != "placeholder" for t in body.inputs) or len(set(self.inputs)) < len(self.inputs):
+                raise AttributeValueError("the inputs of a body are placeholders, each one once.")
+            if any(n.op.source == "variable" or n.op.name == "Assign" for n in body.nodes):
+                raise AttributeValueError("a body holds no variables: they come in from the graph around it.")
+            self._made.append(body)
+        return self._made[0]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DocBody) and _body_key(self) == _body_key(other)
+
+    __hash__ = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +224,8 @@ def _plain(value: Any, node: str, attr: str) -> Any:
         return frozen(value)
     if isinstance(value, (tuple, list)):
         return tuple(_plain(v, node, attr) for v in value)
+    if isinstance(value, Body):
+        return DocBody(document_of(value), tuple(t.name for t in value.inputs), tuple(t.name for t in value.outputs), [value])
     raise DocumentError(f"{node}: {attr} is {type(value).__name__}, which a document cannot hold.", node=node, port=attr)
 
 
@@ -257,7 +292,13 @@ def _key(value: Any) -> Any:
         return tuple(map(_key, value))
     if isinstance(value, float):
         return ("float", value.hex())
+    if isinstance(value, (Body, DocBody)):
+        return _body_key(value if isinstance(value, DocBody) else _plain(value, "", ""))
     return (type(value).__name__, value)
+
+
+def _body_key(body: DocBody) -> tuple:
+    return ("body", body.inputs, body.outputs, {name: _content(node) for name, node in body.document.nodes.items()})
 
 
 # ---------------------------------------------------------------- values as JSON
@@ -271,6 +312,8 @@ def encode(value: Any) -> Any:
         return {"float": repr(value)}
     if isinstance(value, (tuple, list)):
         return [encode(v) for v in value]
+    if isinstance(value, DocBody):
+        return {"name": value.document.name, "inputs": list(value.inputs), "outputs": list(value.outputs), "nodes": [_node_json(n) for n in value.document.nodes.values()]}
     return value
 
 
@@ -302,6 +345,8 @@ def decode(value: Any, where: str = "value") -> Any:
         return float(value["float"])
     if isinstance(value, dict) and value.keys() == {"dtype", "shape", "data"}:
         return decode_array(value, where)
+    if isinstance(value, dict) and value.keys() == {"name", "inputs", "outputs", "nodes"}:
+        return _read_body(value, where)
     raise DocumentError(f"{where} is no value that an attribute can have.", hint="Arrays are {dtype, shape, data}.")
 
 
@@ -398,27 +443,32 @@ def from_json(data: Any) -> Document:
         data, version = MIGRATIONS[version](data), version + 1
     fields = {"flowlab", "name", "nodes", "positions", "folded", "notes", "fetches", "feeds", "composites"}
     _known(data, fields, "the document")
-    title = _text(data.get("name", "untitled"), "name", 200)
+    made = _read_nodes(data, "")
+    return replace(made, **_read_rest(data, made.nodes, made.scopes))
+
+
+def _read_nodes(data: dict[str, Any], where: str) -> Document:
+    """Name and nodes of a document or of a body in one, wired only among themselves."""
+    title = _text(data.get("name", "untitled"), f"{where}name", 200)
     if not title.isprintable():
-        raise DocumentError("the document's name holds control characters.")
+        raise DocumentError(f"{where}name holds control characters.")
     rows = data.get("nodes", [])
     if not isinstance(rows, list):
-        raise DocumentError("nodes is not a list.")
+        raise DocumentError(f"{where}nodes is not a list.")
     if len(rows) > MAX_NODES:
         raise DocumentError(f"the document has {len(rows):,} nodes, more than the {MAX_NODES:,} that flowlab opens.")
     nodes: dict[str, DocNode] = {}
     ids: set[int] = set()
     for k, row in enumerate(rows):
-        node = _read_node(row, f"nodes[{k}]")
+        node = _read_node(row, f"{where}nodes[{k}]")
         if node.name in nodes:
             raise DocumentError(f"two nodes are named {node.name!r}.", node=node.name)
         if node.id in ids:
-            raise DocumentError(f"nodes[{k}]: the id {node.id} is used twice.", node=node.name)
+            raise DocumentError(f"{where}nodes[{k}]: the id {node.id} is used twice.", node=node.name)
         nodes[node.name] = node
         ids.add(node.id)
     made = Document(title, MappingProxyType(nodes), next_id=max(ids, default=-1) + 1)
-    scopes = made.scopes
-    for name in scopes & nodes.keys():
+    for name in made.scopes & nodes.keys():
         raise DocumentError(f"{name!r} is a node and a scope.", node=name, hint="A node and a scope never share a name.")
     for node in nodes.values():
         for src in node.inputs.values():
@@ -427,7 +477,22 @@ def from_json(data: Any) -> Document:
         for name in node.control:
             if name not in nodes:
                 raise DocumentError(f"{node.name}: there is no node {name!r} to wait for.", node=node.name)
-    return replace(made, **_read_rest(data, nodes, scopes))
+    return made
+
+
+def _read_body(data: dict[str, Any], where: str) -> DocBody:
+    """The inside of a loop or branch."""
+    made = _read_nodes(data, f"{where}.")
+    ends = []
+    for key in ("inputs", "outputs"):
+        names = data[key]
+        if not isinstance(names, list) or len(names) > 10_000:
+            raise DocumentError(f"{where}.{key} is not a list of tensors.")
+        ends.append(tuple(read_tensor(n, f"{where}.{key}[{k}]") for k, n in enumerate(names)))
+        for name in ends[-1]:
+            if name.rpartition(":")[0] not in made.nodes:
+                raise DocumentError(f"{where}.{key}: there is no node {_short(name.rpartition(':')[0])}.")
+    return DocBody(made, *ends)
 
 
 def _read_node(row: Any, where: str) -> DocNode:

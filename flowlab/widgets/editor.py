@@ -408,7 +408,7 @@ class Editor(anywidget.AnyWidget):
             raise
         finally:
             self._settle()
-            fired = [e.node for e in dbg.records[cursor:dbg.cursor]]
+            fired = [e.top for e in dbg.records[cursor:dbg.cursor]]
             self._say_state(full=begins, fired=fired)
         return result
 
@@ -429,7 +429,7 @@ class Editor(anywidget.AnyWidget):
             if node.name in planned:
                 before = [levels.get(t.node.name, 0) for t in node.inputs] + [levels.get(c.name, 0) for c in node.control_inputs]
                 levels[node.name] = max(before, default=0) + 1
-        return levels.get(event.node, 0)
+        return levels.get(event.top, 0)
 
     def _resume(self) -> Any:
         dbg = self._debugger
@@ -473,15 +473,19 @@ class Editor(anywidget.AnyWidget):
                             versions=versions, fetches=fetches, error=error)
         records = dbg.records
         states = {k: v for k, v in states.items() if v != "ready"}
-        states |= {e.node: "done" for e in records[:dbg.cursor]} | dict.fromkeys(dbg.ready, "ready")
+        # what fires inside a loop is seen on the loop, which runs until its own node has fired
+        states |= {e.top: "done" if e.top == e.node else "running" for e in records[:dbg.cursor]}
+        ready = tuple(name if name in graph.nodes else next((n.name for n in graph.nodes if n.op.routine is not None and name.startswith(f"{n.inside}/")), name)
+                      for name in dbg.ready)
+        states |= {name: "ready" for name in ready if states.get(name) != "running"}
         if dbg.error is not None and dbg.error.node:
-            states[dbg.error.node] = "error"
+            states[next((e.top for e in records[::-1] if e.node == dbg.error.node), dbg.error.node)] = "error"
         if mode is None:
             mode = "edit" if not dbg.length and dbg.error is None else "past" if dbg.cursor < dbg.length else "paused"
         last = records[dbg.cursor - 1] if dbg.cursor else None
         return S.Moment(mode=mode, cursor=dbg.cursor, length=dbg.length, total=dbg.total, done=dbg.done, states=states, planned=planned,
-                        order=tuple((e.node, e.phase) for e in records), last_seconds=last.duration if last is not None else None,
-                        next=dbg.ready[0] if dbg.ready else None, ready=len(dbg.ready), versions=versions, fetches=fetches, error=error)
+                        order=tuple((e.top, e.phase) for e in records), last_seconds=last.duration if last is not None else None,
+                        next=ready[0] if ready else None, ready=len(ready), versions=versions, fetches=fetches, error=error)
 
     def _value_of(self, name: str) -> np.ndarray | None:
         """The value of a tensor at this moment; None if it has none."""

@@ -13,7 +13,7 @@ from ..core.graph import Graph, Node, Tensor
 from ..core.op import REGISTRY, Op
 from ..core.types import DTYPES, KINDS, TensorType, shape_text
 from ..io.build import Build, Diagnostic, ports_of
-from ..io.document import DocNode, Document, Edge
+from ..io.document import DocBody, DocNode, Document, Edge
 from ..io.edits import edit_to_json
 from ..nn.init import NAMES as INITIALIZERS
 from . import protocol as P, values as V
@@ -75,7 +75,7 @@ def fits(tensor: Tensor) -> P.Fits:
 def op_spec(op: Op) -> P.OpSpec:
     """One operation as data."""
     # a constant's value has a field of its own, and a variable's stands in the field of its initializer
-    attrs = [attr_spec(op, name) for name, attr in op.attrs.items() if attr.kind != "value"]
+    attrs = [attr_spec(op, name) for name, attr in op.attrs.items() if attr.kind not in ("value", "body")]
     if op.source == "constant":
         attrs.append(P.AttrSpec(name="dtype", kind="dtype", choices=list(DTYPES)))
     return P.OpSpec(type=op.name, function=op.function.removesuffix("_op"), category=op.category, doc=op.doc.strip().partition("\n")[0], latex=op.latex,
@@ -269,7 +269,7 @@ def scene_node(document: Document, built: Build, node: DocNode, fetch: bool, fee
     on_edge = {d.port for d in built.diagnostics if d.node == node.name and d.severe and d.edge is not None} if errors else set()
     x, y = document.positions.get(node.name, (None, None))
     value, value_note = _editable(op, node, feeds)
-    attrs = {k: form_value(op.attrs[k].kind if op and k in op.attrs else "json", v) for k, v in node.attrs.items()}
+    attrs = {k: form_value(op.attrs[k].kind if op and k in op.attrs else "json", v) for k, v in node.attrs.items() if not isinstance(v, DocBody)}
     if op is not None and op.source == "constant" and isinstance(node.attrs.get("value"), np.ndarray):
         attrs["dtype"] = node.attrs["value"].dtype.name
     if node.op == "Variable" and isinstance(node.attrs.get("value"), np.ndarray):
@@ -303,9 +303,14 @@ def in_ports(op: Op | None, node: DocNode, errors: Mapping[str | None, str]) -> 
 def out_ports(op: Op | None, built: Build, node: DocNode) -> list[P.OutPort]:
     """The outputs, with what is known of their types."""
     sound = built.graph.nodes[node.name] if node.name in built.graph else None
-    names = op.output_names(len(sound.outputs)) if op and sound else op.outputs if op else ()
+    names = sound.output_names if sound else op.outputs if op else ()
+    shown = set(range(len(names)))
+    if op and sound and op.shown is not None:    # a loop could give every tensor in it over time; drawn is what it is for, and what is used
+        shown = set(range(op.shown(sound.attrs))) | {t.index for n in built.graph.nodes for t in n.inputs if t.node is sound}
     out = []
     for k, name in enumerate(names):
+        if k not in shown:
+            continue
         tensor = f"{node.name}:{k}"
         type: TensorType | None = built.types.get(tensor)
         out.append(P.OutPort(index=k, name=name, tensor=tensor, shape=shape_text(type.shape) if type else None, dtype=type.dtype.name if type else None))

@@ -43,7 +43,7 @@ def domain(tensor: Tensor, depth: int = 0) -> tuple[float, float]:
         parts = [domain(t, depth + 1) for t in (node.inputs if node.op.variadic else node.inputs[:1])]
         return (min(lo for lo, _ in parts), max(hi for _, hi in parts))
     if isinstance(bounds, dict):
-        bounds = bounds.get(node.op.output_names(len(node.outputs))[tensor.index])
+        bounds = bounds.get(node.output_names[tensor.index])
     if isinstance(bounds, tuple):
         return bounds
     return (0, math.inf) if tensor.dtype.kind == "u" else (-math.inf, math.inf)

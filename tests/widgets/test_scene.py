@@ -41,7 +41,7 @@ def test_the_palette_holds_every_listed_operation_and_its_form():
     assert [a.name for a in ops["Variable"].attrs] == ["shape", "dtype", "initializer", "trainable"]
     assert ops["Variable"].attrs[2].choices and ops["Placeholder"].attrs[1].choices == palette.dtypes
     assert ops["Concat"].variadic and ops["Concat"].inputs == ["xs"]
-    assert ops["LSTM"].optional == ["h0", "c0"] and ops["LSTM"].outputs[:3] == ["out", "h_n", "c_n"]
+    assert ops["LSTM"].optional == ["h0", "c0", "lengths"] and ops["LSTM"].outputs[:3] == ["out", "h_n", "c_n"]
     assert all(o.doc for o in palette.ops) and {o.category for o in palette.ops} == set(palette.categories)
     json.dumps(P.as_json(palette), allow_nan=False)
 
