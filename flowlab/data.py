@@ -36,6 +36,7 @@ class Pipeline:
     - the name of an `.npz` or `.csv` file, or a pattern such as `"digits-*.npz"`: its arrays or columns are the names;
     - a function that returns an iterator, or anything that can be looped over, giving examples: dicts, name → the values of one example
       (`batched=True`: of several, the first axis being the examples). A function or a list is looped over anew every epoch, a generator only once.
+      Without `batch`, its elements are handed on as they are.
 
     >>> p = Pipeline({"x": np.arange(5)}).batch(2)
     >>> [b["x"].tolist() for b in p]
@@ -89,7 +90,7 @@ class Pipeline:
         return self._with(seed=_whole(seed, "seed", 0), buffer=_whole(buffer, "buffer", 1))
 
     def batch(self, n: int, *, drop_last: bool = False) -> Pipeline:
-        """n examples at a time; the last batch may be smaller, and is left out with `drop_last`."""
+        """n examples at a time, along the first axis; the last batch may be smaller, and is left out with `drop_last`."""
         return self._with(batch=(_whole(n, "n", 1), bool(drop_last)))
 
     def map(self, function: Callable[[Batch], Batch]) -> Pipeline:
@@ -241,7 +242,9 @@ class _Stream:
         chunks = self._checked(made)
         if rng is not None:
             chunks = _stirred(chunks, rng, buffer)
-        if batch is None and self.batched and rng is None:
+        if batch is None and not self.batched:      # as they come
+            yield from ({name: array[0, ...] for name, array in chunk.items()} for chunk in chunks)
+        elif batch is None and rng is None:
             yield from chunks
         else:
             yield from _regrouped(chunks, *(batch or (1, False)))

@@ -76,6 +76,9 @@ class GradientReport:
     def ok(self) -> bool:
         return all(r.ok for r in self.rows) and not self.nodes
 
+    def __bool__(self) -> bool:
+        return self.ok
+
     @property
     def worst(self) -> Disagreement | None:
         """The worst of what is wrong: of a node looked at alone if one was found, else of what was asked for."""

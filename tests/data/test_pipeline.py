@@ -32,7 +32,7 @@ def numbers(n):
 
 
 def column(p, name="x"):
-    return np.concatenate([b[name] for b in p]).tolist()
+    return np.concatenate([np.atleast_1d(b[name]) for b in p]).tolist()
 
 
 # ---------------------------------------------------------------- laws that hold for every source
@@ -72,8 +72,10 @@ def test_a_stream_is_shuffled_by_its_seed_and_anew_every_epoch():
     assert order(1) == [first] and first != second and order(2) != [first] and first != list(range(60))
 
 
-def test_examples_are_handed_on_one_at_a_time_and_batches_as_they_are():
-    assert [b["y"].shape for b in Pipeline(numbers(2))] == [(1, 2), (1, 2)]
+def test_elements_of_a_stream_are_handed_on_as_they_are_until_batches_are_asked_for():
+    assert [(b["x"].shape, b["y"].shape) for b in Pipeline(numbers(2))] == [((), (2,)), ((), (2,))]
+    assert [b["y"].tolist() for b in Pipeline(numbers(9)).shuffle(1, 3)] != [[k, -k] for k in range(9)]
+    assert [b["y"].shape for b in Pipeline(numbers(2)).batch(1)] == [(1, 2), (1, 2)]
     given_batches = [{"x": np.arange(3)}, {"x": np.arange(5)}]
     assert [len(b["x"]) for b in Pipeline(given_batches, batched=True)] == [3, 5]
 
@@ -266,7 +268,7 @@ def test_an_error_in_the_thread_is_raised_in_the_loop_with_where_it_came_from():
     assert "in the thread" in caught.value.__notes__[0]
     assert caught.traceback[-1].frame.code.name == "broken"     # the line that raised it
     with pytest.raises(ZeroDivisionError) as caught:
-        list(Pipeline(numbers(4)).map(lambda b: {"x": 1 / [0, 1][b["x"][0]]}).prefetch(2))
+        list(Pipeline(numbers(4)).batch(1).map(lambda b: {"x": 1 / [0, 1][b["x"][0]]}).prefetch(2))
     assert any("which Pipeline.map sent batch 0 through" in n for n in caught.value.__notes__)
     assert not threads()
 

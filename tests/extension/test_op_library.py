@@ -14,7 +14,9 @@ import flowlab as fl
 from flowlab.core.op import REGISTRY
 from flowlab.io.document import from_text
 from flowlab.ops.library import _LOADED
+from flowlab.runtime.plan import kernel_of
 from flowlab.widgets.scene import palette
+from tests.strict_cupy import STRICT, Array
 
 HERE = Path(__file__).parent
 EXECUTORS = ("compiled", "parallel")
@@ -271,3 +273,16 @@ def test_a_graph_file_never_loads_a_library(tmp_path, monkeypatch):
     assert witness.exists()
     for name in ("TestBroken", "TestOther"):
         del REGISTRY[name]
+
+
+def test_on_another_device_inputs_come_to_the_host_and_outputs_go_back(smooth, pairs):
+    with fl.Graph() as g:
+        x = fl.placeholder((4, 3), "float64", name="x")
+        nodes = [smooth.running_sum(x).node, pairs.row_max(x)[0].node]
+    value = f(4, 3)
+    for node in nodes:
+        got = kernel_of(node, STRICT)(Array(value))
+        got = got if isinstance(got, tuple) else (got,)
+        assert all(isinstance(v, Array) for v in got)
+        for a, b in zip(got, fl.Session(g).run(list(node.outputs), {x: value}), strict=True):
+            np.testing.assert_array_equal(a._array, b)
