@@ -17,7 +17,6 @@ from ..runtime.plan import Plan, Step, asked, frame_number
 from ..runtime.session import Session, error_at, host, set_tracer
 from ..runtime.store import Draws, Snapshot
 
-
 _SMALL = 1 << 12    # values; below, the calls cost more than the passes over them, so that such arrays are counted many at a time
 _ONES = {char: np.ones(256, char) for char in "fd"}
 
