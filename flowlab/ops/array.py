@@ -15,10 +15,28 @@ from .sizes import reshape_as, sum_to
 # ---------------------------------------------------------------- shape
 
 
-@op(infer=lambda x, *, shape, **_: x.with_shape(reshaped(x, shape)), category="array", aliases=("view", "flatten"), bounds="inputs", zh="变形")
+def _open(shape: tuple) -> list[int]:
+    """The axes whose size is not a number."""
+    return [k for k, d in enumerate(shape) if not isinstance(d, int) or d == -1]
+
+
+def _reshape_type(x: TensorType, *, shape: tuple, **_: Any) -> TensorType:
+    if len(_open(shape)) > 1:
+        moved = next((d for k, d in enumerate(shape) if isinstance(d, str) and x.shape[k:k + 1] != (d,)), None)
+        if moved is not None:
+            raise AttributeValueError(f"reshape can work out one size, not several: {moved} is not on the same axis of {shape_text(x.shape)}.", port="shape",
+                                      hint="Use fl.reshape_like(x, like) to take the sizes of another tensor.")
+    return x.with_shape(reshaped(x, shape))
+
+
+@op(infer=_reshape_type, category="array", aliases=("view", "flatten"), bounds="inputs", zh="变形")
 def reshape(xp, x: Any, *, shape: NewShape):
-    """Lay the same values out in another shape; one size may be −1 or a name, and is worked out."""
-    return xp.reshape(x, tuple(d if isinstance(d, int) else -1 for d in shape))
+    """Lay the same values out in another shape; one size may be −1 or a name, and is worked out.
+
+    Several sizes may have names if each stands where x has it: ("batch", "time", -1).
+    """
+    named = len(_open(shape)) > 1
+    return xp.reshape(x, tuple(d if isinstance(d, int) else x.shape[k] if named and isinstance(d, str) else -1 for k, d in enumerate(shape)))
 
 
 @reshape.gradient
@@ -27,7 +45,7 @@ def _(node, g):
 
 
 def _check_reshape(attrs: dict) -> None:
-    if sum(not isinstance(d, int) or d == -1 for d in attrs["shape"]) > 1:
+    if sum(d is None or d == -1 for d in attrs["shape"]) > 1:
         raise AttributeValueError("reshape can work out one size, not several.", port="shape", hint="Use fl.reshape_like(x, like) to take the sizes of another tensor.")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from ..core.errors import DeviceError
+from ..core.errors import DeviceError, ShapeError
 from ..core.graph import Node, Tensor
 from ..core.types import TensorType, shape_text
 from .backend import NUMPY
@@ -63,14 +63,32 @@ class _Types:
         self.known.update((slot, TensorType(array.shape, array.dtype)) for slot, array in plan.constants)
         nodes = {n.id: n for n in plan.graph.nodes} if plan.variables else {}
         self.known.update((slot, nodes[node_id].outputs[0].type) for slot, node_id in plan.variables)
+        self.sizes: dict[str, tuple[int, str, int]] = {}    # what each named size is, where that was first seen
+        for t, shape in zip(plan.feeds, shapes):
+            self._named(t, shape)
+
+    def _named(self, tensor: Tensor, shape: Sequence[Any]) -> None:
+        """ShapeError where a size with a name turns out other than it is elsewhere in the run."""
+        for axis, (name, size) in enumerate(zip(tensor.shape, shape)):
+            if isinstance(name, str) and isinstance(size, int):
+                first, node, at = self.sizes.setdefault(name, (size, tensor.node.name, axis))
+                if first != size:
+                    raise ShapeError(f"{name} is {first} on axis {at} of {node}, but {size} on axis {axis} of {tensor.node.name}.", node=tensor.node.name, axis=axis,
+                                     hint=f"Every axis called {name} must have one size in a run.")
 
     def after(self, step: Step) -> list[TensorType | None]:
         node = step.node
         inputs = [Tensor(node, 0, self.known.get(slot, t.type)) for t, (_, slot) in zip(node.inputs, step.args)]
+        attrs = node.attrs
+        if node.op.name == "Reshape":   # a name in its shape is a size that it works out
+            several = sum(not isinstance(d, int) or d == -1 for d in attrs["shape"]) > 1
+            attrs = {"shape": tuple(d if not isinstance(d, str) else inputs[0].type.shape[k] if several else -1 for k, d in enumerate(attrs["shape"]))}
         try:
-            got: Sequence[TensorType] = node.op.infer(inputs, node.ports, node.attrs)
+            got: Sequence[TensorType] = node.op.infer(inputs, node.ports, attrs)
         except Exception:   # the kernel will tell of what does not fit
             got = [t.type for t in node.outputs]
+        for tensor, type in zip(node.outputs, got):
+            self._named(tensor, type.shape)
         out: list[TensorType | None] = []
         for slot, type in zip(step.outs, got):
             self.known[slot] = type

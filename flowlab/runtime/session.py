@@ -355,5 +355,20 @@ def error_at(step: Step, error: BaseException, values: Mapping[int, Any], inside
     takes = ", ".join(f"{port} {shape_text(getattr(values[slot], 'shape', None) or np.shape(on_host(values[slot])))}" for port, (_, slot) in zip(node.ports, step.args)) or "no inputs"
     what = str(error).strip().rstrip(".") or "it gave no reason"
     made = f" It was made in {node.location[0]}, line {node.location[1]}." if node.location else ""
-    return KernelError(f"{name} ({node.op.name}) failed: {type(error).__name__}: {what}. Its inputs: {takes}.{made}", node=name,
+    clash, port, axis = _sizes_that_clash(step, values)
+    return KernelError(f"{name} ({node.op.name}) failed: {type(error).__name__}: {what}. Its inputs: {takes}.{clash}{made}", node=name, port=port, axis=axis,
                        hint="The variables are as before the run.")
+
+
+def _sizes_that_clash(step: Step, values: Mapping[int, Any]) -> tuple[str, str | None, int | None]:
+    """What is known of the inputs' sizes before a run and did not hold in this one: (a sentence, port, axis)."""
+    sizes: dict[str, tuple[int, int, str]] = {}
+    for tensor, port, (_, slot) in zip(step.node.inputs, step.node.ports, step.args):
+        for axis, (want, got) in enumerate(zip(tensor.shape, getattr(values.get(slot), "shape", None) or ())):
+            if isinstance(want, str):
+                first, at, other = sizes.setdefault(want, (got, axis, port))
+                if first != got:
+                    return f" {want} is {first} on axis {at} of {other}, but {got} on axis {axis} of {port}.", port, axis
+            elif want is not None and want != got:
+                return f" Axis {axis} of {port} is {got}, not {want}.", port, axis
+    return "", None, None
