@@ -115,11 +115,20 @@ def held(op: Any, kernel: Callable) -> Callable:
     @wraps(kernel)
     def checked(xp: Any, *arrays: Any, **named: Any) -> Any:
         want = declared(arrays, named)
-        out = kernel(xp, *arrays, **named)
+        out = kernel(xp, *map(_locked, arrays), **{n: _locked(v) if n not in op.attrs else v for n, v in named.items()})
         if len(want) == 1 and type(out) is np.ndarray and out.shape == want[0].shape and out.dtype == want[0].dtype and not op.many:
             return out
         return _checked(op, want, out)
     return checked
+
+
+def _locked(array: Any) -> Any:
+    """The array, which a kernel may read and not write: others read it too."""
+    if type(array) is not np.ndarray or not array.flags.writeable:
+        return array
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _checked(op: Any, want: tuple[TensorType, ...], out: Any) -> Any:

@@ -44,8 +44,10 @@ def broadcast_shapes(shapes: list[Shape], ports: tuple[str, ...], word: str) -> 
     return tuple(out)
 
 
-def elementwise(*types: TensorType, ports: tuple[str, ...] = ("a", "b", "c"), word: str = "this", **_: object) -> TensorType:
+def elementwise(*types: TensorType, ports: tuple[str, ...] = ("a", "b", "c"), word: str = "this", **others: object) -> TensorType:
     """Shape rule of operations that work element by element."""
+    if not types:   # with an optional input left out, the others come by name
+        types = tuple(t for t in others.values() if isinstance(t, TensorType))
     first = types[0]
     if all(t.shape == first.shape for t in types):
         return first

@@ -178,6 +178,35 @@ def test_what_a_kernel_returns_is_held_to_what_is_declared(returned, says):
         assert caught.value.node == "here" and caught.value.__cause__ is not None
 
 
+def test_a_kernel_cannot_write_to_its_inputs():
+    @fl.op
+    def own_greedy(xp, x, y=None):
+        x *= 2
+        return x
+
+    @fl.op
+    def own_through(xp, x, y=None):
+        return x if y is None else y[::-1]
+
+    with fl.Graph() as g:
+        x = fl.placeholder((3,), "float64", name="x")
+        m = fl.exp(x)
+        y, bad = fl.relu(own_through(x, own_through(m)) - 1.0) + m, own_greedy(m, name="here")
+    sess, value = fl.Session(g), np.array([0.5, -1.0, 2.0])
+    with pytest.raises(fl.KernelError, match="here.*read-only"):
+        sess.run(bad, {x: value})
+    for _ in range(5):      # the plan is cut to shapes on the way
+        got = sess.run(y, {x: value})
+        np.testing.assert_array_equal(got, np.maximum(np.exp(value)[::-1] - 1, 0) + np.exp(value))
+        got[:] = 7          # the caller's own
+    assert value.tolist() == [0.5, -1, 2]
+    with g:
+        direct = own_through(x)
+    got = sess.run(direct, {x: value})
+    got[:] = 9
+    assert value.tolist() == [0.5, -1, 2]
+
+
 def test_several_outputs_and_a_backends_own_kernel_are_held_too():
     @fl.op(infer=lambda x, **_: (x, x), outputs=("a", "b"))
     def own_pair(xp, x):
