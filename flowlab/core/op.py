@@ -629,7 +629,7 @@ def op(kernel: Callable | None = None, /, *, infer: Callable = elementwise, type
 
     `fl.check_gradients(y, [x], {x: …})` tells whether the derivative is right; it builds nodes, so it can be differentiated again.
 
-    Inputs share one dtype. An annotation is an input's kind (`Number`, which is usual, `Float`, `Int`, `Bool`, `Any`), a default of None makes it
+    Inputs share one dtype, and a kernel reads them: writing to one is an error, since others read it too. An annotation is an input's kind (`Number`, which is usual, `Float`, `Int`, `Bool`, `Any`), a default of None makes it
     optional (it is left out when it is open), `*xs` takes any number. Attributes have a type (int, float, bool, str, Axis, Shape, DType, Ints,
     Choice with `choices=` …) and perhaps a default. A parameter `key` gets a random generator that every replay of a run finds in the same state.
 
