@@ -96,6 +96,10 @@ class Op:
         # the common case: all inputs share one dtype, of one of these kinds, and none is left out
         alike = not self.mixed and {i.kind for i in self.inputs} <= {"Float", "Number"}
         self._one_dtype = ("f" if any(i.kind == "Float" for i in self.inputs) else "fiu") if alike else ""
+        # how many inputs a call has to give, when tensors alone say it all; -1 where more is to be worked out
+        whole = not self.variadic and len(self._required) == len(self.inputs) and not any(a.required for a in self.attrs.values())
+        self._plain = len(self.inputs) if alike and whole else -1
+        self._single = len(self.outputs) == 1
 
     # ------------------------------------------------------------ declaring
 
@@ -186,6 +190,13 @@ class Op:
         types = [t.type for t in inputs]
         if not self._agree(inputs):
             self._check_dtypes(types, ports)
+        elif self.rule is elementwise:      # what most nodes are, without the general case's cost
+            shape = types[0].shape
+            for t in types:
+                if t.shape != shape:
+                    break
+            else:
+                return (types[0],)
         try:
             if len(types) == len(self.inputs) or self.variadic:
                 got = self.rule(*types, ports=ports, word=self.word, **attrs)
@@ -269,7 +280,12 @@ class Op:
 
     def __call__(self, *args: Any, name: str | None = None, **attrs: Any) -> Any:
         """Add a node. Arrays and numbers become constants, dtypes meet by `core.types.promoted`; attributes may follow the inputs."""
-        node = self.node(*args, name=name, **attrs)
+        if not attrs and len(args) == self._plain and self._agree(args):
+            node = home_of(args[0]).add(self, args, self.normalize(attrs), name=name, ports=self._names)
+            if self._single and not self.many:
+                return node.outputs[0]
+        else:
+            node = self.node(*args, name=name, **attrs)
         outputs = node.outputs
         if len(outputs) == 1 and len(self.outputs) == 1 and not self.many:
             return outputs[0]
@@ -348,6 +364,12 @@ class Op:
     def _lift(self, graph: Graph, given: list[Any], ports: tuple[str, ...]) -> list[Tensor]:
         if self._agree(given):
             return given
+        if self._one_dtype and len(given) == 2:     # a tensor of floats and a number, such as 1 - y * y
+            k = 0 if type(given[1]) is Tensor else 1
+            x, number = given[1 - k], given[k]
+            if type(x) is Tensor and x.type.dtype.kind == "f" and (type(number) is float or type(number) is int and abs(number) < 1 << 24):
+                given[k] = REGISTRY["Constant"].node_of(graph, np.array(number, x.type.dtype))
+                return given
         kinds = [(self._by_port.get(p) or self.input_of(p)).kind for p in ports]
         free = [not (self.mixed or k in ("Int", "Bool") and len({i.kind for i in self.inputs}) > 1) for k in kinds]
         dtypes = [x.dtype for x, f in zip(given, free) if f and isinstance(x, Tensor)]
@@ -629,9 +651,10 @@ def op(kernel: Callable | None = None, /, *, infer: Callable = elementwise, type
 
     `fl.check_gradients(y, [x], {x: …})` tells whether the derivative is right; it builds nodes, so it can be differentiated again.
 
-    Inputs share one dtype, and a kernel reads them: writing to one is an error, since others read it too. An annotation is an input's kind (`Number`, which is usual, `Float`, `Int`, `Bool`, `Any`), a default of None makes it
-    optional (it is left out when it is open), `*xs` takes any number. Attributes have a type (int, float, bool, str, Axis, Shape, DType, Ints,
-    Choice with `choices=` …) and perhaps a default. A parameter `key` gets a random generator that every replay of a run finds in the same state.
+    Inputs share one dtype, and a kernel reads them: writing to one is an error, since others read it too. An annotation is an input's kind
+    (`Number`, which is usual, `Float`, `Int`, `Bool`, `Any`), a default of None makes it optional (it is left out when it is open), `*xs` takes
+    any number. Attributes have a type (int, float, bool, str, Axis, Shape, DType, Ints, Choice with `choices=` …) and perhaps a default. A
+    parameter `key` gets a random generator that every replay of a run finds in the same state.
 
     `infer(*types, ports, word, **attributes)` is the shape rule: it returns the `fl.TensorType` of the output (a tuple for several `outputs`), and
     raises ShapeError for inputs that do not fit. Without it, shapes meet elementwise, by NumPy's rule of broadcasting, and the dtype stays. What the kernel
