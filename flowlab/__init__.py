@@ -17,7 +17,7 @@ from importlib import import_module as _import_module
 from typing import Any as _Any
 
 from .autodiff import gradients, jvp
-from .control import unroll as _unroll  # noqa: F401  # gives the LSTM its second derivative
+from .control import written_out as _written_out  # noqa: F401  # gives the LSTM its second derivative
 from .control.branch import cond, while_loop
 from .control.custom import custom_gradient, hvp
 from .control.scan import scan

@@ -221,7 +221,7 @@ class Step:
         if clash:
             raise ShapeError(f"{self._scope}: the state {state.node.name} starts as {shape_text(state.shape)} and becomes {shape_text(value.shape)}.", node=value.node.name,
                              hint="A state keeps its shape: start it as large as it becomes, with fl.zeros or fl.broadcast_to.")
-        self._next[state.node.id] = where(self._mask(value), value, state) if self._lengths is not None else value
+        self._next[state.node.id] = where(self.alive(value), value, state) if self._lengths is not None else value
 
     def output(self, value: Any, axis: int | None = None) -> None:
         """Give a tensor out at every timestep; `step.outputs` has it over time, along `axis` (default: that of the sequence)."""
@@ -233,7 +233,7 @@ class Step:
             raise ShapeError(f"{self._scope}: the output {value.name} is {shape_text(value.shape)} a timestep, so the time cannot be its axis {axis}.", node=value.node.name, axis=axis,
                              hint="step.output(x, axis=0) puts the time first.")
         if self._lengths is not None:
-            value = where(self._mask(value), value, zeros_like(value))
+            value = where(self.alive(value), value, zeros_like(value))
         self._outputs.append((value, axis))
 
     def _open(self) -> None:
@@ -245,8 +245,8 @@ class Step:
         with self.body:
             return self.body.adopt(value) if isinstance(value, Tensor) else constant(value, dtype=dtype)
 
-    def _mask(self, value: Tensor) -> Tensor:
-        """Which rows of the batch have a timestep here, with as many axes as `value`."""
+    def alive(self, value: Tensor) -> Tensor:
+        """Which rows of the batch have a timestep here (of a scan with lengths), with as many axes as `value`."""
         if not value.rank:
             raise ShapeError(f"{self._scope}: {value.name} has no batch axis, and this scan has lengths, one a row of the batch.", node=value.node.name)
         if not self._alive:

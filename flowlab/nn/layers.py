@@ -7,8 +7,8 @@ from contextlib import nullcontext
 from typing import Any
 
 from ..control.custom import rules_of
-from ..control.unroll import UNROLLED
-from ..core.errors import AttributeValueError, DTypeError, FetchError, ShapeError
+from ..control.written_out import LAYERS, scanned, unrolled
+from ..core.errors import AttributeValueError, DTypeError, FetchError, ShapeError, plural
 from ..core.graph import Graph, Node, Tensor, name_scope
 from ..core.op import REGISTRY, get_op, numbers
 from ..core.types import TensorType, shape_text
@@ -39,7 +39,7 @@ def _layer_input(x: Any, layer: str, rank: int | None = None) -> Tensor:
     if x.dtype.kind != "f":
         raise DTypeError(f"{layer}: {x.name} is {x.dtype}.", node=x.node.name, port="x", hint='Use fl.cast(x, "float32") before.')
     if rank is not None and x.rank != rank:
-        raise ShapeError(f"{layer}: {x.name} is {shape_text(x.shape)}.", node=x.node.name, port="x", hint=f"It takes {rank} axes.")
+        raise ShapeError(f"{layer}: {x.name} is {shape_text(x.shape)}.", node=x.node.name, port="x", hint=f"It takes {plural(rank, 'axis')}.")
     return x
 
 
@@ -89,7 +89,7 @@ def dense(x: Tensor, units: int, activation: str | Callable | None = None, *, us
 def _kernel_size(size: Any, layer: str, n: int) -> tuple[int, ...]:
     whole = (size,) * n if isinstance(size, int) and not isinstance(size, bool) else size
     if not isinstance(whole, (tuple, list)) or len(whole) != n or not all(isinstance(k, int) and not isinstance(k, bool) and k > 0 for k in whole):
-        raise AttributeValueError(f"{layer}: size is {size!r}.", port="size", hint=f"Use a whole number from 1 on, or one for each of the {n} axes.")
+        raise AttributeValueError(f"{layer}: size is {size!r}.", port="size", hint=f"Use a whole number from 1 on, or one for each of the {plural(n, 'axis')}.")
     return tuple(whole)
 
 
@@ -101,7 +101,7 @@ def _conv(n: int, x: Tensor, filters: int, size: Any, stride: Any, padding: Any,
     op, filters = get_op(f"Conv{n}D"), _count(filters, layer, "filters")
     attrs = op.normalize({"stride": stride, "padding": padding, "dilation": dilation, "groups": groups})
     if channels % groups or filters % groups:
-        raise AttributeValueError(f"{layer}: {channels} channels and {filters} filters do not divide into {groups} groups.", port="groups")
+        raise AttributeValueError(f"{layer}: {plural(channels, 'channel')} and {plural(filters, 'filter')} cannot be divided into {plural(groups, 'group')}.", port="groups")
     kernel_type = TensorType((filters, channels // groups, *window), x.dtype)
     try:
         op.rule(x.type, kernel_type, ports=("x", "w"), word=layer, **attrs)  # before anything is made
@@ -339,14 +339,14 @@ def stacked(x: Tensor, units: int, layers: int, *, cell: str = "lstm", both: boo
 # ---------------------------------------------------------------- a layer written out
 
 
-def expand(graph: Graph, name: str) -> Graph:
-    """A new Graph in which a recurrent layer is elementary operations, one copy a timestep; all else is the same.
+def expand(graph: Graph, name: str, *, unroll: bool = False) -> Graph:
+    """A new Graph in which a recurrent layer is elementary operations in a scan, a loop that can be stepped; all else is the same.
 
-    Variables keep their names, and `lstm/LSTM:0`, `lstm/LSTM:out` and the layer's other outputs still resolve there.
+    `unroll` writes one copy of the cell a timestep instead, whose number must then be known (ShapeError if it is not). Variables keep their names, and `lstm/LSTM:0`, `lstm/LSTM:out` and the layer's other outputs still resolve there.
     """
     target = graph.node(name)
-    if target.op.name not in UNROLLED:
-        layers = [n.name for n in graph.nodes if n.op.name in UNROLLED]
+    if target.op.name not in LAYERS:
+        layers = [n.name for n in graph.nodes if n.op.name in LAYERS]
         raise FetchError(f"{target.name} is a {target.op.name}: there is nothing to write out.", node=target.name, hint=f"Recurrent layers: {', '.join(layers) or 'none'}.")
     new = Graph(graph.name)
     new._next_id = graph._next_id  # copied nodes keep their ids, so new ones must not take them
@@ -357,9 +357,13 @@ def expand(graph: Graph, name: str) -> Graph:
         inputs = [made[t.node.id, t.index] for t in node.inputs]
         controls = [nodes[c.id] for c in node.control_inputs]
         if node is target:
-            scope = new.unique("steps", node.scope)
-            with new, new.state(scope=scope, device=node.device, controls=tuple(controls)):
-                by_name = UNROLLED[node.op.name](**dict(zip(node.ports, inputs)))
+            given = dict(zip(node.ports, inputs))
+            if unroll:
+                with new, new.state(scope=new.unique("steps", node.scope), device=node.device, controls=tuple(controls)):
+                    by_name = unrolled(node.op.name, **given)
+            else:
+                with new, new.state(scope=node.scope, device=node.device, controls=tuple(controls)):
+                    by_name = scanned(node.op.name, name=new.unique("steps").rpartition("/")[2], **given)
             copy = new.add(get_op(f"{node.op.name}Outputs"), [by_name[k] for k in node.op.outputs], {}, name=node.name, full_name=True, id=node.id, phase=node.phase)
         else:
             copy = new.add(node.op, inputs, dict(node.attrs), name=node.name, ports=node.ports, control_inputs=controls, device=node.device, phase=node.phase,

@@ -122,17 +122,19 @@ def test_second_derivative(state):
         np.testing.assert_allclose(got, np.asarray(want), rtol=1e-9, atol=1e-10, err_msg=tensor.name)
 
 
+@pytest.mark.parametrize("unroll", [False, True])
 @pytest.mark.parametrize("state", [False, True])
-def test_written_out_it_is_the_same(state):
+def test_written_out_it_is_the_same(state, unroll):
     g, x, loss = layer("float32", state=state)
     grads = fl.gradients(loss, [x, *g.trainable_variables])
     with g:
         fl.tanh(g.tensor("lstm/LSTM:f"), name="user_of_a_gate")
-    e = fl.expand(g, "lstm/LSTM")
+    e = fl.expand(g, "lstm/LSTM", unroll=unroll)
     assert g.node("lstm/LSTM").op.name == "LSTM"         # the graph given is as it was
     assert [v.name for v in e.variables] == [v.name for v in g.variables]
     forward = [n for n in e.nodes if n.phase == "forward"]
-    assert not any(n.op.name == "LSTM" for n in forward) and sum(n.op.name == "Tanh" for n in forward) >= 10
+    assert not any(n.op.name == "LSTM" for n in forward)
+    assert sum(n.op.name == "Tanh" for n in forward) >= 10 if unroll else e.node("lstm/steps").op.name == "Scan" and e.node("lstm/steps/Sigmoid").op.name == "Sigmoid"
     a, b = fl.Session(g), fl.Session(e)
     feeds, _ = values(g, a)
     for name in a.variables:
@@ -146,12 +148,26 @@ def test_written_out_it_is_the_same(state):
     assert set(b.trace("loss", feeds).events[0].outputs[0].shape) and fl.expand(g, "lstm").node("lstm/LSTM").op.name == "LSTMOutputs"
 
 
+def test_written_out_as_a_loop_it_needs_no_number_of_timesteps():
+    with fl.Graph() as g:
+        out, _ = fl.nn.lstm(fl.placeholder(("batch", "time", 3), name="x"), 4, name="lstm")
+        fl.mean(out ** 2, name="loss")
+        grads = fl.gradients(g.tensor("loss"), g.trainable_variables)
+    e = fl.expand(g, "lstm")
+    for shape in ((2, 5, 3), (3, 1, 3)):
+        feeds = {"x": np.random.default_rng(0).normal(size=shape)}
+        for a, b in zip(fl.Session(g, seed=2).run(["loss", *(d.name for d in grads)], feeds), fl.Session(e, seed=2).run(["loss", *(d.name for d in grads)], feeds)):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    second = fl.gradients(fl.sum(grads[0] ** 2), g.trainable_variables)
+    assert [d.shape for d in second] == [v.shape for v in g.trainable_variables]
+
+
 def test_what_cannot_be_written_out():
     with fl.Graph() as g:
         fl.nn.lstm(fl.placeholder((2, "time", 3), name="x"), 4, name="lstm")
         fl.constant(1.0, name="one")
     with pytest.raises(fl.ShapeError, match="time") as caught:
-        fl.expand(g, "lstm")
+        fl.expand(g, "lstm", unroll=True)
     assert caught.value.axis == 1
     with pytest.raises(fl.FetchError, match="lstm/LSTM"):
         fl.expand(g, "one")

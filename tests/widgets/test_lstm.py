@@ -314,7 +314,7 @@ def test_the_norm_of_the_cells_gradient_is_the_unrolled_graphs(feeds):
         seq = fl.placeholder((BATCH, TIME, FEATURES), name="seq")
         out, (h, _c) = fl.nn.lstm(seq, UPPER, name="lstm")
         fl.add(fl.mean(fl.square(h)), fl.sum(fl.sin(out)), name="loss")
-    unrolled = fl.expand(alone, "lstm/LSTM")
+    unrolled = fl.expand(alone, "lstm/LSTM", unroll=True)
     c = unrolled.tensor("lstm/LSTM:c")
     cells = c.node.inputs[c.index].node
     assert cells.op.name == "Stack"
