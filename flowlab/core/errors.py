@@ -74,9 +74,12 @@ class KernelError(FlowError):
     """A kernel failed while it ran; `__cause__` holds what it raised."""
 
 
-def plural(count: int, word: str) -> str:
-    """`1 run`, `2 runs`."""
-    return f"{count} {word}{'' if count == 1 else 's'}"
+_MANY = {"axis": "axes", "index": "indices", "entry": "entries", "class": "classes"}
+
+
+def plural(count: int | str | None, word: str) -> str:
+    """`1 run`, `2 runs`; a size that has a name, or none, is many."""
+    return f"{'?' if count is None else count} {word if count == 1 else _MANY.get(word, f'{word}s')}"
 
 
 def nearest(word: str, names: Iterable[str], n: int = 3) -> list[str]:

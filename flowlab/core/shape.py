@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from math import prod
 
-from .errors import AttributeValueError, ShapeError
+from .errors import AttributeValueError, ShapeError, plural
 from .types import Dim, Shape, TensorType, shape_text
 
 
@@ -57,7 +57,7 @@ def elementwise(*types: TensorType, ports: tuple[str, ...] = ("a", "b", "c"), wo
 def axis_in(axis: int, rank: int, *, attr: str = "axis") -> int:
     """`axis` counted from the front; AttributeValueError if a tensor of that rank has no such axis."""
     if not -rank <= axis < rank:
-        has = f"axes 0 to {rank - 1}" if rank else "no axes"
+        has = f"axes 0 to {rank - 1}" if rank > 1 else "axis 0 alone" if rank else "no axes"
         raise AttributeValueError(f"{attr} {axis} does not exist: the tensor has {has}.", port=attr, axis=axis)
     return axis % rank
 
@@ -123,8 +123,8 @@ def reshaped(x: TensorType, shape: Shape) -> Shape:
     have, want = prod(left), prod(right)
     if free:
         if want == 0 or have % want:
-            raise ShapeError(f"reshape: {shape_text(x.shape)} has {have} values, which {want} does not divide.", port="x", hint="Change the shape.")
+            raise ShapeError(f"reshape: {shape_text(x.shape)} has {plural(have, 'value')}, which {want} does not divide.", port="x", hint="Change the shape.")
         return tuple(have // want if d == -1 else d for d in shape)
     if have != want:
-        raise ShapeError(f"reshape: {shape_text(x.shape)} has {have} values, {shape_text(shape)} has {want}.", port="x", hint="Use −1 for one size to have it worked out.")
+        raise ShapeError(f"reshape: {shape_text(x.shape)} has {plural(have, 'value')}, {shape_text(shape)} has {want}.", port="x", hint="Use −1 for one size to have it worked out.")
     return tuple(shape)

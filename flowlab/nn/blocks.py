@@ -4,7 +4,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..core.errors import AttributeValueError, DTypeError, ShapeError
+from ..core.errors import AttributeValueError, DTypeError, ShapeError, plural
 from ..core.graph import Tensor, control_dependencies
 from ..core.types import shape_text
 from ..ops.activation import softmax
@@ -56,7 +56,7 @@ def group_norm(x: Tensor, groups: int, *, eps: float = 1e-5, name: str | None = 
     x = _layer_input(x, "group_norm")
     channels = _channels(x, "group_norm")
     if channels % _count(groups, "group_norm", "groups"):
-        raise AttributeValueError(f"group_norm: {channels} channels do not divide into {groups} groups.", port="groups")
+        raise AttributeValueError(f"group_norm: {plural(channels, 'channel')} cannot be divided into {plural(groups, 'group')}.", port="groups")
     with x.graph, _scoped(x.graph, name, "group_norm"):
         return group_norm_op(x, variable(init.ones((channels,), x.dtype), name="gamma"), variable(init.zeros((channels,), x.dtype), name="beta"), groups=groups, eps=eps)
 
@@ -136,7 +136,7 @@ def multi_head_attention(x: Tensor, heads: int, memory: Tensor | None = None, *,
     memory = x if memory is None else _layer_input(memory, "multi_head_attention", 3)
     units = _known(x, 2, "multi_head_attention") if units is None else _count(units, "multi_head_attention")
     if units % _count(heads, "multi_head_attention", "heads"):
-        raise AttributeValueError(f"multi_head_attention: {units} units do not divide among {heads} heads.", port="heads")
+        raise AttributeValueError(f"multi_head_attention: {plural(units, 'unit')} cannot be divided among {plural(heads, 'head')}.", port="heads")
     with x.graph, _scoped(x.graph, name, "multi_head_attention"):
         parts = [stack(split(dense(source, units, name=part), heads, axis=-1), axis=1) for source, part in ((x, "query"), (memory, "key"), (memory, "value"))]
         seen = attention(*parts, mask=mask, causal=causal, name="attention")

@@ -4,7 +4,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..core.errors import AttributeValueError, ShapeError
+from ..core.errors import AttributeValueError, ShapeError, plural
 from ..core.op import op
 from ..core.shape import axis_in, meet
 from ..core.types import TensorType, shape_text
@@ -136,7 +136,7 @@ def sparse_softmax_cross_entropy(xp, logits: Float, labels: Int):
         return xp.zeros(labels.shape, logits.dtype)
     if not 0 <= int(xp.min(labels)) <= int(xp.max(labels)) < classes:
         wrong = int(labels.max()) if int(labels.max()) >= classes else int(labels.min())
-        raise IndexError(f"label {wrong} is outside the {classes} classes 0 … {classes - 1}")
+        raise IndexError(f"label {wrong} is outside the {plural(classes, 'class')} 0 … {classes - 1}")
     rows = logits.reshape(labels.size, classes)
     rows = xp.subtract(rows, xp.max(rows, axis=1, keepdims=True), out=xp.workspace(rows.shape, rows.dtype))
     right = xp.take(rows, xp.arange(0, rows.size, classes) + labels.reshape(-1))    # take_along_axis says it shorter and takes four times as long
@@ -357,7 +357,7 @@ def _halved(x: TensorType, *, axis: int, word: str, **_: Any) -> TensorType:
     at = axis_in(axis, x.rank)
     size = x.shape[at]
     if isinstance(size, int) and size % 2:
-        raise ShapeError(f"{word}: axis {at} has {size} values, which do not halve.", port="x", axis=at, hint="One half is the value, the other its gate.")
+        raise ShapeError(f"{word}: axis {at} has {plural(size, 'value')}, an odd number.", port="x", axis=at, hint="One half is the value, the other its gate.")
     return x.with_shape((*x.shape[:at], size // 2 if isinstance(size, int) else None, *x.shape[at + 1:]))
 
 

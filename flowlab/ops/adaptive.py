@@ -5,7 +5,7 @@ import itertools
 from math import prod
 from typing import Any
 
-from ..core.errors import AttributeValueError, ShapeError
+from ..core.errors import AttributeValueError, ShapeError, plural
 from ..core.op import Op, op
 from ..core.types import TensorType, shape_text
 
@@ -23,7 +23,7 @@ def _check(n: int, word: str) -> Any:
     def check(attrs: dict) -> None:
         size = attrs["size"]
         if size is None or len(size) not in (1, n):
-            raise AttributeValueError(f"{word}: size has {len(size or ())} numbers.", port="size", hint=f"Give one, or one for each of the {n} axes.")
+            raise AttributeValueError(f"{word}: size has {plural(len(size or ()), 'number')}.", port="size", hint=f"Give one, or one for each of the {plural(n, 'axis')}.")
         if min(size) < 1:
             raise AttributeValueError(f"{word}: size is {min(size)}.", port="size", hint="Use whole numbers from 1 on.")
     return check
@@ -34,7 +34,7 @@ def _rule(n: int, word: str) -> Any:
 
     def rule(x: TensorType, *, size: tuple, **_: Any) -> TensorType:
         if x.rank != n + 2:
-            raise ShapeError(f"{word}: x is {shape_text(x.shape)}.", port="x", hint=f"It takes {n + 2} axes: (batch, channels, {names}).")
+            raise ShapeError(f"{word}: x is {shape_text(x.shape)}.", port="x", hint=f"It takes {plural(n + 2, 'axis')}: (batch, channels, {names}).")
         for axis, d in enumerate(x.shape[2:], 2):
             if d == 0:
                 raise ShapeError(f"{word}: axis {axis} of x has no values.", port="x", axis=axis)

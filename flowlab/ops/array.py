@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import AttributeValueError, ShapeError
+from ..core.errors import AttributeValueError, ShapeError, plural
 from ..core.graph import Tensor
 from ..core.op import op
 from ..core.shape import axes_in, axis_in, broadcast_shapes, meet, reshaped
@@ -74,7 +74,7 @@ def _transposed(x: TensorType, *, axes: tuple[int, ...] | None, **_: Any) -> Ten
         return x.with_shape(x.shape[::-1])
     order = [axis_in(a, x.rank, attr="axes") for a in axes]
     if sorted(order) != list(range(x.rank)):
-        raise AttributeValueError(f"transpose: axes {axes} do not name each of the {x.rank} axes once.", port="axes")
+        raise AttributeValueError(f"transpose: axes {axes} do not name each of the {plural(x.rank, 'axis')} once.", port="axes")
     return x.with_shape(tuple(x.shape[a] for a in order))
 
 
@@ -225,7 +225,7 @@ def _concat(*types: TensorType, axis: int, ports: tuple, **_: Any) -> TensorType
     shape = list(first.shape)
     for t, port in zip(types, ports):
         if t.rank != first.rank:
-            raise ShapeError(f"concat: {ports[0]} has {first.rank} axes, {port} has {t.rank}.", port=port, hint="Use fl.stack or fl.expand_dims to add an axis.")
+            raise ShapeError(f"concat: {ports[0]} has {plural(first.rank, 'axis')}, {port} has {t.rank}.", port=port, hint="Use fl.stack or fl.expand_dims to add an axis.")
         for k, d in enumerate(t.shape):
             if k == axis:
                 continue
@@ -306,9 +306,9 @@ def _split(x: TensorType, *, n: int, axis: int, **_: Any) -> tuple[TensorType, .
     if n < 1:
         raise AttributeValueError(f"split: n is {n}.", port="n", hint="Use 1 or more.")
     if n > 10_000:
-        raise AttributeValueError(f"split: {n} parts are more than a graph should hold.", port="n", hint="Use at most 10,000.")
+        raise AttributeValueError(f"split: {plural(n, 'part')} are more than a graph should hold.", port="n", hint="Use at most 10,000.")
     if isinstance(size, int) and size % n:
-        raise ShapeError(f"split: axis {at} has {size} values, which {n} does not divide.", port="x", axis=at)
+        raise ShapeError(f"split: axis {at} has {plural(size, 'value')}, which {n} does not divide.", port="x", axis=at)
     part = size // n if isinstance(size, int) else (size if n == 1 else None)
     return (x.with_shape((*x.shape[:at], part, *x.shape[at + 1:])),) * n
 
@@ -336,7 +336,7 @@ def _sliced(x: TensorType, *, index: tuple, **_: Any) -> TensorType:
     parts = list(index)
     used = sum(p is not None and p != "..." for p in parts)
     if used > x.rank:
-        raise ShapeError(f"slice: {used} indices for {shape_text(x.shape)}, which has {x.rank} axes.", port="x")
+        raise ShapeError(f"slice: {plural(used, 'index')} for {shape_text(x.shape)}, which has {plural(x.rank, 'axis')}.", port="x")
     if "..." not in parts:
         parts.append("...")
     at = parts.index("...")
@@ -350,7 +350,7 @@ def _sliced(x: TensorType, *, index: tuple, **_: Any) -> TensorType:
         size = x.shape[axis]
         if isinstance(p, int):
             if isinstance(size, int) and not -size <= p < size:
-                raise ShapeError(f"slice: index {p} is outside axis {axis}, which has {size} values.", port="x", axis=axis, hint=f"Use −{size} to {size - 1}." if size else "")
+                raise ShapeError(f"slice: index {p} is outside axis {axis}, which has {plural(size, 'value')}.", port="x", axis=axis, hint=f"Use −{size} to {size - 1}." if size else "")
         elif p == ("slice", None, None, None):
             shape.append(size)
         else:
@@ -393,7 +393,7 @@ def gather(xp, x: Any, indices: Int, *, axis: int = 0):
     """Pick the entries with the given indices along an axis."""
     size = x.shape[axis]
     if indices.size and (int(indices.min()) < -size or int(indices.max()) >= size):
-        raise IndexError(f"an index of {int(indices.max() if indices.max() >= size else indices.min())} is outside axis {axis}, which has {size} entries")
+        raise IndexError(f"an index of {int(indices.max() if indices.max() >= size else indices.min())} is outside axis {axis}, which has {plural(size, 'entry')}")
     return xp.take(x, indices, axis=axis)
 
 

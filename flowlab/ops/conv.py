@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from ..core.errors import AttributeValueError, ShapeError
+from ..core.errors import AttributeValueError, ShapeError, plural
 from ..core.op import Op, op
 from ..core.shape import meet
 from ..core.types import Dim, TensorType, shape_text
@@ -46,8 +46,8 @@ def _out_dim(word: str, size: Dim, extent: Dim, stride: int, padding: Any, dilat
         window = dilation * (extent - 1) + 1
         before, after, count = _windows(size, window, stride, padding, axis)
         if count < 1 or extent < 1:
-            raise ShapeError(f"{word}: axis {axis + 2} of x has {size} values, and a window of {window} does not fit in: "
-                             f"⌊({size} + {before} + {after} − {dilation}·({extent} − 1) − 1) / {stride}⌋ + 1 = {count} values would come out.",
+            raise ShapeError(f"{word}: axis {axis + 2} of x has {plural(size, 'value')}, and a window of {window} does not fit in: "
+                             f"⌊({size} + {before} + {after} − {dilation}·({extent} − 1) − 1) / {stride}⌋ + 1 = {plural(count, 'value')} would come out.",
                              port="x", axis=axis + 2, hint='Use a smaller window or dilation, or padding="same".')
         return count
     if padding == "same" and stride == 1:
@@ -64,7 +64,7 @@ def _check_attrs(n: int, word: str) -> Any:
             if values is None:
                 continue
             if len(values) not in (1, n):
-                raise AttributeValueError(f"{word}: {name} has {len(values)} numbers.", port=name, hint=f"Give one, or one for each of the {n} axes.")
+                raise AttributeValueError(f"{word}: {name} has {plural(len(values), 'number')}.", port=name, hint=f"Give one, or one for each of the {plural(n, 'axis')}.")
             if min(values) < low:
                 raise AttributeValueError(f"{word}: {name} is {min(values)}.", port=name, hint=f"Use whole numbers from {low} on.")
         if attrs.get("groups", 1) < 1:
@@ -72,7 +72,7 @@ def _check_attrs(n: int, word: str) -> Any:
         padding = attrs.get("padding", 0)
         if isinstance(padding, tuple):
             if len(padding) != n:
-                raise AttributeValueError(f"{word}: padding has {len(padding)} pairs.", port="padding", hint=f"Give one (before, after) for each of the {n} axes.")
+                raise AttributeValueError(f"{word}: padding has {plural(len(padding), 'pair')}.", port="padding", hint=f"Give one (before, after) for each of the {plural(n, 'axis')}.")
         if "output_padding" in attrs and isinstance(padding, str):
             raise AttributeValueError(f"{word}: padding is {padding!r}.", port="padding", hint="Give it in numbers.")
     return check
@@ -80,7 +80,7 @@ def _check_attrs(n: int, word: str) -> Any:
 
 def _ranked(word: str, t: TensorType, port: str, rank: int, axes: str) -> None:
     if t.rank != rank:
-        raise ShapeError(f"{word}: {port} is {shape_text(t.shape)}.", port=port, hint=f"It takes {rank} axes: {axes}.")
+        raise ShapeError(f"{word}: {port} is {shape_text(t.shape)}.", port=port, hint=f"It takes {plural(rank, 'axis')}: {axes}.")
 
 
 def _conv_rule(n: int, word: str) -> Any:
@@ -94,10 +94,10 @@ def _conv_rule(n: int, word: str) -> Any:
             meet(x.shape[1], inside)
         except ValueError:
             each = f" in each of {groups} groups" if groups > 1 else ""
-            raise ShapeError(f"{word}: x has {x.shape[1]} channels, the kernel reads {w.shape[1]}{each}.", port="w", axis=1,
+            raise ShapeError(f"{word}: x has {plural(x.shape[1], 'channel')}, the kernel reads {w.shape[1]}{each}.", port="w", axis=1,
                              hint=f"Axis 1 of x {shape_text(x.shape)} must be groups times axis 1 of w {shape_text(w.shape)}.") from None
         if isinstance(w.shape[0], int) and w.shape[0] % groups:
-            raise ShapeError(f"{word}: {w.shape[0]} filters do not divide into {groups} groups.", port="w", axis=0)
+            raise ShapeError(f"{word}: {plural(w.shape[0], 'filter')} cannot be divided into {plural(groups, 'group')}.", port="w", axis=0)
         s, d = _each(stride, n), _each(dilation, n)
         dims = tuple(_out_dim(word, x.shape[2 + k], w.shape[2 + k], s[k], padding, d[k], k) for k in range(n))
         return x.with_shape((x.shape[0], w.shape[0], *dims))
@@ -115,7 +115,7 @@ class _Plan:
         self.stride, self.dilation = _each(stride, n), _each(dilation, n)
         self.batch, self.channels, self.sizes, self.extents = shape[0], shape[1], shape[2:], kernel[2:]
         if self.channels != kernel[1] * groups:
-            raise ValueError(f"x has {self.channels} channels, the kernel reads {kernel[1]} in each of {groups} groups")
+            raise ValueError(f"x has {plural(self.channels, 'channel')}, the kernel reads {kernel[1]} in each of {plural(groups, 'group')}")
         rows = [_windows(size, d * (k - 1) + 1, s, padding, axis)
                 for axis, (size, k, s, d) in enumerate(zip(self.sizes, self.extents, self.stride, self.dilation))]
         self.before, self.after, self.out = (tuple(r[j] for r in rows) for j in range(3))
@@ -410,16 +410,16 @@ def _convolution(n: int) -> tuple[Op, Op, Op, Op]:
         try:
             meet(x.shape[1], w.shape[0])
         except ValueError:
-            raise ShapeError(f"{transposed_word}: x has {x.shape[1]} channels, the kernel takes {w.shape[0]}.", port="w", axis=0,
+            raise ShapeError(f"{transposed_word}: x has {plural(x.shape[1], 'channel')}, the kernel takes {w.shape[0]}.", port="w", axis=0,
                              hint=f"Axis 0 of w {shape_text(w.shape)} is axis 1 of x {shape_text(x.shape)}.") from None
         if isinstance(w.shape[0], int) and w.shape[0] % groups:
-            raise ShapeError(f"{transposed_word}: {w.shape[0]} channels do not divide into {groups} groups.", port="w", axis=0)
+            raise ShapeError(f"{transposed_word}: {plural(w.shape[0], 'channel')} cannot be divided into {plural(groups, 'group')}.", port="w", axis=0)
         return x.with_shape((x.shape[0], w.shape[1] * groups if isinstance(w.shape[1], int) else w.shape[1] if groups == 1 else None,
                              *_grown(transposed_word, x.shape[2:], w.shape[2:], _each(stride, n), padding, _each(output_padding, n), _each(dilation, n))))
 
     def transposed(xp, x: Float, w: Float, *, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, dilation: Ints = 1, groups: int = 1):
         if x.shape[1] != w.shape[0]:
-            raise ValueError(f"x has {x.shape[1]} channels, the kernel takes {w.shape[0]}")
+            raise ValueError(f"x has {plural(x.shape[1], 'channel')}, the kernel takes {w.shape[0]}")
         sizes = _grown(transposed_word, x.shape[2:], w.shape[2:], _each(stride, n), padding, _each(output_padding, n), _each(dilation, n))
         return _by_input(xp, x, w, (x.shape[0], w.shape[1] * groups, *sizes), stride, padding, dilation, groups)
 
@@ -470,7 +470,7 @@ def _grown(word: str, sizes: Any, extents: Any, stride: tuple, padding: Any, ext
         before, after = _around(size, 1, 1, padding, axis)
         grown = (size - 1) * s - before - after + d * (extent - 1) + 1 + e
         if grown < 1 and size:
-            raise ShapeError(f"{word}: ({size} − 1)·{s} − {before} − {after} + {d}·({extent} − 1) + 1 + {e} = {grown} values would come out of axis {axis + 2}.",
+            raise ShapeError(f"{word}: ({size} − 1)·{s} − {before} − {after} + {d}·({extent} − 1) + 1 + {e} = {plural(grown, 'value')} would come out of axis {axis + 2}.",
                              port="x", axis=axis + 2, hint="Use less padding.")
         out.append(max(grown, 0))
     return tuple(out)

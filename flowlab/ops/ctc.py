@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.errors import AttributeValueError, GradientError, ShapeError
+from ..core.errors import AttributeValueError, GradientError, ShapeError, plural
 from ..core.op import op
 from ..core.shape import meet
 from ..core.types import TensorType, shape_text
@@ -62,7 +62,7 @@ class _Paths:
         there = xp.arange(most) < xp.expand_dims(lengths, 1)
         labels = xp.where(there, labels, blank).astype("int64")        # what fills a row up says nothing
         if labels.size and (int(labels.min()) < 0 or int(labels.max()) >= classes):
-            raise IndexError(f"label {int(labels.max()) if int(labels.max()) >= classes else int(labels.min())} is outside the {classes} classes 0 … {classes - 1}")
+            raise IndexError(f"label {int(labels.max()) if int(labels.max()) >= classes else int(labels.min())} is outside the {plural(classes, 'class')} 0 … {classes - 1}")
         if bool(xp.any(xp.logical_and(labels == blank, there))):
             raise ValueError(f"a label is {blank}, the blank")
         self.xp, self.time, self.batch, self.places, self.classes = xp, time, batch, 2 * most + 1, classes

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import AttributeValueError, ShapeError
+from ..core.errors import AttributeValueError, ShapeError, plural
 from ..core.graph import Tensor
 from ..core.op import op
 from ..core.shape import axes_in, axis_in
@@ -19,14 +19,14 @@ from .array import broadcast_like, broadcast_to, cast, expand_dims, reshape, sta
 
 def _padded(x: TensorType, *, pad_width: tuple, mode: str, word: str, **_: Any) -> TensorType:
     if len(pad_width) != x.rank:
-        raise AttributeValueError(f"{word}: pad_width has {len(pad_width)} pairs, x {shape_text(x.shape)} has {x.rank} axes.", port="pad_width",
+        raise AttributeValueError(f"{word}: pad_width has {plural(len(pad_width), 'pair')}, x {shape_text(x.shape)} has {plural(x.rank, 'axis')}.", port="pad_width",
                                   hint="Write one (before, after) an axis; (0, 0) leaves an axis as it is.")
     shape: list[Dim] = []
     for axis, (size, (before, after)) in enumerate(zip(x.shape, pad_width)):
         if before < 0 or after < 0:
             raise AttributeValueError(f"{word}: axis {axis} is padded by {min(before, after)}.", port="pad_width", axis=axis, hint="Slice the tensor to take values away.")
         if mode == "reflect" and isinstance(size, int) and max(before, after) >= max(size, 1) or mode == "edge" and size == 0 and before + after:
-            raise ShapeError(f"{word}: axis {axis} has {size} values, too few to {mode} {max(before, after)} of them.", port="x", axis=axis)
+            raise ShapeError(f"{word}: axis {axis} has {plural(size, 'value')}, too few to {mode} {max(before, after)} of them.", port="x", axis=axis)
         shape.append(size + before + after if isinstance(size, int) else size if before + after == 0 else None)
     return x.with_shape(tuple(shape))
 
@@ -159,7 +159,7 @@ def _rolled(x: TensorType, *, shift: Any, axis: Any, word: str, **_: Any) -> Ten
     if axis is not None:
         axes_in(axis, x.rank)
     if isinstance(shift, tuple) and (not isinstance(axis, tuple) or len(axis) != len(shift)):
-        raise AttributeValueError(f"{word}: {len(shift)} shifts need as many axes.", port="axis", hint="Give axis=(…).")
+        raise AttributeValueError(f"{word}: {plural(len(shift), 'shift')} for another number of axes.", port="axis", hint="Give axis=(…).")
     return x
 
 
@@ -201,7 +201,7 @@ def _unstacked(x: TensorType, *, axis: int, word: str, **_: Any) -> tuple[Tensor
     if not isinstance(n, int):
         raise ShapeError(f"{word}: the size of axis {at} of {shape_text(x.shape)} is not known.", port="x", axis=at, hint="The number of outputs must be known.")
     if not 0 < n <= 10_000:
-        raise ShapeError(f"{word}: axis {at} has {n} entries.", port="x", axis=at, hint="From 1 to 10,000 outputs.")
+        raise ShapeError(f"{word}: axis {at} has {plural(n, 'entry')}.", port="x", axis=at, hint="From 1 to 10,000 outputs.")
     return (x.with_shape((*x.shape[:at], *x.shape[at + 1:])),) * n
 
 
@@ -258,7 +258,7 @@ def _range_type(*, start: float, stop: float, step: float, dtype: str, word: str
         raise AttributeValueError(f"{word}: from {start:g} to {stop:g} by {step:g} never ends.", port="step", hint="Use finite numbers and a step other than 0.")
     n = max(math.ceil((stop - start) / step), 0)
     if n > _MOST:
-        raise AttributeValueError(f"{word}: {n} values are beyond any memory.", port="stop")
+        raise AttributeValueError(f"{word}: {plural(n, 'value')} are beyond any memory.", port="stop")
     return TensorType((n,), np.dtype(dtype))
 
 
@@ -293,7 +293,7 @@ def linspace(xp, *, start: float, stop: float, num: int = 50, dtype: DType = "fl
 def _eye_type(*, n: int, m: int | None, dtype: str, word: str, **_: Any) -> TensorType:
     m = n if m is None else m
     if n < 0 or m < 0 or n * m > _MOST:
-        raise AttributeValueError(f"{word}: {n} rows and {m} columns.", port="n", hint="Use whole numbers from 0 on.")
+        raise AttributeValueError(f"{word}: {plural(n, 'row')} and {plural(m, 'column')}.", port="n", hint="Use whole numbers from 0 on.")
     return TensorType((n, m), np.dtype(dtype))
 
 

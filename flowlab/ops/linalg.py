@@ -5,7 +5,7 @@ from functools import partial
 from math import inf
 from typing import Any
 
-from ..core.errors import AttributeValueError, GradientError, ShapeError
+from ..core.errors import AttributeValueError, GradientError, ShapeError, plural
 from ..core.graph import Tensor
 from ..core.op import op
 from ..core.shape import axis_in, broadcast_shapes, matmul_shape, meet
@@ -127,7 +127,7 @@ def _square(x: TensorType, word: str, port: str = "x") -> TensorType:
     try:
         meet(x.shape[-2], x.shape[-1])
     except ValueError:
-        raise ShapeError(f"{word}: {port} is {shape_text(x.shape)}, {x.shape[-2]} rows and {x.shape[-1]} columns.", port=port, axis=x.rank - 1, hint="The matrix must be square.") from None
+        raise ShapeError(f"{word}: {port} is {shape_text(x.shape)}, {plural(x.shape[-2], 'row')} and {plural(x.shape[-1], 'column')}.", port=port, axis=x.rank - 1, hint="The matrix must be square.") from None
     return x
 
 
@@ -186,7 +186,7 @@ def _solved(a: TensorType, b: TensorType, *, word: str, **_: Any) -> TensorType:
     try:
         meet(a.shape[-1], b.shape[at])
     except ValueError:
-        raise ShapeError(f"{word}: a is {shape_text(a.shape)}, b has {b.shape[at]} rows.", port="b", axis=at, hint=f"b needs {a.shape[-1]} rows.") from None
+        raise ShapeError(f"{word}: a is {shape_text(a.shape)}, b has {plural(b.shape[at], 'row')}.", port="b", axis=at, hint=f"b needs {plural(a.shape[-1], 'row')}.") from None
     lead = broadcast_shapes([a.shape[:-2], b.shape[:-2] if b.rank > 1 else ()], ("a", "b"), word)
     return b.with_shape((*lead, *b.shape[-2:]))
 
@@ -443,7 +443,7 @@ def _letters(subscripts: str, ranks: list[int], ports: tuple[str, ...]) -> tuple
     left, arrow, right = text.partition("->")
     parts = left.split(",")
     if len(parts) != len(ranks):
-        raise AttributeValueError(f"einsum: {subscripts!r} names {len(parts)} operands, {len(ranks)} are given.", port="subscripts")
+        raise AttributeValueError(f"einsum: {subscripts!r} names {plural(len(parts), 'operand')}, {len(ranks)} are given.", port="subscripts")
     spare = "ZYXWVUTSRQPONM"
     wide = 0
     for part, rank, port in zip(parts, ranks, ports):
@@ -451,7 +451,7 @@ def _letters(subscripts: str, ranks: list[int], ports: tuple[str, ...]) -> tuple
         if not all(c.isascii() and c.isalpha() for c in letters) or len(set(letters)) < len(letters):
             raise AttributeValueError(f"einsum: {part!r} is not one letter an axis, each once.", port="subscripts", hint="Use fl.linalg.trace for a diagonal.")
         if len(letters) > rank or "..." not in part and len(letters) != rank:
-            raise ShapeError(f"einsum: {part!r} names {len(letters)} axes, {port} has {rank}.", port=port)
+            raise ShapeError(f"einsum: {part!r} names {plural(len(letters), 'axis')}, {port} has {rank}.", port=port)
         if "..." in part:
             wide = max(wide, rank - len(letters))
     used = set(left) | set(right)

@@ -4,7 +4,7 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
-from ..core.errors import AttributeValueError, ShapeError
+from ..core.errors import AttributeValueError, ShapeError, plural
 from ..core.graph import Tensor
 from ..core.op import op
 from ..core.shape import meet
@@ -172,7 +172,7 @@ def nll(xp, log_probabilities: Float, labels: Int):
     _same_shape(x[..., 0] if classes else labels, labels)
     if labels.size and (int(labels.min()) < 0 or int(labels.max()) >= classes):
         wrong = int(labels.max()) if int(labels.max()) >= classes else int(labels.min())
-        raise IndexError(f"label {wrong} is outside the {classes} classes 0 … {classes - 1}")
+        raise IndexError(f"label {wrong} is outside the {plural(classes, 'class')} 0 … {classes - 1}")
     return -xp.take_along_axis(x, xp.expand_dims(labels, -1), axis=-1)[..., 0]
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.errors import AttributeValueError, GradientError, ShapeError
+from ..core.errors import AttributeValueError, GradientError, ShapeError, plural
 from ..core.graph import Tensor
 from ..core.op import op
 from ..core.shape import axes_in, meet
@@ -123,7 +123,7 @@ def _grouped(x: TensorType, gamma: TensorType | None = None, beta: TensorType | 
     if groups < 1:
         raise AttributeValueError(f"{word}: groups is {groups}.", port="groups", hint="Use 1 or more.")
     if isinstance(x.shape[1], int) and x.shape[1] % groups:
-        raise ShapeError(f"{word}: {x.shape[1]} channels do not divide into {groups} groups.", port="x", axis=1)
+        raise ShapeError(f"{word}: {plural(x.shape[1], 'channel')} cannot be divided into {plural(groups, 'group')}.", port="x", axis=1)
     for t, port in ((gamma, "gamma"), (beta, "beta")):
         _matches(word, t, port, (x.shape[1],))
     _eps(eps, word)
@@ -135,7 +135,7 @@ def group_norm(xp, x: Float, gamma: Float = None, beta: Float = None, *, groups:
     """Bring each group of an example's channels to mean 0 and variance 1. x (batch, channels, …), gamma and beta (channels,). Source: Wu & He 2018."""
     channels = x.shape[1]
     if channels % groups:
-        raise ValueError(f"{channels} channels do not divide into {groups} groups")
+        raise ValueError(f"{plural(channels, 'channel')} cannot be divided into {plural(groups, 'group')}")
     rest = 1
     for d in x.shape[2:]:
         rest *= d

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import AttributeValueError, ShapeError
+from ..core.errors import AttributeValueError, ShapeError, plural
 from ..core.op import op
 from ..core.shape import axis_in, meet, reduced
 from ..core.types import TensorType, shape_text
@@ -53,7 +53,7 @@ def _top(x: TensorType, *, k: int, axis: int, word: str, **_: Any) -> tuple[Tens
     if k < 0:
         raise AttributeValueError(f"{word}: k is {k}.", port="k", hint="Use a whole number from 0 on.")
     if isinstance(size, int) and k > size:
-        raise ShapeError(f"{word}: axis {at} has {size} values, fewer than k = {k}.", port="x", axis=at)
+        raise ShapeError(f"{word}: axis {at} has {plural(size, 'value')}, fewer than k = {k}.", port="x", axis=at)
     shape = (*x.shape[:at], k, *x.shape[at + 1:])
     return x.with_shape(shape), TensorType(shape, np.dtype("int64"))
 
@@ -64,7 +64,7 @@ def topk(xp, x: Number, *, k: int, axis: int = -1):
     axis = axis % x.ndim
     size = x.shape[axis]
     if k > size:
-        raise ValueError(f"axis {axis} has {size} values, fewer than k = {k}")
+        raise ValueError(f"axis {axis} has {plural(size, 'value')}, fewer than k = {k}")
     # sorted from the end, so that of equals the first comes out first
     order = xp.flip(xp.argsort(xp.flip(x, axis), axis=axis, kind="stable"), axis)
     indices = (size - 1 - order[(*(slice(None),) * axis, slice(0, k))]).astype("int64")
@@ -96,7 +96,7 @@ def _taken(x: TensorType, indices: TensorType, *, axis: int, word: str, **_: Any
 
 def _checked(indices, size: int, axis: int) -> None:
     if indices.size and (int(indices.min()) < -size or int(indices.max()) >= size):
-        raise IndexError(f"an index of {int(indices.max() if indices.max() >= size else indices.min())} is outside axis {axis}, which has {size} entries")
+        raise IndexError(f"an index of {int(indices.max() if indices.max() >= size else indices.min())} is outside axis {axis}, which has {plural(size, 'entry')}")
 
 
 @op(infer=_taken, category="array", aliases=("pick", "gather along"), bounds="inputs", zh="沿轴取")

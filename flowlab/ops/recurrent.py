@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.errors import ShapeError
+from ..core.errors import ShapeError, plural
 from ..core.op import op
 from ..core.shape import meet
 from ..core.types import TensorType, shape_text
@@ -102,10 +102,10 @@ def _lstm_type(x: TensorType, kernel: TensorType, recurrent_kernel: TensorType, 
     try:
         meet(features, kernel.shape[0])
     except ValueError:
-        raise ShapeError(f"lstm: x has {features} features, kernel has {kernel.shape[0]} rows.", port="x", axis=2, hint=f"kernel needs the shape ({features}, 4·units).") from None
+        raise ShapeError(f"lstm: x has {plural(features, 'feature')}, kernel has {plural(kernel.shape[0], 'row')}.", port="x", axis=2, hint=f"kernel needs the shape ({features}, 4·units).") from None
     for t, port, axis in ((kernel, "kernel", 1), (recurrent_kernel, "recurrent_kernel", 1), (bias, "bias", 0)):
         if isinstance(units, int) and isinstance(t.shape[axis], int) and t.shape[axis] != 4 * units:
-            raise ShapeError(f"lstm: {port} has {t.shape[axis]} columns, {units} units need {4 * units}.", port=port, axis=axis, hint="Four gates a unit: i, f, g, o.")
+            raise ShapeError(f"lstm: {port} has {plural(t.shape[axis], 'column')}, it needs {4 * units} for {plural(units, 'unit')}.", port=port, axis=axis, hint="Four gates a unit: i, f, g, o.")
     for t, port in ((h0, "h0"), (c0, "c0")):
         if t is None:
             continue
@@ -321,7 +321,7 @@ def _cell_type(word: str, gates: int, x: TensorType, parts: dict[str, TensorType
                 meet(a, b)
             except ValueError:
                 raise ShapeError(f"{word}: axis {axis} of {port} has {a}, it needs {b}.", port=port, axis=axis,
-                                 hint=f"x has {features} features, and {units} units need {gates} columns each." if gates > 1 else f"x has {features} features, and there are {units} units.") from None
+                                 hint=f"x has {plural(features, 'feature')}, and each of {plural(units, 'unit')} needs {plural(gates, 'column')}." if gates > 1 else f"x has {plural(features, 'feature')}, and there are {plural(units, 'unit')}.") from None
     return TensorType((batch, time, units), x.dtype), TensorType((batch, units), x.dtype)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import AttributeValueError
+from ..core.errors import AttributeValueError, plural
 from ..core.op import op
 from ..core.shape import axes_in, axis_in, reduced
 from ..core.types import TensorType
@@ -159,7 +159,7 @@ def _(node, g):
 def _spread(x: TensorType, *, axis: Any, ddof: int, keepdims: bool, word: str, **_: Any) -> TensorType:
     dims = [x.shape[a] for a in axes_in(axis, x.rank)]
     if all(isinstance(d, int) for d in dims) and 0 < prod(dims) <= ddof:
-        raise AttributeValueError(f"{word}: {prod(dims)} values are too few for ddof = {ddof}.", port="ddof", hint="It is taken off the number of values.")
+        raise AttributeValueError(f"{word}: {plural(prod(dims), 'value')}, too few for ddof = {ddof}.", port="ddof", hint="It is taken off the number of values.")
     return x.with_shape(reduced(x, axis, keepdims))
 
 

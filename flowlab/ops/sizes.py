@@ -6,10 +6,11 @@ from ..core.graph import Tensor
 
 def sum_to(g: Tensor, like: Tensor) -> Tensor:
     """`g` summed over the axes along which `like` was repeated: the gradient of broadcasting."""
+    shape = g.type.shape
+    if shape == like.type.shape and None not in shape:
+        return g
     from .array import reshape
     from .reduce import sum_, sum_like
-    if g.shape == like.shape and None not in g.shape:
-        return g
     lead = len(g.shape) - len(like.shape)
     over = list(range(lead))
     kept = []

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import AttributeValueError, ShapeError
+from ..core.errors import AttributeValueError, ShapeError, plural
 from ..core.graph import Graph, Node, Tensor, current_graph, nodes_of
 from ..core.op import Op, literal_dtype, numbers, op
 from ..core.shape import meet
@@ -210,7 +210,7 @@ def parse_initializer(text: str) -> tuple[str, tuple[float, ...]]:
     except ValueError:
         raise AttributeValueError(f"{text!r} cannot be read.", port="initializer", hint=f"Write {name}({', '.join(map(str, defaults))}).") from None
     if len(args) > len(defaults):
-        raise AttributeValueError(f"{name} takes {len(defaults)} numbers, not {len(args)}.", port="initializer")
+        raise AttributeValueError(f"{name} takes {plural(len(defaults), 'number')}, not {len(args)}.", port="initializer")
     return name, (*args, *defaults[len(args):])
 
 

@@ -76,14 +76,14 @@ WRONG = [
     (lambda: fl.variable(fl.init.zeros(("n", 2)), name="it"), fl.ShapeError, None, 0, "every size"),
     (lambda: fl.conv2d(p(2, 3, 3, 7), p(4, 3, 5, 2), name="it"), fl.ShapeError, "x", 2, r"⌊\(3 \+ 0 \+ 0 − 1·\(5 − 1\) − 1\) / 1⌋ \+ 1 = -1"),
     (lambda: fl.conv2d(p(2, 3, 9, 7), p(4, 2, 5, 2), name="it"), fl.ShapeError, "w", 1, "x has 3 channels, the kernel reads 2"),
-    (lambda: fl.conv2d(p(2, 6, 9, 7), p(4, 2, 5, 2), groups=3, name="it"), fl.ShapeError, "w", 0, "4 filters do not divide into 3 groups"),
+    (lambda: fl.conv2d(p(2, 6, 9, 7), p(4, 2, 5, 2), groups=3, name="it"), fl.ShapeError, "w", 0, "4 filters cannot be divided into 3 groups"),
     (lambda: fl.conv2d(p(2, 3, 9), p(4, 3, 5, 2), name="it"), fl.ShapeError, "x", None, "4 axes: .batch, channels, height, width"),
     (lambda: fl.conv2d(p(2, 3, 9, 7), p(4, 3, 5), name="it"), fl.ShapeError, "w", None, "4 axes: .out, in, height, width"),
     (lambda: fl.conv2d(p(2, 3, 9, 7), p(4, 3, 5, 2), stride=0, name="it"), fl.AttributeValueError, "stride", None, "stride is 0"),
     (lambda: fl.conv2d(p(2, 3, 9, 7), p(4, 3, 5, 2), stride=(1, 2, 3), name="it"), fl.AttributeValueError, "stride", None, "3 numbers"),
     (lambda: fl.conv2d(p(2, 3, 9, 7), p(4, 3, 5, 2), padding="full", name="it"), fl.AttributeValueError, "padding", None, "not a padding"),
     (lambda: fl.conv2d(p(2, 3, 9, 7), p(4, 3, 5, 2), padding=-1, name="it"), fl.AttributeValueError, "padding", None, "not a padding"),
-    (lambda: fl.conv2d(p(2, 3, 9, 7), p(4, 3, 5, 2), padding=((1, 1),), name="it"), fl.AttributeValueError, "padding", None, "1 pairs"),
+    (lambda: fl.conv2d(p(2, 3, 9, 7), p(4, 3, 5, 2), padding=((1, 1),), name="it"), fl.AttributeValueError, "padding", None, "1 pair[, .]"),
     (lambda: fl.conv2d(p(2, 3, 9, 7), p(4, 3, 5, 2), groups=0, name="it"), fl.AttributeValueError, "groups", None, "groups is 0"),
     (lambda: fl.conv_transpose2d(p(2, 3, 9, 7), p(4, 3, 5, 2), name="it"), fl.ShapeError, "w", 0, "the kernel takes 4"),
     (lambda: fl.conv_transpose2d(p(2, 3, 9, 7), p(3, 4, 5, 2), output_padding=1, name="it"), fl.AttributeValueError, "output_padding", 2, "not below the stride"),
@@ -94,7 +94,7 @@ WRONG = [
     (lambda: fl.max_pool2d(p(2, 3, 4, 5), 2, padding=2, name="it"), fl.AttributeValueError, "padding", 2, "not less than the window"),
     (lambda: fl.avg_pool2d(p(2, 3, 4, 5), (2, 3, 1), name="it"), fl.AttributeValueError, "size", None, "3 numbers"),
     (lambda: fl.avg_pool2d(p(2, 3, 4, 5), name="it"), fl.AttributeValueError, "size", None, "needs size"),
-    (lambda: fl.pad(p(2, 3), [(1, 1)], name="it"), fl.AttributeValueError, "pad_width", None, "1 pairs"),
+    (lambda: fl.pad(p(2, 3), [(1, 1)], name="it"), fl.AttributeValueError, "pad_width", None, "1 pair[, .]"),
     (lambda: fl.pad(p(2, 3), [(1, 1), (0, -2)], name="it"), fl.AttributeValueError, "pad_width", 1, "padded by -2"),
     (lambda: fl.pad(p(2, 3), [(1, 1), (0, 3)], mode="reflect", name="it"), fl.ShapeError, "x", 1, "too few to reflect"),
     (lambda: fl.pad(p(2), [(1, 1)], mode="wrap", name="it"), fl.AttributeValueError, "mode", None, "one of constant, edge, reflect"),
@@ -144,13 +144,13 @@ WRONG = [
     (lambda: fl.einsum("ijk->i", p(3, 3), name="it"), fl.ShapeError, "xs.0", None, "names 3 axes"),
     (lambda: fl.einsum(p(3, 3), p(3, 3)), fl.AttributeValueError, "subscripts", None, "come first"),
     (lambda: fl.gelu(p(2, dtype="bool"), name="it"), fl.DTypeError, "x", None, "takes floats"),
-    (lambda: fl.glu(p(2, 3), name="it"), fl.ShapeError, "x", 1, "do not halve"),
+    (lambda: fl.glu(p(2, 3), name="it"), fl.ShapeError, "x", 1, "3 values, an odd number"),
     (lambda: fl.hardtanh(p(2), min_val=2, name="it"), fl.AttributeValueError, "min_val", None, "above max_val"),
     (lambda: fl.layer_norm(p(2, 3), p(2), name="it"), fl.ShapeError, "gamma", 0, "it needs 3"),
     (lambda: fl.layer_norm(p(2, 3), axis=0, name="it"), fl.AttributeValueError, "axis", None, "not at the end"),
     (lambda: fl.layer_norm(p(2, 3), eps=-1, name="it"), fl.AttributeValueError, "eps", None, "eps is -1"),
     (lambda: fl.rms_norm(p(2, 3), p(3, 1), name="it"), fl.ShapeError, "gamma", None, "it needs"),
-    (lambda: fl.group_norm(p(2, 3, 4), groups=2, name="it"), fl.ShapeError, "x", 1, "3 channels do not divide"),
+    (lambda: fl.group_norm(p(2, 3, 4), groups=2, name="it"), fl.ShapeError, "x", 1, "3 channels cannot be divided"),
     (lambda: fl.group_norm(p(2, 4, 4), p(2), groups=2, name="it"), fl.ShapeError, "gamma", 0, "it needs 4"),
     (lambda: fl.group_norm(p(2, 4, 4), groups=0, name="it"), fl.AttributeValueError, "groups", None, "1 or more"),
     (lambda: fl.batch_norm(p(2, 3, 4), p(4), p(3), name="it"), fl.ShapeError, "gamma", 0, "it needs 3"),
@@ -284,3 +284,12 @@ def test_axes_move_and_signs_of_logic():
                           np.arange(5), np.arange(2.0, 4, 0.5), np.arange(6, 0, -2)], strict=True):
         np.testing.assert_array_equal(a, b)
     assert [c.dtype for c in counts] == ["int64", "float32", "int64"]
+
+
+@pytest.mark.parametrize(("tried", "words"), [
+    (lambda: fl.concat([p(2), p(2, 3)]), "xs.0 has 1 axis,"), (lambda: fl.pad(p(2), []), "0 pairs, x .2,. has 1 axis"), (lambda: p(1)[2], "which has 1 value"), (lambda: p(2)[0, 1], "2 indices .* 1 axis"),
+    (lambda: fl.sum(p(1), axis=3), "the tensor has axis 0 alone"), (lambda: fl.group_norm(p(2, 1, 4), groups=2), "1 channel cannot be divided into 2 groups"),
+    (lambda: fl.linalg.solve(p(2, 2), p(1, 2)), "b has 1 row"), (lambda: fl.einsum("ij->i", p(3)), "names 2 axes, xs.0 has 1")])
+def test_one_thing_is_told_of_in_the_singular(tried, words):
+    with fl.Graph(), pytest.raises(fl.FlowError, match=words):
+        tried()
