@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from .core.errors import GradientError, ShapeError, plural
-from .core.graph import Node, Tensor
+from .core.graph import Node, Tensor, caller
 from .core.shape import broadcast_shapes
 from .core.types import shape_text
 from .ops.array import cast, ones_like, zeros_like
@@ -50,7 +50,7 @@ def gradients(y: Tensor | Sequence[Tensor], xs: Tensor | Sequence[Tensor], uncon
         if t.graph is not graph:
             raise GradientError(f"{t.name} belongs to graph {t.graph.name!r}.", node=t.node.name, hint="y and xs must be of one graph.")
 
-    with _no_collecting():
+    with _no_collecting(), graph.state(location=caller(), scope=graph._scope, phase="backward", gradient_of=None, controls=graph._controls):
         return _extend(ys, targets, unconnected, grad_ys)
 
 
@@ -73,20 +73,25 @@ def _extend(ys: list[Tensor], targets: list[Tensor], unconnected: str, grad_ys: 
     dependent = _dependent(above, keys)
 
     collected: dict[Key, list[Tensor]] = {}
-    root = graph.unique("gradients")
+    root, controls = graph.unique("gradients"), graph._controls
+
+    def at(node: Node, controls: tuple[Node, ...] = controls) -> None:
+        """What is added from here on belongs to this node; the caller of this function puts everything back."""
+        graph._scope, graph._gradient_of, graph._controls = f"{root}/{node.name}", node.name, controls
 
     def total(key: Key, node: Node) -> Tensor | None:
         parts = collected.get(key)
         if not parts:
             return None
         while len(parts) > 1:  # at a fork the derivatives of the branches add up
-            with graph.state(scope=f"{root}/{node.name}", phase="backward", gradient_of=node.name):
-                parts[:2] = [add(parts[0], parts[1])]
+            at(node)
+            parts[:2] = [add(parts[0], parts[1])]
         return parts[0]
 
     for k, t in enumerate(ys):
         given = grad_ys[k] if grad_ys is not None else None
-        with graph, graph.state(scope=f"{root}/{t.node.name}", phase="backward", gradient_of=t.node.name):
+        at(t.node)
+        with graph:
             given = ones_like(t) if given is None else _start(given, t)
         collected.setdefault(_key(t), []).append(given)
 
@@ -104,22 +109,22 @@ def _extend(ys: list[Tensor], targets: list[Tensor], unconnected: str, grad_ys: 
                 continue
             raise GradientError(f"{node.op.word} has no derivative, and {ys[0].name} depends on {targets[0].name} through {node.name}: {_path(node, ys[0].node)}.",
                                 node=node.name, hint="Give the op a gradient, or put fl.stop_gradient before it.")
-        with graph.state(scope=f"{root}/{node.name}", phase="backward", gradient_of=node.name, controls=()):
-            parts = node.op.gradient_function(node, upstream[0] if len(node.op.outputs) == 1 and not node.op.many else upstream)
-            if isinstance(parts, Tensor) and len(node.inputs) == 1:     # one input, so it can be no other's
-                parts = (parts,)
-            if not isinstance(parts, (tuple, list)) or len(parts) != len(node.inputs):
-                said = plural(len(parts), "derivative") if isinstance(parts, (tuple, list)) else f"a {type(parts).__name__}"
-                raise GradientError(f"the gradient of {node.op.word} returns {said} for {plural(len(node.inputs), 'input')}.", node=node.name,
-                                    hint="It returns a tuple: one Tensor or None an input.")
-            for t, want, part in zip(node.inputs, wanted, parts):
-                if not want or part is None or t.dtype.kind != "f":
-                    continue
-                part = part() if callable(part) and not isinstance(part, Tensor) else part
-                if part is not None:
-                    if type(part) is not Tensor or part.type.dtype != t.type.dtype or part.type.shape != t.type.shape:
-                        _check_part(node, t, part)
-                    collected.setdefault(_key(t), []).append(part)
+        at(node, ())
+        parts = node.op.gradient_function(node, upstream[0] if len(node.op.outputs) == 1 and not node.op.many else upstream)
+        if isinstance(parts, Tensor) and len(node.inputs) == 1:     # one input, so it can be no other's
+            parts = (parts,)
+        if not isinstance(parts, (tuple, list)) or len(parts) != len(node.inputs):
+            said = plural(len(parts), "derivative") if isinstance(parts, (tuple, list)) else f"a {type(parts).__name__}"
+            raise GradientError(f"the gradient of {node.op.word} returns {said} for {plural(len(node.inputs), 'input')}.", node=node.name,
+                                hint="It returns a tuple: one Tensor or None an input.")
+        for t, want, part in zip(node.inputs, wanted, parts):
+            if not want or part is None or t.type.dtype.kind != "f":
+                continue
+            part = part() if type(part) is not Tensor and callable(part) else part
+            if part is not None:
+                if type(part) is not Tensor or part.type is not t.type and (part.type.dtype != t.type.dtype or part.type.shape != t.type.shape):
+                    _check_part(node, t, part)
+                collected.setdefault((t.node.id, t.index), []).append(part)
 
     out = []
     for t in targets:
@@ -127,8 +132,8 @@ def _extend(ys: list[Tensor], targets: list[Tensor], unconnected: str, grad_ys: 
         if found is None:
             if unconnected == "error":
                 raise GradientError(_why(t, ys[0], above, dependent), node=t.node.name, hint='unconnected="zero" gives zeros instead.')
-            with graph.state(scope=f"{root}/{t.node.name}", phase="backward", gradient_of=t.node.name):
-                found = zeros_like(t)
+            at(t.node)
+            found = zeros_like(t)
         out.append(found)
     return out
 

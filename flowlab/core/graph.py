@@ -199,6 +199,7 @@ class Graph:
         self._phase: Phase = "forward"
         self._gradient_of: str | None = None
         self._device: str | None = None
+        self._location: tuple[str, int] | None = None   # of the person's line, where many nodes come of one
         self._controls: tuple[Node, ...] = ()
         self._next_id = 0
         self._apart: dict[str, Node] = {}   # nodes that a runtime adds and finds by name, such as copies to a device; none of the graph's own
@@ -335,10 +336,10 @@ class Graph:
 
     def add(self, op: Op, inputs: Sequence[Tensor] = (), attrs: Mapping[str, Any] | None = None, *, name: str | None = None,
             ports: tuple[str, ...] | None = None, control_inputs: Sequence[Node] = (), device: str | None = None, phase: Phase | None = None,
-            gradient_of: str | None = None, id: int | None = None, full_name: bool = False) -> Node:
+            gradient_of: str | None = None, id: int | None = None, full_name: bool = False, types: tuple[TensorType, ...] | None = None) -> Node:
         """Append a node. Types are inferred and checked here, so a graph is sound at every moment.
 
-        `attrs` must be normalized (`op.normalize`). Raises ShapeError, DTypeError, AttributeValueError or NameTakenError that name the node.
+        `attrs` must be normalized (`op.normalize`); `types` spares the shape rule where its answer is known. Raises ShapeError, DTypeError, AttributeValueError or NameTakenError that name the node.
         """
         attrs = op.normalize({}) if attrs is None else attrs
         if ports is None:
@@ -348,27 +349,30 @@ class Graph:
                 inputs = [t if t.node.graph is self else self.adopt(t) for t in inputs]
                 break
         full = self.claim(name, full=full_name) if name is not None else self.unique(op.name)
-        try:
-            types = op.infer(inputs, ports, attrs)
-        except FlowError as error:
-            raise error.at(full)
+        if types is None:
+            try:
+                types = op.infer(inputs, ports, attrs)
+            except FlowError as error:
+                raise error.at(full)
         node = Node()
         node.graph, node.name, node.op = self, full, op
-        node.id = self._next_id if id is None else id
-        self._next_id = max(self._next_id, node.id + 1)
+        node.id = k = self._next_id if id is None else id
+        if k >= self._next_id:
+            self._next_id = k + 1
         node.inputs, node.ports, node.attrs = tuple(inputs), ports, attrs
-        node.control_inputs = (*control_inputs, *self._controls) if self._controls and not op.source else tuple(control_inputs)
+        node.control_inputs = () if not control_inputs and not self._controls else (*control_inputs, *self._controls) if not op.source else tuple(control_inputs)
         node.device = device if device is not None else self._device
         node.phase = phase or self._phase
         node.gradient_of = gradient_of or self._gradient_of
-        node.location = _caller()
+        node.location = self._location or caller()
         node.outputs = (Tensor(node, 0, types[0]),) if len(types) == 1 else tuple(Tensor(node, k, t) for k, t in enumerate(types))
         self._nodes.append(node)
         self._by_name[full] = node
-        prefix = full.rpartition("/")[0]
-        while prefix and prefix not in self._scopes:
-            self._scopes.add(prefix)
-            prefix = prefix.rpartition("/")[0]
+        if "/" in full:
+            prefix = full.rpartition("/")[0]
+            while prefix and prefix not in self._scopes:
+                self._scopes.add(prefix)
+                prefix = prefix.rpartition("/")[0]
         return node
 
     # ------------------------------------------------------------ contexts
@@ -404,12 +408,20 @@ class _State:
         self.graph.__dict__.update(self.before)
 
 
-def _caller() -> tuple[str, int] | None:
+_OURS: set[str] = set()     # flowlab's own files that have been met on the way
+
+
+def caller() -> tuple[str, int] | None:
     """The line of the person's code that is making a node."""
     frame = sys._getframe(2)
-    while frame is not None and frame.f_code.co_filename.startswith(_HERE):
+    while frame is not None:
+        filename = frame.f_code.co_filename
+        if filename not in _OURS:
+            if not filename.startswith(_HERE):
+                return filename, frame.f_lineno
+            _OURS.add(filename)
         frame = frame.f_back  # type: ignore[assignment]
-    return (frame.f_code.co_filename, frame.f_lineno) if frame is not None else None
+    return None
 
 
 def _stack() -> list[Graph]:
@@ -420,10 +432,9 @@ def _stack() -> list[Graph]:
 
 def home_of(tensor: Tensor | None) -> Graph:
     """The graph that an operation on `tensor` goes to: the tensor's own, or the body of a loop that is open inside it."""
-    stack = _stack()
     if tensor is None:
         return current_graph()
-    own = tensor.node.graph
+    own, stack = tensor.node.graph, getattr(_OPEN, "stack", None)
     return stack[-1] if stack and stack[-1] is not own and stack[-1].holds(own) else own
 
 

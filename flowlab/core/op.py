@@ -190,13 +190,6 @@ class Op:
         types = [t.type for t in inputs]
         if not self._agree(inputs):
             self._check_dtypes(types, ports)
-        elif self.rule is elementwise:      # what most nodes are, without the general case's cost
-            shape = types[0].shape
-            for t in types:
-                if t.shape != shape:
-                    break
-            else:
-                return (types[0],)
         try:
             if len(types) == len(self.inputs) or self.variadic:
                 got = self.rule(*types, ports=ports, word=self.word, **attrs)
@@ -280,8 +273,10 @@ class Op:
 
     def __call__(self, *args: Any, name: str | None = None, **attrs: Any) -> Any:
         """Add a node. Arrays and numbers become constants, dtypes meet by `core.types.promoted`; attributes may follow the inputs."""
-        if not attrs and len(args) == self._plain and self._agree(args):
-            node = home_of(args[0]).add(self, args, self.normalize(attrs), name=name, ports=self._names)
+        inputs = self._at_once(args) if not attrs and len(args) == self._plain else None
+        if inputs is not None:
+            types = _met(inputs) if self.rule is elementwise else None
+            node = home_of(inputs[0]).add(self, inputs, self.normalize(attrs), name=name, ports=self._names, types=types)
             if self._single and not self.many:
                 return node.outputs[0]
         else:
@@ -361,15 +356,21 @@ class Op:
                 return False
         return True
 
+    def _at_once(self, args: tuple) -> tuple | None:
+        """The arguments as tensors, if that takes no thought: they are, or a number meets a tensor of floats, as in 1 - y * y."""
+        if self._agree(args):
+            return args
+        if len(args) == 2 and self._one_dtype:
+            a, b = args
+            x, number = (a, b) if type(a) is Tensor else (b, a)
+            if type(x) is Tensor and x.type.dtype.kind == "f" and (type(number) is float or type(number) is int and -1 << 24 < number < 1 << 24):
+                made = REGISTRY["Constant"].number_of(home_of(x), number, x.type.dtype)
+                return (x, made) if x is a else (made, x)
+        return None
+
     def _lift(self, graph: Graph, given: list[Any], ports: tuple[str, ...]) -> list[Tensor]:
         if self._agree(given):
             return given
-        if self._one_dtype and len(given) == 2:     # a tensor of floats and a number, such as 1 - y * y
-            k = 0 if type(given[1]) is Tensor else 1
-            x, number = given[1 - k], given[k]
-            if type(x) is Tensor and x.type.dtype.kind == "f" and (type(number) is float or type(number) is int and abs(number) < 1 << 24):
-                given[k] = REGISTRY["Constant"].node_of(graph, np.array(number, x.type.dtype))
-                return given
         kinds = [(self._by_port.get(p) or self.input_of(p)).kind for p in ports]
         free = [not (self.mixed or k in ("Int", "Bool") and len({i.kind for i in self.inputs}) > 1) for k in kinds]
         dtypes = [x.dtype for x, f in zip(given, free) if f and isinstance(x, Tensor)]
@@ -403,6 +404,18 @@ class Op:
 
     def __repr__(self) -> str:
         return f"fl.{self.function}({', '.join([*self._names, *(f'{a}=' for a in self.attrs)])})"
+
+
+def _met(inputs: Sequence[Tensor]) -> tuple[TensorType] | None:
+    """What comes of tensors of one dtype and one shape, or of numbers and such tensors, element by element; None if that has to be worked out."""
+    found = inputs[0].type
+    for x in inputs:
+        t = x.type
+        if t is not found and t.shape != found.shape and t.shape:
+            if found.shape:
+                return None
+            found = t
+    return (found,)
 
 
 def numbers(value: Any) -> np.ndarray:

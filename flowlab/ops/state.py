@@ -230,4 +230,17 @@ def _literal_node(graph: Graph, array: np.ndarray) -> Tensor:
     return graph.add(constant_op, (), {"value": array}).outputs[0]
 
 
+_NUMBER_TYPES: dict[np.dtype, tuple[TensorType]] = {}
+
+
+def _number_node(graph: Graph, number: float, dtype: np.dtype) -> Tensor:
+    array = np.array(number, dtype)
+    array.flags.writeable = False
+    types = _NUMBER_TYPES.get(dtype)
+    if types is None:
+        types = _NUMBER_TYPES[dtype] = (TensorType((), dtype),)
+    return graph.add(constant_op, (), {"value": array}, ports=(), types=types).outputs[0]
+
+
+Op.number_of = lambda self, graph, number, dtype: _number_node(graph, number, dtype)  # type: ignore[attr-defined]
 Op.node_of = lambda self, graph, array: _literal_node(graph, array)  # type: ignore[attr-defined]  # the one op that core asks for by hand
