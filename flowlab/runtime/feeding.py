@@ -14,6 +14,8 @@ from ..core.types import shape_text
 
 def resolve(graph: Graph, fetch: Any) -> Tensor | Node:
     """The tensor or node that a fetch names; FetchError if it is not of this graph."""
+    if type(fetch) is Tensor and fetch.node.graph is graph:
+        return fetch
     if isinstance(fetch, (Tensor, Node)):
         if fetch.graph is not graph:
             raise FetchError(f"{fetch.name} belongs to graph {fetch.graph.name!r}, this session runs {graph.name!r}.",
@@ -28,6 +30,10 @@ def resolve(graph: Graph, fetch: Any) -> Tensor | Node:
 
 def flatten(graph: Graph, fetches: Any) -> tuple[tuple[Tensor | Node, ...], Callable[[Sequence[Any]], Any]]:
     """All fetches in a row, and the function that puts their values back into the structure."""
+    if type(fetches) is Tensor:     # the two cases that loops are made of
+        return (resolve(graph, fetches),), _first
+    if type(fetches) is list and not [f for f in fetches if type(f) is not Tensor and type(f) is not Node]:
+        return tuple([resolve(graph, f) for f in fetches]), list
     flat: list[Tensor | Node] = []
 
     def walk(f: Any) -> Callable[[Sequence[Any]], Any]:
@@ -48,12 +54,19 @@ def flatten(graph: Graph, fetches: Any) -> tuple[tuple[Tensor | Node, ...], Call
     return tuple(flat), build
 
 
+def _first(values: Sequence[Any]) -> Any:
+    return values[0]
+
+
 def feed_tensors(graph: Graph, feeds: Mapping[Any, Any] | None) -> dict[Tensor, Any]:
     """The feeds by tensor; FeedError for a name that is not in the graph."""
     out: dict[Tensor, Any] = {}
-    if feeds is not None and not isinstance(feeds, Mapping):
+    if type(feeds) is not dict and feeds is not None and not isinstance(feeds, Mapping):
         raise FeedError(f"feeds are a dict, not a {type(feeds).__name__}.", hint="Write {x: value}, with tensors or names before the colons.")
     for key, value in (feeds or {}).items():
+        if type(key) is Tensor and key.node.graph is graph:
+            out[key] = value
+            continue
         if isinstance(key, Node):
             key = key.outputs[0] if key.outputs else key.name
         if isinstance(key, Tensor):

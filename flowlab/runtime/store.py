@@ -52,7 +52,7 @@ class Store:
 
     def variables(self) -> list[Node]:
         """The graph's variable nodes; new ones get their first value here."""
-        nodes = self.graph.nodes
+        nodes = self.graph._nodes
         if len(nodes) != self._seen:
             found = [n for n in nodes if n.op.source == "variable"]
             values = dict(self.values)
