@@ -18,12 +18,12 @@ from .ops.state import constant
 Key = tuple[int, int]
 
 
-def gradients(y: Tensor | Sequence[Tensor], xs: Tensor | Sequence[Tensor], unconnected: Literal["error", "zero"] = "error", *,
+def gradients(y: Tensor | Sequence[Tensor], xs: Tensor | Sequence[Tensor], unconnected: Literal["error", "zero", "none"] = "error", *,
               grad_ys: Sequence[Any] | None = None) -> list[Tensor]:
     """Add the nodes that compute ∂y/∂x for each x, and return them, one Tensor an x, in x's shape.
 
     A y that is no scalar is summed (or weighted by `grad_ys`, one a y). GradientError when y does not depend on an x (`unconnected="zero"` gives
-    zeros), or an operation on the way has no derivative; it names the way. The nodes stand under `gradients/<forward node>/`.
+    zeros, `"none"` None), or an operation on the way has no derivative; it names the way. The nodes stand under `gradients/<forward node>/`.
 
     >>> import flowlab as fl
     >>> with fl.Graph():
@@ -32,8 +32,8 @@ def gradients(y: Tensor | Sequence[Tensor], xs: Tensor | Sequence[Tensor], uncon
     >>> dx
     gradients/Square/Multiply_1:0 float32[3]
     """
-    if unconnected not in ("error", "zero"):
-        raise GradientError(f"unconnected is {unconnected!r}.", hint='Use "error" or "zero".')
+    if unconnected not in ("error", "zero", "none"):
+        raise GradientError(f"unconnected is {unconnected!r}.", hint='Use "error", "zero" or "none".')
     ys = [y] if isinstance(y, Tensor) else list(y)
     targets = [xs] if isinstance(xs, Tensor) else list(xs)
     for t in (*ys, *targets):
@@ -66,7 +66,7 @@ def _no_collecting() -> Iterator[None]:
             gc.enable()
 
 
-def _extend(ys: list[Tensor], targets: list[Tensor], unconnected: str, grad_ys: Sequence[Any] | None) -> list[Tensor]:
+def _extend(ys: list[Tensor], targets: list[Tensor], unconnected: str, grad_ys: Sequence[Any] | None) -> list[Any]:
     graph = ys[0].graph
     above = _ancestors([t.node for t in ys])
     keys = {_key(t) for t in targets}
@@ -132,8 +132,9 @@ def _extend(ys: list[Tensor], targets: list[Tensor], unconnected: str, grad_ys: 
         if found is None:
             if unconnected == "error":
                 raise GradientError(_why(t, ys[0], above, dependent), node=t.node.name, hint='unconnected="zero" gives zeros instead.')
-            at(t.node)
-            found = zeros_like(t)
+            if unconnected == "zero":
+                at(t.node)
+                found = zeros_like(t)
         out.append(found)
     return out
 

@@ -25,6 +25,7 @@ class Body(Graph):
         self.outputs: tuple[Tensor, ...] = ()
         self.captured: dict[Key, tuple[Tensor, Tensor]] = {}     # from around it → the input that stands for it here
         self._own_id = 0
+        self.closed = False
         self._inputs_in = inputs_in     # the scope that its inputs stand in
         super().__init__(name)
 
@@ -77,6 +78,10 @@ class Body(Graph):
             self._counts[base] = self._counts.get(base, 0) + 1
 
     def add(self, op, inputs=(), attrs=None, **options: Any) -> Node:
+        if self.closed:
+            inner = next((t for t in inputs if t.graph is self), None)
+            raise FetchError(f"{inner.name if inner is not None else op.name} lives inside {self.inside or self.name}, one value a timestep.", node=self.inside or None,
+                             hint="Hand it out: step.output(x) of a scan, or what the functions of fl.cond and fl.while_loop return.")
         if self.parent is None:
             return super().add(op, inputs, attrs, **options)
         if op.source in ("variable", "placeholder"):    # they belong to the graph that runs; inside, they are inputs
@@ -94,6 +99,7 @@ class Body(Graph):
         self.inputs = (*inputs, *(i for _, i in outer))
         self.outputs = tuple(outputs)
         self._own_id, self.parent = self._next_id, None
+        self.closed = True
         return [o for o, _ in outer]
 
     def same(self, other: Any) -> bool:

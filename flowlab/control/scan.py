@@ -374,21 +374,8 @@ def backward_body(body: Body, graph: Graph, inside: str, ys: Sequence[Tensor], b
     targets = [made[t.node.id, t.index] for t in by]
     with back:
         # what a y is handed straight through from, and what it was computed from, add up
-        found = gradients(copies, targets, unconnected="zero", grad_ys=starts) if copies and targets else []
-    reached = _reached(copies, targets)
-    return back, made, starts, [d if t.node.id in reached else None for d, t in zip(found, targets)]
-
-
-def _reached(ys: Sequence[Tensor], xs: Sequence[Tensor]) -> set[int]:
-    """Ids of those xs that some y depends on."""
-    seen_ids: set[int] = set()
-    stack = [t.node for t in ys]
-    while stack:
-        node = stack.pop()
-        if node.id not in seen_ids:
-            seen_ids.add(node.id)
-            stack.extend(t.node for t in node.inputs)
-    return seen_ids & {t.node.id for t in xs}
+        found = gradients(copies, targets, unconnected="none", grad_ys=starts) if copies and targets else [None] * len(targets)
+    return back, made, starts, found
 
 
 @scan_op.gradient

@@ -97,6 +97,7 @@ class DocBody:
                 raise AttributeValueError("the inputs of a body are placeholders, each one once.")
             if any(n.op.source == "variable" or n.op.name == "Assign" for n in body.nodes):
                 raise AttributeValueError("a body holds no variables: they come in from the graph around it.")
+            body.closed = True
             self._made.append(body)
         return self._made[0]
 
