@@ -32,6 +32,12 @@ def _power(a: Tensor, b: Any) -> Tensor:
     return math.power(a, b)
 
 
+def _part(a: Tensor, index: Any) -> Tensor:
+    if isinstance(index, Tensor):
+        return order.boolean_mask(a, index) if index.dtype.kind == "b" else array.gather(a, index)
+    return array.slice_(a, index=index if isinstance(index, tuple) else (index,))
+
+
 def _put(name: str, function: Any, *, mirrored: bool = False) -> None:
     setattr(Tensor, f"__{name}__", function)
     if mirrored:
@@ -58,7 +64,7 @@ _put("and", lambda a, b: logic.logical_and(a, b), mirrored=True)
 _put("or", lambda a, b: logic.logical_or(a, b), mirrored=True)
 _put("xor", lambda a, b: logic.logical_xor(a, b), mirrored=True)
 _put("invert", lambda a: logic.logical_not(a))
-_put("getitem", lambda a, index: array.slice_(a, index=index if isinstance(index, tuple) else (index,)))
+_put("getitem", _part)
 Tensor.T = property(lambda a: array.transpose(a))  # type: ignore[attr-defined]
 
 __all__ = ["activation", "adaptive", "array", "conv", "ctc", "layout", "linalg", "logic", "loss", "math", "norm", "optimize", "order", "random", "recurrent", "reduce", "sizes", "state"]

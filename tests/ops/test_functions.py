@@ -146,3 +146,15 @@ def test_the_result_of_a_mask_goes_on_with_a_size_that_shows_only_when_it_runs()
     np.testing.assert_array_equal(got, xs[[0, 2]])
     np.testing.assert_allclose(d, np.array([[2.0, 2, 2], [0, 0, 0], [2, 2, 2]]))
     assert words.tolist() == [-1, 1, 2, 3, 5, 6] and counts.tolist() == [1, 2, 2, 2, 1, 1]
+
+
+def test_a_tensor_is_an_index_as_an_array_is_in_numpy():
+    xs, order = RNG.normal(size=(4, 3)), np.array([[2, -1], [0, 2]])
+    with fl.Graph() as g:
+        x, i = fl.placeholder(("n", 3), "float64", name="x"), fl.placeholder((2, 2), "int64", name="i")
+        parts = [x[x > 0], x[x[:, 0] > 0], x[i], x[fl.argsort(x[:, 1])]]
+        with pytest.raises(fl.FlowError) as caught:
+            x[x]
+    assert caught.value.port == "indices"
+    for got, want in zip(fl.Session(g).run(parts, {x: xs, i: order}), [xs[xs > 0], xs[xs[:, 0] > 0], xs[order], xs[np.argsort(xs[:, 1])]], strict=True):
+        np.testing.assert_array_equal(got, want)
