@@ -1,11 +1,27 @@
 """What every test may rely on."""
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+_LEFT_OUT: list[str] = []
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever stands in tests/browser drives a browser; nobody has to say so twice."""
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Whatever stands in tests/browser drives a browser; nobody has to say so twice. What needs a graphics card is left out where none is."""
     for item in items:
         if "browser" in item.path.parts:
             item.add_marker(pytest.mark.browser)
+    card = [item for item in items if item.get_closest_marker("gpu")]
+    if card:
+        from flowlab.runtime.device import gpu
+        if isinstance(why := gpu(0), str):
+            items[:] = [item for item in items if not item.get_closest_marker("gpu")]
+            config.hook.pytest_deselected(items=card)
+            _LEFT_OUT.append(f"{len(card)} tests marked gpu are left out: {why}.")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    for line in _LEFT_OUT:
+        terminalreporter.write_line(line)

@@ -215,7 +215,7 @@ def make_plan(graph: Graph, fetches: Sequence[Tensor | Node], feeds: Sequence[Te
                 outs.append(count)
             count += 1
         if node.op.source == "constant":
-            constants.append((outs[0], node.attrs["value"]))
+            constants.append((outs[0], node.attrs["value"] if backend is NUMPY else backend.from_host(node.attrs["value"])))
             continue
         if node.op.source == "variable":
             variables.append((outs[0], node.id))

@@ -15,7 +15,6 @@ from flowlab.io.build import build
 from flowlab.io.document import document_of, from_text
 from flowlab.runtime.plan import kernel_of
 from tests.ops.cases import CASES, OWN, Case
-from tests.strict_cupy import STRICT, Array
 
 ROOT = Path(__file__).parents[2]
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda c: c.id)
@@ -282,7 +281,7 @@ def randomly_fired(sess, fetches, feeds, seed):
 
 
 @every_case
-def test_run_trace_and_debugger_agree_to_the_bit(case):
+def test_all_executors_agree_to_the_bit(case):
     if case.targets:
         g, placeholders, ys, ds, _, grads = gradient_graph(case)
         feeds = {**dict(zip(placeholders, given(case))), **dict(zip(ds, cotangents(case.expected(*case.inputs))))}
@@ -298,31 +297,9 @@ def test_run_trace_and_debugger_agree_to_the_bit(case):
         pass
     assert_same_bits(stepped.results, want)
     assert_same_bits(randomly_fired(sess, fetches, feeds, 1), want)
-
-
-@every_case
-def test_kernel_needs_nothing_but_its_namespace(case):
-    """On CuPy's names and rules the kernels give what they give on NumPy."""
-    arrays = given(case)
-    if case.targets:
-        g, placeholders, ys, ds, _, grads = gradient_graph(case)
-        arrays = [*arrays, *cotangents(case.expected(*case.inputs))]
-        placeholders, fetches = [*placeholders, *ds], [*ys, *grads]
-    else:
-        g, placeholders, fetches = graph_of(case)
-    sess = fl.Session(g)
-    want = sess.run(fetches, dict(zip(placeholders, arrays)))
-    plan = sess.plan(tuple(fetches), tuple(placeholders))
-    values = dict(enumerate(Array(a) for a in arrays)) | {slot: Array(a) for slot, a in plan.constants}
-    for step in plan.steps:
-        kernel = kernel_of(step.node, STRICT)
-        out = kernel(*(values[s] for k, s in step.args if k is None), **{k: values[s] for k, s in step.args if k is not None})
-        outs = out if len(step.outs) != 1 or type(out) is tuple else (out,)
-        for slot, value in zip(step.outs, outs, strict=True):
-            assert isinstance(value, Array), f"{step.node.op.name} returned {type(value)}"
-            values[slot] = value
-    for slot, b in zip(plan.results, want, strict=True):
-        np.testing.assert_allclose(values[slot]._array, b, rtol=1e-12, atol=1e-13)
+    with fl.Session(g, executor="parallel", workers=4, device="cpu:1", cpus=2) as several:
+        several.parallel.worth = 0.0    # hand over every node, however cheap
+        assert_same_bits(several.run(fetches, feeds), want)
 
 
 @every_case
