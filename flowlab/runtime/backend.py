@@ -98,7 +98,7 @@ class NumpyBackend(Backend):
 
     def __init__(self) -> None:
         super().__init__(np)
-        self._pool: dict[int, list[np.ndarray]] = {}
+        self._pool: dict[int, list[tuple[np.ndarray, int]]] = {}     # bytes → memory, and where in it a line of the cache begins
         self._lock = threading.Lock()
         self._kept = 0
 
@@ -106,27 +106,28 @@ class NumpyBackend(Backend):
         if like is not None and not like.flags.c_contiguous:  # images stay batch-last between a convolution and what follows
             axes = sorted(range(like.ndim), key=lambda k: -abs(like.strides[k]))
             return self.workspace(tuple(shape[k] for k in axes), dtype).transpose(sorted(range(len(axes)), key=axes.__getitem__))
-        dtype = np.dtype(dtype)
-        count = 1
+        if type(dtype) is not np.dtype:
+            dtype = np.dtype(dtype)
+        size = dtype.itemsize
         for d in shape:
-            count *= d
-        size = count * dtype.itemsize
+            size *= d
         if size < self.smallest:
             return np.empty(shape, dtype)
         size = -(-size // 4096) * 4096
         with self._lock:
             shelf = self._pool.setdefault(size, [])
-            for raw in shelf:
+            for raw, skip in shelf:
                 if sys.getrefcount(raw) <= UNHELD:  # no array looks into it any more
                     break
             else:
-                raw = np.empty(size, np.uint8)
+                raw = np.empty(size + 64, np.uint8)
+                skip = -raw.__array_interface__["data"][0] % 64
                 if self._kept + size > self.limit:
                     self._drop_idle()
                 if self._kept + size <= self.limit:
-                    shelf.append(raw)
+                    self._pool.setdefault(size, shelf).append((raw, skip))
                     self._kept += size
-        return raw[:count * dtype.itemsize].view(dtype).reshape(shape)
+            return np.ndarray(shape, dtype, raw, skip)
 
     # NumPy's own reductions less the Python around them; they say the same
     def sum(self, x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
@@ -177,9 +178,9 @@ class NumpyBackend(Backend):
         for size in list(self._pool):
             shelf = self._pool[size]
             busy = []
-            for raw in shelf:
+            for raw, skip in shelf:
                 if sys.getrefcount(raw) > UNHELD:
-                    busy.append(raw)
+                    busy.append((raw, skip))
             self._kept -= size * (len(shelf) - len(busy))
             if busy:
                 self._pool[size] = busy

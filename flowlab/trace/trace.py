@@ -334,8 +334,11 @@ class ValueKeyError(FetchError, KeyError):
 
 def _bytes(values: Sequence[Any] | None) -> int:
     """Memory behind the values; views of one array count once."""
-    if values is not None and len(values) == 1 and type(values[0]) is np.ndarray and values[0].base is None:
-        return values[0].nbytes
+    if values is not None and len(values) == 1 and type(values[0]) is np.ndarray:
+        value = values[0]
+        while type(value.base) is np.ndarray:
+            value = value.base
+        return value.nbytes
     whole = {}
     for v in values or ():
         base = v
