@@ -52,10 +52,15 @@ class Lane:
         return not os.path.isdir("/proc/self/task") or os.path.isdir(f"/proc/self/task/{thread.native_id}")
 
 
+_STAND_BY = object()    # wakes a lane's thread a little before there is something to do: that takes it as long as a run takes to prepare
+
+
 def _serve(lane: Lane) -> None:
     """What a lane's thread does: wait for a run, help with it, wait for the next; None sends it home."""
     while True:
         run = lane.inbox.get()
+        if run is _STAND_BY:
+            continue
         if run is None:
             return
         try:
@@ -68,10 +73,11 @@ def _serve(lane: Lane) -> None:
 class Profile:
     """What is known of a plan at one set of feed shapes: how long its nodes take, and which way of running it is the faster."""
 
-    __slots__ = ("again", "durations", "heavy", "left", "mode", "order", "parallel", "serial", "trials")
+    __slots__ = ("again", "durations", "heavy", "left", "mode", "order", "parallel", "serial", "trials", "wave")
 
-    def __init__(self, durations: Sequence[float], heavy: Sequence[bool], order: Sequence[tuple[float, int]], mode: str):
+    def __init__(self, durations: Sequence[float], heavy: Sequence[bool], order: Sequence[tuple[float, int]], mode: str, wave: Sequence[tuple[str, int]] = ()):
         self.durations, self.heavy, self.order, self.mode = durations, heavy, order, mode
+        self.wave = wave                               # how many threads of each device have something to do at once
         self.left = -1                                 # runs until the choice is made anew
         self.again = 250
         self.parallel = self.serial = float("inf")     # the best time of a whole run, seconds
@@ -175,7 +181,7 @@ class Run:
         self.lock = threading.RLock()
         self.waiting = list(schedule.waiting)
         self.uses = dict(schedule.uses)
-        self.idle = {device: list(ls) for device, ls in lanes.items()}
+        self.idle = {device: ls[::-1] for device, ls in lanes.items()}
         self.busy: set[Lane] = set()
         self.limit = len(self.waiting)      # only steps before this one are fired: lowered to the first that failed
         self.left = len(self.waiting)
@@ -474,11 +480,18 @@ class Parallel:
             total = sum(durations)
             promised = max(schedule.makespan(durations, levels, self.counts), total / max(1, min(sum(self.counts.values()), cpu_count())))
             mode = "trial" if promised <= self.gain * total else "compiled"
-        return Profile(durations, heavy, order, mode)
+        first: dict[str, int] = {}
+        for k, count in enumerate(schedule.waiting):
+            if not count and heavy[k]:
+                first[schedule.devices[k]] = first.get(schedule.devices[k], 0) + 1
+        return Profile(durations, heavy, order, mode, [(d, n - (d == self.devices[0])) for d, n in first.items()])
 
     def fire(self, schedule: Schedule, profile: Profile, arrays: Sequence[np.ndarray], snapshot: Snapshot, rng: Any) -> Run:
         """One run on all lanes, BLAS held to one thread meanwhile. Whatever happens, nothing is left running."""
         self.start()
+        for device, count in profile.wave:
+            for lane in self.lanes[device][:count]:
+                lane.inbox.put(_STAND_BY)
         main = Lane(self.devices[0], threading.current_thread().name)
         run = Run(schedule, profile, schedule.plan.values(arrays, snapshot), rng, main, self.lanes)
         try:    # three times: an interrupt may come in the run, and another in the clean-up

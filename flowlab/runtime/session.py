@@ -32,6 +32,12 @@ from .timeline import Row, Timeline
 class Session:
     """Runs a graph: holds its variables and one compiled plan for each set of fetches and feeds.
 
+    `executor`: "compiled" runs a plan as straight-line code in the caller's thread; "parallel" fires nodes that are ready at the same time on
+    `workers` threads (one a processor), as soon as measurement says that a plan gains by it; meanwhile BLAS has one thread. The numbers are the same.
+    `device`: where nodes run that ask for none. `cpus`: how many logical processors `fl.device` can ask for, cpu:0 to cpu:n-1. A node that asks for
+    a device that is not here runs on `device`, with a warning; `placement` is the log of what runs where, and why. Of several threads that run one
+    session at the same time, each waits its turn.
+
     >>> import flowlab as fl
     >>> with fl.Graph() as g:
     ...     x = fl.placeholder((None,), name="x")
@@ -316,8 +322,8 @@ def _owner(value: Any) -> Any:
 def _owned(value: Any, feeds: Sequence[np.ndarray]) -> np.ndarray:
     """A new variable value that nobody else can write to."""
     array = on_host(value)
-    if any(np.may_share_memory(array, f) for f in feeds):
-        array = np.array(array)
+    if not array.flags.c_contiguous or any(np.may_share_memory(array, f) for f in feeds):
+        array = np.array(array, order="C")  # one layout for a variable in every run: kernels may round otherwise on another
     elif array.flags.writeable:
         array = array.view()
     array.flags.writeable = False

@@ -110,6 +110,51 @@ def test_an_lstm_in_parallel_is_the_plain_run_bit_for_bit():
         assert same(sess.variables.values(), plain.variables.values())
 
 
+def loops():
+    """Two loops and a branch that wait for nothing but the feed, their gradients, and an update."""
+    with fl.Graph("loops") as g:
+        x = fl.placeholder(("batch", 5, 3), name="x")
+        parts = []
+        for k in range(2):
+            w = fl.variable(np.eye(3, dtype="float32") * (k + 1), name=f"w_{k}")
+            with fl.scan(x, time_axis=1, name=f"rnn_{k}") as step:
+                prev = step.state("h", init=fl.zeros_like(x[:, 0]))
+                h = fl.tanh(fl.dropout(step.input, 0.3) + prev @ w)
+                step.update(prev, h)
+                step.output(h)
+            parts.append(fl.mean(step.outputs[0]))
+        total = parts[0] + parts[1]
+        parts.append(fl.cond(total > 0.0, lambda: total * 2.0, lambda: fl.exp(total)))
+        loss = fl.sum(fl.stack(parts), name="loss")
+        fl.optim.SGD(0.1).minimize(loss, name="train")
+    return g
+
+
+def test_loops_and_branches_in_parallel_are_the_plain_run_bit_for_bit():
+    g = loops()
+    xs = np.random.default_rng(2).normal(size=(2, 5, 3)).astype("float32")
+    plain = fl.Session(g, seed=4)
+    with eager(g, seed=4) as sess:
+        for _ in range(4):
+            assert same(sess.run(["loss", "train"], {"x": xs}), plain.run(["loss", "train"], {"x": xs}))
+        assert same(sess.variables.values(), plain.variables.values())
+
+
+def test_an_error_inside_a_loop_is_told_as_in_a_plain_run():
+    with fl.Graph() as g:
+        x = fl.placeholder((2, 4), "int64", name="x")
+        table = fl.constant(np.ones((3, 2), "float32"))
+        with fl.scan(x, time_axis=1, name="look") as step:
+            step.output(fl.gather(table, step.input, name="rows"))
+        g_out = step.outputs[0]
+    bad = [[0, 1, 7, 0], [0, 0, 0, 0]]
+    with pytest.raises(fl.KernelError) as plain:
+        fl.Session(g).run(g_out, {x: bad})
+    with eager(g) as sess, pytest.raises(fl.KernelError) as caught:
+        sess.run(g_out, {x: bad})
+    assert str(caught.value) == str(plain.value) and caught.value.node == plain.value.node == "look/rows"
+
+
 def test_a_run_reads_one_snapshot_and_commits_once():
     with fl.Graph() as g:
         a, b = fl.variable(np.array([1.0, 2.0]), name="a"), fl.variable(np.array([3.0, 4.0]), name="b")
