@@ -189,6 +189,10 @@ class _Seen:
                 self.dense = self.dense and stride == step
                 step *= size
 
+    def alike(self, other: _Seen) -> bool:
+        """Is it the same part of the same memory, read the same way?"""
+        return self.memory is other.memory and (self.offset, self.shape, self.strides, self.dtype) == (other.offset, other.shape, other.strides, other.dtype)
+
 
 def _owner(array: Any) -> Any:
     """The array whose memory this one looks into."""
@@ -553,7 +557,7 @@ class _Writer:
                     self.fixed[slot] = self._buffer(look, next(iter(blocks)))
             if all(s in self.fixed for s in step.outs):
                 return
-            if len(step.outs) == 1 and (text := self._short_view(note, form[1][0])):
+            if len(step.outs) == 1 and (text := self._short_view(note)):
                 self.line(f"t{step.outs[0]} = {text}" + self._forget(note), k)
                 return
         if form[0] not in ("ufunc", "out", "over"):
@@ -576,12 +580,12 @@ class _Writer:
             attrs = [f"{n}={self.name(v)}" for n, v in step.node.attrs.items()]
             self.line(f"{self.name(form[1])}({', '.join([*args, *attrs])}, out={target})" + self._forget(note), k)
 
-    def _short_view(self, note: Note, source: int) -> str | None:
+    def _short_view(self, note: Note) -> str | None:
         """A view by a method of the array, which costs less than the kernel's function."""
-        step, look = note.step, note.outputs[0]
-        name, s = step.node.op.name, self.value(source)
-        if name in _SAME and look.shape == self.seen[source].shape:
-            return s
+        step, look, name = note.step, note.outputs[0], note.step.node.op.name
+        if name in _SAME:   # of several inputs in one memory, the one that it is
+            return next((self.value(s) for _, s in step.args if self.seen[s].alike(look)), None)
+        s = self.value(step.args[0][1])
         if name == "Transpose":
             axes = step.node.attrs["axes"]
             return f"{s}.transpose({'' if axes is None else self.name(axes)})"
