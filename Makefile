@@ -41,6 +41,7 @@ protocol: $(VENV)/.test  ## write the page's side of the messages from flowlab/w
 
 bench: $(VENV)/.bench  ## the engine and the captcha network beside NumPy by hand and torch
 	$(BIN)/python tests/benchmarks/engine.py
+	$(BIN)/python tests/benchmarks/branches.py
 	$(BIN)/python tests/benchmarks/screen.py
 	$(BIN)/python tests/benchmarks/read_captcha.py $(ARGS)
 

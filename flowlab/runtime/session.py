@@ -90,7 +90,7 @@ class Session:
 
     def __exit__(self, *exc: object) -> None:
         if self.parallel is not None:
-            self.parallel.close()
+            self.alone(self.parallel.close)
         self.free()
 
     def __repr__(self) -> str:
@@ -235,9 +235,7 @@ class Session:
 
     def commit(self, plan: Plan, results: Sequence[Any], assigned: Sequence[np.ndarray]) -> Sequence[Any]:
         """Take the new values of variables, which nobody else can write to."""
-        self.store.runs += 1
-        if assigned:
-            self.store.commit({node_id: value for (_, node_id), value in zip(plan.assigns, assigned)})
+        self.store.commit({node_id: value for (_, node_id), value in zip(plan.assigns, assigned)} if assigned else {}, 1)
         return results
 
     def finish(self, plan: Plan, arrays: Sequence[np.ndarray], results: list[Any], assigned: list[Any]) -> list[Any]:
@@ -248,9 +246,7 @@ class Session:
         for slot, value in zip(plan.results, results):
             out.append(None if slot is None else host(value, id(value) in taken))
             taken.add(id(value))
-        self.store.runs += 1
-        if new:
-            self.store.commit(new)
+        self.store.commit(new, 1)
         return out
 
     # ------------------------------------------------------------ looking: filled in by the trace layer
