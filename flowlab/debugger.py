@@ -182,7 +182,7 @@ class Debugger:
         self._order: list[tuple] = []       # keys of the firings so far, in order
         self._events: list[Event] = []      # those, and then the ones that can be gone forward to again
         self._begin = time.perf_counter()
-        self._committed: tuple[int, Any, int] | None = None
+        self._committed: tuple | None = None    # the session's variables and counts before this run committed
         self._results: Any = None
         self._overrides: dict[int, np.ndarray] = {}
         self._inner_overrides: dict[tuple[str, int], np.ndarray] = {}
@@ -631,12 +631,11 @@ class Debugger:
         """Put the variables back as they were before this run committed, if it has."""
         if self._committed is None:
             return
-        version, before, runs = self._committed
-        if self.session.store.version != version or self.session.store.runs != runs + 1:
-            raise DebuggerError("this run has committed, and the session has run since: it cannot be undone.", hint="Make a new Debugger.")
-        self.session.store.values = before
-        self.session.store.version -= bool(self.plan.assigns)
-        self.session.store.runs = runs
+        before, now = self._committed, self.session.store.state
+        if now[1:] != before[1:]:
+            if now[1:] != (before[1] + bool(self.plan.assigns), before[2] + 1):
+                raise DebuggerError("this run has committed, and the session has run since: it cannot be undone.", hint="Make a new Debugger.")
+            self.session.store.state = ({**now[0], **before[0]}, *before[1:])
         self._committed, self._results = None, None
 
     def seek(self, cursor: int) -> None:
@@ -836,15 +835,12 @@ class Debugger:
 
     def _finish(self) -> None:
         store, values = self.session.store, self._root.values
-        before, runs = store.values, store.runs
         results = [None if slot is None else values[slot] for slot in self.plan.results]
         try:
             out = self.session.finish(self.plan, self._arrays, results, [values[slot] for slot, _ in self.plan.assigns])
             self._results = self._build([None if v is None else host(v, True) for v in out])
-            self._committed = (store.version, before, runs)
         except BaseException:   # all old: the last firing is taken back, and commits when it is repeated
-            store.values, store.runs = before, runs
-            self._committed = self._results = None
+            self._uncommit()
             raise
 
 
@@ -852,6 +848,7 @@ def _phase(frame: _Frame, step: Step) -> str:
     """The pass that a firing belongs to: inside a loop, the loop's."""
     return frame.phase or step.node.phase
 
+        self._committed = store.state   # first: an interrupt anywhere from here on can be undone
 
 def _size(plan: Plan) -> int:
     """Firings of one run of a plan, each loop in it taken once."""

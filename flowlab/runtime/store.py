@@ -40,15 +40,32 @@ class Draws:
 
 
 class Store:
-    """The variables of one Session. `values` is replaced whole, never changed, so an interrupt leaves all-old or all-new."""
+    """The variables of one Session. All that a run changes is replaced by one assignment, so an interrupt leaves all-old or all-new."""
 
     def __init__(self, graph: Graph, seed: int):
         self.graph, self.seed = graph, seed
-        self.values: dict[int, np.ndarray] = {}
-        self.version = 0    # commits so far
-        self.runs = 0       # runs so far: part of the key of random draws
+        self.state: tuple[dict[int, np.ndarray], int, int] = ({}, 0, 0)     # values, commits so far, runs so far
         self._seen = 0
         self._nodes: list[Node] = []
+
+    @property
+    def values(self) -> dict[int, np.ndarray]:
+        """Node id → value; never changed, only replaced."""
+        return self.state[0]
+
+    @property
+    def version(self) -> int:
+        """Commits so far."""
+        return self.state[1]
+
+    @property
+    def runs(self) -> int:
+        """Runs so far: part of the key of random draws."""
+        return self.state[2]
+
+    @runs.setter
+    def runs(self, count: int) -> None:
+        self.state = (*self.state[:2], count)
 
     def variables(self) -> list[Node]:
         """The graph's variable nodes; new ones get their first value here."""
@@ -60,19 +77,19 @@ class Store:
                 if n.id not in values:
                     check_variable(n)
                     values[n.id] = frozen(initial_value(n.attrs, generator(self.seed, n.id)))
-            self.values = values
+            self.state = (values, *self.state[1:])
             self._nodes = found
             self._seen = len(nodes)  # last, so that after an interrupt it is all done again
         return self._nodes
 
     def snapshot(self) -> Snapshot:
         self.variables()
-        return self.values
+        return self.state[0]
 
-    def commit(self, assigned: Mapping[int, np.ndarray]) -> None:
-        """Take all new values at once."""
-        values = {**self.values, **assigned}
-        self.values, self.version = values, self.version + 1
+    def commit(self, assigned: Mapping[int, np.ndarray], runs: int = 0) -> None:
+        """Take all new values at once; they are those of `runs` runs."""
+        values, version, before = self.state
+        self.state = ({**values, **assigned}, version + 1, before + runs) if assigned else (values, version, before + runs)
 
 
 def check_variable(node: Node) -> None:
