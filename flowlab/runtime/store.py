@@ -1,6 +1,7 @@
 """Values of variables: a run reads one snapshot and commits all its assignments at once."""
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, MutableMapping
 from math import prod
 from typing import Any
@@ -12,7 +13,7 @@ from ..core.graph import Graph, Node
 from ..core.op import no_array_hint
 from ..core.types import shape_text
 from ..ops.state import initial_value
-from .machine import amount, memory_left
+from .machine import amount, let_go, memory_left
 
 Snapshot = Mapping[int, np.ndarray]  # node id → read-only array
 
@@ -45,6 +46,7 @@ class Store:
     def __init__(self, graph: Graph, seed: int):
         self.graph, self.seed = graph, seed
         self.state: tuple[dict[int, np.ndarray], int, int] = ({}, 0, 0)     # values, commits so far, runs so far
+        self._lock = threading.RLock()
         self._seen = 0
         self._nodes: list[Node] = []
 
@@ -72,12 +74,16 @@ class Store:
         nodes = self.graph._nodes
         if len(nodes) != self._seen:
             found = [n for n in nodes if n.op.source == "variable"]
-            values = dict(self.values)
+            fresh = {}
             for n in found:
-                if n.id not in values:
+                if n.id not in self.values:
                     check_variable(n)
-                    values[n.id] = frozen(initial_value(n.attrs, generator(self.seed, n.id)))
-            self.state = (values, *self.state[1:])
+                    fresh[n.id] = frozen(initial_value(n.attrs, generator(self.seed, n.id)))
+            try:
+                self._lock.acquire()
+                self.state = ({**fresh, **self.values}, *self.state[1:])
+            finally:
+                let_go(self._lock)
             self._nodes = found
             self._seen = len(nodes)  # last, so that after an interrupt it is all done again
         return self._nodes
@@ -87,9 +93,13 @@ class Store:
         return self.state[0]
 
     def commit(self, assigned: Mapping[int, np.ndarray], runs: int = 0) -> None:
-        """Take all new values at once; they are those of `runs` runs."""
-        values, version, before = self.state
-        self.state = ({**values, **assigned}, version + 1, before + runs) if assigned else (values, version, before + runs)
+        """Take all new values at once; they are those of `runs` runs. Of two threads that do so at the same time, neither undoes what the other did."""
+        try:
+            self._lock.acquire()
+            values, version, before = self.state
+            self.state = ({**values, **assigned}, version + 1, before + runs) if assigned else (values, version, before + runs)
+        finally:
+            let_go(self._lock)
 
 
 def check_variable(node: Node) -> None:

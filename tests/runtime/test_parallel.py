@@ -626,6 +626,33 @@ def test_two_threads_on_one_session_get_right_answers(executor):
         assert not wrong and sess.variables["count"] == 160, "no commit is lost"
 
 
+def test_variables_set_from_another_thread_are_not_lost_between_commits():
+    with fl.Graph() as g:
+        names = [f"v{k}" for k in range(4)]
+        for name in names:
+            v = fl.variable(0.0, name=name)
+            fl.assign(v, v + 1.0, name=f"tick_{name}")
+    sess = fl.Session(g)
+    interval = sys.getswitchinterval()
+
+    def go(name, run):
+        for k in range(300):
+            if run:
+                sess.run(f"tick_{name}")
+            else:
+                sess.variables[name] = float(k + 1)
+    try:
+        sys.setswitchinterval(1e-6)
+        callers = [threading.Thread(target=go, args=(name, k % 2)) for k, name in enumerate(names)]
+        for t in callers:
+            t.start()
+        for t in callers:
+            t.join(60)
+    finally:
+        sys.setswitchinterval(interval)
+    assert [float(sess.variables[n]) for n in names] == [300.0] * 4
+
+
 def test_a_kernel_cannot_run_the_session_that_runs_it_from_another_thread():
     box = []
     main = threading.main_thread()
