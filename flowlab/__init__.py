@@ -56,6 +56,8 @@ _LAZY = {
     "arange": "ops.layout", "moveaxis": "ops.layout", "swapaxes": "ops.layout", "dot": "ops.linalg", "einsum": "ops.linalg", "norm": "ops.linalg",
     "zeros": "ops.layout", "ones": "ops.layout", "full": "ops.layout", "full_like": "ops.layout", "ravel": "ops.layout", "meshgrid": "ops.layout",
     "diag": "ops.linalg", "inner": "ops.linalg", "tensordot": "ops.linalg", "cross": "ops.linalg", "softmin": "ops.activation",
+    "deg2rad": "ops.math", "rad2deg": "ops.math", "nan_to_num": "ops.math", "isclose": "ops.math", "allclose": "ops.math",
+    "binary_cross_entropy": "ops.loss", "cosine_similarity": "ops.loss",
     "median": "ops.order", "percentile": "ops.order", "diff": "ops.order", "ptp": "ops.reduce", "average": "ops.reduce",
     "Editor": "widgets.editor", "LSTMView": "widgets.lstm",
 }

@@ -10,7 +10,7 @@ from ..core.graph import Tensor
 from ..core.op import op
 from ..core.shape import axis_in, broadcast_shapes, matmul_shape, meet
 from ..core.types import Dim, TensorType, shape_text
-from .array import expand_dims, ones_like, squeeze, transpose
+from .array import expand_dims, ones_like, reshape, squeeze, transpose
 from .layout import roll, tril
 from .math import abs_, multiply, negative, square, subtract
 from .reduce import max_, norm2, sum_
@@ -561,5 +561,57 @@ def cross(a: Tensor, b: Tensor, name: str | None = None) -> Tensor:
     return subtract(roll(a, -1, axis=-1) * roll(b, -2, axis=-1), roll(a, -2, axis=-1) * roll(b, -1, axis=-1), name=name)
 
 
-__all__ = ["cholesky", "cross", "det", "diag", "diagonal", "diagonal_matrix", "dot", "eigh", "einsum", "inner", "inv", "matmul", "norm", "outer", "qr", "slogdet", "solve", "svd",
-           "tensordot", "trace"]
+
+def matrix_power(x: Tensor, n: int, name: str | None = None) -> Tensor:
+    """Multiply a square matrix by itself, n times in all; of a negative n, its inverse."""
+    from .layout import eye
+    from .math import identity
+    if isinstance(n, bool) or not isinstance(n, int) or abs(n) > 10_000:
+        raise AttributeValueError(f"matrix_power: n is {n!r}.", port="n", hint="Use a whole number.")
+    try:
+        _square(x.type, "matrix_power")
+    except ShapeError as error:
+        raise error.at(x.node.name)
+    if n == 0:
+        side = next((d for d in x.shape[-2:] if isinstance(d, int)), None)
+        if side is None:
+            raise ShapeError(f"matrix_power: the size of {x.name} {shape_text(x.shape)} is not known.", node=x.node.name, port="x", axis=x.rank - 1, hint="It takes a matrix of a known size for n = 0.")
+        return broadcast_as(eye(side, dtype=x.dtype.name), x)
+    base, n, out = inv(x) if n < 0 else x, abs(n), None
+    while n:     # by squares: log₂ n products
+        if n & 1:
+            out = base if out is None else matmul(out, base)
+        n >>= 1
+        base = matmul(base, base) if n else base
+    return identity(out, name=name)
+
+
+def kron(a: Tensor, b: Tensor, name: str | None = None) -> Tensor:
+    """Put a copy of b, scaled by it, in the place of every value of a matrix a."""
+    for t, port in ((a, "a"), (b, "b")):
+        if t.rank != 2 or not all(isinstance(d, int) for d in t.shape):
+            raise ShapeError(f"kron: {port} is {shape_text(t.shape)}.", node=t.node.name, port=port, hint="It takes two matrices of known sizes.")
+    whole = einsum_op([a, b], subscripts="ij,kl->ikjl")
+    return reshape(whole, (a.shape[0] * b.shape[0], a.shape[1] * b.shape[1]), name=name)
+
+
+def lstsq(a: Tensor, b: Tensor, name: str | None = None) -> Tensor:
+    """Find the x for which a · x is nearest to b: a is at least as high as wide, and its columns are independent."""
+    if a.rank < 2 or b.rank not in (1, a.rank):
+        raise ShapeError(f"lstsq: a is {shape_text(a.shape)}, b {shape_text(b.shape)}.", node=b.node.name, port="b", hint="It takes a matrix, and a vector or a matrix of columns.")
+    q, r = qr(a)
+    return solve(r, matmul(_flip(q), b), name=name)
+
+
+def eigvalsh(x: Tensor) -> Tensor:
+    """Find by how much a symmetric matrix stretches the directions that it only stretches, in rising order."""
+    return eigh(x)[0]
+
+
+def svdvals(x: Tensor) -> Tensor:
+    """Find the singular values of a matrix, from the largest down."""
+    return svd(x)[1]
+
+
+__all__ = ["cholesky", "cross", "det", "diag", "diagonal", "diagonal_matrix", "dot", "eigh", "eigvalsh", "einsum", "inner", "inv", "kron", "lstsq", "matmul", "matrix_power", "norm", "outer",
+           "qr", "slogdet", "solve", "svd", "svdvals", "tensordot", "trace"]

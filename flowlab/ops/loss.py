@@ -6,13 +6,13 @@ from typing import Any
 
 from ..core.errors import AttributeValueError, ShapeError, plural
 from ..core.graph import Tensor
-from ..core.op import op
+from ..core.op import numbers, op
 from ..core.shape import meet
 from ..core.types import TensorType, shape_text
 from .activation import one_hot_like, sigmoid
 from .array import cast, expand_dims, ones_like, where, zeros_like
-from .math import clip, greater, log, sign
-from .reduce import size
+from .math import clip, divide, greater, log, maximum, sign
+from .reduce import mean, norm2, size, sum_
 from .sizes import broadcast_as
 
 
@@ -180,3 +180,24 @@ def nll(xp, log_probabilities: Float, labels: Int):
 def _(node, g):
     x, labels = node.inputs
     return lambda: one_hot_like(labels, x) * expand_dims(g * -1, axis=-1), None
+
+
+# ---------------------------------------------------------------- put together from other functions
+
+
+def binary_cross_entropy(probabilities: Tensor, labels: Any, name: str | None = None) -> Tensor:
+    """Measure, a row, how far probabilities are from yes (1) and no (0); a logarithm counts at most 100, as torch has it.
+
+    Of scores, take `binary_cross_entropy_with_logits`: it loses no digits.
+    """
+    other = labels.type if isinstance(labels, Tensor) else TensorType(numbers(labels).shape, probabilities.dtype)
+    _paired(probabilities.type, other, ports=("probabilities", "labels"), word="binary_cross_entropy")
+    yes, no = clip(log(probabilities), min=-100.0), clip(log(1 - probabilities), min=-100.0)
+    each = (labels * yes + (1 - labels) * no) * -1
+    return mean(each, axis=-1, name=name) if each.rank > 1 else each
+
+
+def cosine_similarity(a: Tensor, b: Tensor, axis: int = -1, eps: float = 1e-8, name: str | None = None) -> Tensor:
+    """Measure, from −1 to 1, how much two vectors point the same way: their product over their lengths, which count as eps or more."""
+    lengths = maximum(norm2(a, axis=axis), eps) * maximum(norm2(b, axis=axis), eps)
+    return divide(sum_(a * b, axis=axis), lengths, name=name)

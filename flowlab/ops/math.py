@@ -568,3 +568,41 @@ def hypot(xp, a: Float, b: Float):
 def _(node, g):
     a, b = node.inputs
     return lambda: sum_to(g * a / node.outputs[0], a), lambda: sum_to(g * b / node.outputs[0], b)
+
+
+# ---------------------------------------------------------------- put together from the functions above
+
+
+def deg2rad(x: Any, name: str | None = None) -> Any:
+    """Turn angles in degrees into radians."""
+    return multiply(x, math.pi / 180, name=name)
+
+
+def rad2deg(x: Any, name: str | None = None) -> Any:
+    """Turn angles in radians into degrees."""
+    return multiply(x, 180 / math.pi, name=name)
+
+
+def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None, name: str | None = None) -> Any:
+    """Put numbers in the place of NaN and of infinities: 0, and the largest numbers that the dtype holds, unless they are given."""
+    from .array import where
+    from .layout import full_like
+    from .logic import isnan
+    most = float(np.finfo(x.dtype).max)
+    high, low = most if posinf is None else posinf, -most if neginf is None else neginf
+    infinite = full_like(x, math.inf)
+    finite = where(equal(x, infinite), full_like(x, high), where(equal(x, negative(infinite)), full_like(x, low), x))
+    return where(isnan(x), full_like(x, nan), finite, name=name)
+
+
+def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, name: str | None = None) -> Any:
+    """Ask where a and b differ by no more than atol + rtol·|b|; equal infinities are close, NaN is close to nothing."""
+    from .logic import isfinite, logical_and, logical_or
+    near = less_equal(abs_(subtract(a, b)), add(multiply(abs_(b), rtol), atol))
+    return logical_or(equal(a, b), logical_and(near, isfinite(add(abs_(a), abs_(b)))), name=name)
+
+
+def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, name: str | None = None) -> Any:
+    """Ask whether a and b are close everywhere."""
+    from .logic import all_
+    return all_(isclose(a, b, rtol=rtol, atol=atol), name=name)

@@ -8,6 +8,9 @@ import flowlab as fl
 
 RNG = np.random.default_rng(4)
 A, B, V, W = RNG.normal(size=(3, 4)), RNG.normal(size=(4, 5)), RNG.normal(size=(2, 3)), RNG.normal(size=(2, 3))
+ODD = np.array([[0.5, np.nan, np.inf], [-np.inf, -2.0, np.nan]])
+CHANCES = RNG.uniform(0.05, 0.95, (3, 4))
+HIGH = RNG.normal(size=(5, 2))
 SHARES = np.abs(RNG.normal(size=(3, 4)))
 
 # (of flowlab, of NumPy, arrays)
@@ -33,6 +36,17 @@ SAME = [
     (lambda a, b: fl.tensordot(a, b, ([0], [1])), lambda a, b: np.tensordot(a, b, ([0], [1])), (B, A)),
     (lambda a, b: fl.cross(a, b), np.cross, (V, W)),
     (lambda x: fl.ravel(x), np.ravel, (A,)),
+    (lambda x: fl.deg2rad(x), np.deg2rad, (A,)),
+    (lambda x: fl.rad2deg(x), np.rad2deg, (A,)),
+    (lambda x: fl.nan_to_num(x), np.nan_to_num, (ODD,)),
+    (lambda x: fl.nan_to_num(x, nan=1.5, posinf=9.0, neginf=-9.0), lambda x: np.nan_to_num(x, nan=1.5, posinf=9.0, neginf=-9.0), (ODD,)),
+    (lambda p, y: fl.binary_cross_entropy(p, y), lambda p, y: -(y * np.log(p) + (1 - y) * np.log1p(-p)).mean(-1), (CHANCES, CHANCES[::-1])),
+    (lambda a, b: fl.cosine_similarity(a, b), lambda a, b: (a * b).sum(-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1), (V, W)),
+    (lambda a, b: fl.linalg.lstsq(a, b), lambda a, b: np.linalg.lstsq(a, b)[0], (B.T, HIGH)),
+    (lambda a, b: fl.linalg.lstsq(a, b), lambda a, b: np.linalg.lstsq(a, b)[0], (B.T, HIGH[:, 0])),
+    (lambda x: fl.linalg.eigvalsh(x), np.linalg.eigvalsh, (B @ B.T,)),
+    (lambda x: fl.linalg.svdvals(x), lambda x: np.linalg.svd(x, compute_uv=False), (A,)),
+    *((lambda x, n=n: fl.linalg.matrix_power(x, n), lambda x, n=n: np.linalg.matrix_power(x, n), (A[:, :3],)) for n in (1, 2, 5, -3)),
     (lambda x: fl.full_like(x, 2.5), lambda x: np.full_like(x, 2.5), (A,)),
     (lambda x, y: fl.meshgrid(x, y)[0], lambda x, y: np.meshgrid(x, y)[0], (A[0], B[0])),
     (lambda x, y: fl.meshgrid(x, y)[1], lambda x, y: np.meshgrid(x, y)[1], (A[0], B[0])),
@@ -47,7 +61,7 @@ def test_it_is_what_numpy_gives(ours, theirs, arrays, known):
         xs = [fl.placeholder(a.shape if known else (None,) * a.ndim, "float64") for a in arrays]
         y = ours(*xs)
     got = fl.Session(g).run(y, dict(zip(xs, arrays)))
-    np.testing.assert_allclose(got, theirs(*arrays), rtol=1e-12)
+    np.testing.assert_allclose(got, theirs(*arrays), rtol=1e-11, atol=1e-14)
     assert y.dtype == "float64" and len(y.shape) == got.ndim
 
 
@@ -158,3 +172,36 @@ def test_a_tensor_is_an_index_as_an_array_is_in_numpy():
     assert caught.value.port == "indices"
     for got, want in zip(fl.Session(g).run(parts, {x: xs, i: order}), [xs[xs > 0], xs[xs[:, 0] > 0], xs[order], xs[np.argsort(xs[:, 1])]], strict=True):
         np.testing.assert_array_equal(got, want)
+
+
+def test_what_is_close_is_what_numpy_calls_close():
+    a = np.array([1.0, 1.0, np.inf, np.inf, np.nan, 0.0, 5.0])
+    b = np.array([1.0 + 1e-6, 1.1, np.inf, -np.inf, np.nan, 1e-9, np.inf])
+    with fl.Graph() as g:
+        x, y = fl.placeholder((7,), "float64", name="x"), fl.placeholder((7,), "float64", name="y")
+        fetches = [fl.isclose(x, y), fl.isclose(x, y, rtol=0.2), fl.allclose(x, x * 1.0), fl.allclose(x[:1], y[:1])]
+    with np.errstate(invalid="ignore"):
+        got = fl.Session(g).run(fetches, {x: a, y: b})
+    for value, want in zip(got, [np.isclose(a, b), np.isclose(a, b, rtol=0.2), False, True], strict=True):
+        np.testing.assert_array_equal(value, want)
+
+
+def test_powers_and_products_of_matrices_whose_sizes_must_be_known():
+    with fl.Graph() as g:
+        x, y = fl.constant(A[:, :3]), fl.constant(B[:2])
+        got = fl.Session(g).run([fl.linalg.matrix_power(x, 0), fl.linalg.kron(x, y)])
+        for wrong, port in ((lambda: fl.linalg.matrix_power(x, 1.5), "n"), (lambda: fl.linalg.matrix_power(y, 2), "x"), (lambda: fl.linalg.kron(x, fl.placeholder((None, 2), "float64")), "b"),
+                            (lambda: fl.linalg.lstsq(x, fl.constant(1.0)), "b"), (lambda: fl.binary_cross_entropy(x, np.ones((3, 2))), "labels")):
+            with pytest.raises(fl.FlowError) as caught:
+                wrong()
+            assert caught.value.port == port
+    np.testing.assert_array_equal(got[0], np.eye(3))
+    np.testing.assert_allclose(got[1], np.kron(A[:, :3], B[:2]), rtol=1e-14)
+
+
+def test_the_worst_guess_costs_a_hundred():
+    with fl.Graph() as g:
+        p = fl.placeholder((2, 1), "float64", name="p")
+        loss = fl.binary_cross_entropy(p, np.array([[1.0], [0.0]]))
+    with np.errstate(divide="ignore"):
+        assert fl.Session(g).run(loss, {p: [[0.0], [1.0]]}).tolist() == [100, 100]
