@@ -1,6 +1,7 @@
 """Place: which device each node runs on, why, and the copies where a tensor crosses from one to another."""
 from __future__ import annotations
 
+import itertools
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -14,6 +15,9 @@ from ..core.shape import elementwise
 from .backend import NUMPY, Backend, on_host
 from .device import HOST, Devices
 from .plan import Plan, Step, _compile, body_plans, kernel_of, loop_kernel
+
+
+_NUMBER = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,11 +229,11 @@ def copy_node(graph: Graph, tensor: Tensor, device: str, phase: Any) -> Node:
     found = graph._apart.get(name)
     if found is None:
         found = Node()
-        found.graph, found.name, found.op, found.id = graph, name, COPY, -1 - len(graph._apart)
+        found.graph, found.name, found.op, found.id = graph, name, COPY, -next(_NUMBER)
         found.inputs, found.ports, found.attrs, found.control_inputs = (tensor,), ("x",), {}, ()
         found.device, found.phase, found.gradient_of, found.location = device, phase, None, tensor.node.location
         found.outputs = (Tensor(found, 0, tensor.type),)
-        graph._apart[name] = found
+        found = graph._apart.setdefault(name, found)    # another thread may have come first
     return found
 
 

@@ -198,7 +198,10 @@ class Session:
                 old = self._plans.popitem(last=False)[1]
                 self._runners.pop(old, None), self._fitting.pop(old, None)
         else:
-            self._plans.move_to_end(key)    # what a loop runs stays, however much is fetched once in between
+            try:
+                self._plans.move_to_end(key)    # what a loop runs stays, however much is fetched once in between
+            except KeyError:    # another thread has just made room
+                self._plans[key] = found
         return found
 
     def _tell_placement(self, plan: Plan) -> None:
