@@ -16,7 +16,6 @@ from .backend import NUMPY, Backend, on_host
 from .device import HOST, Devices
 from .plan import Plan, Step, _compile, body_plans, kernel_of, loop_kernel
 
-
 _NUMBER = itertools.count(1)
 
 
