@@ -12,6 +12,10 @@ def p(*shape, dtype="float32"):
     return fl.placeholder(shape, dtype)
 
 
+def i64(*shape):
+    return fl.placeholder(shape, "int64")
+
+
 # (what is tried, error, port, axis, words)
 WRONG = [
     (lambda: fl.add(p(2, 3), p(2, 5), name="it"), fl.ShapeError, "b", 1, "do not broadcast"),
@@ -169,6 +173,38 @@ WRONG = [
     (lambda: recurrent.gru(p(2, 3, 5), p(5, 12), p(4, 12), p(12), p(12), p(3, 4), name="it"), fl.ShapeError, "h0", 0, "it needs 2"),
     (lambda: recurrent.rnn(p(2, 3, 5), p(5, 4), p(4, 5), p(4), name="it"), fl.ShapeError, "recurrent_kernel", 1, "it needs 4"),
     (lambda: recurrent.rnn(p(2, 3, 5), p(5, 4), p(4, 4), p(4, 1), name="it"), fl.ShapeError, "bias", None, "rank 1"),
+    (lambda: fl.ctc_loss(p(2, 4), i64(2, 3), i64(2), i64(2), name="it"), fl.ShapeError, "logits", None, "batch, time, classes"),
+    (lambda: fl.ctc_loss(p(2, 4, 5), i64(3), i64(2), i64(2), name="it"), fl.ShapeError, "labels", None, "most labels"),
+    (lambda: fl.ctc_loss(p(2, 4, 5), i64(2, 3), i64(3), i64(2), name="it"), fl.ShapeError, "logit_lengths", 0, "one row for every sequence"),
+    (lambda: fl.ctc_loss(p(2, 4, 5), i64(2, 3), i64(2), i64(2, 1), name="it"), fl.ShapeError, "label_lengths", None, "one number a row"),
+    (lambda: fl.ctc_loss(p(2, 4, 5), i64(2, 3), i64(2), i64(2), blank=5, name="it"), fl.AttributeValueError, "blank", None, "from 0 to 4"),
+    (lambda: fl.ctc_loss(p(2, 4, 5), p(2, 3), i64(2), i64(2), name="it"), fl.DTypeError, "labels", None, "whole numbers"),
+    (lambda: fl.adaptive_avg_pool2d(p(2, 3, 4), 2, name="it"), fl.ShapeError, "x", None, "4 axes"),
+    (lambda: fl.adaptive_max_pool1d(p(2, 3, 0), 2, name="it"), fl.ShapeError, "x", 2, "no values"),
+    (lambda: fl.adaptive_avg_pool3d(p(2, 3, 4, 5, 6), (1, 2), name="it"), fl.AttributeValueError, "size", None, "2 numbers"),
+    (lambda: fl.adaptive_avg_pool1d(p(2, 3, 4), 0, name="it"), fl.AttributeValueError, "size", None, "size is 0"),
+    (lambda: fl.boolean_mask(p(2, 3), p(3, dtype="bool"), name="it"), fl.ShapeError, "mask", 0, "axis 0 of x has 2, of mask 3"),
+    (lambda: fl.boolean_mask(p(2), p(2, 3, dtype="bool"), name="it"), fl.ShapeError, "mask", None, "leading axes"),
+    (lambda: fl.boolean_mask(p(2, 3), i64(2), name="it"), fl.DTypeError, "mask", None, "takes bool"),
+    (lambda: fl.scatter(p(5, 3), i64(2), p(2, 4), name="it"), fl.ShapeError, "updates", 1, "has 4, x and indices need 3"),
+    (lambda: fl.searchsorted(p(2, 3), p(4), name="it"), fl.ShapeError, "sorted_values", None, "one row"),
+    (lambda: fl.bincount(i64(4), 0, name="it"), fl.AttributeValueError, "length", None, "length is 0"),
+    (lambda: fl.quantile(p(2, 3), q=1.5, name="it"), fl.AttributeValueError, "q", None, "0 to 1"),
+    (lambda: fl.quantile(p(2, 3), q=0.5, axis=2, name="it"), fl.AttributeValueError, "axis", 2, "does not exist"),
+    (lambda: fl.linalg.eigh(p(2, 3), name="it"), fl.ShapeError, "x", 1, "square"),
+    (lambda: fl.linalg.slogdet(p(3), name="it"), fl.ShapeError, "x", None, "square"),
+    (lambda: fl.linalg.qr(p(3), name="it"), fl.ShapeError, "x", None, "a matrix"),
+    (lambda: fl.linalg.svd(p(), name="it"), fl.ShapeError, "x", None, "a matrix"),
+    (lambda: fl.linalg.diagonal(p(3), name="it"), fl.ShapeError, "x", None, "a matrix"),
+    (lambda: fl.linalg.diagonal_matrix(p(), name="it"), fl.ShapeError, "v", None, "a vector"),
+    (lambda: fl.celu(p(2), alpha=0, name="it"), fl.AttributeValueError, "alpha", None, "above 0"),
+    (lambda: fl.softshrink(p(2), lambd=-1, name="it"), fl.AttributeValueError, "lambd", None, "from 0 on"),
+    (lambda: fl.prelu(p(2, 3), p(2), name="it"), fl.ShapeError, "slope", 0, "do not broadcast"),
+    (lambda: fl.gelu(p(2), approximate="erf", name="it"), fl.AttributeValueError, "approximate", None, "none, tanh"),
+    (lambda: fl.reverse_sequence(p(2, 3), i64(3), name="it"), fl.ShapeError, "lengths", 0, "one length a row"),
+    (lambda: fl.reverse_sequence(p(2), i64(2), name="it"), fl.ShapeError, "x", None, "batch, time"),
+    (lambda: recurrent.lstm(p(2, 3, 5), p(5, 16), p(4, 16), p(16), lengths=i64(3), name="it"), fl.ShapeError, "lengths", 0, "one length a row"),
+    (lambda: recurrent.gru(p(2, 3, 5), p(5, 12), p(4, 12), p(12), p(12), lengths=p(2), name="it"), fl.DTypeError, "lengths", None, "whole numbers"),
     (lambda: array.slice_like(p(2, 3), [p(2, 3)], position=7, axis=1), fl.FlowError, None, None, "rule failed"),
 ]
 
