@@ -78,9 +78,10 @@ class Breakpoints:
             name = told(graph, tensor) if isinstance(tensor, Tensor) else str(target)
         else:
             name = told(graph, target if isinstance(target, Node) else graph.node(str(target)))
-        self._all[self._next] = Breakpoint(self._next, name, is_tensor, condition(when) if isinstance(when, str) else when, when if isinstance(when, str) else None)
+        new = Breakpoint(self._next, name, is_tensor, condition(when) if isinstance(when, str) else when, when if isinstance(when, str) else None)
         self._next += 1
-        return self._next - 1
+        self._all[new.id] = new
+        return new.id
 
     def remove(self, id: int) -> None:
         if self._all.pop(id, None) is None:
@@ -121,6 +122,10 @@ class _Frame:
     def name(self, step: Step) -> str:
         return f"{self.prefix}{step.node.name}" if self.prefix else step.node.name
 
+    def touched(self) -> bool:
+        """Has anything fired here, or in a loop in here?"""
+        return bool(self.fired) or any(f.touched() for loop in self.loops.values() for f in loop.frames)
+
     def unfire(self, index: int) -> None:
         self.fired.discard(index)
         for slot in self.plan.steps[index].outs:
@@ -141,6 +146,9 @@ class _Frame:
                     self.values.pop(slot, None)
 
 
+_Record = tuple[list[tuple], list[Event], dict[int, np.ndarray], dict[tuple[str, int], np.ndarray]]   # see Debugger._order and what follows it
+
+
 @dataclass(slots=True)
 class _Loop:
     """A loop or branch that has been entered: its timesteps so far, and the routine that says which comes next."""
@@ -149,6 +157,10 @@ class _Loop:
     running: Generator | None = None        # waits for what the last frame computes; None when that has to be found again
     outputs: tuple[Any, ...] | None = None  # what it gives, when it is over
     failed: Exception | None = None         # or why it could not go on
+
+    def begun(self) -> list[_Frame]:
+        """The timesteps that something has fired in; the first before anything has."""
+        return self.frames[:-1] if len(self.frames) > 1 and not self.frames[-1].touched() else self.frames
 
     def cut(self, count: int) -> None:
         """Forget all timesteps from number `count` on."""
@@ -177,21 +189,51 @@ class Debugger:
         values: dict[int, Any] = dict(enumerate(self._arrays))
         values.update(self.plan.constants)
         values.update((slot, self._snapshot[node_id]) for slot, node_id in self.plan.variables)
-        self._root = _Frame(self.plan, values, Draws(session.seed, self._run))
+        self._whole = True      # False while something changes: after an interrupt, what follows from the record is worked out again
+        self._outside = _Frame(self.plan, values, Draws(session.seed, self._run))
         self._step_of, self._origin = self.plan.topology.by_name, self.plan.topology.origin
-        self._order: list[tuple] = []       # keys of the firings so far, in order
-        self._events: list[Event] = []      # those, and then the ones that can be gone forward to again
+        self._record: _Record = ([], [], {}, {})
         self._begin = time.perf_counter()
         self._committed: tuple | None = None    # the session's variables and counts before this run committed
         self._results: Any = None
-        self._overrides: dict[int, np.ndarray] = {}
-        self._inner_overrides: dict[tuple[str, int], np.ndarray] = {}
+        self._over = False      # all has fired, and it has committed
         self.breakpoints = Breakpoints(self)
         self.watches: list[str] = []
         self.error: FlowError | None = None
         self._failed: str | None = None
         if not self.plan.steps:
             self._finish()
+
+    # ------------------------------------------------------------ the record
+
+    @property
+    def _order(self) -> list[tuple]:
+        """Keys of the firings so far, in order."""
+        if not self._whole:
+            self._mend()
+        return self._record[0]
+
+    @property
+    def _events(self) -> list[Event]:
+        """Those, and then the ones that can be gone forward to again."""
+        if not self._whole:
+            self._mend()
+        return self._record[1]
+
+    @property
+    def _overrides(self) -> dict[int, np.ndarray]:
+        return self._record[2]
+
+    @property
+    def _inner_overrides(self) -> dict[tuple[str, int], np.ndarray]:
+        return self._record[3]
+
+    @property
+    def _root(self) -> _Frame:
+        """The frame of the run itself."""
+        if not self._whole:
+            self._mend()
+        return self._outside
 
     # ------------------------------------------------------------ where it stands
 
@@ -240,10 +282,10 @@ class Debugger:
         return list(self._events)
 
     def state(self, name: str) -> str:
-        """`"idle"`, `"ready"`, `"running"` (a loop that has been entered), `"done"` or `"error"`; of a node in a loop, at its latest timestep."""
+        """`"idle"`, `"ready"`, `"running"` (a loop that has been entered), `"done"` or `"error"`; of a node in a loop, at the latest timestep begun."""
         if name == self._failed:
             return "error"
-        frame, step = self._found(name)
+        frame, step = self._found(name, begun=True)
         if step is None:
             node = self.graph.node(name)
             return "done" if any((node.id, t.index) in self.plan.slots for t in node.outputs) else "idle"
@@ -251,7 +293,7 @@ class Debugger:
             return "idle"
         if step.index in frame.ready:
             loop = frame.loops.get(step.index)
-            return "running" if loop and any(f.fired or any(lp.frames for lp in f.loops.values()) for f in loop.frames) else "ready"
+            return "running" if loop and any(f.touched() for f in loop.frames) else "ready"
         return "done" if step.index in frame.fired else "idle"
 
     def computed(self, name: str | Tensor) -> bool:
@@ -386,7 +428,7 @@ class Debugger:
             return None
         return look(self.plan, "")
 
-    def _found(self, name: str) -> tuple[_Frame | None, Step | None]:
+    def _found(self, name: str, begun: bool = False) -> tuple[_Frame | None, Step | None]:
         """A node's step, and the latest timestep that it belongs to; no frame if its loop has not come so far, no step if it never fires."""
         step = self._step_of.get(name)
         if step is not None:
@@ -402,7 +444,8 @@ class Debugger:
                 continue
             if index in frame.ready:
                 self._current(frame, entered)
-            frames = frame.loops[index].frames if index in frame.loops else []
+            loop = frame.loops.get(index)
+            frames = [] if loop is None else loop.begun() if begun else loop.frames
             frame = next((f for f in reversed(frames) if f.plan is plan), None)
         return frame, plan.steps[way[-1][0]]
 
@@ -436,7 +479,7 @@ class Debugger:
 
         def look(frame: _Frame) -> Any:
             for loop in frame.loops.values():
-                for inner in reversed(loop.frames):
+                for inner in reversed(loop.begun()):
                     slot = inner.plan.slots.get(key) if inner.plan.graph is tensor.graph else None
                     held = inner.values.get(slot) if slot is not None else look(inner)
                     if held is not None:
@@ -595,24 +638,25 @@ class Debugger:
 
     def back(self) -> Event | None:
         """Undo the last firing; None at the start. DebuggerError if the run has committed and the session has run since."""
-        if not self._order:
+        root, (order, events, *_) = self._root, self._record
+        if not order:
             return None
         self._uncommit()
-        try:
-            *path, index = self._order.pop()
-            frame = self._frame(tuple(path))
-            frame.unfire(index)
-            if path:
-                loop = self._frame(tuple(path[:-1])).loops[path[-1][0]]
-                if len(loop.frames) > frame.number + 1 or loop.outputs is not None or loop.failed is not None:
-                    loop.cut(frame.number + 1)
-        except BaseException:
-            self._recount()
-            raise
+        event = events[len(order) - 1]
+        *path, index = event.key
+        frame, loop = root, None
+        for step, number in path:
+            loop = frame.loops[step]
+            frame = loop.frames[number]
+        self._whole = False
+        order.pop()
+        frame.unfire(index)
+        if loop is not None and (len(loop.frames) > frame.number + 1 or loop.outputs is not None or loop.failed is not None):
+            loop.cut(frame.number + 1)
         self.error = self._failed = None
-        event = self._events[len(self._order)]
         if not self.record:
-            del self._events[len(self._order):]
+            del events[len(order):]
+        self._whole = True
         return event
 
     def back_timestep(self) -> tuple[Event, ...]:
@@ -628,15 +672,13 @@ class Debugger:
         return tuple(events)
 
     def _uncommit(self) -> None:
-        """Put the variables back as they were before this run committed, if it has."""
+        """Put the variables back as they were before this run committed, if it has. The record is whole again once the caller has changed it."""
         if self._committed is None:
             return
         before, now = self._committed, self.session.store.state
         if now[1:] != before[1:]:
-            if now[1:] != (before[1] + bool(self.plan.assigns), before[2] + 1):
-                raise DebuggerError("this run has committed, and the session has run since: it cannot be undone.", hint="Make a new Debugger.")
             self.session.store.state = ({**now[0], **before[0]}, *before[1:])
-        self._committed, self._results = None, None
+        self._results = self._committed = None
 
     def seek(self, cursor: int) -> None:
         """Go to a place on the record: `cursor` firings done."""
@@ -646,6 +688,9 @@ class Debugger:
             self.back()
         while self.cursor < cursor:
             *path, index = self._events[self.cursor].key
+        if now[1:] not in (before[1:], (before[1] + bool(self.plan.assigns), before[2] + 1)):
+            raise DebuggerError("this run has committed, and the session has run since: it cannot be undone.", hint="Make a new Debugger.")
+        self._whole = self._over = False
             frame = self._frame(tuple(path))
             step = frame.plan.steps[index]
             if step.bodies:
@@ -685,11 +730,9 @@ class Debugger:
         self._uncommit()
         array = np.array(array, dtype=tensor.dtype, order="C")
         if inner:
-            self._inner_overrides[shown.rpartition(":")[0], tensor.index] = array
-            self._back_before(shown.rpartition(":")[0])
+            self._begin_before(shown.rpartition(":")[0], self._inner_overrides | {(shown.rpartition(":")[0], tensor.index): array})
         else:
-            self._overrides[slot] = array
-            self._changed(slot)
+            self._changed(slot, self._overrides | {slot: array})
 
     def clear_override(self, name: str | Tensor | None = None) -> None:
         """Take an override back, or all of them."""
@@ -703,65 +746,52 @@ class Debugger:
         for slot in slots:
             if slot in self._overrides:
                 self._uncommit()
-                del self._overrides[slot]
-                self._changed(slot)
-        for node, index in list(self._inner_overrides):
-            if tensor is None or f"{node}:{index}" == told(self.graph, tensor):
+                self._changed(slot, {s: v for s, v in self._overrides.items() if s != slot})
+        for key in list(self._inner_overrides):
+            if tensor is None or f"{key[0]}:{key[1]}" == told(self.graph, tensor):
                 self._uncommit()
-                del self._inner_overrides[node, index]
-                self._back_before(node)
+                self._begin_before(key[0], {k: v for k, v in self._inner_overrides.items() if k != key})
 
-    def _back_before(self, name: str) -> None:
-        """Go back to before the first firing of a node, and forget what came after."""
-        first = next((k for k, e in enumerate(self._events) if e.node == name), None)
-        if first is None:
-            return
-        while self.cursor > first:
-            self.back()
-        del self._events[first:]
+    def _begin_before(self, name: str, overrides: dict[tuple[str, int], np.ndarray]) -> None:
+        """Go back to before the first firing of a node inside a loop, forget what came after, and override there."""
+        order, events, *_ = self._record
+        first = next((k for k, e in enumerate(events) if e.node == name), len(events))
+        self._put((order[:first], events[:first], self._overrides, overrides))
 
-    def _changed(self, slot: int) -> None:
+    def _changed(self, slot: int, overrides: dict[int, np.ndarray]) -> None:
         """Un-fire what was computed from this slot, and put its value in place."""
-        root = self._root
         stale: set[int] = set()
         for s in self.plan.steps:
             if any(a == slot for _, a in s.args) or any(w in stale for w in s.waits):
                 stale.add(s.index)
-        kept = [key for key in self._order if (key[0] if len(key) == 1 else key[0][0]) not in stale]
-        events = {e.key: e for e in self._events}
-        self._order, self._events = kept, [events[key] for key in kept]
-        for index in stale:
-            root.loops.pop(index, None)
-        root.fired -= stale
-        root.recount()
-        for index, event in enumerate(self._events):
-            event.index = index
-        origin = self._origin.get(slot)
-        fired = origin is None or origin[0].index in root.fired
-        if slot in self._overrides and fired:
-            root.values[slot] = self._overrides[slot]
-        elif slot not in self._overrides and origin is not None and fired:
-            root.values[slot] = events[(origin[0].index,)].outputs[origin[1]]
-        elif origin is None:
-            base = dict(enumerate(self._arrays)) | dict(self.plan.constants) | {s: self._snapshot[n] for s, n in self.plan.variables}
-            root.values[slot] = self._overrides.get(slot, base[slot])
-        if self.done:  # nothing had to be un-fired, and what was asked for has changed
+        order, events, *_ = self._record
+        kept = [e for e in events[:len(order)] if (e.key[0] if len(e.key) == 1 else e.key[0][0]) not in stale]
+        self._put(([e.key for e in kept], kept, overrides, self._inner_overrides))
+        if len(self._outside.fired) == len(self.plan.steps):    # nothing had to be un-fired, and what was asked for has changed
             self._finish()
 
     # ------------------------------------------------------------ firing
 
     def _fire(self, frame: _Frame, step: Step) -> Event:
-        at = len(self._order)
-        last = frame is self._root and len(frame.fired) + 1 == len(frame.plan.steps)
+        order, events, overrides, inner_overrides = self._record
+        at = len(order)
+        last = frame is self._outside and len(frame.fired) + 1 == len(frame.plan.steps)
         if last:
             self._check_commit(step)
         key = (*frame.path, step.index)
-        if at < len(self._events) and self._events[at].key == key:
-            event = self._events[at]
+        if at < len(events) and events[at].key == key:
+            event = events[at]
             outputs = event._outputs or ()
         else:
             name = frame.name(step)
             clock = time.perf_counter
+    def _put(self, record: _Record) -> None:
+        """Another record in place of this one: all of it, or nothing."""
+        self._whole = False
+        self._record = record
+        self._restore()
+        self._whole = True
+
             start = clock()
             try:
                 outputs = self._given(frame, step) if step.bodies else step.fire(frame.values, frame.rng)
@@ -772,34 +802,30 @@ class Debugger:
                 self._failed, self.error = name, error_at(step, error, frame.values, frame.prefix)
                 raise self.error from error
             event = Event(at, name, frame.phase or step.node.phase, outputs, start - self._begin, clock() - start, self, frame.place, step.device, key, frame.top)
-            del self._events[at:]
-            self._events.append(event)              # first: what is on the record has its event
+            del events[at:]
+            events.append(event)              # first: what is on the record has its event
         self.error = self._failed = None
-        try:
-            values = frame.values
-            if self._overrides and frame is self._root:
-                for slot, value in zip(step.outs, outputs):
-                    values[slot] = self._overrides.get(slot, value)
-            elif self._inner_overrides and frame is not self._root:
-                for k, (slot, value) in enumerate(zip(step.outs, outputs)):
-                    values[slot] = self._inner_overrides.get((event.node, k), value)
-            else:
-                for slot, value in zip(step.outs, outputs):
-                    values[slot] = value
-            self._order.append(key)
-            frame.fired.add(step.index)
-            frame.ready.discard(step.index)
-            for user in frame.users[step.index]:
-                frame.missing[user] -= 1
-                if not frame.missing[user]:
-                    frame.ready.add(user)
-            if last:
-                self._finish()
-        except BaseException:   # an interrupt: the firing did not take place, and can be repeated
-            self._uncommit()    # nor did the commit, should the interrupt have come right after it
-            del self._order[at:]
-            self._recount()
-            raise
+        self._whole = False     # after an interrupt it is settled from the record whether the firing took place
+        values = frame.values
+        if overrides and frame is self._outside:
+            for slot, value in zip(step.outs, outputs):
+                values[slot] = overrides.get(slot, value)
+        elif inner_overrides and frame is not self._outside:
+            for k, (slot, value) in enumerate(zip(step.outs, outputs)):
+                values[slot] = inner_overrides.get((event.node, k), value)
+        else:
+            for slot, value in zip(step.outs, outputs):
+                values[slot] = value
+        order.append(key)
+        frame.fired.add(step.index)
+        frame.ready.discard(step.index)
+        for user in frame.users[step.index]:
+            frame.missing[user] -= 1
+            if not frame.missing[user]:
+                frame.ready.add(user)
+        if last:
+            self._finish()
+        self._whole = True
         return event
 
     def _given(self, frame: _Frame, step: Step) -> tuple[Any, ...]:
@@ -810,10 +836,22 @@ class Debugger:
             raise loop.failed
         return loop.outputs
 
-    def _recount(self) -> None:
-        """Work out again from the firings done what else is known, after an interrupt between one and the next."""
+    def _mend(self) -> None:
+        """After an interrupt, work out again from the record what else is known. A last firing that has not committed is taken back."""
+        order, events, *_ = self._record
+        if not self.record:
+            del events[len(order):]
+        if not self._over and len(self.plan.steps) == sum(len(key) == 1 for key in order):
+            self._uncommit()
+            order.pop()
+        self._restore()
+        self._whole = True
+
+    def _restore(self) -> None:
+        """What has fired, what can fire, and the values, from the record."""
+        root, (order, events, overrides, _) = self._outside, self._record
         fired: dict[tuple, set[int]] = {}
-        for *path, index in self._order:
+        for *path, index in order:
             fired.setdefault(tuple(path), set()).add(index)
             for depth in range(len(path)):
                 fired.setdefault(tuple(path[:depth + 1]), set())
@@ -825,7 +863,14 @@ class Debugger:
                 loop.cut(max((f.number + 1 for f in loop.frames if f.path in fired), default=0))
                 for inner in loop.frames:
                     restore(inner)
-        restore(self._root)
+        restore(root)
+        values = {**dict(enumerate(self._arrays)), **dict(self.plan.constants), **{slot: self._snapshot[node_id] for slot, node_id in self.plan.variables}}
+        for index, event in enumerate(events):
+            event.index = index
+            if len(event.key) == 1 and index < len(order):
+                values.update(zip(self.plan.steps[event.key[0]].outs, event._outputs or ()))
+        values.update((slot, value) for slot, value in overrides.items() if slot in values)
+        root.values = values
 
     def _check_commit(self, step: Step) -> None:
         values = self.session.store.values
@@ -834,21 +879,19 @@ class Debugger:
                                 hint="Make a new Debugger.")
 
     def _finish(self) -> None:
-        store, values = self.session.store, self._root.values
+        store, values = self.session.store, self._outside.values
         results = [None if slot is None else values[slot] for slot in self.plan.results]
-        try:
-            out = self.session.finish(self.plan, self._arrays, results, [values[slot] for slot, _ in self.plan.assigns])
-            self._results = self._build([None if v is None else host(v, True) for v in out])
-        except BaseException:   # all old: the last firing is taken back, and commits when it is repeated
-            self._uncommit()
-            raise
+        self._whole = False
+        self._committed = store.state   # first: an interrupt anywhere from here on can be undone
+        out = self.session.finish(self.plan, self._arrays, results, [values[slot] for slot, _ in self.plan.assigns])
+        self._results = self._build([None if v is None else host(v, True) for v in out])
+        self._over = self._whole = True
 
 
 def _phase(frame: _Frame, step: Step) -> str:
     """The pass that a firing belongs to: inside a loop, the loop's."""
     return frame.phase or step.node.phase
 
-        self._committed = store.state   # first: an interrupt anywhere from here on can be undone
 
 def _size(plan: Plan) -> int:
     """Firings of one run of a plan, each loop in it taken once."""
