@@ -267,6 +267,20 @@ class Debugger:
         following = self._next()
         return following[0].place if following else ()
 
+    def timestep(self, loop: str) -> Any:
+        """The latest timestep of a loop (`"rnn"` or `"rnn/Scan"`) that something has fired in, or the branch taken; None if it has not been entered."""
+        def look(frame: _Frame) -> Any:
+            for index, entered in frame.loops.items():
+                node = frame.plan.steps[index].node
+                if entered.frames and loop in (f"{frame.prefix}{node.name}", f"{frame.prefix}{node.inside}"):
+                    return entered.begun()[-1].place[-1]
+                for inner in reversed(entered.begun()):
+                    found = look(inner)
+                    if found is not None:
+                        return found
+            return None
+        return look(self._root)
+
     @property
     def done(self) -> bool:
         return len(self._root.fired) == len(self.plan.steps)
@@ -676,6 +690,9 @@ class Debugger:
         if self._committed is None:
             return
         before, now = self._committed, self.session.store.state
+        if now[1:] not in (before[1:], (before[1] + bool(self.plan.assigns), before[2] + 1)):
+            raise DebuggerError("this run has committed, and the session has run since: it cannot be undone.", hint="Make a new Debugger.")
+        self._whole = self._over = False
         if now[1:] != before[1:]:
             self.session.store.state = ({**now[0], **before[0]}, *before[1:])
         self._results = self._committed = None
@@ -688,9 +705,6 @@ class Debugger:
             self.back()
         while self.cursor < cursor:
             *path, index = self._events[self.cursor].key
-        if now[1:] not in (before[1:], (before[1] + bool(self.plan.assigns), before[2] + 1)):
-            raise DebuggerError("this run has committed, and the session has run since: it cannot be undone.", hint="Make a new Debugger.")
-        self._whole = self._over = False
             frame = self._frame(tuple(path))
             step = frame.plan.steps[index]
             if step.bodies:
@@ -770,6 +784,13 @@ class Debugger:
         if len(self._outside.fired) == len(self.plan.steps):    # nothing had to be un-fired, and what was asked for has changed
             self._finish()
 
+    def _put(self, record: _Record) -> None:
+        """Another record in place of this one: all of it, or nothing."""
+        self._whole = False
+        self._record = record
+        self._restore()
+        self._whole = True
+
     # ------------------------------------------------------------ firing
 
     def _fire(self, frame: _Frame, step: Step) -> Event:
@@ -785,13 +806,6 @@ class Debugger:
         else:
             name = frame.name(step)
             clock = time.perf_counter
-    def _put(self, record: _Record) -> None:
-        """Another record in place of this one: all of it, or nothing."""
-        self._whole = False
-        self._record = record
-        self._restore()
-        self._whole = True
-
             start = clock()
             try:
                 outputs = self._given(frame, step) if step.bodies else step.fire(frame.values, frame.rng)

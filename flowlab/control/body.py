@@ -18,7 +18,7 @@ class Body(Graph):
     While it is being built it takes tensors from around it as further inputs, and hands variables and placeholders out to the graph around it.
     """
 
-    def __init__(self, name: str, parent: Graph | None = None, inside: str = "", inputs_in: str = ""):
+    def __init__(self, name: str, parent: Graph | None = None, inside: str = "", inputs_in: str = "", beside: Sequence[Body] = ()):
         self.parent = parent            # the graph around it, while it is being built
         self.inside = inside            # under which name its nodes are told, in the parent
         self.inputs: tuple[Tensor, ...] = ()
@@ -27,6 +27,7 @@ class Body(Graph):
         self._own_id = 0
         self.closed = False
         self._inputs_in = inputs_in     # the scope that its inputs stand in
+        self._beside = beside           # other bodies of the same node: no two nodes in them share a name, but for inputs
         super().__init__(name)
 
     # ids are given out by the outermost graph, so that no two nodes draw the same random numbers
@@ -72,7 +73,8 @@ class Body(Graph):
         while True:
             name = super().unique(part, scope)
             full = f"{self.inside}/{name}"
-            if self.parent is None or full not in self.parent._by_name and full not in self.parent._scopes:
+            taken = self.parent is not None and (full in self.parent._by_name or full in self.parent._scopes)
+            if not taken and not any((n := b._by_name.get(name)) is not None and n.op.source != "placeholder" or name in b._scopes for b in self._beside):
                 return name
             base = f"{(self._scope if scope is None else scope)}/{part}".lstrip("/")
             self._counts[base] = self._counts.get(base, 0) + 1

@@ -45,6 +45,9 @@ def cond_op(xp, predicate: Bool, *xs: Any, then: Body, otherwise: Body):
     raise LookupError("a branch is entered")
 
 
+cond_op.wires = lambda a: [([("around", 1 + k) for k in range(len(b.inputs))], [("output", k) for k in range(len(b.outputs))]) for b in (a["then"], a["otherwise"])]
+
+
 @cond_op.control
 def _(xp, inputs, wanted, *, then, otherwise):
     chosen = 0 if bool(inputs[0]) else 1
@@ -74,7 +77,7 @@ def cond(predicate: Any, then: Callable[[], Any], otherwise: Callable[[], Any], 
             raise AttributeValueError(f"cond: {which} is {f!r}, not a function.", port=which, hint="Write lambda: … around it, so that it runs only when it is chosen.")
     bodies, flats, rebuild = [], [], None
     for f, which in ((then, "then"), (otherwise, "otherwise")):
-        body = Body(which, graph, scope)
+        body = Body(which, graph, scope, beside=bodies)
         with body:
             flat, build = _flat(f(), body, f"{scope}: {which}")
         bodies.append(body)
@@ -134,7 +137,7 @@ def _(node: Node, upstream: tuple[Tensor | None, ...]):
     wanted = [j for j in range(len(floats)) if any(parts[j] is not None for *_, parts in made)]
     finals, outputs = [], []
     for body, (back, copy, starts, parts) in zip(branches, made):
-        final = Body(f"{body.name}_gradient", graph, inside, back.unique("saved"))
+        final = Body(f"{body.name}_gradient", graph, inside, back.unique("saved"), beside=list(finals))
         known = {(copy[t.node.id, 0].node.id, 0): final.adopt(outer) for t, outer in zip(body.inputs, node.inputs[1:])}
         known |= {(t.node.id, 0): final.adopt(upstream[k]) for t, k in zip(starts, given)}
         again = back.unique("again")
@@ -180,6 +183,10 @@ def while_op(xp, *xs: Any, condition: Body, body: Body, states: int, maximum: in
 
 while_op.naming = lambda a: (*(f"final.{t.node.name}" for t in a["body"].inputs[:a["states"]]), *(f"each.{t.node.name}" for t in a["body"].inputs[:a["states"]]))
 while_op.shown = lambda a: a["states"]
+
+
+while_op.wires = lambda a: [([("state" if k < a["states"] else "around", k) for k in range(len(b.inputs))],
+                             [("next", k) for k in range(a["states"])] if b is a["body"] else [("test", 0)]) for b in (a["condition"], a["body"])]
 
 
 @while_op.control
@@ -239,7 +246,7 @@ def while_loop(condition: Callable[..., Any], body: Callable[..., Any], states: 
     parts: list[Body] = []
     results: list[list[Tensor]] = []
     for f, which in ((condition, "condition"), (body, "body")):
-        part = Body(which, graph, scope)
+        part = Body(which, graph, scope, beside=parts)
         inner = [part.input_node(t, str(n)).outputs[0] for t, n in zip(firsts, names)]
         with part:
             value = f(**dict(zip(keys, inner))) if keys is not None else f(*inner)

@@ -85,8 +85,14 @@ def scan_op(xp, *xs: Any, body: Body, axes: Ints, states: int, out_axes: Ints = 
 
 
 scan_op.naming = _names
+scan_op.wires = lambda a: [_scan_wires(a["body"], len(a["axes"]), a["states"])]
 scan_op.rounds = lambda shapes, attrs: d if isinstance(d := shapes[0][attrs["axes"][0]], int) else 1
 scan_op.shown = lambda attrs: len(attrs["out_axes"]) + attrs["states"]
+
+
+def _scan_wires(body: Body, n: int, states: int) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+    inputs = [("sequence", k) if k < n else ("state", k) if k < n + states else ("around", k) for k in range(len(body.inputs))]
+    return inputs, [("next", n + k) if k < states else ("output", k - states) for k in range(len(body.outputs))]
 
 
 def sizes_of(types: Sequence[TensorType], values: Sequence[Any]) -> dict[str, int]:

@@ -86,6 +86,7 @@ class Op:
     naming: Callable | None = None      # attributes → the names of the outputs, where their number depends on them
     fetched: Callable | None = None     # (which outputs are wanted, attributes) → what each body has to compute
     rounds: Callable | None = None      # (shapes of the inputs, attributes) → how many timesteps, as far as one can tell
+    wires: Callable | None = None       # attributes → for each body what its inputs and outputs are: ("sequence", 0), ("state", 1), ("next", 1) …
     shown: Callable | None = None       # attributes → how many of the outputs are drawn before anybody uses them
 
     def __post_init__(self) -> None:

@@ -24,7 +24,7 @@ from ..io.build import Diagnostic, build
 from ..io.document import Document, document_of, file_bytes, from_text, read_bounded
 from ..io.edits import AddNode, Connect, Edit, Rename, apply, check_feed, describe, edit_from_json
 from ..runtime.session import Session
-from . import protocol as P, saved, scene as S, values as V
+from . import loops as L, protocol as P, saved, scene as S, values as V
 from .examples import EXAMPLES
 
 _STATIC = Path(__file__).parent / "static"
@@ -72,8 +72,10 @@ class Editor(anywidget.AnyWidget):
         self._page = False
         self._reloaded = False      # has more than one page said hello? the first may be gone, and with it the way that updates of an output take
         self._drawn_cache: S.Drawn | None = None
+        self._view_cache: tuple[Document, Any, L.View] | None = None
         self._sent_states: dict[str, str] = {}
         self._sent_tensors: set[str] = set()
+        self._sent_cursor = 0
         self._sent_order: tuple = ()
         self._known_documents: list[Document] = [document]
         self._saved_document = document
@@ -139,8 +141,20 @@ class Editor(anywidget.AnyWidget):
     def edit(self, *edits: Edit) -> None:
         """Change the document; all the edits together are one step of undo. Raises what `flowlab.io.edits.apply` raises."""
         if edits:
+            self._refuse_inside(edits)
             document = apply(self._document, *edits)
             self._commit(document, describe(edits), select=_added(edits, self._document, document))
+
+    def _refuse_inside(self, edits: Sequence[Edit]) -> None:
+        """DocumentError for an edit of what is drawn inside a loop: the loop is one node of the document."""
+        if not self._view().loops:
+            return
+        for edit in edits:
+            for name in _names_in(edit):
+                loop = self._view().loop_of(name)
+                if loop is not None:
+                    raise DocumentError(f"{name} is inside the {loop.kind} {loop.scope}, which is one node of the graph.", node=loop.node,
+                                        hint="Change it where it is described, in fl.scan, fl.cond or fl.while_loop.")
 
     def undo(self) -> bool:
         """Take the last change back; False if there is none."""
@@ -408,7 +422,8 @@ class Editor(anywidget.AnyWidget):
             raise
         finally:
             self._settle()
-            fired = [e.top for e in dbg.records[cursor:dbg.cursor]]
+            inner = self._view().document.nodes
+            fired = [e.node if e.node in inner else e.top for e in dbg.records[cursor:dbg.cursor]]
             self._say_state(full=begins, fired=fired)
         return result
 
@@ -453,8 +468,14 @@ class Editor(anywidget.AnyWidget):
 
     def _drawn(self) -> S.Drawn:
         if self._drawn_cache is None:
-            self._drawn_cache = S.drawn(self._document, self._built)
+            self._drawn_cache = S.drawn(self._view().document, self._view().built)
         return self._drawn_cache
+
+    def _view(self) -> L.View:
+        """The document with what is inside its loops."""
+        if self._view_cache is None or self._view_cache[0] is not self._document or self._view_cache[1] is not self._built:
+            self._view_cache = (self._document, self._built, L.view(self._document, self._built))
+        return self._view_cache[2]
 
     def _moment(self, mode: P.Mode | None = None) -> S.Moment:
         graph, dbg = self._built.graph, self._debugger
@@ -471,21 +492,29 @@ class Editor(anywidget.AnyWidget):
             unfed = any(n.op.source == "placeholder" and n.name not in self._document.feeds for n in needed.values())
             return S.Moment(mode=mode or "edit", total=0 if unfed else len(planned), states=states, planned=planned, next=ready[0] if ready else None, ready=len(ready),
                             versions=versions, fetches=fetches, error=error)
-        records = dbg.records
+        records, view = dbg.records, self._view()
         states = {k: v for k, v in states.items() if v != "ready"}
         # what fires inside a loop is seen on the loop, which runs until its own node has fired
         states |= {e.top: "done" if e.top == e.node else "running" for e in records[:dbg.cursor]}
         ready = tuple(name if name in graph.nodes else next((n.name for n in graph.nodes if n.op.routine is not None and name.startswith(f"{n.inside}/")), name)
                       for name in dbg.ready)
         states |= {name: "ready" for name in ready if states.get(name) != "running"}
+        for loop in view.loops.values():
+            if dbg.timestep(loop.scope) is not None:
+                states |= {name: "done" if dbg.computed(f"{name}:0") else "idle" for name in loop.inputs}
+                states |= {name: dbg.state(name) for name in loop.inside if name not in loop.inputs and name not in view.loops}
+                planned |= frozenset(loop.inside) - frozenset(loop.inputs)
         if dbg.error is not None and dbg.error.node:
-            states[next((e.top for e in records[::-1] if e.node == dbg.error.node), dbg.error.node)] = "error"
+            inside = dbg.error.node in view.document.nodes
+            states[dbg.error.node if inside else next((e.top for e in records[::-1] if e.node == dbg.error.node), dbg.error.node)] = "error"
+        drawn = [e.node if e.node in view.document.nodes else e.top for e in records]
+        following = [name if name in view.document.nodes else top for name, top in zip(dbg.ready, ready)]
         if mode is None:
             mode = "edit" if not dbg.length and dbg.error is None else "past" if dbg.cursor < dbg.length else "paused"
         last = records[dbg.cursor - 1] if dbg.cursor else None
         return S.Moment(mode=mode, cursor=dbg.cursor, length=dbg.length, total=dbg.total, done=dbg.done, states=states, planned=planned,
-                        order=tuple((e.top, e.phase) for e in records), last_seconds=last.duration if last is not None else None,
-                        next=ready[0] if ready else None, ready=len(ready), versions=versions, fetches=fetches, error=error)
+                        order=tuple(zip(drawn, (e.phase for e in records))), last_seconds=last.duration if last is not None else None,
+                        next=following[0] if following else None, ready=len(following), versions=versions, fetches=fetches, error=error)
 
     def _value_of(self, name: str) -> np.ndarray | None:
         """The value of a tensor at this moment; None if it has none."""
@@ -519,7 +548,16 @@ class Editor(anywidget.AnyWidget):
 
     def _state(self, *, full: bool = True, mode: P.Mode | None = None, fired: Sequence[str] = ()) -> P.RunState:
         """The state message without pictures."""
-        return S.run_state(self._moment(mode), self._built.graph, self._drawn(), full=full, fired=fired)
+        return S.run_state(self._moment(mode), self._built.graph, self._drawn(), full=full, fired=fired, timesteps=self._timesteps())
+
+    def _timesteps(self) -> dict[str, str]:
+        """Where the loops and branches stand that have been entered, in words."""
+        out, dbg = {}, self._debugger
+        for loop in self._view().loops.values() if dbg is not None else ():
+            at = dbg.timestep(loop.scope)
+            if at is not None:
+                out[loop.scope] = str(at) if isinstance(at, str) else f"t = {at}"
+        return out
 
     def _say_state(self, *, full: bool = False, fired: Sequence[str] = ()) -> None:
         """Tell the page where the run stands, with pictures of what it has not seen."""
@@ -528,14 +566,22 @@ class Editor(anywidget.AnyWidget):
         dbg = self._debugger
         if full:
             self._sent_tensors = set()
-        have = {t for t in shown.tensors if t in self._built.types and (dbg.computed(t) if dbg is not None and t.rpartition(":")[0] in moment.planned else
+        types = self._view().built.types
+        # inside a loop a value belongs to its timestep: what has not fired in this one shows none
+        inner = {name for loop in self._view().loops.values() for name in loop.inside}
+        have = {t for t in shown.tensors if t in types and (t.rpartition(":")[0] not in inner or moment.states.get(t.rpartition(":")[0]) == "done") and (dbg.computed(t) if dbg is not None and t.rpartition(":")[0] in moment.planned else
                                                                        moment.states.get(t.rpartition(":")[0]) == "done" or self._idle_source(t))}
-        again = {t for t in have if t.rpartition(":")[0] in set(fired)}
+        moved = set(fired) | (set(moment.states) if dbg is not None and dbg.cursor < self._sent_cursor else set())
+        if any(name in loop.inside for name in moved for loop in self._view().loops.values()):      # another timestep: all that is inside has another value
+            moved |= {name for loop in self._view().loops.values() for name in loop.inside}
+        self._sent_cursor = dbg.cursor if dbg is not None else 0
+        again = {t for t in have if t.rpartition(":")[0] in moved}
         pictures, buffer, known = S.thumbs(graph, sorted((have - self._sent_tensors) | again), self._value_of)
         gone = sorted(self._sent_tensors - have)
         self._sent_tensors = (self._sent_tensors & have) | known
         changed = moment.order != self._sent_order
-        message = S.run_state(moment, graph, shown, full=full, before=self._sent_states, pictures=pictures, gone=gone, fired=fired, order_changed=changed)
+        message = S.run_state(moment, graph, shown, full=full, before=self._sent_states, pictures=pictures, gone=gone, fired=fired, order_changed=changed,
+                              timesteps=self._timesteps())
         self._sent_states, self._sent_order = S.drawn_states(moment, shown), moment.order
         self._say(message, [buffer])
 
@@ -546,8 +592,9 @@ class Editor(anywidget.AnyWidget):
 
     def _say_scene(self, select: str | None = None) -> None:
         self._revision += 1
+        view = self._view()
         self._say(S.scene(
-            self._document, self._built, self._drawn(), revision=self._revision, fetched=[n.name for n in self._fetched()], path=self._path,
+            view.document, view.built, self._drawn(), loops=view.loops, revision=self._revision, fetched=[n.name for n in self._fetched()], path=self._path,
             dirty=self._document is not self._saved_document and self._document != self._saved_document, undo=self._undo[-1][0] if self._undo else None,
             redo=self._redo[-1][0] if self._redo else None, select=select))
 
@@ -752,7 +799,7 @@ class Editor(anywidget.AnyWidget):
             self._say(V.unknown(name, tensor))
             return
         message, cells = V.value(tensor, array, slice)
-        self._say(message, [cells.astype("<f4").tobytes()])
+        self._say(replace(message, tensor=name), [cells.astype("<f4").tobytes()])
 
     def _ask_fits(self, name: str) -> None:
         try:
@@ -761,9 +808,10 @@ class Editor(anywidget.AnyWidget):
             self._say(P.Fits(tensor=name))
 
     def _fold(self, name: str, scopes: list[str]) -> None:
-        folded = (S.fold if name == "fold" else S.unfold)(self._document, scopes)
+        view = self._view()
+        folded = (S.fold if name == "fold" else S.unfold)(view.document, scopes)
         document = replace(self._document, folded=folded)
-        shown = S.drawn(document, self._built)
+        shown = S.drawn(replace(view.document, folded=folded), view.built)
         if name == "unfold" and len(shown.nodes) + len(shown.scopes) > max(S.DRAWN_UP_TO, len(self._drawn().nodes) + len(self._drawn().scopes)):
             raise DocumentError(f"that would draw {len(shown.nodes) + len(shown.scopes):,} elements.", hint="Unfold scope by scope.")
         self._document, self._drawn_cache = document, shown
@@ -898,3 +946,14 @@ def _added(edits: Sequence[Edit], before: Document, after: Document) -> str | No
 
 def _seconds(t: float) -> str:
     return f"{t * 1e6:.0f} µs" if t < 1e-3 else f"{t * 1e3:.0f} ms" if t < 1 else f"{t:.1f} s"
+
+
+def _names_in(edit: Edit) -> list[str]:
+    """The nodes that an edit names."""
+    found = []
+    for key in ("node", "name", "src", "dst", "names", "positions"):
+        value = getattr(edit, key, None)
+        for text in value if isinstance(value, (list, tuple, Mapping)) else [value]:
+            if isinstance(text, str):
+                found += [text, text.rpartition(":")[0]]
+    return found

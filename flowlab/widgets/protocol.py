@@ -117,6 +117,7 @@ class OpenScope:
     label: str
     parent: str
     members: list[str] = field(default_factory=list)      # drawn elements directly or deeper inside
+    loop: Literal["loop", "branch"] | None = None         # it is the inside of a loop or branch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +135,7 @@ class SceneEdge:
     control: bool = False
     error: str | None = None
     merged: int = 1                 # how many edges this one stands for
+    loop: bool = False              # carries a state to the next timestep: drawn back to its start, with a t−1 badge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +240,7 @@ class RunState:
     names: list[str] | None = None  # names of the recorded firings, for the timeline's labels; null: unchanged
     fetches: list[str] = field(default_factory=list)              # tensors asked for
     error: Diagnostic | None = None
+    timesteps: dict[str, str] = field(default_factory=dict)       # opened loops and branches that have been entered: "t = 2 of 5"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

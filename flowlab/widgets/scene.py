@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from ..io.build import Build, Diagnostic, ports_of
 from ..io.document import DocBody, DocNode, Document, Edge
 from ..io.edits import edit_to_json
 from ..nn.init import NAMES as INITIALIZERS
-from . import protocol as P, values as V
+from . import loops as L, protocol as P, values as V
 
 OPEN_UP_TO = 200        # a graph of at most so many nodes opens unfolded
 DRAWN_UP_TO = 1000      # elements that a canvas can draw and stay quick
@@ -137,10 +137,12 @@ def prefixes(name: str) -> list[str]:
 
 
 def folded_scopes(document: Document) -> frozenset[str]:
-    """The scopes that are folded: as the person left them, else all of a large graph and none of a small one."""
+    """The scopes that are folded: as the person left them, else all of a large graph, and of a small one the loops of the way back."""
     if document.folded is not None:
         return document.folded
-    return frozenset() if len(document.nodes) <= OPEN_UP_TO else document.scopes
+    if len(document.nodes) > OPEN_UP_TO:
+        return document.scopes
+    return frozenset(n.scope for n in document.nodes.values() if n.phase != "forward" and any(p.startswith(L.ENDS) for p in n.inputs))
 
 
 def fold(document: Document, scopes: Iterable[str]) -> frozenset[str]:
@@ -190,7 +192,7 @@ def _edges(document: Document, built: Build, owner: Mapping[str, str], scopes: M
     ranks: dict[tuple, int] = {}
     for edge in document.edges:
         src, dst = owner[edge.src], owner[edge.dst]
-        if src == dst and src in scopes:
+        if src == dst and (src in scopes or edge.port != L.NEXT):
             continue
         control = edge.port is None
         tensor = None if control else f"{edge.src}:{edge.output}"
@@ -215,7 +217,8 @@ def _edges(document: Document, built: Build, owner: Mapping[str, str], scopes: M
                 first.update(id=edge.id, tensor=tensor, control=control, src_port=src_port, dst_port=dst_port, phase=document.nodes[edge.dst].phase, **_type_of(built, tensor))
             continue
         ranks[key] = rank
-        merged[key] = {"id": edge.id, "src": src, "src_port": src_port, "dst": dst, "dst_port": dst_port, "tensor": tensor, **_type_of(built, tensor),
+        loop = edge.port == L.NEXT and document.nodes[edge.dst].op == L.STATE
+        merged[key] = {"loop": loop, "id": edge.id, "src": src, "src_port": src_port, "dst": dst, "dst_port": dst_port, "tensor": tensor, **_type_of(built, tensor),
                        "phase": document.nodes[edge.dst].phase, "control": control, "error": error, "merged": 1}
     # of the wires that leave a folded scope the most telling comes first: its tensor stands for the scope
     return tuple(P.SceneEdge(**merged[key]) for key in sorted(merged, key=ranks.__getitem__))
@@ -239,13 +242,16 @@ def _type_of(built: Build, tensor: str | None) -> dict[str, str | None]:
 
 
 def scene(document: Document, built: Build, shown: Drawn, *, revision: int, fetched: Iterable[str] = (), path: str | None = None, dirty: bool = False,
-          undo: str | None = None, redo: str | None = None, select: str | None = None, feeds: Mapping[str, np.ndarray] | None = None) -> P.Scene:
-    """Everything the canvas draws; `fetched` are the nodes that a run asks for."""
+          undo: str | None = None, redo: str | None = None, select: str | None = None, feeds: Mapping[str, np.ndarray] | None = None,
+          loops: Mapping[str, L.Loop] | None = None) -> P.Scene:
+    """Everything the canvas draws; `fetched` are the nodes that a run asks for, `loops` the scopes that are the inside of one."""
+    loops = loops or {}
     feeds = document.feeds if feeds is None else feeds
     fetched = set(fetched)
     nodes = [scene_node(document, built, document.nodes[name], name in fetched, feeds) for name in shown.nodes]
     scopes = [scene_scope(document, built, name, inside, shown) for name, inside in shown.scopes.items()]
-    opened = [P.OpenScope(name=name, label=name.rpartition("/")[2], parent=name.rpartition("/")[0], members=list(members)) for name, members in shown.opened.items()]
+    opened = [P.OpenScope(name=name, label=name.rpartition("/")[2], parent=name.rpartition("/")[0], members=list(members),
+                          loop=loops[name].kind if name in loops else None) for name, members in shown.opened.items()]
     structure = hashlib.blake2b(digest_size=8)
     for text in (*(f"{n.name}\t{n.op}\t{len(n.inputs)}\t{len(n.outputs)}" for n in nodes), *(s.name for s in scopes), *(o.name for o in opened),
                  *(e.id for e in shown.edges)):
@@ -277,15 +283,21 @@ def scene_node(document: Document, built: Build, node: DocNode, fetch: bool, fee
     if node.op == "Variable":
         attrs.pop("value", None)
     return P.SceneNode(
-        name=node.name, op=node.op, label=node.name.rpartition("/")[2], category=op.category if op else "unknown", phase=node.phase, source=op.source if op else None,
+        name=node.name, op=node.op, label=_label(node), category=op.category if op else "control" if node.op in (L.STATE, L.TIMESTEP) else "unknown", phase=node.phase, source=op.source if op else None,
         scope=node.scope, gradient_of=node.gradient_of, fetch=fetch, inputs=in_ports(op, node, {p: errors[p] for p in on_edge}), outputs=out_ports(op, built, node),
         attrs=attrs, value=value, value_note=value_note, x=x, y=y, error=next((m for p, m in errors.items() if p not in on_edge), None))
+
+
+def _label(node: DocNode) -> str:
+    """What a node's head says: the last part of its name; what comes into a timestep says of which one it is."""
+    last = node.name.rpartition("/")[2]
+    return f"{last} (t−1)" if node.op == L.STATE else f"{last} (t)" if node.op == L.TIMESTEP else last
 
 
 def in_ports(op: Op | None, node: DocNode, errors: Mapping[str | None, str]) -> list[P.InPort]:
     """The inputs in the op's order; a variadic op keeps one open at its end."""
     ports: list[tuple[str, bool]] = []
-    if op is not None:
+    if op is not None and not (op.routine is not None and any(p.startswith(L.ENDS) for p in node.inputs)):
         for spec in op.inputs:
             if not spec.variadic:
                 ports.append((spec.name, spec.optional))
@@ -303,7 +315,8 @@ def in_ports(op: Op | None, node: DocNode, errors: Mapping[str | None, str]) -> 
 def out_ports(op: Op | None, built: Build, node: DocNode) -> list[P.OutPort]:
     """The outputs, with what is known of their types."""
     sound = built.graph.nodes[node.name] if node.name in built.graph else None
-    names = sound.output_names if sound else op.outputs if op else ()
+    inner = [k for k in range(64) if f"{node.name}:{k}" in built.types] if sound is None else []      # what stands in no graph by itself: inside a loop
+    names = sound.output_names if sound else [op.outputs[k] if op and k < len(op.outputs) else "out" for k in inner] if inner else op.outputs if op else ()
     shown = set(range(len(names)))
     if op and sound and op.shown is not None:    # a loop could give every tensor in it over time; drawn is what it is for, and what is used
         shown = set(range(op.shown(sound.attrs))) | {t.index for n in built.graph.nodes for t in n.inputs if t.node is sound}
@@ -441,6 +454,8 @@ def joins(moment: Moment, graph: Graph, shown: Drawn) -> dict[str, list[int]]:
     for name in shown.nodes:
         if name not in moment.planned or moment.states.get(name, "idle") != "idle":
             continue
+        if name not in graph.nodes:     # inside a loop
+            continue
         inputs = graph.nodes[name].inputs
         there = sum(moment.states.get(t.node.name) == "done" for t in inputs)
         if 0 < there < len(inputs):
@@ -460,7 +475,7 @@ def thumbs(graph: Graph, tensors: Iterable[str], value: Callable[[str], np.ndarr
         if array is None:
             continue
         one, numbers = V.thumb(tensor, array, offset)
-        made.append(one)
+        made.append(replace(one, tensor=name))     # one inside a loop has the loop's name before its own
         cells.append(numbers)
         offset += numbers.size
         known.add(name)
@@ -468,7 +483,7 @@ def thumbs(graph: Graph, tensors: Iterable[str], value: Callable[[str], np.ndarr
 
 
 def run_state(moment: Moment, graph: Graph, shown: Drawn, *, full: bool, before: Mapping[str, str] | None = None, pictures: list[P.Thumb] | None = None,
-              gone: Iterable[str] = (), fired: Iterable[str] = (), order_changed: bool = True) -> P.RunState:
+              gone: Iterable[str] = (), fired: Iterable[str] = (), order_changed: bool = True, timesteps: Mapping[str, str] | None = None) -> P.RunState:
     """The message for a moment; unless `full`, only the states that differ from `before` are in it."""
     states = drawn_states(moment, shown)
     if not full and before is not None:
@@ -480,4 +495,5 @@ def run_state(moment: Moment, graph: Graph, shown: Drawn, *, full: bool, before:
         thumbs=pictures or [], gone=list(gone), fired=list(fired), last=last, last_drawn=shown.owner.get(last) if last else None, last_phase=phase,
         last_seconds=moment.last_seconds, next=moment.next, next_drawn=shown.owner.get(moment.next) if moment.next else None, ready=moment.ready,
         ticks="".join(p[0] for _, p in moment.order) if full or order_changed else None,
-        names=[n for n, _ in moment.order] if full or order_changed else None, fetches=list(moment.fetches), error=moment.error)
+        names=[n for n, _ in moment.order] if full or order_changed else None, fetches=list(moment.fetches), error=moment.error,
+        timesteps=dict(timesteps or {}))

@@ -289,3 +289,39 @@ def test_a_page_loaded_anew_finds_the_living_lab_and_goes_on_keeping_it(notebook
     (output,) = [o for o in nb.content().cells[0].outputs if "application/vnd.flowlab.document+json" in o.get("data", {})]
     assert [n["name"] for n in output.data["application/vnd.flowlab.document+json"]["nodes"]] == ["x", "Relu"]
     assert output.data["text/html"].count("data:image/png") == 1
+
+
+def test_a_loop_is_drawn_as_a_loop_and_stepped_timestep_by_timestep(notebook, shots):
+    nb = notebook("loop", ["""
+        import numpy as np, flowlab as fl
+        with fl.Graph("rnn") as g:
+            seq, h0 = fl.placeholder(("batch", 5, 3), name="seq"), fl.placeholder(("batch", 4), name="h0")
+            W, U = fl.variable(fl.init.glorot_uniform((3, 4)), name="W"), fl.variable(fl.init.glorot_uniform((4, 4)), name="U")
+            with fl.scan(seq, time_axis=1, name="rnn") as step:
+                prev = step.state("h", init=h0)
+                h = fl.tanh(step.input @ W + prev @ U)
+                step.update(prev, h)
+                step.output(h)
+        x = np.random.default_rng(0).standard_normal((2, 5, 3))
+        ed = fl.Editor(g, feeds={"seq": x, "h0": np.zeros((2, 4))})
+        ed"""])
+    nb.run_all()
+    hand = Hand(nb)
+    expect(hand.node("rnn/Tanh")).to_have_count(1)
+    back = hand.lab.locator('[data-edge="rnn/Tanh:0->rnn/h:next"]')
+    expect(back.get_by_text("t−1")).to_be_visible()
+    hand.press("Step timestep")
+    expect(hand.node("rnn/Tanh")).to_have_attribute("data-state", "done")
+    expect(hand.node("rnn/Scan")).to_have_attribute("data-state", "running")
+    hand.press("Step")
+    expect(hand.lab.locator("[data-timestep]")).to_have_attribute("data-timestep", "t = 1")
+    expect(hand.node("rnn/Tanh")).not_to_have_attribute("data-state", "done")
+    shots("editor-loop")
+    hand.press("Step back")
+    hand.press("Step timestep")
+    hand.node("rnn/Tanh").click()
+    shown = json.loads(hand.inspector.get_by_test_id("value").get_attribute("data-json"))
+    want = nb.exec("print(fl.Session(ed.graph, seed=ed.session.seed).trace('rnn', {'seq': x, 'h0': np.zeros((2, 4))}).value('rnn/Tanh:0', at=('rnn', 1)).tolist())")
+    np.testing.assert_allclose(shown, json.loads(want), rtol=1e-6)
+    hand.press("Run")
+    expect(hand.node("rnn/Scan")).to_have_attribute("data-state", "done")

@@ -15,9 +15,9 @@ export type SceneNode = { name: string; op: string; label: string; category: str
 /** One folded scope, drawn as a stack of cards: data-scope=NAME. */
 export type SceneScope = { name: string; label: string; category: string; phase: "forward" | "backward" | "update"; count: number; inputs: string[]; outputs: string[]; shape: string | null; x: number | null; y: number | null; error: string | null };
 /** One unfolded scope, drawn as a titled frame around its members. */
-export type OpenScope = { name: string; label: string; parent: string; members: string[] };
+export type OpenScope = { name: string; label: string; parent: string; members: string[]; loop: "loop" | "branch" | null };
 /** One drawn edge: data-edge=ID. `src` and `dst` are drawn elements (a node's or a folded scope's name). */
-export type SceneEdge = { id: string; src: string; src_port: string; dst: string; dst_port: string; tensor: string | null; shape: string | null; dtype: string | null; phase: "forward" | "backward" | "update"; control: boolean; error: string | null; merged: number };
+export type SceneEdge = { id: string; src: string; src_port: string; dst: string; dst_port: string; tensor: string | null; shape: string | null; dtype: string | null; phase: "forward" | "backward" | "update"; control: boolean; error: string | null; merged: number; loop: boolean };
 /** One button of an error card: clicking it sends these edits. */
 export type Repair = { label: string; edits: Record<string, unknown>[] };
 /** One thing that does not fit yet: an address and a way out. */
@@ -39,7 +39,7 @@ export type Palette = { type: "palette"; version: number; ops: OpSpec[]; categor
 /** Everything the canvas draws. Sent after hello and after every edit, undo, redo, fold. */
 export type Scene = { type: "scene"; revision: number; title: string; path: string | null; dirty: boolean; undo: string | null; redo: string | null; total: number; structure: string; nodes: SceneNode[]; scopes: SceneScope[]; opened: OpenScope[]; edges: SceneEdge[]; diagnostics: Diagnostic[]; select: string | null };
 /** Where the run stands. full=True replaces what the page knows, else it adds to it. */
-export type RunState = { type: "state"; mode: "edit" | "run" | "paused" | "past"; cursor: number; length: number; total: number; done: boolean; full: boolean; states: Record<string, "idle" | "ready" | "running" | "done" | "error">; progress: Record<string, number[]>; inputs: Record<string, number[]>; versions: Record<string, number>; thumbs: Thumb[]; gone: string[]; fired: string[]; last: string | null; last_drawn: string | null; last_phase: "forward" | "backward" | "update" | null; last_seconds: number | null; next: string | null; next_drawn: string | null; ready: number; ticks: string | null; names: string[] | null; fetches: string[]; error: Diagnostic | null };
+export type RunState = { type: "state"; mode: "edit" | "run" | "paused" | "past"; cursor: number; length: number; total: number; done: boolean; full: boolean; states: Record<string, "idle" | "ready" | "running" | "done" | "error">; progress: Record<string, number[]>; inputs: Record<string, number[]>; versions: Record<string, number>; thumbs: Thumb[]; gone: string[]; fired: string[]; last: string | null; last_drawn: string | null; last_phase: "forward" | "backward" | "update" | null; last_seconds: number | null; next: string | null; next_drawn: string | null; ready: number; ticks: string | null; names: string[] | null; fetches: string[]; error: Diagnostic | null; timesteps: Record<string, string> };
 /** Answer to value: one tensor for the inspector. Buffer 0: float32 rows × cols, downsampled if the tensor is larger. */
 export type Value = { type: "value"; tensor: string; known: boolean; shape: (number | string | null)[]; dtype: string; rows: number; cols: number; sampled: boolean; slice: string; lo: number; hi: number; map: "seq" | "div"; json: string | null; stats: Stats | null; formula: string; doc: string };
 /** Answer to ask_fits, by operation: the shape it would give if this tensor is all it needs, or why it cannot take it. */

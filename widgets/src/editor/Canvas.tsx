@@ -314,12 +314,14 @@ function Frames() {
   const lab = useLab();
   const frames = useLabState((s) => s.frames);
   const layout = useLabState((s) => s.layout);
+  const timesteps = useLabState((s) => s.run.timesteps);
   return (
     <div className="frames">
       {frames.map((f) => (
-        <div key={f.name} className="frame" style={{ left: f.x, top: f.y, width: f.w, height: f.h }}>
+        <div key={f.name} className={f.loop !== null ? `frame ${f.loop}` : "frame"} data-timestep={timesteps[f.name]} style={{ left: f.x, top: f.y, width: f.w, height: f.h }}>
           <button type="button" className="nopan nodrag" tabIndex={-1} title={`Fold ${visible(f.name)}`} aria-label={`Fold ${visible(f.name)}`} onClick={() => lab.fold([f.name], false)}>
-            <Icon name="chevronDown" size={10} />{visible(f.label)}
+            <Icon name="chevronDown" size={10} />{f.loop === "loop" ? "↻ " : f.loop === "branch" ? "⎇ " : ""}{visible(f.label)}
+            {timesteps[f.name] !== undefined && <span className="at">{timesteps[f.name]}</span>}
           </button>
         </div>
       ))}

@@ -18,7 +18,7 @@ export const EdgeLine = React.memo(function EdgeLine({ route }: { route: Route }
     else lab.refs.delete(`edge:${edge.id}`);
   }, [lab, edge.id]);
   const bad = edge.error !== null;
-  const cls = `e p-${edge.phase} d-${dtypeFamily(edge.dtype)}${edge.control ? " control" : ""}${loose ? " loose" : ""}${bad ? " err" : live ? " live" : " wait"}${selected ? " sel" : ""}${near ? " near" : ""}`;
+  const cls = `e p-${edge.phase} d-${dtypeFamily(edge.dtype)}${edge.control ? " control" : ""}${edge.loop ? " loop" : ""}${loose ? " loose" : ""}${bad ? " err" : live ? " live" : " wait"}${selected ? " sel" : ""}${near ? " near" : ""}`;
   const badge = bad ? nearTarget(route, Math.min(24, Math.hypot(route.to.x - route.from.x, route.to.y - route.from.y) / 2)) : null;
   const chip = route.chip;
   const pick = (e: React.MouseEvent) => {
@@ -30,7 +30,7 @@ export const EdgeLine = React.memo(function EdgeLine({ route }: { route: Route }
   return (
     <g
       ref={ref} className={cls} data-edge={edge.id} data-shape={edge.shape ?? ""} data-dtype={edge.dtype ?? ""} data-error={bad ? edge.error ?? "" : undefined}
-      tabIndex={-1} role="group" aria-roledescription={edge.control ? "control edge" : "edge"} onClick={pick}
+      tabIndex={-1} role="group" aria-roledescription={edge.control ? "control edge" : edge.loop ? "edge to the next timestep" : "edge"} onClick={pick}
       onFocus={() => { if (!lab.pointing && lab.state.edge !== edge.id) lab.select([], edge.id); }}
       aria-label={`${visible(edge.id)}${edge.shape ? `, ${edge.shape} ${edge.dtype ?? ""}` : ""}${bad ? `, does not fit: ${edge.error}` : ""}`}
     >
@@ -40,7 +40,12 @@ export const EdgeLine = React.memo(function EdgeLine({ route }: { route: Route }
       <path className="hit" d={route.d} />
       <path className="cas" d={route.d} />
       <path className="ln" d={route.d} />
-      {route.long && !bad && edge.phase !== "forward" && <path className="chev" d={CHEVRON} transform={`translate(${route.middle.x} ${route.middle.y}) rotate(${route.middle.angle})`} />}
+      {edge.loop && (
+        <g className="again" transform={`translate(${route.middle.x} ${route.middle.y})`}>
+          <rect x="-15" y="-8" width="30" height="16" rx="8" /><text textAnchor="middle" y="3.6">t−1</text>
+        </g>
+      )}
+      {route.long && !bad && !edge.loop && edge.phase !== "forward" && <path className="chev" d={CHEVRON} transform={`translate(${route.middle.x} ${route.middle.y}) rotate(${route.middle.angle})`} />}
       {chip && (
         <g className="chip" onDoubleClick={(e) => { e.stopPropagation(); lab.go(edge.src); }}>
           <rect x={chip.x} y={chip.y} width={chip.w} height={chip.h} rx={chip.h / 2} />

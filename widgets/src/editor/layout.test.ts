@@ -18,7 +18,7 @@ const node = (name: string, over: Partial<SceneNode> = {}): SceneNode => ({
   attrs: {}, value: null, value_note: null, x: null, y: null, error: null, ...over });
 
 const edge = (src: string, dst: string, port: string): SceneEdge => ({
-  id: `${src}:0->${dst}:${port}`, src, src_port: "0", dst, dst_port: port, tensor: `${src}:0`, shape: "(batch, 3)", dtype: "float32", phase: "forward", control: false, error: null, merged: 1 });
+  id: `${src}:0->${dst}:${port}`, src, src_port: "0", dst, dst_port: port, tensor: `${src}:0`, shape: "(batch, 3)", dtype: "float32", phase: "forward", control: false, error: null, merged: 1, loop: false });
 
 const sceneOf = (nodes: SceneNode[], edges: SceneEdge[], opened: OpenScope[] = []): Scene => ({
   type: "scene", revision: 1, title: "t", path: null, dirty: false, undo: null, redo: null, total: nodes.length, structure: "s",
@@ -47,6 +47,7 @@ function randomScene(seed: number): Scene {
   }
   const opened = ["a", "b", "a/c"].map((name): OpenScope => ({
     name, label: name.slice(name.lastIndexOf("/") + 1), parent: name.includes("/") ? "a" : "",
+    loop: null,
     members: nodes.filter((n) => n.scope === name || n.scope.startsWith(`${name}/`)).map((n) => n.name) })).filter((o) => o.members.length);
   return sceneOf(nodes, edges, opened);
 }

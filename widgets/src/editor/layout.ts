@@ -4,7 +4,7 @@ import { graphlib, layout as dagre } from "@dagrejs/dagre";
 import type { OpenScope, Scene, SceneEdge } from "../protocol.gen";
 import { type ElementGeo, type Point, type Rect, Wiring, drops, geometryOf, overlaps, push, sourceMirrored, targetPort, textWidth } from "./geometry";
 
-export type Frame = Rect & { name: string; label: string; depth: number };
+export type Frame = Rect & { name: string; label: string; depth: number; loop: OpenScope["loop"] };
 
 export type Layout = {
   at: Map<string, Point>;
@@ -23,6 +23,9 @@ const GATE_OUT = "\u0002out";
 export const GAP = 33;
 const ROW_GAP = 34;
 const DROP_GAP = 32;
+/** Below a loop's nodes its states go back to the start, each in a lane of its own. */
+export const LOOP_ROOM = 26;
+export const LOOP_LANE = 16;
 const FRAME = { top: 28, side: 16, bottom: 14 };
 export const CHIP_H = 19;
 const CHIP_GAP = 12;
@@ -63,7 +66,7 @@ export function layoutOf(scene: Scene, wiring = new Wiring(scene), geos = geomet
 
   // long reaches become chips: whatever crosses from one band to the other, and a value that many places read
   const chip = new Set<string>();
-  for (const e of scene.edges) if (!e.control && e.error === null && row(e.src) !== row(e.dst)) chip.add(e.id);
+  for (const e of scene.edges) if (!e.control && !e.loop && e.error === null && row(e.src) !== row(e.dst)) chip.add(e.id);
   for (const n of scene.nodes) {
     const uses = (wiring.outOf.get(n.name) ?? []).filter((e) => !chip.has(e.id) && !e.control && e.error === null);
     if (n.source !== null && uses.length > 3) for (const e of uses.slice(1)) chip.add(e.id);
@@ -160,7 +163,7 @@ function band(
   };
   const links = new Map<string, Link[]>();
   for (const e of scene.edges) {
-    if (!inside.has(e.src) || !inside.has(e.dst) || dropped.has(e.src) || chip.has(e.id) || loose.has(e.id) || e.src === e.dst) continue;
+    if (!inside.has(e.src) || !inside.has(e.dst) || dropped.has(e.src) || chip.has(e.id) || loose.has(e.id) || e.loop || e.src === e.dst) continue;
     const a = chain(e.src);
     const b = chain(e.dst);
     let k = 0;
@@ -228,7 +231,8 @@ function band(
     const via = flat.via.map((v): Stretch => ({ ...v, points: v.points.map((p) => ({ x: p.x, y: squeezed.y(p.y) })) }));
     const left = Math.min(0, ...rects.map((r) => r.x));
     const w = Math.max(0, ...rects.map((r) => r.x + r.w)) - left;
-    const h = squeezed.height;
+    const round = g === "" ? 0 : scene.edges.filter((e) => e.loop && inside.has(e.dst) && parentOf(e.dst) === g).length;
+    const h = squeezed.height + (round ? LOOP_ROOM + (round - 1) * LOOP_LANE : 0);
     // the axis runs through what is wired to the outside, else through the middle
     const gates = new Set<string>();
     if (g !== "") for (const id of children.get(g) ?? []) {
@@ -444,10 +448,12 @@ export function framesOf(scene: Scene, at: Map<string, Point>, geos: Map<string,
     }
     for (const f of byName.values()) if (f.name.startsWith(`${o.name}/`)) rects.push(f);
     if (!rects.length) continue;
+    const round = scene.edges.filter((e) => e.loop && o.members.includes(e.dst) && e.dst.slice(0, e.dst.lastIndexOf("/")) === o.name).length;
+    if (round) rects.push({ x: rects[0].x, y: Math.max(...rects.map((r) => r.y + r.h)), w: 0, h: LOOP_ROOM + (round - 1) * LOOP_LANE });
     const x = Math.min(...rects.map((r) => r.x)) - FRAME.side;
     const y = Math.min(...rects.map((r) => r.y)) - FRAME.top;
     byName.set(o.name, {
-      name: o.name, label: o.label, depth: depth(o.name), x, y,
+      name: o.name, label: o.label, depth: depth(o.name), loop: o.loop, x, y,
       w: Math.max(...rects.map((r) => r.x + r.w)) + FRAME.side - x, h: Math.max(...rects.map((r) => r.y + r.h)) + FRAME.bottom - y,
     });
   }

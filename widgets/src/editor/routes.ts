@@ -1,7 +1,7 @@
 // The way of every edge: a curve from port to port through the layout's waypoints, and the place of its shape label in a gap.
 import type { Scene, SceneEdge } from "../protocol.gen";
 import { type ElementGeo, type Point, type Rect, type Side, type Wiring, overlaps, sourcePort, targetPort, textWidth } from "./geometry";
-import { type Layout, CHIP_H, chipWidth, edgeLabel } from "./layout";
+import { type Layout, CHIP_H, LOOP_LANE, LOOP_ROOM, chipWidth, edgeLabel } from "./layout";
 
 type Cubic = [Point, Point, Point, Point];
 
@@ -70,6 +70,7 @@ export function routesOf(scene: Scene, at: Map<string, Point>, geos: Map<string,
   const out = new Map<string, Route>();
   const taken: Rect[] = [];
   for (const [id, geo] of geos) { const p = at.get(id); if (p) taken.push({ x: p.x - 1, y: p.y - 1, w: geo.w + 2, h: geo.h + 2 }); }
+  const lanes = new Map<string, number>();
   for (const e of scene.edges) {
     const a = at.get(e.src);
     const b = at.get(e.dst);
@@ -92,6 +93,26 @@ export function routesOf(scene: Scene, at: Map<string, Point>, geos: Map<string,
       continue;
     }
     const from = { x: a.x + ps.x, y: a.y + ps.y };
+    if (e.loop) {
+      // round below everything that stands in the loop, back to its start
+      const scope = e.dst.slice(0, e.dst.lastIndexOf("/") + 1);
+      let bottom = Math.max(a.y + ga.h, b.y + gb.h);
+      for (const [id, p] of at) { const g = geos.get(id); if (g && id.startsWith(scope)) bottom = Math.max(bottom, p.y + g.h); }
+      const lane = lanes.get(scope) ?? 0;
+      lanes.set(scope, lane + 1);
+      const y = bottom + LOOP_ROOM - 8 + lane * LOOP_LANE;
+      const away = ps.side === "left" ? -1 : 1;
+      const back = pt.side === "left" ? -1 : 1;
+      const turn = 16 + 5 * lane;
+      const segments: Cubic[] = [
+        [from, { x: from.x + away * turn * 1.4, y: from.y }, { x: from.x + away * turn * 1.4, y }, { x: from.x - away * 4, y }],
+        [{ x: from.x - away * 4, y }, { x: (from.x + to.x) / 2, y }, { x: (from.x + to.x) / 2, y }, { x: to.x - back * 4, y }],
+        [{ x: to.x - back * 4, y }, { x: to.x + back * turn * 1.4, y }, { x: to.x + back * turn * 1.4, y: to.y }, to],
+      ];
+      out.set(e.id, { edge: e, d: pathOf(segments), segments, from, to, label: null, chip: null, middle: { x: (from.x + to.x) / 2, y, angle: 180 }, long: true });
+      taken.push({ x: (from.x + to.x) / 2 - 16, y: y - 9, w: 32, h: 18 });
+      continue;
+    }
     const via = moved(e.src) || moved(e.dst) ? [] : layout?.via.get(e.id) ?? [];
     const segments = curve([from, ...via, to], ps.side, pt.side);
     const length = Math.hypot(to.x - from.x, to.y - from.y);
@@ -99,7 +120,7 @@ export function routesOf(scene: Scene, at: Map<string, Point>, geos: Map<string,
   }
   for (const route of out.values()) {
     const text = edgeLabel(route.edge);
-    if (route.chip || route.edge.control || !text) continue;
+    if (route.chip || route.edge.control || route.edge.loop || !text) continue;
     const w = textWidth(text, 10) + 6;
     const box = (x: number, y: number): Rect => ({ x: x - w / 2, y: y - 6.5, w, h: 13 });
     const { from, to, segments } = route;

@@ -1,0 +1,116 @@
+"""Loops and branches on the canvas: their inside stands among the nodes, and is stepped timestep by timestep."""
+from __future__ import annotations
+
+import numpy as np
+
+import flowlab as fl
+from flowlab.io.edits import RemoveNodes, Rename, SetAttr
+from flowlab.widgets.editor import Editor
+from tests.widgets.test_editor_kernel import Page
+
+SEQ = np.random.default_rng(0).standard_normal((2, 5, 3)).astype("float32")
+
+
+def rnn(gradient=False) -> fl.Graph:
+    with fl.Graph("rnn") as g:
+        seq, h0 = fl.placeholder(("batch", 5, 3), name="seq"), fl.placeholder(("batch", 4), name="h0")
+        W, U = fl.variable(fl.init.glorot_uniform((3, 4)), name="W"), fl.variable(fl.init.glorot_uniform((4, 4)), name="U")
+        with fl.scan(seq, time_axis=1, name="rnn") as step:
+            prev = step.state("h", init=h0)
+            h = fl.tanh(step.input @ W + prev @ U)
+            step.update(prev, h)
+            step.output(h)
+        loss = fl.mean(step.outputs[0] ** 2, name="loss")
+        if gradient:
+            fl.gradients(loss, [W, U])
+    return g
+
+
+def page_of(g: fl.Graph) -> Page:
+    return Page(Editor(g, feeds={"seq": SEQ, "h0": np.zeros((2, 4), "float32")}))
+
+
+def test_a_loop_is_drawn_with_its_inside_and_a_wire_to_the_next_timestep():
+    scene = page_of(rnn()).scene
+    names = {n["name"]: n for n in scene["nodes"]}
+    assert {"rnn/input", "rnn/h", "rnn/MatMul", "rnn/MatMul_1", "rnn/Add", "rnn/Tanh", "rnn/Scan"} <= names.keys()
+    assert [e["id"] for e in scene["edges"] if e["loop"]] == ["rnn/Tanh:0->rnn/h:next"]
+    edges = {e["id"]: e for e in scene["edges"]}
+    assert edges["W:0->rnn/MatMul:b"]["shape"] == "(3, 4)" and edges["rnn/input:0->rnn/MatMul:a"]["shape"] == "(batch, 3)"
+    assert {"seq:0->rnn/input:x", "h0:0->rnn/h:start", "rnn/Tanh:0->rnn/Scan:output 0"} <= edges.keys()
+    assert names["rnn/h"]["label"] == "h (t−1)" and names["rnn/input"]["label"] == "input (t)"
+    assert [(o["name"], o["loop"]) for o in scene["opened"]] == [("rnn", "loop")]
+
+
+def test_stepping_fires_inside_and_every_timestep_shows_its_own_values():
+    page = page_of(rnn())
+    trace = fl.Session(page.editor.graph, seed=page.editor.session.seed).trace("loss", {"seq": SEQ, "h0": np.zeros((2, 4))})
+    assert page.press("step") and page.run["last"] == "rnn/MatMul" and page.states["rnn/Scan"] == "running" and page.run["timesteps"] == {"rnn": "t = 0"}
+    assert page.states["rnn/h"] == "done" and (page.thumbs["rnn/h:0"] == 0).all() and "rnn/Tanh:0" not in page.thumbs
+    np.testing.assert_array_equal(page.thumbs["rnn/input:0"], SEQ[:, 0])
+    assert page.press("step_timestep") and page.run["timesteps"] == {"rnn": "t = 0"} and page.run["next"] == "rnn/MatMul"
+    for t in range(1, 5):
+        assert page.press("step") and page.run["timesteps"] == {"rnn": f"t = {t}"} and "rnn/Tanh:0" not in page.thumbs
+        np.testing.assert_array_equal(page.thumbs["rnn/h:0"], trace.value("rnn/Tanh:0", at=("rnn", t - 1)))
+        np.testing.assert_array_equal(page.thumbs["rnn/input:0"], SEQ[:, t])
+        assert page.press("step_timestep")
+        np.testing.assert_array_equal(page.thumbs["rnn/Tanh:0"], trace.value("rnn/Tanh:0", at=("rnn", t)))
+    assert page.press("back_timestep") and page.run["timesteps"] == {"rnn": "t = 3"}
+    np.testing.assert_array_equal(page.thumbs["rnn/Tanh:0"], trace.value("rnn/Tanh:0", at=("rnn", 3)))
+    np.testing.assert_array_equal(page.thumbs["rnn/input:0"], SEQ[:, 3])
+    assert page.press("resume") and page.press("resume") and page.states["rnn/Scan"] == page.states["loss"] == "done"
+    assert page.run["cursor"] == page.run["length"] == len(trace)
+
+
+def test_a_value_inside_a_loop_can_be_asked_for():
+    page = page_of(rnn())
+    page.press("step_timestep")
+    assert page.say("ask", tensor="rnn/Tanh:0")
+    value = page.last("value")
+    assert value["tensor"] == "rnn/Tanh:0" and value["known"] and value["shape"] == [2, 4]
+
+
+def test_the_loop_of_a_gradient_is_folded_until_it_is_wanted():
+    page = page_of(rnn(gradient=True))
+    assert [s["name"] for s in page.scene["scopes"]] == ["gradients/rnn/Scan"] and [e["loop"] for e in page.scene["edges"]].count(True) == 1
+    assert page.press("unfold", scopes=["gradients/rnn/Scan"])
+    assert {"gradients/rnn/Scan/Tanh/Multiply"} <= {n["name"] for n in page.scene["nodes"]} and [e["loop"] for e in page.scene["edges"]].count(True) == 4
+    assert page.press("fold", scopes=["rnn"]) and "rnn" in [s["name"] for s in page.scene["scopes"]] and "rnn/Tanh" not in [n["name"] for n in page.scene["nodes"]]
+    page.press("step")
+    assert page.states["rnn"] == "running" and page.run["last_drawn"] == "rnn"
+    page.press("run")
+    assert page.run["done"] and page.states["rnn"] == "done"
+
+
+def test_what_is_inside_cannot_be_edited_here_and_says_so():
+    page = page_of(rnn())
+    before = page.editor.document
+    for edit in (RemoveNodes(("rnn/Tanh",)), Rename("rnn/h", "state"), SetAttr("rnn/MatMul", "a", 1)):
+        assert not page.edit(edit) and "inside the loop rnn" in page.alert()
+    assert page.editor.document is before
+    assert page.edit(RemoveNodes(("loss",))) and page.press("undo") and page.editor.document == before
+
+
+def test_branches_and_loops_in_loops_are_drawn_and_stepped():
+    with fl.Graph("nested") as g:
+        x = fl.placeholder((3,), name="x")
+        with fl.scan(x, name="outer") as step:
+            s = step.state("s", init=0.0)
+            y = fl.cond(step.input > 0, lambda: fl.sqrt(step.input), lambda: -step.input, name="root")
+            z = fl.while_loop(lambda k: k < 2, lambda k: k + y, 0.5, name="grow")
+            step.update(s, s + z)
+        fl.square(step.states["s"], name="y")
+    page = Page(Editor(g, feeds={"x": np.float32([4, -1, 9])}))
+    loops = {o["name"]: o["loop"] for o in page.scene["opened"]}
+    assert loops == {"outer": "loop", "outer/root": "branch", "outer/grow": "loop"}
+    want = fl.Session(g).run("y", {"x": [4, -1, 9]})
+    seen = set()
+    while not page.run["done"]:
+        assert page.press("step")
+        seen |= set(page.run["timesteps"].items())
+        assert page.run["last"] in {n["name"] for n in page.scene["nodes"]}
+    assert {("outer", "t = 2"), ("outer/root", "then"), ("outer/root", "otherwise")} <= seen
+    assert page.editor.results["y"] == want
+    while page.run["cursor"]:
+        assert page.press("back")
+    assert page.states.get("outer/Scan") != "done" and "outer/s:0" not in page.thumbs or page.run["cursor"] == 0
