@@ -42,6 +42,14 @@ def sigmoid(xp, x: Float):
     return xp.tanh(x * 0.5) * 0.5 + 0.5  # tanh saturates where exp would overflow
 
 
+@sigmoid.kernel("over")
+def _(xp, x, *, out):
+    xp.multiply(x, 0.5, out)
+    xp.tanh(out, out)
+    xp.multiply(out, 0.5, out)
+    xp.add(out, 0.5, out)
+
+
 @sigmoid.gradient
 def _(node, g):
     y, = node.outputs

@@ -169,7 +169,12 @@ def lstm(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Float, h0: 
     written = xp.workspace((batch, units), x.dtype)
     matmul, tanh, multiply, add = xp.matmul, xp.tanh, xp.multiply, xp.add
     i, f, o, g = (gates[:, k] for k in range(4))
-    for xt, z, sigmoids, it, ft, ot, gt, before, c, h in zip(xh, gates, gates[:, :3], i, f, o, g, cells, cells[1:], xh[1:, :, left:]):
+    at_once = xp.compiled("lstm_forward", x.dtype, time * batch * units)
+    if at_once is not None:
+        for t in range(time):
+            matmul(xh[t], w, gates[t])
+            at_once(gates[t], cells[t], cells[t + 1], xh[t + 1], left)
+    for xt, z, sigmoids, it, ft, ot, gt, before, c, h in zip(xh, gates, gates[:, :3], i, f, o, g, cells, cells[1:], xh[1:, :, left:]) if at_once is None else ():
         matmul(xt, w, z)
         tanh(z, z)
         multiply(sigmoids, 0.5, sigmoids)
@@ -221,7 +226,7 @@ def lstm_gradient(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Fl
         d_out, d_h_n = _at_the_end(xp, d_out, d_h_n, there, lengths, out.shape, dtype)
         d_c, d_c_n = _at_the_end(xp, d_c, d_c_n, there, lengths, out.shape, dtype)
         d_f, d_i, d_g, d_o = (None if v is None else _within(xp, v, there) for v in (d_f, d_i, d_g, d_o))
-        at_once, d_h_n, d_c_n = (d_h_n, d_c_n), None, None
+        straight_back, d_h_n, d_c_n = (d_h_n, d_c_n), None, None
     first = (1, 0, 2)
     out, f, i, g, o, c = (xp.transpose(v, first) for v in (out, f, i, g, o, c))
     d_out, d_f, d_i, d_g, d_o, d_c = (None if v is None else xp.transpose(v, first) for v in (d_out, d_f, d_i, d_g, d_o, d_c))
@@ -238,7 +243,18 @@ def lstm_gradient(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Fl
     shown = xp.workspace((chunk, batch, units), dtype)
     slopes = xp.workspace((4, chunk, batch, units), dtype)
     extras = [(k, d, gate) for k, (d, gate) in enumerate(((d_i, i), (d_f, f), (d_g, g), (d_o, o))) if d is not None]
-    for end in range(time, 0, -chunk):
+    at_once = xp.compiled("lstm_backward", dtype, time * batch * units)
+    if extras or d_c is not None or not all(v[:1].flags.c_contiguous for v in (i, f, g, o, c)):
+        at_once = None
+    if at_once is not None:
+        start = shown[0]
+        start[...] = 0 if c0 is None else c0
+        for t in range(time - 1, -1, -1):
+            if d_out is not None:
+                add(dh, d_out[t], dh)
+            at_once(i[t], f[t], g[t], o[t], c[t - 1] if t else start, c[t], dh, dc, dz[t])
+            dot(dz[t], back, dh)
+    for end in range(time if at_once is None else 0, 0, -chunk):
         begin = max(0, end - chunk)
         s = slice(begin, end)
         si, sf, sg, so = i[s], f[s], g[s], o[s]
@@ -284,7 +300,7 @@ def lstm_gradient(xp, x: Float, kernel: Float, recurrent_kernel: Float, bias: Fl
     dw = xp.dot(xp.transpose(xh[:time].reshape(time * batch, left + units)), flat)   # one product for kernel, bias and recurrent kernel
     dx = xp.dot(flat, xp.transpose(kernel)).reshape(time, batch, features) if by_x else xp.broadcast_to(xp.zeros((), dtype), (time, batch, features))
     if lengths is not None:     # rows of no timesteps hand their last states straight back
-        dh, dc = (d if more is None else d + more for d, more in zip((dh, dc), at_once))
+        dh, dc = (d if more is None else d + more for d, more in zip((dh, dc), straight_back))
     return xp.transpose(dx, first), dw[:features], dw[left:], dw[features], dh, dc
 
 

@@ -1,6 +1,7 @@
 """The array namespace that kernels see: one module's functions, and what that module lacks."""
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -52,6 +53,10 @@ class Backend:
     def blocks(self, shape: tuple[int, ...], values: int = 0) -> Any:
         """Indices that together cover an array, each a part to work on at once; here, the whole."""
         return (Ellipsis,)
+
+    def compiled(self, name: str, dtype: Any, work: int) -> Callable | None:
+        """The loop of that name compiled for this machine, for `work` values and more of a dtype; None where NumPy's calls serve."""
+        return None
 
     def pooled(self, name: str, inputs: int, dtype: Any) -> Any:
         """The function of that name for large arrays; here it allocates like any other."""
@@ -118,16 +123,19 @@ class NumpyBackend(Backend):
             shelf = self._pool.setdefault(size, [])
             for raw, skip in shelf:
                 if sys.getrefcount(raw) <= UNHELD:  # no array looks into it any more
-                    break
-            else:
-                raw = np.empty(size + 64, np.uint8)
-                skip = -raw.__array_interface__["data"][0] % 64
-                if self._kept + size > self.limit:
-                    self._drop_idle()
-                if self._kept + size <= self.limit:
-                    self._pool.setdefault(size, shelf).append((raw, skip))
-                    self._kept += size
+                    return np.ndarray(shape, dtype, raw, skip)
+            raw = np.empty(size + 64, np.uint8)
+            skip = -raw.__array_interface__["data"][0] % 64
+            if self._kept + size > self.limit:
+                self._drop_idle()
+            if self._kept + size <= self.limit:
+                self._pool.setdefault(size, shelf).append((raw, skip))
+                self._kept += size
             return np.ndarray(shape, dtype, raw, skip)
+
+    def compiled(self, name: str, dtype: Any, work: int) -> Callable | None:
+        # by size and dtype alone, so that a run, its trace and its Debugger do the same
+        return getattr(fast_loops(), name, None) if work >= 1 << 14 and dtype == np.float32 else None
 
     # NumPy's own reductions less the Python around them; they say the same
     def sum(self, x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
@@ -191,6 +199,22 @@ class NumpyBackend(Backend):
         """Give idle work arrays back to the system."""
         with self._lock:
             self._drop_idle()
+
+
+_FAST: list[Any] = []
+
+
+def fast_loops() -> Any:
+    """The module of compiled loops; None without the `fast` extra, or where FLOWLAB_FAST=0 asks for NumPy alone."""
+    if not _FAST:
+        found = None
+        if os.environ.get("FLOWLAB_FAST", "1") != "0":
+            try:
+                from . import fast as found
+            except ImportError:
+                pass
+        _FAST.append(found)
+    return _FAST[0]
 
 
 NUMPY = NumpyBackend()

@@ -20,11 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from .backend import NUMPY, UNHELD, NumpyBackend
+from .backend import NUMPY, UNHELD, NumpyBackend, fast_loops
 
 _END = sys.maxsize
 _NUMBER = count(1)
 _FOLDED = 1 << 16   # bytes of a value that is worked out once and kept
+_LARGE = 1 << 16    # bytes of an array that a loop of its own is worth compiling for
+IN_A_LOOP = frozenset({"Add", "Subtract", "Multiply", "Divide", "Negative", "Square", "Sqrt", "Tanh", "Sigmoid", "Abs", "Maximum", "Minimum", "Relu", "ReluGradient"})
 
 # ops whose outputs look into their inputs in a way that shapes and attributes alone decide
 VIEWS = frozenset({"Transpose", "Reshape", "ReshapeLike", "ExpandDims", "Squeeze", "BroadcastTo", "BroadcastLike", "Slice", "SliceLike", "Split", "Unstack", "Flip",
@@ -42,6 +44,7 @@ class Runner:
     """Runs one plan: as it is at first, cut to their shapes for feeds that come again."""
 
     kept = 8            # sets of shapes that a plan is kept cut to
+    worth = 30          # runs after which elementwise steps in a row are compiled into one loop, with the `fast` extra: that takes about a second
     patience = 32       # times that one may be found busy before another is made in its place
 
     def __init__(self, plan: Any, fits: Callable[[Any, Any], None]):
@@ -66,6 +69,9 @@ class Runner:
             else:
                 try:
                     results, assigned = cut.function(arrays, snapshot, rng)
+                    cut.runs += 1
+                    if cut.runs == self.worth and cut.notes is not None and fast_loops() is not None:
+                        made[key] = Cut(self.plan, cut.notes, self.pairs, chains=True)
                     return results, assigned, True
                 except Changed:
                     made[key] = None
@@ -318,7 +324,7 @@ class Block:
     """A piece of memory that steps write to, and from which step to which it is needed.
 
     `shared` is a part of the buffers; `given` is new in every run, since a person gets it; `held` goes to a variable, which lets it go a run or two
-    later; `loose` is what a kernel made for itself.
+    later; `loose` is what a kernel made for itself; what is `inside` a compiled loop has no memory at all.
     """
 
     __slots__ = ("bytes", "chunk", "escapes", "first", "kind", "last", "merged", "variable")
@@ -339,22 +345,27 @@ class Block:
         return block
 
 
+_NOWHERE = Block(0, 0, "none")
+
+
 class Cut:
     """A plan as code for one set of shapes, with its buffers."""
 
-    def __init__(self, plan: Any, notes: Notes, pairs: dict[int, _Pair]):
+    def __init__(self, plan: Any, notes: Notes, pairs: dict[int, _Pair], chains: bool = False):
         self.steps = plan.steps
+        self.runs = 0
         self.lines: dict[int, int] = {}         # line of the code → step index
         self.fixed: dict[int, np.ndarray] = {}  # slot → its array, where that is the same one in every run
         self.busy = 0
-        writer = _Writer(plan, notes, pairs, self)
+        writer = _Writer(plan, notes, pairs, self, chains)
+        self.notes = notes if not chains and writer.chains else None    # for the time when a loop is worth compiling
         self.function: Callable = writer.function()
         self.bytes, self.arena = writer.bytes, writer.arena
         self.idle = [True]                      # empty while a thread is in the function
 
 
 class _Writer:
-    def __init__(self, plan: Any, notes: Notes, pairs: dict[int, _Pair], cut: Cut):
+    def __init__(self, plan: Any, notes: Notes, pairs: dict[int, _Pair], cut: Cut, chains: bool):
         self.plan, self.notes, self.seen, self.pairs, self.cut = plan, notes.notes, notes.seen, pairs, cut
         self.fixed = cut.fixed
         self.constant = set(notes.constant)
@@ -372,6 +383,9 @@ class _Writer:
         self.bytes = 0
         self._find_blocks()
         self._find_lives()
+        self.chains = self._find_chains()
+        if chains:
+            self._use_chains()
         self._merge()
         self._lay_out()
 
@@ -452,6 +466,51 @@ class _Writer:
                 look = self.seen[slot]
                 if len(self.of[slot]) == 1 and look.nbytes == block.bytes and look.c and block.kind in ("shared", "given"):
                     block.kind, block.variable = "held", node_id
+
+    def _find_chains(self) -> list[list[Note]]:
+        """Elementwise steps in a row on large arrays of one shape: one loop over the values can do them all."""
+        chains: list[list[Note]] = [[]]
+        for note in self.notes:
+            if self.forms[note.step.index][0] == "nothing":
+                continue
+            if not self._joins(note):
+                chains.append([])
+                continue
+            if chains[-1] and chains[-1][-1].outputs[0].shape != note.outputs[0].shape:
+                chains.append([])
+            chains[-1].append(note)
+        return [c for c in chains if len(c) > 1]
+
+    def _joins(self, note: Note) -> bool:
+        step, look = note.step, note.outputs[0] if len(note.outputs) == 1 else None
+        if step.node.op.name not in IN_A_LOOP or self.forms[step.index][0] not in ("ufunc", "over") or look is None or not look.c or look.dtype != np.float32 or look.nbytes < _LARGE:
+            return False
+        inputs = [self.seen[s] for _, s in step.args]
+        return all(i.dtype == np.float32 and i.c and i.shape in (look.shape, look.shape[-1:], ()) for i in inputs)
+
+    def _use_chains(self) -> None:
+        """Write each chain as one call. What only the chain itself reads gets no memory."""
+        readers: dict[int, list[int]] = {}
+        for k, step in enumerate(self.plan.steps):
+            for _, s in step.args if self.forms[k][0] != "nothing" else ():
+                readers.setdefault(s, []).append(k)
+        asked = {s for s in self.plan.results if s is not None} | {s for s, _ in self.plan.assigns}
+        for chain in self.chains:
+            first, last = chain[0].step.index, chain[-1].step.index
+            made = [note.step.outs[0] for note in chain]
+            outs = [s for s in made if s in asked or any(k > last for k in readers.get(s, ()))]
+            ins = list(dict.fromkeys(s for note in chain for _, s in note.step.args if s not in made))
+            for s in made:
+                block = self.whole[s]
+                block.first = first             # while the loop goes on everything is read and written
+                if s not in outs:
+                    block.kind = "inside"
+            for s in ins:
+                for block in self.of.get(s, ()):
+                    block.last = max(block.last, last)
+            for note in chain[:-1]:
+                self.forms[note.step.index] = ("nothing",)
+            self.forms[last] = ("chain", chain, ins, outs)
 
     def _merge(self) -> None:
         """Let a step write over an operand that nobody needs after it."""
@@ -560,6 +619,9 @@ class _Writer:
             if len(step.outs) == 1 and (text := self._short_view(note)):
                 self.line(f"t{step.outs[0]} = {text}" + self._forget(note), k)
                 return
+        if form[0] == "chain":
+            self._chain(*form[1:])
+            return
         if form[0] not in ("ufunc", "out", "over"):
             self._call(note)
             return
@@ -579,6 +641,27 @@ class _Writer:
             args = [self.name(NUMPY), *(self.value(s) if p is None else f"{p}={self.value(s)}" for p, s in step.args)]
             attrs = [f"{n}={self.name(v)}" for n, v in step.node.attrs.items()]
             self.line(f"{self.name(form[1])}({', '.join([*args, *attrs])}, out={target})" + self._forget(note), k)
+
+    def _chain(self, chain: list[Note], ins: list[int], outs: list[int]) -> None:
+        from .fast import loop
+        shape, step = chain[0].outputs[0].shape, chain[-1].step.index
+        for slot in outs:
+            block, look = self.whole[slot].root, self.seen[slot]
+            if block.kind == "shared":
+                self.fixed[slot] = self._buffer(look, block)
+            else:
+                self.line(f"t{slot} = {self._new(look, block)}", step)
+        kinds = ["whole" if (here := self.seen[s].shape) == shape else "number" if here == () else "row" for s in ins]
+        numbers = {s: j for j, s in enumerate(ins)}
+        lines: list[tuple[int | None, str, tuple[int, ...]]] = []   # (which output, operation, operands: inputs first, then the lines before)
+        for note in chain:
+            slot = note.step.outs[0]
+            lines.append((outs.index(slot) if slot in outs else None, note.step.node.op.name, tuple([numbers[s] for _, s in note.step.args])))
+            numbers[slot] = len(ins) + len(lines) - 1
+        self.line(f"{self.name(loop(tuple(kinds), tuple(lines)))}({', '.join(self.value(s) for s in [*ins, *outs])})", step)
+        gone = [s for note in chain for s in note.step.frees if s not in self.fixed and self.whole.get(s, _NOWHERE).kind != "inside"]
+        if gone:
+            self.body[-1] += f"; {' = '.join(f't{s}' for s in gone)} = None"
 
     def _short_view(self, note: Note) -> str | None:
         """A view by a method of the array, which costs less than the kernel's function."""
