@@ -1,8 +1,9 @@
 """Pictures of a run as plotly Figures, without a widget."""
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -86,10 +87,10 @@ def timeline(source: Any) -> Any:
             customdata=[[r.index, r.node, _frame(r), r.duration * 1e6, r.device] for r in mine],
             hovertemplate="%{customdata[0]}: %{customdata[1]}%{customdata[2]}<br>from %{base:.4g} ms, for %{customdata[3]:.4g} µs, on %{customdata[4]}<extra></extra>",
             marker={"color": colour, "line": {"width": 0}, "pattern": {"shape": PATTERNS[phase], "size": 5, "solidity": 0.35}}))
-    slowest = Counter()
+    slowest: dict[str, float] = defaultdict(float)
     for r in run.rows:
         slowest[r.node] += r.duration
-    node, seconds = slowest.most_common(1)[0]
+    node, seconds = max(slowest.items(), key=itemgetter(1))
     total = run.seconds if several else sum(r.duration for r in run.rows)
     on = f" on {len(run.lanes)} threads" if several else ""
     figure.update_xaxes(title_text="ms from the start", rangemode="tozero")

@@ -46,8 +46,8 @@ def memory_left() -> int | None:
         import resource
         soft = resource.getrlimit(resource.RLIMIT_AS)[0]
         if soft != resource.RLIM_INFINITY:
-            pages = _number((_read(_PROC / "self/statm").split() or [""])[0])
-            found.append(soft - (pages or 0) * resource.getpagesize())
+            mapped = _number((_read(_PROC / "self/statm").split() or [""])[0]) or 0
+            found.append(soft - mapped * resource.getpagesize())
     except (ImportError, OSError, ValueError):
         pass
     return max(0, min(found)) if found else None

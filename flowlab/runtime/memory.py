@@ -107,7 +107,7 @@ def _types(step: Step, plan: Plan, shapes: Sequence[tuple[int, ...]]) -> list[Te
 
 def too_large(node: Node, types: Sequence[TensorType], needed: int, left: int) -> DeviceError:
     """The error that refuses a node whose outputs there is no room for."""
-    own = sum(prod(t.shape) * t.dtype.itemsize for t in types)  # type: ignore[arg-type]
+    own = sum(prod(t.shape) * t.dtype.itemsize for t in types)  # type: ignore[arg-type,misc]
     gives = " and ".join(f"{t.dtype} {shape_text(t.shape)}" for t in types)
     together = "" if needed <= own else f", {amount(needed)} with what else the run holds by then"
     return DeviceError(f"{node.name} ({node.op.name}) would give {gives}, {amount(own)}{together}: this process may use {amount(left)} more.", node=node.name,

@@ -181,7 +181,7 @@ class Run:
         self.lock = threading.RLock()
         self.waiting = list(schedule.waiting)
         self.uses = dict(schedule.uses)
-        self.idle = {device: ls[::-1] for device, ls in lanes.items()}
+        self.idle = {device: list(ls[::-1]) for device, ls in lanes.items()}
         self.busy: set[Lane] = set()
         self.limit = len(self.waiting)      # only steps before this one are fired: lowered to the first that failed
         self.left = len(self.waiting)
@@ -261,7 +261,7 @@ class Run:
                 end = _clock()
                 for slot, value in zip(step.outs, outputs):
                     values[slot] = value
-                outputs = value = None
+                outputs = value = ()
                 stamps[k] = (lane, start, end)
 
     def _done(self, k: int, device: str, mine: list[int], dropped: list[Any]) -> None:
@@ -387,7 +387,7 @@ class Parallel:
         for lane in threads:
             lane.inbox.put(None)
         for lane in threads:
-            if lane.thread is not threading.current_thread() and lane.alive():
+            if lane.thread is not None and lane.thread is not threading.current_thread() and lane.alive():
                 lane.thread.join(2.0)
             lane.thread = None
 
@@ -549,7 +549,7 @@ def fire_in_order(plan: Plan, values: dict[int, Any], rng: Any, explain: Explain
         stamps.append((name, start - begin, end - begin))
         for slot, value in zip(step.outs, outputs):
             values[slot] = value
-        outputs = value = None
+        outputs = value = ()
         for slot in step.frees:
             del values[slot]
     return stamps

@@ -81,7 +81,7 @@ class Session:
         self.executor = executor
         self.parallel: Parallel | None = None
         if executor == "parallel":
-            me = weakref.ref(self)      # its threads must not keep the session
+            me: Any = weakref.ref(self)     # its threads must not keep the session
             self.parallel = Parallel(lambda *a: me().explain(*a), lambda *a: me().fits(*a), None if workers is None else int(workers), tuple(devices))
             weakref.finalize(self, self.parallel.close)
 

@@ -105,7 +105,7 @@ class Store:
 def check_variable(node: Node) -> None:
     """DeviceError if there is no room for the variable's first value; it names the variable."""
     type = node.outputs[0].type
-    size = prod(type.shape) * (type.dtype.itemsize + 8)     # initializers compute in float64
+    size = prod(type.shape) * (type.dtype.itemsize + 8)  # type: ignore[arg-type]  # initializers compute in float64
     if size > 1 << 26 and (left := memory_left()) is not None and size > left:
         raise DeviceError(f"the variable {node.name} {shape_text(type.shape)} takes {amount(size)} to fill: this process may use {amount(left)} more.", node=node.name,
                           hint="Make it smaller.")

@@ -416,7 +416,9 @@ def record(session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = Non
             walk(plan, values, Draws(session.seed, number), trace, budget, time.perf_counter())
         except FlowError as error:
             if isinstance(error.__cause__, MemoryError):
-                values.clear(), trace.events.clear(), session.let_go(error)
+                values.clear()
+                trace.events.clear()
+                session.let_go(error)
             raise
         results = [None if slot is None else values[slot] for slot in plan.results]
         if snapshot is None:
