@@ -77,12 +77,13 @@ class Session:
         self._plans: OrderedDict[Any, Plan] = OrderedDict()
         self._runners: dict[Plan, Runner | AsItIs] = {}
         self._fitting: dict[Plan, set[Any]] = {}    # shapes of feeds that there was room for
+        me: Any = weakref.ref(self)     # what a session holds does not hold the session: it goes as soon as nobody has it
+        self._fits = lambda *a: me().fits(*a)
         self.lock = threading.RLock()
         self.executor = executor
         self.parallel: Parallel | None = None
         if executor == "parallel":
-            me: Any = weakref.ref(self)     # its threads must not keep the session
-            self.parallel = Parallel(lambda *a: me().explain(*a), lambda *a: me().fits(*a), None if workers is None else int(workers), tuple(devices))
+            self.parallel = Parallel(lambda *a: me().explain(*a), self._fits, None if workers is None else int(workers), tuple(devices))
             weakref.finalize(self, self.parallel.close)
 
     def __enter__(self) -> Session:
@@ -223,7 +224,7 @@ class Session:
             draws = Draws(self.seed, self.store.runs)
             runner = self._runners.get(plan)
             if runner is None:
-                runner = self._runners[plan] = (Runner if all(s.backend is NUMPY for s in plan.steps) else AsItIs)(plan, self.fits)
+                runner = self._runners[plan] = (Runner if all(s.backend is NUMPY for s in plan.steps) else AsItIs)(plan, self._fits)
             results, assigned, owned = runner(arrays, snapshot, draws) if self.parallel is None else self.parallel.run(plan, runner, arrays, snapshot, draws)
             if owned:
                 return self.commit(plan, results, assigned)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from contextlib import contextmanager
 
 import numpy as np
@@ -580,6 +581,21 @@ def test_threads_start_at_the_first_parallel_run_and_end_with_the_session():
     assert not threads()
 
 
+@pytest.mark.parametrize("options", [{}, {"executor": "parallel", "workers": 2}])
+def test_a_session_goes_with_the_last_who_has_it(options):
+    g = towers()
+    sess = fl.Session(g, **options)
+    for _ in range(4):
+        sess.run(["loss", "train"], {"x": XS})
+    gone = weakref.ref(sess)
+    gc.disable()
+    try:
+        del sess
+        assert gone() is None, "without waiting for the garbage collector"
+    finally:
+        gc.enable()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_process_gets_threads_of_its_own():
     g = towers(2, 1)
@@ -682,7 +698,6 @@ def test_values_are_let_go_as_soon_as_nobody_reads_them():
         pass
 
     def track(x, tag):
-        import weakref
         held[:] = [r for r in held if r() is not None]
         most.append(len(held))
         out = np.array(x).view(Held)
