@@ -2,8 +2,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from .core.errors import GradientError, ShapeError, plural
@@ -50,17 +49,16 @@ def gradients(y: Tensor | Sequence[Tensor], xs: Tensor | Sequence[Tensor], uncon
         if t.graph is not graph:
             raise GradientError(f"{t.name} belongs to graph {t.graph.name!r}.", node=t.node.name, hint="y and xs must be of one graph.")
 
-    with _no_collecting(), graph.state(location=caller(), scope=graph._scope, phase="backward", gradient_of=None, controls=graph._controls):
-        return _extend(ys, targets, unconnected, grad_ys)
-
-
-@contextmanager
-def _no_collecting() -> Iterator[None]:
-    """Pause Python's garbage collector: while a graph grows it would look at every node again and again, and find nothing."""
+    # while a graph grows, Python's garbage collector would look at every node again and again, and find nothing
     running = gc.isenabled()
-    try:
-        gc.disable()    # inside: an interrupt right after it turns the collector on again
-        yield
+    try:    # twice: an interrupt may come in the clean-up, too
+        try:
+            gc.disable()
+            with graph.state(location=caller(), scope=graph._scope, phase="backward", gradient_of=None, controls=graph._controls):
+                return _extend(ys, targets, unconnected, grad_ys)
+        finally:
+            if running:
+                gc.enable()
     finally:
         if running:
             gc.enable()

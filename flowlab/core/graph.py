@@ -210,7 +210,13 @@ class Graph:
 
     @property
     def nodes(self) -> _Nodes:
+        if len(self._nodes) != len(self._by_name):
+            self._mend()
         return _Nodes(self._nodes, self._by_name)
+
+    def _mend(self) -> None:
+        """After an interrupt between the two: a node is one of the graph's once it has its name."""
+        self._nodes[:] = self._by_name.values()
 
     @property
     def variables(self) -> list[Tensor]:
@@ -229,6 +235,8 @@ class Graph:
 
         FetchError names what is near.
         """
+        if len(self._nodes) != len(self._by_name):
+            self._mend()
         found = self._by_name.get(name)
         if found is None and isinstance(name, str):
             if name in self._scopes:
@@ -295,7 +303,7 @@ class Graph:
         return item in self._by_name
 
     def __len__(self) -> int:
-        return len(self._nodes)
+        return len(self._by_name)
 
     def __repr__(self) -> str:
         return f"Graph {self.name!r}: {plural(len(self._nodes), 'node')}, {plural(len(self.variables), 'variable')}"
@@ -341,6 +349,8 @@ class Graph:
 
         `attrs` must be normalized (`op.normalize`); `types` spares the shape rule where its answer is known. Raises ShapeError, DTypeError, AttributeValueError or NameTakenError that name the node.
         """
+        if len(self._nodes) != len(self._by_name):
+            self._mend()
         attrs = op.normalize({}) if attrs is None else attrs
         if ports is None:
             ports = op.ports(len(inputs))
@@ -366,27 +376,40 @@ class Graph:
         node.gradient_of = gradient_of or self._gradient_of
         node.location = self._location or caller()
         node.outputs = (Tensor(node, 0, types[0]),) if len(types) == 1 else tuple(Tensor(node, k, t) for k, t in enumerate(types))
-        self._nodes.append(node)
-        self._by_name[full] = node
         if "/" in full:
             prefix = full.rpartition("/")[0]
             while prefix and prefix not in self._scopes:
                 self._scopes.add(prefix)
                 prefix = prefix.rpartition("/")[0]
+        self._by_name[full] = node      # from here on it is one of the graph's, whatever interrupts
+        self._nodes.append(node)
         return node
 
     # ------------------------------------------------------------ contexts
 
+    # Python may take an interrupt as an `__exit__` begins, which then does nothing: so what is left open inside a `with graph` ends with it
+
     def __enter__(self) -> Graph:
-        _stack().append(self)
+        own = self.__dict__
+        _stack().append((self, id(sys._getframe(1)), {k: own[k] for k in _STATE}))
         return self
 
     def __exit__(self, *exc: object) -> None:
-        _stack().pop()
+        stack, here = _stack(), id(sys._getframe(1))
+        mine = [k for k, (graph, _, _) in enumerate(stack) if graph is self]
+        if not mine:
+            return
+        k = next((k for k in reversed(mine) if stack[k][1] == here), mine[-1])
+        for graph, _, before in reversed(stack[k:]):
+            graph.__dict__.update(before)
+        del stack[k:]
 
     def state(self, **changes: Any) -> _State:
         """Set `scope`, `phase`, `gradient_of`, `device` or `controls` for the nodes added inside a `with`."""
-        return _State(self, changes)
+        return _State(self, {f"_{k}": v for k, v in changes.items()})
+
+
+_STATE = ("_scope", "_phase", "_gradient_of", "_device", "_controls", "_location")
 
 
 class _State:
@@ -399,10 +422,13 @@ class _State:
 
     def __enter__(self) -> Graph:
         own = self.graph.__dict__
-        self.before = {f"_{k}": own[f"_{k}"] for k in self.changes}
-        for k, v in self.changes.items():
-            own[f"_{k}"] = v
-        return self.graph
+        before = self.before = {k: own[k] for k in self.changes}
+        try:
+            own.update(self.changes)
+            return self.graph
+        except BaseException:   # an interrupt right after it
+            own.update(before)
+            raise
 
     def __exit__(self, *exc: object) -> None:
         self.graph.__dict__.update(self.before)
@@ -424,7 +450,8 @@ def caller() -> tuple[str, int] | None:
     return None
 
 
-def _stack() -> list[Graph]:
+def _stack() -> list[tuple[Graph, int, dict[str, Any]]]:
+    """The graphs that are open in this thread, each with the frame whose `with` opened it and with its state before."""
     if not hasattr(_OPEN, "stack"):
         _OPEN.stack = []
     return _OPEN.stack
@@ -435,7 +462,7 @@ def home_of(tensor: Tensor | None) -> Graph:
     if tensor is None:
         return current_graph()
     own, stack = tensor.node.graph, getattr(_OPEN, "stack", None)
-    return stack[-1] if stack and stack[-1] is not own and stack[-1].holds(own) else own
+    return stack[-1][0] if stack and stack[-1][0] is not own and stack[-1][0].holds(own) else own
 
 
 def current_graph() -> Graph:
@@ -443,7 +470,7 @@ def current_graph() -> Graph:
     stack = _stack()
     if not stack:
         raise FlowError("no graph is open here.", hint='Write `with fl.Graph("name") as g:` around the lines that make nodes.')
-    return stack[-1]
+    return stack[-1][0]
 
 
 @contextmanager
