@@ -422,11 +422,10 @@ def record(session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = Non
             raise
         results = [None if slot is None else values[slot] for slot in plan.results]
         if snapshot is None:
-            out = session.finish(plan, arrays, results, [values[slot] for slot, _ in plan.assigns])
-            session.last_trace = trace
+            trace.results = build(session.finish(plan, arrays, results, [values[slot] for slot, _ in plan.assigns]))
+            session.last_trace = trace      # whole
         else:
-            out = [None if v is None else host(v, True) for v in results]
-        trace.results = build(out)
+            trace.results = build([None if v is None else host(v, True) for v in results])
         return trace
     return session.alone(go)
 
