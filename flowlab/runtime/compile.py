@@ -46,6 +46,7 @@ class Runner:
     kept = 8            # sets of shapes that a plan is kept cut to
     worth = 30          # runs after which elementwise steps in a row are compiled into one loop, with the `fast` extra: that takes about a second
     patience = 32       # times that one may be found busy before another is made in its place
+    large = 1 << 20     # bytes of feeds that are noted at once: what a run by the plan's own code keeps in memory would be more than the time is worth
 
     def __init__(self, plan: Any, fits: Callable[[Any, Any], None]):
         self.plan = plan
@@ -84,6 +85,8 @@ class Runner:
         else:
             self.fits(self.plan, key)
             made[key] = None
+            if sum([a.nbytes for a in arrays]) >= self.large:
+                return (*self._note(key, arrays, snapshot, rng), False)
             while len(made) > self.kept:
                 old, _ = made.popitem(last=False)
                 self.refused.discard(old)
@@ -92,6 +95,7 @@ class Runner:
     def _note(self, key: Any, arrays: Sequence[np.ndarray], snapshot: Any, rng: Any) -> tuple[Sequence[Any], Sequence[Any]]:
         """A run that is noted, and the cut plan for the next."""
         self.refused.add(key)       # should anything go wrong, that stays
+        NUMPY.free()
         notes = Notes(self.plan)
         try:
             out = notes.run(arrays, snapshot, rng)
@@ -99,7 +103,6 @@ class Runner:
             self.refused.discard(key)
             return self.plan.function(arrays, snapshot, rng)
         if notes.possible and self.plan.steps:
-            NUMPY.free()
             self.made[key] = Cut(self.plan, notes, self.pairs)
             self.refused.discard(key)
         return out
@@ -230,6 +233,7 @@ class Notes:
         self.notes: list[Note] = []
         self.seen: dict[int, _Seen | None] = {}         # slot → what it held
         self.constant: dict[int, Any] = {}              # slot → a value that is the same in every run
+        self._fresh: set[int] = set()                   # slots that a step of this run has made memory for
         self._memories: dict[int, tuple[_Memory, int]] = {}
         self._in: dict[int, int] = {}                   # slot → id of the array that owns its memory
 
@@ -263,6 +267,21 @@ class Notes:
                 else:
                     del self._memories[base]
 
+    def _over(self, step: Any, values: dict[int, Any]) -> np.ndarray | None:
+        """The operand that this step may write over, as the cut plan will: made by a step, of the output's kind, and needed by nobody else."""
+        op = step.node.op
+        if len(step.outs) != 1 or not (op.ufunc not in (None, "matmul") or "over" in op.kernels) or not trusted(op):
+            return None
+        inputs = [values[s] for _, s in step.args]
+        shape = np.broadcast_shapes(*[np.shape(v) for v in inputs])
+        for slot in step.frees:
+            value = values.get(slot)
+            if (slot in self._fresh and type(value) is np.ndarray and value.base is None and value.shape == shape and value.flags.c_contiguous and value.nbytes >= _LARGE
+                    and value.dtype == step.node.outputs[0].dtype and self._memories[id(value)][1] == 1 and sum(v is value for v in inputs) == 1):
+                self._release([slot])       # from here on it is the output's
+                return value
+        return None
+
     def run(self, arrays: Sequence[np.ndarray], snapshot: Any, rng: Any) -> tuple[list[Any], list[Any]]:
         plan, backend = self.plan, _Noting()
         values: dict[int, Any] = dict(enumerate(arrays))
@@ -274,10 +293,14 @@ class Notes:
         self.constant.update(plan.constants)
         for step in plan.steps:
             op, backend.asked = step.node.op, []
+            over = self._over(step, values)
             if not trusted(op):
                 kind, outputs = "opaque", step.fire(values, rng)
             elif op.ufunc is not None and "numpy" not in op.kernels:
-                kind, outputs = "ufunc", (getattr(np, op.ufunc)(*[values[s] for _, s in step.args]),)
+                kind, outputs = "ufunc", (getattr(np, op.ufunc)(*[values[s] for _, s in step.args], **({} if over is None else {"out": over})),)
+            elif over is not None:
+                kind, outputs = "call", (over,)
+                op.kernels["over"](backend, *[values[s] for _, s in step.args], **step.node.attrs, out=over)
             else:
                 kind, named = "call", {k: values[s] for k, s in step.args if k is not None}
                 if op.random:
@@ -292,6 +315,8 @@ class Notes:
             for slot, value, look in zip(step.outs, outputs, seen):
                 values[slot], self.seen[slot] = value, look
                 self._hold(slot, value)
+                if kind == "ufunc" or over is not None:
+                    self._fresh.add(slot)
             by_value = [s for j, (_, s) in enumerate(step.args) if j not in _SHAPES.get(op.name, ())]
             if kind != "opaque" and not op.random and not op.effect and outputs and all(s in self.constant for s in by_value) and all(_keepable(v) for v in outputs):
                 kind = "constant"
