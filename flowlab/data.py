@@ -516,7 +516,7 @@ class _Ahead:
                 self.ready.get_nowait()
             except queue.Empty:
                 break
-        if thread is threading.current_thread():
+        if thread is threading.current_thread() or thread.ident is None:     # an interrupt may come before it is started
             return
         thread.join(timeout=1.0)
         if thread.is_alive():   # it is in a function or a generator that does not come back by itself

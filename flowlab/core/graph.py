@@ -394,15 +394,12 @@ class Graph:
         _stack().append((self, id(sys._getframe(1)), {k: own[k] for k in _STATE}))
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        stack, here = _stack(), id(sys._getframe(1))
-        mine = [k for k, (graph, _, _) in enumerate(stack) if graph is self]
-        if not mine:
-            return
-        k = next((k for k in reversed(mine) if stack[k][1] == here), mine[-1])
-        for graph, _, before in reversed(stack[k:]):
-            graph.__dict__.update(before)
-        del stack[k:]
+    def __exit__(self, *exc: object, entry: tuple | None = None) -> None:
+        try:    # twice: an interrupt may come in here, too
+            entry = _latest(self, id(sys._getframe(1)))
+            _close(entry)
+        finally:
+            _close(entry or _latest(self, id(sys._getframe(1))))
 
     def state(self, **changes: Any) -> _State:
         """Set `scope`, `phase`, `gradient_of`, `device` or `controls` for the nodes added inside a `with`."""
@@ -455,6 +452,21 @@ def _stack() -> list[tuple[Graph, int, dict[str, Any]]]:
     if not hasattr(_OPEN, "stack"):
         _OPEN.stack = []
     return _OPEN.stack
+
+
+def _latest(graph: Graph, frame: int) -> tuple | None:
+    """What says that the graph is open: the latest that this frame opened, or the latest."""
+    mine = [entry for entry in _stack() if entry[0] is graph]
+    return next((entry for entry in reversed(mine) if entry[1] == frame), mine[-1] if mine else None)
+
+
+def _close(entry: tuple | None) -> None:
+    """Close what was opened, and what has been left open since."""
+    stack = _stack()
+    while any(e is entry for e in stack):
+        graph, _, before = stack[-1]
+        graph.__dict__.update(before)
+        stack.pop()
 
 
 def home_of(tensor: Tensor | None) -> Graph:

@@ -20,7 +20,6 @@ from .backend import NUMPY, on_host
 from .compile import AsItIs, Runner
 from .device import Devices
 from .feeding import checked_feeds, feed_tensors, flatten
-from .machine import let_go
 from .memory import check_fit
 from .place import COPY, Placed, Placement, placed
 from .plan import Plan, Step, make_plan
@@ -130,18 +129,8 @@ class Session:
         """Do something that reads and commits variables, one thread at a time: one that comes meanwhile waits, and sees what was committed before."""
         if self.parallel is not None and self.parallel.owns(threading.get_ident()):
             raise FlowError("a kernel of this session's own run cannot run the session.", hint="Use a session of its own, or the compiled executor.")
-        lock = self.lock
-        outermost = not lock._is_owned()  # type: ignore[attr-defined]
-        try:    # twice: an interrupt may come in the run, and another in the clean-up
-            try:
-                lock.acquire()
-                return go(*args)
-            finally:
-                if outermost:
-                    let_go(lock)
-        finally:
-            if outermost:
-                let_go(lock)
+        with self.lock:     # Python takes no interrupt between having the lock and the block, nor between the block and letting it go
+            return go(*args)
 
     def _timed(self, plan: Plan, arrays: Sequence[np.ndarray], stamps: list[Stamp]) -> list[Any]:
         draws, snapshot = Draws(self.seed, self.store.runs), self.store.snapshot()
