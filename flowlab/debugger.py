@@ -16,7 +16,7 @@ from .runtime.backend import on_host
 from .runtime.feeding import checked_feeds, feed_tensors, flatten, resolve
 from .runtime.plan import Plan, Step, asked, frame_number
 from .runtime.session import Session, error_at, host
-from .runtime.store import Draws
+from .runtime.store import Draws, Snapshot
 from .trace.conditions import Condition, condition
 from .trace.trace import Event, Stats, ValueKeyError, stats_of
 from .trace.why import Why, at, bad, blank, first_bad, why_bad, why_blank
@@ -231,19 +231,20 @@ class Debugger:
 
     `session.run` would compute the same numbers: same kernels, same draws, in any firing order. It commits at its last firing. A loop or branch is
     entered like a function: its nodes fire timestep by timestep (`rnn/Tanh` with the frame `("rnn", 3)`), then the loop's own node, which gives
-    what came out. `record=False` forgets a firing when it is taken back: `length` is then always the cursor.
+    what came out. `record=False` forgets a firing when it is taken back: `length` is then always the cursor. `since`, a pair (variables, number of
+    the run) as `Session.moment` gives it, begins where the session stood then; such a run looks and never commits.
     """
 
-    def __init__(self, session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = None, record: bool = True):
-        self.session, self.record = session, record
+    def __init__(self, session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = None, record: bool = True, *, since: tuple[Snapshot, int] | None = None):
+        self.session, self.record, self.fetches = session, record, fetches
+        self.commits = since is None
         flat, self._build = flatten(session.graph, fetches)
         by_tensor = feed_tensors(session.graph, feeds)
         self.plan = session.plan(flat, tuple(by_tensor))
         self._arrays = [np.array(a) for a in checked_feeds(by_tensor)]
         session.fits(self.plan, tuple([a.shape for a in self._arrays]))
         self.feeds = {t.name: a for t, a in zip(by_tensor, self._arrays)}
-        self._snapshot = session.store.snapshot()
-        self._run = session.store.runs
+        self._snapshot, self._run = session.moment() if since is None else since
         values: dict[int, Any] = dict(enumerate(self._arrays))
         values.update(self.plan.constants)
         values.update((slot, self._snapshot[node_id]) for slot, node_id in self.plan.variables)
@@ -740,6 +741,11 @@ class Debugger:
 
     def _uncommit(self) -> None:
         """Put the variables back as they were before this run committed, if it has. The record is whole again once the caller has changed it."""
+        if not self.commits:
+            if self._over:
+                self._whole = self._over = False
+                self._results = None
+            return
         if self._committed is None:
             return
         before, now = self._committed, self.session.store.state
@@ -843,6 +849,14 @@ class Debugger:
         self._record = record
         self._restore()
         self._whole = True
+
+    def branch(self) -> Debugger:
+        """A second run beside this one, at the same place: to be changed and gone on with. It never commits; `fl.compare` shows where the two part."""
+        other = Debugger(self.session, self.fetches, self.feeds, self.record, since=(self._snapshot, self._run))
+        order, events, overrides, inner = self._record
+        other._put(([], [e.copy(other) for e in events[:len(order)]], dict(overrides), dict(inner)))
+        other.seek(len(order))
+        return other
 
     # ------------------------------------------------------------ why
 
@@ -1061,7 +1075,7 @@ class Debugger:
 
     def _check_commit(self, step: Step) -> None:
         values = self.session.store.values
-        if self.plan.assigns and any(values.get(k) is not v for k, v in self._snapshot.items()):
+        if self.commits and self.plan.assigns and any(values.get(k) is not v for k, v in self._snapshot.items()):
             raise DebuggerError("the session's variables have changed since this Debugger began, so its run cannot commit.", node=step.node.name,
                                 hint="Make a new Debugger.")
 
@@ -1069,6 +1083,10 @@ class Debugger:
         store, values = self.session.store, self._outside.values
         results = [None if slot is None else values[slot] for slot in self.plan.results]
         self._whole = False
+        if not self.commits:
+            self._results = self._build([None if v is None else host(v, True) for v in results])
+            self._over = self._whole = True
+            return
         self._committed = store.state   # first: an interrupt anywhere from here on can be undone
         out = self.session.finish(self.plan, self._arrays, results, [values[slot] for slot, _ in self.plan.assigns])
         self._results = self._build([None if v is None else host(v, True) for v in out])

@@ -24,7 +24,7 @@ from .memory import check_fit
 from .place import COPY, Placed, Placement, placed
 from .plan import Plan, Step, make_plan
 from .schedule import Parallel, Stamp, fire_in_order
-from .store import Draws, Store, Variables, checked
+from .store import Draws, Snapshot, Store, Variables, checked
 from .timeline import Row, Timeline
 
 
@@ -104,6 +104,8 @@ class Session:
         `fetches`: a Tensor, Node or name, or lists, tuples and dicts of them; a node that has no output gives None. `feeds`: Tensor or name →
         anything NumPy accepts. Variables read as before the run, and commit when it ends. FetchError, FeedError, KernelError.
         """
+        if self.parallel is not None:
+            self.parallel.stand_by()
         flat, build = flatten(self.graph, fetches)
         by_tensor = feed_tensors(self.graph, feeds)
         plan = self.plan(flat, tuple(by_tensor))
@@ -124,6 +126,10 @@ class Session:
         rows = [Row(s.index, s.node.name, s.node.op.name, s.node.phase, s.device, thread, start, end - start)
                 for s, (thread, start, end) in zip(plan.steps, stamps)]
         return Timeline(self.graph.name, rows, build(results))
+
+    def moment(self) -> tuple[Snapshot, int]:
+        """Where the session stands: its variables, which nobody changes in place, and how many runs there were. A Debugger can begin there later."""
+        return self.store.snapshot(), self.store.runs
 
     def alone(self, go: Callable, *args: Any) -> Any:
         """Do something that reads and commits variables, one thread at a time: one that comes meanwhile waits, and sees what was committed before."""

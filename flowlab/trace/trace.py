@@ -158,6 +158,11 @@ class Event:
             self._stats = tuple(None if v is None else quick_stats(v) for v in self.outputs)
         return self._stats
 
+    def copy(self, trace: Any) -> Event:
+        """The same firing on another record."""
+        return Event(self.index, self.node, self.phase, self.outputs if self._outputs is None else self._outputs, self.start, self.duration, trace, self.frame,
+                     self.device, self.key, self.top)
+
     def forget(self) -> None:
         """Keep the statistics, let the values go."""
         if self._stats is None:

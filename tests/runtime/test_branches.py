@@ -1,0 +1,80 @@
+"""A branch beside a run, and two runs compared."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import flowlab as fl
+
+
+def network() -> fl.Graph:
+    with fl.Graph() as g:
+        x = fl.placeholder(("batch", 4, 3), name="x")
+        with fl.scan(x, time_axis=1, name="rnn") as step:
+            h = step.state("h", init=fl.zeros_like(x[:, 0]))
+            new = fl.tanh(step.input + h, name="new")
+            step.update(h, new)
+        w = fl.variable(np.float32([[1.0], [2.0], [3.0]]), name="w")
+        loss = fl.mean(fl.square(fl.matmul(step.states["h"], w, name="out"), name="sq"), name="loss")
+        fl.optim.SGD(0.1).minimize(loss, name="train")
+    return g
+
+
+FEEDS = {"x": np.random.default_rng(0).standard_normal((2, 4, 3))}
+
+
+def test_a_branch_goes_its_own_way_and_never_commits():
+    sess = fl.Session(network())
+    dbg = fl.Debugger(sess, ["loss", "train"], FEEDS)
+    dbg.run_to("out")
+    other = dbg.branch()
+    assert other.cursor == dbg.cursor and other.ready == dbg.ready and (other.value("rnn/new:0") == dbg.value("rnn/new:0")).all()
+    other.override("w:0", np.zeros((3, 1)))
+    assert other.resume() == fl.Stop("end") and other.results[0] == 0 and other.done and dbg.cursor < other.cursor
+    assert sess.variables["w"].tolist() == [[1], [2], [3]] and sess.store.runs == 0
+    assert dbg.resume() == fl.Stop("end") and sess.store.runs == 1 and sess.variables["w"].tolist() != [[1], [2], [3]]
+    assert other.back() is not None and other.resume() == fl.Stop("end")      # though the session has run since
+    inner = dbg.branch()
+    inner.override("rnn/new:0", np.ones((2, 3)))
+    inner.resume()
+    assert inner.frame == () and inner.results[0] == 36 and dbg.results[0] != 36
+
+
+def test_the_first_difference_is_named_with_its_place_and_size():
+    dbg = fl.Debugger(fl.Session(network()), "loss", FEEDS)
+    dbg.resume()
+    other = dbg.branch()
+    other.override("rnn/new:0", dbg.value("rnn/new:0"))
+    other.resume()
+    found = fl.compare(dbg, other)
+    assert found.first.tensor == "rnn/new:0" and found.first.frame == ("rnn", 0) or found.first.tensor == "rnn/Add:0"
+    assert not found.equal and {d.tensor for d in found} <= {"rnn/new:0", "rnn/Add:0", "rnn/Scan:0", "out:0", "sq:0", "loss:0"}
+    assert "outputs differ" in repr(found) and "First: rnn/" in repr(found)
+    assert fl.compare(dbg, dbg.branch()).equal and len(fl.compare(dbg, dbg.branch())) == 0
+
+
+def test_traces_of_two_versions_of_a_graph_compare_by_name():
+    def version(gain: float, extra: bool):
+        with fl.Graph() as g:
+            x = fl.placeholder((3,), name="x")
+            a = fl.multiply(fl.sin(x, name="a"), gain, name="b")
+            fl.sum(fl.abs(a, name="c") if extra else a, name="y")
+        return fl.Session(g).trace("y", {"x": [1.0, 2.0, -3.0]})
+    found = fl.compare(version(1.0, False), version(2.0, True))
+    assert (found.first.tensor, found.first.at, found.only_a, found.only_b) == ("b:0", (1,), (), ("c",)) and found.first.relative == pytest.approx(1.0)
+    assert fl.compare(version(1.0, False), version(1.0 + 1e-6, False), rtol=1e-4).equal
+    assert [d.tensor for d in fl.compare(version(1.0, False), version(1.5, False)).by_norm()][0] in ("b:0", "y:0")
+
+
+def test_nan_equals_nan_and_differs_from_numbers_and_shapes_are_told():
+    with fl.Graph() as g:
+        fl.log(fl.placeholder((None,), name="x"), name="y")
+    sess = fl.Session(g)
+    with np.errstate(all="ignore"):
+        a, b, c = (sess.trace("y", {"x": v}) for v in ([-1.0, 2.0], [-1.0, 2.0], [3.0, 2.0]))
+        assert fl.compare(a, b).equal
+        first = fl.compare(a, c).first
+        assert first.at == (0,) and np.isnan(first.a) and first.b == pytest.approx(np.log(3))
+        assert "(2,) and (1,)" in repr(fl.compare(a, sess.trace("y", {"x": [1.0]})))
+    with pytest.raises(fl.DebuggerError):
+        fl.compare(a, 3)
