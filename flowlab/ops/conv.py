@@ -14,7 +14,7 @@ from ..core.shape import meet
 from ..core.types import Dim, TensorType, shape_text
 
 COLUMNS = 1 << 17       # values of the input laid out in columns at a time: what the cache holds
-WIDTH = 1 << 12         # and at least so many columns, or the product is not worth its call
+WIDTH = 1 << 9          # and at least so many columns, or the product is not worth its call
 
 
 # ---------------------------------------------------------------- how many windows there are
@@ -159,25 +159,33 @@ def _batch_first(xp, x):
     return xp.transpose(x, (x.ndim - 1, *range(x.ndim - 1)))
 
 
-def _columns(xp, source, plan, taps, a, b):
+def _windows_of(xp, source, plan):
+    """A view of the padded input, channels first and batch last, with what each tap of the kernel meets: (channels, …kernel, …places, batch)."""
+    steps = source.strides
+    inner = steps[1:-1]
+    return xp.windows(source, (plan.channels, *plan.extents, *plan.out, plan.batch),
+                      (steps[0], *(s * d for s, d in zip(inner, plan.dilation)), *(s * d for s, d in zip(inner, plan.stride)), steps[-1]))
+
+
+def _columns(xp, windows, plan, a, b):
     """What each tap of the kernel meets, for the rows a to b of the result: (channels, taps, rows · … · batch)."""
+    n = len(plan.extents)
     rows = (b - a, *plan.out[1:])
-    columns = xp.workspace((plan.channels, len(taps), *rows, plan.batch), source.dtype)
-    for k, (_, cut) in enumerate(taps):
-        columns[:, k] = source[plan.row(cut, a, b)]
-    return columns.reshape(plan.channels, len(taps), prod(rows) * plan.batch)
+    columns = xp.workspace((plan.channels, *plan.extents, *rows, plan.batch), windows.dtype)
+    columns[...] = windows[(*(slice(None),) * (1 + n), slice(a, b))]
+    return columns.reshape(plan.channels, prod(plan.extents), prod(rows) * plan.batch)
 
 
 def _conv(xp, x, w, stride, padding, dilation, groups):
     plan = _Plan(x.shape, w.shape, stride, padding, dilation, groups)
-    source, taps = _batch_last(xp, x, plan), plan.taps()
+    windows, taps = _windows_of(xp, _batch_last(xp, x, plan), plan), prod(plan.extents)
     filters = w.shape[0]
-    weights = w.reshape(groups, filters // groups, w.shape[1] * len(taps))
+    weights = w.reshape(groups, filters // groups, w.shape[1] * taps)
     width = prod(plan.out[1:]) * plan.batch
     out = xp.workspace((filters, *plan.out, plan.batch), x.dtype)
     flat = out.reshape(groups, filters // groups, plan.out[0] * width)
-    for a, b in plan.blocks(plan.channels * len(taps) * width):
-        columns = _columns(xp, source, plan, taps, a, b).reshape(groups, weights.shape[2], (b - a) * width)
+    for a, b in plan.blocks(plan.channels * taps * width):
+        columns = _columns(xp, windows, plan, a, b).reshape(groups, weights.shape[2], (b - a) * width)
         for group in range(groups):
             xp.matmul(weights[group], columns[group], flat[group][:, a * width:b * width])
     return _batch_first(xp, out)
@@ -197,7 +205,7 @@ def _by_input(xp, g, w, shape, stride, padding, dilation, groups):
     out = xp.workspace((plan.channels, *plan.padded, plan.batch), g.dtype)
     out[...] = 0
     apart = out.reshape(groups, inside, *out.shape[1:])
-    for a, b in plan.blocks(inside * groups * each * width):
+    for a, b in plan.blocks(inside * groups * each * width // 2):
         columns = xp.workspace((groups, each * inside, (b - a) * width), g.dtype)
         seen = columns.reshape(groups, each, inside, b - a, *plan.out[1:], plan.batch)
         for k in range(first):
@@ -214,13 +222,13 @@ def _by_kernel(xp, x, g, shape, stride, padding, dilation, groups):
     filters = shape[0]
     if g.shape != (plan.batch, filters, *plan.out):
         raise ValueError(f"the derivative has shape {g.shape}, the convolution gives {(plan.batch, filters, *plan.out)}")
-    source, taps = _batch_last(xp, x, plan), plan.taps()
+    windows, taps = _windows_of(xp, _batch_last(xp, x, plan), plan), prod(plan.extents)
     width = prod(plan.out[1:]) * plan.batch
     upstream = xp.transpose(_batch_last(xp, g).reshape(groups, filters // groups, plan.out[0] * width), (0, 2, 1))
-    inside = plan.channels // groups * len(taps)
+    inside = plan.channels // groups * taps
     total = xp.zeros((groups, inside, filters // groups), x.dtype)
-    for a, b in plan.blocks(plan.channels * len(taps) * width):
-        columns = _columns(xp, source, plan, taps, a, b).reshape(groups, inside, (b - a) * width)
+    for a, b in plan.blocks(plan.channels * taps * width):
+        columns = _columns(xp, windows, plan, a, b).reshape(groups, inside, (b - a) * width)
         for group in range(groups):  # columns on the left: twice as fast as the other way round
             total[group] += xp.matmul(columns[group], upstream[group][a * width:b * width])
     return xp.transpose(total, (0, 2, 1)).reshape(shape)

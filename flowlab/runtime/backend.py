@@ -50,6 +50,10 @@ class Backend:
         """Add `values` where `index` points, counting an index as often as it occurs."""
         self.module.add.at(target, index, values)
 
+    def windows(self, array: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:
+        """A view of a contiguous array with this shape and these strides; several of its places may be one in memory, so nobody writes to it."""
+        return self.module.lib.stride_tricks.as_strided(array, shape, strides)
+
     def blocks(self, shape: tuple[int, ...], values: int = 0) -> Any:
         """Indices that together cover an array, each a part to work on at once; here, the whole."""
         return (Ellipsis,)
@@ -132,6 +136,9 @@ class NumpyBackend(Backend):
                 self._pool.setdefault(size, shelf).append((raw, skip))
                 self._kept += size
             return np.ndarray(shape, dtype, raw, skip)
+
+    def windows(self, array: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:
+        return np.ndarray(shape, array.dtype, array, 0, strides) if array.size else np.empty(shape, array.dtype)
 
     def compiled(self, name: str, dtype: Any, work: int) -> Callable | None:
         # by size and dtype alone, so that a run, its trace and its Debugger do the same
