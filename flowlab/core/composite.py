@@ -20,6 +20,8 @@ class Composite:
     doc: str = ""
     inputs: Mapping[str, str] = field(default_factory=dict)     # port → the tensor that goes in, such as "x:0"
     outputs: Mapping[str, str] = field(default_factory=dict)    # port → the tensor that comes out
+    # of one made by hand: port → the inputs inside that it feeds, such as "block/MatMul:a", wired from outside or still open
+    ports: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"{self.function}({', '.join(f'{p}={t}' for p, t in self.inputs.items())}) → {', '.join(self.outputs.values()) or 'nothing'}"

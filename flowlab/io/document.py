@@ -120,6 +120,18 @@ class Note:
     y: float = 0.0
 
 
+COLOURS = ("grey", "blue", "green", "orange", "red", "violet")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A titled box around nodes that belong together; it is as large as what is in it."""
+
+    title: str
+    colour: str = "grey"
+    members: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Document:
     """A graph as it is being made: any of it may be missing or wrong, and `build` says what.
@@ -136,6 +148,8 @@ class Document:
     feeds: Mapping[str, np.ndarray] = field(default_factory=lambda: _NOTHING)
     next_id: int = field(default=0)
     composites: Mapping[str, Composite] = field(default_factory=lambda: _NOTHING)           # scope → the function that it is one use of
+    frames: tuple[Frame, ...] = ()
+    bound: Mapping[str, str] = field(default_factory=lambda: _NOTHING)                      # placeholder or constant → the notebook's variable that it takes its value from
 
     @property
     def edges(self) -> Iterator[Edge]:
@@ -177,7 +191,12 @@ class Document:
         if feeds:
             out["feeds"] = feeds
         if self.composites:
-            out["composites"] = {k: {"function": c.function, "doc": c.doc, "inputs": dict(c.inputs), "outputs": dict(c.outputs)} for k, c in self.composites.items()}
+            out["composites"] = {k: {"function": c.function, "doc": c.doc, "inputs": dict(c.inputs), "outputs": dict(c.outputs),
+                                     **({"ports": {p: list(inner) for p, inner in c.ports.items()}} if c.ports else {})} for k, c in self.composites.items()}
+        if self.frames:
+            out["frames"] = [{"title": f.title, "colour": f.colour, "members": list(f.members)} for f in self.frames]
+        if self.bound:
+            out["bound"] = dict(self.bound)
         return out
 
     def text(self) -> str:
@@ -194,7 +213,8 @@ class Document:
             return True
         return (self.name == other.name and list(self.nodes) == list(other.nodes) and all(self.nodes[k] == other.nodes[k] for k in self.nodes)
                 and self.positions == other.positions and self.folded == other.folded and self.notes == other.notes
-                and self.fetches == other.fetches and self.composites == other.composites and self.feeds.keys() == other.feeds.keys()
+                and self.fetches == other.fetches and self.composites == other.composites
+                and self.frames == other.frames and self.bound == other.bound and self.feeds.keys() == other.feeds.keys()
                 and all(_key(self.feeds[k]) == _key(other.feeds[k]) for k in self.feeds))
 
     __hash__ = None
@@ -446,7 +466,7 @@ def from_json(data: Any) -> Document:
         raise DocumentError(f"this document has version {version}, and this flowlab reads up to {VERSION}.", hint="Upgrade: pip install -U flowlab.")
     while version < VERSION:
         data, version = MIGRATIONS[version](data), version + 1
-    fields = {"flowlab", "name", "nodes", "positions", "folded", "notes", "fetches", "feeds", "composites"}
+    fields = {"flowlab", "name", "nodes", "positions", "folded", "notes", "fetches", "feeds", "composites", "frames", "bound"}
     _known(data, fields, "the document")
     made = _read_nodes(data, "")
     return replace(made, **_read_rest(data, made.nodes, made.scopes))
@@ -556,7 +576,40 @@ def _read_rest(data: dict[str, Any], nodes: Mapping[str, DocNode], scopes: froze
         feeds[name] = decode_array(value, f"feeds.{name[:40]}")
     return {"positions": MappingProxyType({k: v for k, v in positions.items() if k in nodes or k in scopes}),
             "folded": None if folded is None else frozenset(folded) & scopes, "notes": tuple(notes),
-            "fetches": tuple(dict.fromkeys(fetches)), "feeds": MappingProxyType(feeds), "composites": _read_composites(data.get("composites", {}), nodes, scopes)}
+            "fetches": tuple(dict.fromkeys(fetches)), "feeds": MappingProxyType(feeds), "composites": _read_composites(data.get("composites", {}), nodes, scopes),
+            "frames": _read_frames(data.get("frames", []), nodes, scopes), "bound": _read_bound(data.get("bound", {}), nodes)}
+
+
+def _read_frames(rows: Any, nodes: Mapping[str, DocNode], scopes: frozenset[str]) -> tuple[Frame, ...]:
+    """The frames that still have something in them."""
+    if not isinstance(rows, list) or len(rows) > 10_000:
+        raise DocumentError("frames is not a list of frames.")
+    out = []
+    for k, row in enumerate(rows):
+        if not isinstance(row, dict) or row.keys() != {"title", "colour", "members"} or not isinstance(row["members"], list):
+            raise DocumentError(f"frames[{k}] is not {{title, colour, members}}.")
+        if row["colour"] not in COLOURS:
+            raise DocumentError(f"frames[{k}]: {_short(row['colour'])} is not a colour of a frame.", hint=f"Use one of {', '.join(COLOURS)}.")
+        members = tuple(dict.fromkeys(m for m in row["members"] if isinstance(m, str) and (m in nodes or m in scopes)))
+        if members:
+            out.append(Frame(_text(row["title"], f"frames[{k}].title", 200), row["colour"], members))
+    return tuple(out)
+
+
+def _read_bound(data: Any, nodes: Mapping[str, DocNode]) -> Mapping[str, str]:
+    out = {}
+    for name, variable in _object(data, "bound").items():
+        if name not in nodes:
+            raise DocumentError(f"bound: there is no node {name[:40]!r}.")
+        out[name] = read_variable(variable, f"bound.{name[:40]}")
+    return MappingProxyType(out)
+
+
+def read_variable(value: Any, where: str) -> str:
+    """The name of a variable of Python: one word, no expression."""
+    if not isinstance(value, str) or len(value) > 100 or not value.isidentifier() or value.startswith("__"):
+        raise DocumentError(f"{where}: {_short(value)} is not the name of a variable.", hint="Write one word, such as images.")
+    return value
 
 
 def _read_composites(data: Any, nodes: Mapping[str, DocNode], scopes: frozenset[str]) -> Mapping[str, Composite]:
@@ -565,7 +618,7 @@ def _read_composites(data: Any, nodes: Mapping[str, DocNode], scopes: frozenset[
     for scope, row in _object(data, "composites").items():
         where = f"composites.{scope[:40]}"
         row = _object(row, where)
-        _known(row, {"function", "doc", "inputs", "outputs"}, where)
+        _known(row, {"function", "doc", "inputs", "outputs", "ports"}, where)
         name = _text(row.get("function"), f"{where}.function", 200)
         if not name.isprintable():
             raise DocumentError(f"{where}.function holds control characters.")
@@ -578,8 +631,13 @@ def _read_composites(data: Any, nodes: Mapping[str, DocNode], scopes: frozenset[
             gone = next((v for v in ports[side].values() if v.rpartition(":")[0] not in nodes), None)
             if gone is not None:
                 raise DocumentError(f"{where}.{side}: there is no node {gone.rpartition(':')[0]!r}.")
+        inner: dict[str, tuple[str, ...]] = {}
+        for port, inside in _object(row.get("ports", {}), f"{where}.ports").items():
+            if not isinstance(inside, list) or not inside or not all(isinstance(i, str) and i.rpartition(":")[0] in nodes and i.startswith(f"{scope}/") for i in inside):
+                raise DocumentError(f"{where}.ports.{port[:40]} is not a list of inputs inside {_short(scope)}.")
+            inner[_port(port, f"{where}.ports")] = tuple(f"{i.rpartition(':')[0]}:{_port(i.rpartition(':')[2], f'{where}.ports')}" for i in inside)
         if scope in scopes:
-            out[scope] = Composite(name, _text(row.get("doc", ""), f"{where}.doc", 20_000), MappingProxyType(ports["inputs"]), MappingProxyType(ports["outputs"]))
+            out[scope] = Composite(name, _text(row.get("doc", ""), f"{where}.doc", 20_000), MappingProxyType(ports["inputs"]), MappingProxyType(ports["outputs"]), MappingProxyType(inner))
     return MappingProxyType(out)
 
 

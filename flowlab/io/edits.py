@@ -16,8 +16,23 @@ from ..core.graph import check_part
 from ..core.op import Attr, Op, get_op, held_by, no_array_hint
 from ..core.types import dtype_of, shape_text
 from ..ops.state import parse_initializer
-from . import jsonio
-from .document import MAX_NODES, DocNode, Document, decode, encode, frozen, normalized, numbers_of, plain_start, read_place
+from . import jsonio, making
+from .document import (
+    COLOURS,
+    MAX_NODES,
+    DocNode,
+    Document,
+    Frame,
+    Note,
+    decode,
+    encode,
+    frozen,
+    normalized,
+    numbers_of,
+    plain_start,
+    read_place,
+    read_variable,
+)
 
 MAX_VALUE_TEXT = 1_000_000
 MAX_FILLED = 1_000_000    # elements of a variable that one typed number fills
@@ -108,8 +123,105 @@ class RemoveControl:
     dst: str
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Make a composite of nodes and scopes: a scope with a signature, `composite` if it is given no name."""
+    names: tuple[str, ...]
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ungroup:
+    """Unpack a composite or any other scope: its nodes stand where it stood."""
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddComposite:
+    """Add another use of a composite, which stands in the scope `of`: fresh nodes, its inputs open."""
+    of: str
+    name: str | None = None
+    x: float | None = None
+    y: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """Copy nodes with the wires between them, under fresh names beside them."""
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Paste:
+    """Add the nodes that a clipboard's text holds (`flowlab.io.making.clip_text` writes it), all of them or none."""
+    text: str
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bypass:
+    """Take a node out; what it fed takes the first of its inputs that fits."""
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Put a node into a wire: a new one of the operation `op`, or the one named `node`."""
+    edge: str
+    op: str | None = None
+    node: str | None = None
+    x: float | None = None
+    y: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Differentiate:
+    """Add the gradient of a scalar (`"loss:0"`) by every trainable variable that it depends on."""
+    tensor: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutNote:
+    """Write a note (Markdown) at a place; `index` is the note to change, None adds one."""
+    text: str
+    x: float | None = None
+    y: float | None = None
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveNote:
+    """Take a note away."""
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class PutFrame:
+    """Put a titled, coloured frame around nodes and scopes; `index` is the frame to change, which without names keeps what is in it."""
+    title: str
+    colour: str = "grey"
+    names: tuple[str, ...] = ()
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveFrame:
+    """Take a frame away; what is in it stays."""
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """Let a placeholder or constant take its value from a variable of the notebook when a run starts; an empty name lets it go."""
+    node: str
+    variable: str
+
+
 Edit = AddNode | RemoveNodes | Connect | Disconnect | Rename | SetAttr | SetFeed | Move | MarkFetch | SetTitle | AddControl | RemoveControl
-TAGS: dict[str, type] = {c.__name__: c for c in (AddNode, RemoveNodes, Connect, Disconnect, Rename, SetAttr, SetFeed, Move, MarkFetch, SetTitle, AddControl, RemoveControl)}
+Edit |= Group | Ungroup | AddComposite | Duplicate | Paste | Bypass | Insert | Differentiate | PutNote | RemoveNote | PutFrame | RemoveFrame | Bind
+TAGS: dict[str, type] = {c.__name__: c for c in (
+    AddNode, RemoveNodes, Connect, Disconnect, Rename, SetAttr, SetFeed, Move, MarkFetch, SetTitle, AddControl, RemoveControl,
+    Group, Ungroup, AddComposite, Duplicate, Paste, Bypass, Insert, Differentiate, PutNote, RemoveNote, PutFrame, RemoveFrame, Bind)}
 
 
 def apply(document: Document, *edits: Edit) -> Document:
@@ -144,7 +256,8 @@ def edit_from_json(data: Any) -> Edit:
             continue
         if key not in known:
             raise DocumentError(f"{data['tag']} has no field {key[:40]!r}.", hint=f"It has {', '.join(known)}.")
-        values[key] = _READ[known[key].type](value, f"{data['tag']}.{key}")
+        read = _read_clip_text if cls is Paste and key == "text" else _READ[known[key].type]
+        values[key] = read(value, f"{data['tag']}.{key}")
     lacks = [n for n, f in known.items() if n not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING]
     if lacks:
         raise DocumentError(f"{data['tag']} lacks {', '.join(lacks)}.")
@@ -154,6 +267,18 @@ def edit_from_json(data: Any) -> Edit:
 def _read_str(value: Any, where: str) -> str:
     if not isinstance(value, str) or len(value) > MAX_VALUE_TEXT:
         raise DocumentError(f"{where} is not a text.")
+    return value
+
+
+def _read_clip_text(value: Any, where: str) -> str:
+    if not isinstance(value, str) or len(value) > making.MAX_CLIP:
+        raise DocumentError(f"{where} is not a text of at most {making.MAX_CLIP:,} characters.")
+    return value
+
+
+def _read_index(value: Any, where: str) -> int | None:
+    if value is not None and (type(value) is not int or not 0 <= value < 100_000):
+        raise DocumentError(f"{where} is not a number from 0.")
     return value
 
 
@@ -194,6 +319,7 @@ def _read_positions(value: Any, where: str) -> dict[str, tuple[float, float]]:
 _READ: dict[Any, Callable[[Any, str], Any]] = {
     "str": _read_str, "str | None": _read_optional_str, "float | None": _read_number, "bool": _read_bool, "tuple[str, ...]": _read_names,
     "Mapping[str, Any]": _read_attrs, "Mapping[str, tuple[float, float]]": _read_positions, "Any": lambda v, where: decode(v, where),
+    "int | None": _read_index, "int": lambda v, where: _read_index(-1 if v is None else v, where),
 }
 
 
@@ -229,6 +355,32 @@ def describe(edits: Iterable[Edit]) -> str:
             return f"let {dst} wait for {src}"
         case RemoveControl(src=src, dst=dst):
             return f"let {dst} not wait for {src}"
+        case Group(names=names):
+            return f"make a composite of {names[0] if len(names) == 1 else f'{len(names)} nodes'}"
+        case Ungroup(name=name):
+            return f"unpack {name}"
+        case AddComposite(of=of):
+            return f"add another {of.rpartition('/')[2]}"
+        case Duplicate(names=names):
+            return f"duplicate {names[0] if len(names) == 1 else f'{len(names)} nodes'}"
+        case Paste():
+            return "paste"
+        case Bypass(name=name):
+            return f"bypass {name}"
+        case Insert(edge=edge, op=op, node=node):
+            return f"insert {node if node is not None else op} into {edge}"
+        case Differentiate(tensor=tensor):
+            return f"differentiate {tensor.removesuffix(':0')}"
+        case PutNote(index=index):
+            return "add a note" if index is None else "change a note"
+        case RemoveNote():
+            return "remove a note"
+        case PutFrame(title=title, index=index):
+            return f"{'add' if index is None else 'change'} the frame {title[:40]}"
+        case RemoveFrame():
+            return "remove a frame"
+        case Bind(node=node, variable=variable):
+            return f"bind {node} to {variable}" if variable else f"bind {node} to nothing"
 
 
 # ---------------------------------------------------------------- names
@@ -281,7 +433,15 @@ class _Draft:
     def document(self) -> Document:
         if not self.changes:
             return self.before
-        return replace(self.before, **{k: MappingProxyType(v) if isinstance(v, dict) else v for k, v in self.changes.items()})
+        after = replace(self.before, **{k: MappingProxyType(v) if isinstance(v, dict) else v for k, v in self.changes.items()})
+        if "nodes" not in self.changes:
+            return after
+        after = making.synced(after)
+        return after if len(after.nodes) >= len(self.before.nodes) and not (after.frames or after.bound) else making.without_gone(after)
+
+    def become(self, document: Document) -> None:
+        """Go on from another document."""
+        self.before, self.changes, self._scopes = document, {}, None
 
     # ---- looking things up, with errors that teach
 
@@ -313,6 +473,12 @@ class _Draft:
 
     def output(self, text: str) -> str:
         """`"x:0"` for the output that `text` names by number or by name."""
+        whole, _, passing = text.partition(":")
+        if passing and whole not in self.nodes and whole in self.scopes:
+            edge = making.boundary(self.document(), whole)
+            if passing not in edge.outputs:
+                raise DocumentError(f"{whole} has no output {passing!r}.", node=whole, hint=f"Its outputs: {', '.join(edge.outputs) or 'none; unfold it, and wire what is inside'}.")
+            return edge.outputs[passing]
         name, colon, key = text.rpartition(":")
         if not colon:
             name, key = text, "0"
@@ -351,6 +517,23 @@ class _Draft:
             raise DocumentError(f"{text} is not an input.", node=name, port=port, hint=f"Use {spec.name}.0, {spec.name}.1, …")
         return node, port
 
+    def ends(self, text: str) -> tuple[list[tuple[DocNode, str]], str | None]:
+        """The inputs that a wire to `text` reaches: one, or all behind the port of a scope; and that scope."""
+        scope, _, port = text.partition(":")
+        if scope in self.nodes or scope not in self.scopes:
+            return [self.port(text)], None
+        edge = making.boundary(self.document(), scope)
+        if port not in edge.inputs:
+            raise DocumentError(f"{scope} has no input {port!r}.", node=scope, hint=f"Its inputs: {', '.join(edge.inputs) or 'none; unfold it, and wire what is inside'}.")
+        return [self.port(inner) for inner in edge.inputs[port]], scope
+
+    def at_boundary(self, scope: str, ports: Collection[str], src: str) -> None:
+        """What goes into a composite is another tensor now; what is in it is as it was."""
+        made = self.value("composites").get(scope)
+        if made is not None and not made.ports:
+            named = [p for p in made.inputs if p in ports]
+            self.part("composites")[scope] = replace(made, inputs=MappingProxyType({**made.inputs, **dict.fromkeys(named, src)}))
+
     def refuse_cycle(self, src: str, dst: str, port: str | None) -> None:
         """CycleError if `src` already waits for `dst`."""
         stack, seen, via = [src], {src}, {}
@@ -379,10 +562,19 @@ class _Draft:
                 self.remove(names)
             case Connect(src, dst):
                 source = self.output(src)
-                node, port = self.port(dst)
-                self.refuse_cycle(source.rpartition(":")[0], node.name, port)
-                self._by_hand([node.name])
-                self.put(replace(node, inputs=MappingProxyType({**node.inputs, port: source})))
+                ends, scope = self.ends(dst)
+                for node, port in ends:
+                    self.refuse_cycle(source.rpartition(":")[0], node.name, port)
+                    node = self.nodes[node.name]    # an earlier end may be on the same node
+                    if scope is None:
+                        self._by_hand([node.name])
+                    self.put(replace(node, inputs=MappingProxyType({**node.inputs, port: source})))
+                if scope is not None:
+                    self.at_boundary(scope, [dst.partition(":")[2]], source)
+            case Disconnect(dst) if dst.partition(":")[0] in self.scopes and dst.partition(":")[0] not in self.nodes:
+                for node, port in self.ends(dst)[0]:
+                    self._by_hand([node.name])
+                    self.put(replace(self.nodes[node.name], inputs=MappingProxyType({p: s for p, s in self.nodes[node.name].inputs.items() if p != port})))
             case Disconnect(dst):
                 name, _, port = dst.rpartition(":")
                 node = self.node(name)
@@ -423,6 +615,34 @@ class _Draft:
                 if src not in node.control:
                     raise DocumentError(f"{dst} does not wait for {src}.", node=dst)
                 self.put(replace(node, control=tuple(c for c in node.control if c != src)))
+            case Group(names, name):
+                self.become(making.group(self.document(), names, name))
+            case Ungroup(name):
+                self.become(making.ungroup(self.document(), name))
+            case AddComposite(of, name, x, y):
+                after, scope = making.copy_of(self.document(), of, name, MAX_NODES)
+                if x is not None and y is not None:
+                    after = replace(after, positions=MappingProxyType({**after.positions, scope: read_place((x, y), "AddComposite")}))
+                self.become(after)
+            case Duplicate(names):
+                before = self.document()
+                self.become(making.paste(before, making.part(before, names), making.common_scope(names), MAX_NODES)[0])
+            case Paste(text, scope):
+                self.become(making.paste(self.document(), making.read_clip(text), scope, MAX_NODES)[0])
+            case Bypass(name):
+                self.become(making.bypass(self.document(), name))
+            case Insert():
+                self.insert(edit)
+            case Differentiate(tensor):
+                self.become(making.differentiate(self.document(), self.output(tensor))[0])
+            case PutNote() | RemoveNote() | PutFrame() | RemoveFrame():
+                self.annotate(edit)
+            case Bind(name, variable):
+                if get_op(self.node(name).op).source not in ("placeholder", "constant"):
+                    raise FeedError(f"{name} is {self.node(name).op}: a variable of the notebook gives its value to a Placeholder or Constant.", node=name)
+                self.changes["bound"] = {k: v for k, v in self.value("bound").items() if k != name}
+                if variable:
+                    self.changes["bound"][name] = read_variable(variable, name)
             case _:
                 raise DocumentError(f"{edit!r} is not an edit.", hint=f"Use one of {', '.join(TAGS)}.")
 
@@ -450,6 +670,69 @@ class _Draft:
             self.set_attr(self.nodes[name], key, edit.attrs[key])
         if edit.x is not None and edit.y is not None:
             self.part("positions")[name] = read_place((edit.x, edit.y), "AddNode")
+
+    def insert(self, edit: Insert) -> None:
+        """Put a node into a wire."""
+        from .build import build
+
+        src, dst = making.edge_of(self.document(), edit.edge)
+        types = build(self.document()).types
+        if edit.node is None:
+            op = get_op(edit.op or "")
+            scope = dst.rpartition(":")[0].rpartition("/")[0]
+            name = free_name(self, f"{scope}/{op.name}" if scope else op.name)
+            self.add(AddNode(op.name, name, edit.x, edit.y))
+        else:
+            name = edit.node
+        node = self.node(name)
+        op = get_op(node.op)
+        port = making.port_for(op, types.get(src), node.inputs)
+        if port is None or not (op.outputs or op.many):
+            raise DocumentError(f"{name} takes {'no such tensor' if op.inputs else 'nothing'}{'' if op.outputs or op.many else ' and gives nothing'}, so it cannot stand in {edit.edge}.", node=name,
+                                hint="Insert an operation with an input and an output.")
+        if name in (src.rpartition(":")[0], dst.rpartition(":")[0]):
+            raise DocumentError(f"{name} is an end of that wire already.", node=name)
+        self.apply(Connect(src, f"{name}:{port}"))
+        self.apply(Connect(f"{name}:0", dst))
+
+    def annotate(self, edit: PutNote | RemoveNote | PutFrame | RemoveFrame) -> None:
+        """Change the notes and frames."""
+        notes, frames = list(self.value("notes")), list(self.value("frames"))
+        match edit:
+            case PutNote(text, x, y, index):
+                if not text.strip() or len(text) > 20_000:
+                    raise DocumentError("a note has 1 to 20,000 characters.", hint="Delete takes a note away.")
+                held = making.note_at(self.document(), index) if index is not None else Note("")
+                note = Note(text, *read_place((held.x if x is None else x, held.y if y is None else y), "a note"))
+                if index is None:
+                    notes.append(note)
+                else:
+                    notes[index] = note
+            case RemoveNote(index):
+                making.note_at(self.document(), index)
+                del notes[index]
+            case PutFrame(title, colour, names, index):
+                title = title.strip()
+                if not title or len(title) > 200 or not title.isprintable():
+                    raise DocumentError("the title of a frame has 1 to 200 characters and no control characters.")
+                if colour not in COLOURS:
+                    raise DocumentError(f"{_short(colour)} is not a colour of a frame.", hint=f"Use one of {', '.join(COLOURS)}.")
+                making.members(self.document(), names)
+                kept = making.frame_at(self.document(), index).members if index is not None else ()
+                inside = tuple(dict.fromkeys(names)) or kept
+                if not inside:
+                    raise DocumentError("a frame stands around nodes.", hint="Select what it is to hold.")
+                frame = Frame(title, colour, inside)
+                if index is None:
+                    frames.append(frame)
+                else:
+                    frames[index] = frame
+            case RemoveFrame(index):
+                making.frame_at(self.document(), index)
+                del frames[index]
+        if len(notes) > 10_000 or len(frames) > 10_000:
+            raise DocumentError("a document holds at most 10,000 notes and 10,000 frames.")
+        self.changes["notes"], self.changes["frames"] = tuple(notes), tuple(frames)
 
     def remove(self, names: tuple[str, ...]) -> None:
         gone: set[str] = set()
@@ -490,7 +773,7 @@ class _Draft:
             while scope and scope not in scopes:
                 scopes.add(scope)
                 scope = scope.rpartition("/")[0]
-        kept = {k: c for k, c in held.items() if k not in scopes and not any(t.rpartition(":")[0] in gone for t in (*c.inputs.values(), *c.outputs.values()))}
+        kept = {k: c for k, c in held.items() if c.ports or k not in scopes and not any(t.rpartition(":")[0] in gone for t in (*c.inputs.values(), *c.outputs.values()))}
         if len(kept) < len(held):
             self.changes["composites"] = kept
 
@@ -561,7 +844,16 @@ class _Draft:
 
             def ports(tensors: Mapping[str, str]) -> Mapping[str, str]:
                 return MappingProxyType({p: f"{new.get(node, node)}:{k}" for p, (node, _, k) in ((p, t.rpartition(":")) for p, t in tensors.items())})
-            self.changes["composites"] = {moved(k): replace(c, inputs=ports(c.inputs), outputs=ports(c.outputs)) for k, c in self.value("composites").items() if moved(k) in self.scopes}
+
+            def called(scope: str, made: Any) -> Any:    # one made by hand is called what its scope is called
+                by_scope = made.ports and scope == name and made.function == name.rpartition("/")[2]
+                inner = {p: tuple(ports(dict(enumerate(i))).values()) for p, i in made.ports.items()}
+                return replace(made, inputs=ports(made.inputs), outputs=ports(made.outputs), ports=MappingProxyType(inner), function=to.rpartition("/")[2] if by_scope else made.function)
+            self.changes["composites"] = {moved(k): called(k, c) for k, c in self.value("composites").items() if moved(k) in self.scopes}
+        if self.value("bound"):
+            self.changes["bound"] = {new.get(k, k): v for k, v in self.value("bound").items()}
+        if self.value("frames"):
+            self.changes["frames"] = tuple(replace(f, members=tuple(moved(m) for m in f.members)) for f in self.value("frames"))
         self._forget_scopes()
 
     def set_attr(self, node: DocNode, name: str, value: Any) -> None:

@@ -8,21 +8,35 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 import flowlab as fl
 from flowlab.core.op import REGISTRY
+from flowlab.io import making
 from flowlab.io.build import build
 from flowlab.io.document import Document, document_of, from_json, from_text
 from flowlab.io.edits import (
+    AddComposite,
     AddControl,
     AddNode,
+    Bind,
+    Bypass,
     Connect,
+    Differentiate,
     Disconnect,
+    Duplicate,
+    Group,
+    Insert,
     MarkFetch,
     Move,
+    Paste,
+    PutFrame,
+    PutNote,
     RemoveControl,
+    RemoveFrame,
     RemoveNodes,
+    RemoveNote,
     Rename,
     SetAttr,
     SetFeed,
     SetTitle,
+    Ungroup,
     apply,
     edit_from_json,
     edit_to_json,
@@ -45,7 +59,10 @@ def random_edit(document: Document, rng: random.Random):
         ports = [i.name + (f".{rng.randrange(3)}" if i.variadic else "") for i in op.inputs] if op else []
         return f"{node}:{rng.choice(ports) if ports else 'x'}"
 
-    match rng.randrange(14):
+    def some():
+        return tuple({rng.choice([*names, *scopes]) for _ in range(rng.randrange(1, 4))})
+
+    match rng.randrange(18):
         case 0 | 1 | 2:
             return AddNode(rng.choice(OPS), rng.choice([None, None, f"s{rng.randrange(3)}/n{rng.randrange(9)}", f"n{rng.randrange(9)}"]), rng.choice([None, 10.0]), 20.0)
         case 3 | 4 | 5 | 6:
@@ -65,6 +82,19 @@ def random_edit(document: Document, rng: random.Random):
             return SetFeed(name(), rng.choice(TEXTS))
         case 12:
             return rng.choice([Move({name(): (rng.uniform(-9, 9), 3.0)}), MarkFetch(name(), rng.random() < 0.7), SetTitle(f"title {rng.randrange(9)}")])
+        case 13:
+            return rng.choice([Group(some(), rng.choice([None, "block", "s1"])), Group(some()), Ungroup(rng.choice(scopes or names)), AddComposite(rng.choice([*document.composites, "s0"]))])
+        case 14:
+            scope = rng.choice([*document.composites, *scopes, "s0"])
+            ends = making.boundary(document, scope)
+            port = next(iter(ends.inputs), "x")
+            return rng.choice([Connect(f"{name()}:0", f"{scope}:{port}"), Disconnect(f"{scope}:{port}"), Connect(f"{scope}:{next(iter(ends.outputs), 'out')}", f"{name()}:x"), Duplicate(some())])
+        case 15:
+            edge = next((e.id for e in document.edges if e.port is not None and rng.random() < 0.4), "x:0->y:a")
+            return rng.choice([Insert(edge, rng.choice(OPS)), Insert(edge, node=name()), Bypass(name()), Differentiate(f"{name()}:0"), Bind(name(), rng.choice(["data", "", "a b"]))])
+        case 16:
+            return rng.choice([PutNote("a *note*", 1.0, 2.0), PutNote("other", index=0), RemoveNote(0), PutFrame("part", "blue", some()), PutFrame("other", "red", index=0), RemoveFrame(0),
+                               Paste(making.clip_text(document, names[:3]) if document.nodes else "{}", rng.choice(["", "s0", "s1/deep"]))])
         case _:
             return rng.choice([AddControl(name(), name()), RemoveControl(name(), name())])
 
