@@ -50,7 +50,7 @@ _LAZY = {
     "Debugger": "debugger", "compare": "trace.compare", "Stop": "debugger",
     "Session": "runtime.session", "Timeline": "runtime.timeline", "Trace": "trace.trace", "Event": "trace.trace",
     "Body": "control.body", "Document": "io.document", "load": "io.document", "load_document": "io.document", "save": "io.document", "to_python": "io.codegen",
-    "fit": "apps.fit", "check_gradients": "apps.check", "expand": "nn.layers", "replicas": "nn.replicas", "composite": "core.composite", "Composite": "core.composite",
+    "fit": "apps.fit", "Tape": "apps.tape", "debug": "apps.tape", "check_gradients": "apps.check", "expand": "nn.layers", "replicas": "nn.replicas", "composite": "core.composite", "Composite": "core.composite",
     "TensorType": "core.types", "load_op_library": "ops.library", "get_include": "ops.library", "OpLibraryError": "ops.library",
     "global_avg_pool": "ops.conv", "global_max_pool": "ops.conv",
     "arange": "ops.layout", "moveaxis": "ops.layout", "swapaxes": "ops.layout", "dot": "ops.linalg", "einsum": "ops.linalg", "norm": "ops.linalg",
@@ -63,6 +63,11 @@ _LAZY = {
 }
 _MODULES = {"nn": "nn", "init": "nn.init", "optim": "nn.optim", "data": "data", "linalg": "ops.linalg", "plots": "apps.plots", "ops": "ops"}
 _FUNCTIONS = {o.function: o for o in _REGISTRY.values() if o.source is None and o.function not in globals() and o.function not in _LAZY}
+
+
+def load_ipython_extension(shell: _Any) -> None:
+    """`%load_ext flowlab` gives a notebook the magic `%flowlab debug`."""
+    _import_module(".widgets.magic", __name__).register(shell)
 
 
 def _draw(graph: Graph, **options: _Any) -> _Any:

@@ -32,7 +32,7 @@ class Session:
     """Runs a graph: holds its variables and one compiled plan for each set of fetches and feeds.
 
     `executor`: "compiled" runs a plan as straight-line code in the caller's thread; "parallel" fires nodes that are ready at the same time on
-    `workers` threads (one a processor), as soon as measurement says that a plan gains by it; meanwhile BLAS has one thread. The numbers are the same.
+    `workers` threads (one a processor), as soon as measurement says that a plan gains by it; meanwhile BLAS has one thread. At one BLAS thread the numbers are the same to the bit.
     `device`: where nodes run that ask for none. `cpus`: how many logical processors `fl.device` can ask for, cpu:0 to cpu:n-1. A node that asks for
     a device that is not here runs on `device`, with a warning; `placement` is the log of what runs where, and why. Of several threads that run one
     session at the same time, each waits its turn.
@@ -73,6 +73,7 @@ class Session:
         self.store = Store(graph, self.seed)
         self.variables = Variables(self.store)
         self.last_trace: Any = None     # the latest recorded run
+        self.tape: Callable | None = None   # is told of every run before it begins
         self._plans: OrderedDict[Any, Plan] = OrderedDict()
         self._runners: dict[Plan, Runner | AsItIs] = {}
         self._fitting: dict[Plan, set[Any]] = {}    # shapes of feeds that there was room for
@@ -110,7 +111,13 @@ class Session:
         by_tensor = feed_tensors(self.graph, feeds)
         plan = self.plan(flat, tuple(by_tensor))
         arrays = checked_feeds(by_tensor)
-        return build(self.alone(self.execute, plan, arrays))
+        if self.tape is not None:
+            self.tape(fetches, {t.name: a for t, a in zip(by_tensor, arrays)})
+        try:
+            return build(self.alone(self.execute, plan, arrays))
+        except KernelError as error:    # what it began with, so that fl.debug can open it
+            error.run = (self, fetches, {t.name: np.array(a) for t, a in zip(by_tensor, arrays)}, self.moment())
+            raise
 
     def timeline(self, fetches: Any, feeds: Mapping[Any, Any] | None = None) -> Timeline:
         """Run, and note of every firing its device, its thread, when it began and how long it took: returns a Timeline. It commits like any run.
@@ -129,7 +136,9 @@ class Session:
 
     def moment(self) -> tuple[Snapshot, int]:
         """Where the session stands: its variables, which nobody changes in place, and how many runs there were. A Debugger can begin there later."""
-        return self.store.snapshot(), self.store.runs
+        self.store.variables()
+        values, _, runs = self.store.state
+        return values, runs
 
     def alone(self, go: Callable, *args: Any) -> Any:
         """Do something that reads and commits variables, one thread at a time: one that comes meanwhile waits, and sees what was committed before."""
