@@ -4,11 +4,14 @@ from __future__ import annotations
 import contextvars
 import os
 import queue
+import select
+import sys
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from heapq import heapify, heappop, heappush
 from types import FunctionType
 from typing import Any
@@ -22,6 +25,9 @@ from .plan import Plan, Step
 from .store import Snapshot
 
 _clock = time.perf_counter
+_VIGIL = 1.5e-4     # seconds
+# lets other threads have Python's lock; elsewhere time.sleep(0) takes as long as being woken
+_give_way = partial(time.sleep, 0) if sys.platform == "win32" else partial(select.select, (), (), (), 0)
 
 Outcome = tuple[Sequence[Any], Sequence[Any], bool]     # results, new values of variables, whether both are the caller's own
 Stamp = tuple[str, float, float]                        # thread, start, end
@@ -32,13 +38,14 @@ Explain = Callable[[Step, Exception, Mapping[int, Any]], FlowError]
 class Lane:
     """One thread that fires the nodes of one device. The first lane of all is the caller's own thread."""
 
-    __slots__ = ("device", "inbox", "name", "step", "thread")
+    __slots__ = ("device", "inbox", "name", "since", "step", "thread")
 
     def __init__(self, device: str, name: str, inbox: Any = None):
         self.device, self.name = device, name
         self.inbox: Any = queue.SimpleQueue() if inbox is None else inbox
         self.thread: threading.Thread | None = None
         self.step: int | None = None    # what it is firing
+        self.since = 0.0                # when it began to
 
     def start(self) -> None:
         self.thread = threading.Thread(target=_serve, args=(self,), name=self.name, daemon=True)
@@ -89,6 +96,10 @@ class Profile:
             self.parallel = min(self.parallel, seconds)
         else:
             self.serial = min(self.serial, seconds)
+
+    def learn(self, stamps: Sequence[tuple[Lane, float, float]]) -> None:
+        """The first run was the slowest: memory was new to it."""
+        self.durations = [min(d, end - start) for d, (_, start, end) in zip(self.durations, stamps)]
 
     def settle(self) -> None:
         """Keep to the faster way for a while."""
@@ -175,7 +186,7 @@ class Run:
 
     def __init__(self, schedule: Schedule, profile: Profile, values: dict[int, Any], rng: Any, main: Lane, lanes: Mapping[str, Sequence[Lane]]):
         self.schedule, self.values, self.rng = schedule, values, rng
-        self.heavy, self.order = profile.heavy, profile.order
+        self.heavy, self.order, self.durations = profile.heavy, profile.order, profile.durations
         self.main, self.lanes = main, lanes
         self.context = contextvars.copy_context()
         self.lock = threading.RLock()
@@ -250,7 +261,7 @@ class Run:
                 lane.step = k
             dropped.clear()     # outside the lock: giving memory back takes a while
             step = steps[k]
-            start = _clock()
+            start = lane.since = _clock()
             try:
                 outputs = step.fire(values, rng)
             except BaseException as raised:
@@ -305,10 +316,22 @@ class Run:
                 open_ = any(k < self.limit for heap in self.ready.values() for _, k in heap)
                 if not self.busy and not open_:
                     return
-            try:
-                self.main.inbox.get(timeout=0.25)
-            except queue.Empty:
-                self._look_for_the_dead()
+            if not self._awaited():
+                try:
+                    self.main.inbox.get(timeout=0.25)
+                except queue.Empty:
+                    self._look_for_the_dead()
+
+    def _awaited(self) -> bool:
+        """Stay awake while another lane is about to be done: to be woken takes longer than that. False if nothing has come by then."""
+        inbox, durations = self.main.inbox, self.durations
+        while inbox.empty():
+            now = _clock()
+            if not any(k is not None and -_VIGIL < lane.since + durations[k] - now < _VIGIL for lane in list(self.busy) for k in (lane.step,)):
+                return False
+            _give_way()
+        inbox.get()
+        return True
 
     def _look_for_the_dead(self) -> None:
         for lane in [x for x in list(self.busy) if x is not self.main and not x.alive()]:
@@ -358,6 +381,7 @@ class Parallel:
         self.devices: list[str] = []
         self.each = max(1, self.workers // max(len(devices), 1))
         self.lanes: dict[str, list[Lane]] = {}
+        self._next: list[Lane] = []
         self.counts: dict[str, int] = {}    # threads that fire a device's nodes, the caller's own among them
         for device in devices:
             self.add(device)
@@ -390,12 +414,18 @@ class Parallel:
             if lane.thread is not None and lane.thread is not threading.current_thread() and lane.alive():
                 lane.thread.join(2.0)
             lane.thread = None
+        self._next = []
 
     def owns(self, thread: int) -> bool:
         """Is that thread one of this executor's?"""
         return any(lane.thread is not None and lane.thread.ident == thread for lanes in self.lanes.values() for lane in lanes)
 
     # ------------------------------------------------------------ running
+
+    def stand_by(self) -> None:
+        """A run is coming: wake the threads that the last one had something for at once."""
+        for lane in self._next:
+            lane.inbox.put(_STAND_BY)
 
     def run(self, plan: Plan, straight: Straight, arrays: Sequence[np.ndarray], snapshot: Snapshot, rng: Any) -> Outcome:
         """Results and assigned values of a plan, and whether they are the caller's own: measured first, then run in parallel or straight through,
@@ -413,12 +443,18 @@ class Parallel:
         if not profile.left:
             profile.reopen()
         if profile.mode == "compiled":
+            self._next = []
             return straight(arrays, snapshot, rng)
         if profile.mode == "parallel":
             return schedule.outcome(self.fire(schedule, profile, arrays, snapshot, rng).values)
         parallel = profile.trials % 2 == 0     # a few runs of either kind in turn, against the clock
         start = _clock()
-        out = schedule.outcome(self.fire(schedule, profile, arrays, snapshot, rng).values) if parallel else straight(arrays, snapshot, rng)
+        if parallel:
+            run = self.fire(schedule, profile, arrays, snapshot, rng)
+            profile.learn(run.stamps)
+            out = schedule.outcome(run.values)
+        else:
+            out = straight(arrays, snapshot, rng)
         profile.timed(_clock() - start, parallel)
         if profile.trials >= 2 * self.trials:
             profile.settle()
@@ -489,9 +525,7 @@ class Parallel:
     def fire(self, schedule: Schedule, profile: Profile, arrays: Sequence[np.ndarray], snapshot: Snapshot, rng: Any) -> Run:
         """One run on all lanes, BLAS held to one thread meanwhile. Whatever happens, nothing is left running."""
         self.start()
-        for device, count in profile.wave:
-            for lane in self.lanes[device][:count]:
-                lane.inbox.put(_STAND_BY)
+        self._next = [lane for device, count in profile.wave for lane in self.lanes[device][:count]]
         main = Lane(self.devices[0], threading.current_thread().name)
         run = Run(schedule, profile, schedule.plan.values(arrays, snapshot), rng, main, self.lanes)
         try:    # three times: an interrupt may come in the run, and another in the clean-up

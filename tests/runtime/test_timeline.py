@@ -137,6 +137,22 @@ def test_plots_draws_a_bar_for_every_row(kind):
         assert len({(d.marker.color, d.marker.pattern.shape) for d in figure.data}) == 3
 
 
+def test_firings_inside_a_loop_have_rows_with_their_timestep():
+    with fl.Graph() as g:
+        seq = fl.placeholder((2, 3, 4), name="seq")
+        with fl.scan(seq, time_axis=1, name="rnn") as step:
+            prev = step.state("h", init=np.zeros((2, 4), "float32"))
+            h = fl.tanh(step.input + prev, name="Tanh")
+            step.update(prev, h)
+            step.output(h)
+        fl.sum(step.outputs[0], name="total")
+    trace = fl.Session(g).trace("total", {"seq": np.ones((2, 3, 4))})
+    inner = [r for r in Timeline.of(trace) if r.node == "rnn/Tanh"]
+    assert [r.op for r in inner] == ["Tanh"] * 3 and len({r.frame for r in inner}) == 3
+    named = [e["args"].get("frame") for e in Timeline.of(trace).to_chrome()["traceEvents"] if e["name"] == "rnn/Tanh"]
+    assert named == ["rnn/0", "rnn/1", "rnn/2"]
+
+
 def test_a_debugger_part_of_the_way_shows_what_it_fired():
     sess = fl.Session(training(), seed=1)
     dbg = fl.Debugger(sess, ["loss", "train"], {"x": XS})
