@@ -13,6 +13,7 @@ from ..core.errors import AttributeValueError, plural
 from ..core.graph import Node, Tensor
 from ..data import as_pipeline
 from ..runtime.session import Session
+from .tape import Past, Tape
 
 
 @dataclass
@@ -26,20 +27,23 @@ class History:
     stopped: bool = False
     epochs_done: int = 0    # whole ones
     steps_done: int = 0
+    past: Past | None = None    # the run that gave the first NaN: `history.past.debug()` steps it
 
     def __repr__(self) -> str:
         last = ", ".join(f"{n} {self.epochs[n][-1]:.4g}" for n in self.names if self.epochs[n])
         done = f"{plural(self.epochs_done, 'epoch')}, {plural(self.steps_done, 'step')}"
-        return f"History of {done} in {self.seconds:.1f} s{': ' + last if last else ''}{', stopped by hand' if self.stopped else ''}"
+        why = ", stopped at the first NaN (history.past.debug() steps that run)" if self.past is not None else ", stopped by hand" if self.stopped else ""
+        return f"History of {done} in {self.seconds:.1f} s{': ' + last if last else ''}{why}"
 
 
 def fit(sess: Session, train: Node | Tensor | str, data: Any, *, epochs: int = 1, fetches: Any = None, batch: int | None = None,
         checkpoint: str | os.PathLike | None = None, on_epoch: Callable[[int, dict[str, float]], Any] | None = None, progress: bool = True,
-        cluster: Any = None) -> History:
+        stop_on_nan: bool = False, cluster: Any = None) -> History:
     """Run `train` once a batch, `epochs` times over `data`, and return the History.
 
     `data`: a `fl.data.Pipeline`, a dict of arrays (with `batch=`), a list of feed dicts, or what else a Pipeline takes. `fetches`: scalars to record, a Tensor, a name, or a
     list or dict of them. `checkpoint`: a safetensors file written whole after every epoch. `on_epoch(epoch, means)` returning True stops.
+    `stop_on_nan` stops after the step in which a fetch is NaN or infinite, and keeps what that step began with as `history.past`.
     Interrupting the kernel stops after the step at hand: the variables are those of the last complete step.
     """
     if cluster is not None:
@@ -53,7 +57,10 @@ def fit(sess: Session, train: Node | Tensor | str, data: Any, *, epochs: int = 1
     begin = time.perf_counter()
     batches: Any = None
     bar = _bar(_total(pipeline, epochs), progress)
+    tape = Tape(sess, last=1) if stop_on_nan else None
     try:
+        if tape is not None:
+            tape.__enter__()
         for epoch in range(epochs):
             first = {n: len(v) for n, v in history.steps.items()}
             batches = iter(pipeline)
@@ -62,6 +69,9 @@ def fit(sess: Session, train: Node | Tensor | str, data: Any, *, epochs: int = 1
                 history.steps_done += 1
                 for name, value in zip(named, values):
                     history.steps[name].append(float(np.mean(value)))
+                if tape is not None and not all(np.isfinite(v).all() for v in values):
+                    history.past = tape[-1]
+                    raise _FirstNan
                 if bar is not None:
                     bar.update()
                     if named and bar.n % 10 == 0:
@@ -74,15 +84,21 @@ def fit(sess: Session, train: Node | Tensor | str, data: Any, *, epochs: int = 1
                 sess.save(checkpoint)
             if on_epoch is not None and on_epoch(epoch, means) is True:
                 break
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, _FirstNan):
         history.stopped = True
     finally:
+        if tape is not None:
+            tape.__exit__()
         history.seconds = time.perf_counter() - begin
         if hasattr(batches, "close"):
             batches.close()     # a thread that prepares batches ends here, though an error on its way up still holds the loop
         if bar is not None:
             bar.close()
     return history
+
+
+class _FirstNan(Exception):
+    """Ends the loop over epochs and batches."""
 
 
 def _named(fetches: Any) -> dict[str, Any]:

@@ -84,3 +84,20 @@ def test_the_magic_opens_it_in_the_lab(capsys):
     finally:
         InteractiveShell.clear_instance()
     assert "%flowlab debug   opens" in capsys.readouterr().out
+
+
+def test_training_stops_at_the_first_nan_and_that_step_can_be_stepped():
+    with fl.Graph() as g:
+        x = fl.placeholder((None,), name="x")
+        w = fl.variable(np.float32(1), name="w")
+        loss = fl.mean(fl.log(x * w, name="log"), name="loss")
+        fl.optim.SGD(0.01).minimize(loss, name="train")
+    batches = [{"x": [1.0, 2.0]}] * 5 + [{"x": [1.0, -1.0]}] + [{"x": [1.0, 2.0]}] * 5
+    sess = fl.Session(g)
+    with np.errstate(all="ignore"):
+        history = fl.fit(sess, "train", batches, fetches="loss", progress=False, stop_on_nan=True)
+        assert history.steps_done == 6 and history.stopped and "stopped at the first NaN" in repr(history) and sess.tape is None
+        dbg = history.past.debug()
+        dbg.resume()
+        assert dbg.why_nan("loss").node == "log" and dbg.value("x:0").tolist() == [1, -1]
+        assert fl.fit(fl.Session(g), "train", batches, fetches="loss", progress=False).steps_done == 11
