@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -272,6 +273,26 @@ class Trace:
             layers = [n.name for n in self.graph.nodes if n.op.name in letters]
             raise FetchError(f"{node.name} is a {node.op.name}, not a recurrent layer.", node=node.name, hint=f"Recurrent layers here: {', '.join(layers) or 'none'}.")
         return {letter: self.value(node.output("out" if letter == "h" else letter)) for letter in letters[node.op.name]}
+
+    @property
+    def moment(self) -> tuple[Snapshot, int]:
+        """What the run began with: the variables, and its number."""
+        return self._snapshot, self._run
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the trace to a file, graph and values; `fl.load_trace` opens it anywhere."""
+        from .saved import save_trace
+        save_trace(self, path)
+
+    def costs(self) -> list[tuple[str, int, float, int]]:
+        """What each node of the graph cost in this run: (node, firings, seconds, bytes of its outputs), the slowest first; a loop with all inside it."""
+        found: dict[str, list] = {}
+        for event in self.events:
+            row = found.setdefault(event.top, [0, 0.0, 0])
+            row[0] += 1
+            row[1] += event.duration if event.top == event.node else 0.0     # a loop's own firing lasts as long as all that is inside
+            row[2] += _bytes(event._outputs)
+        return sorted(((node, *row) for node, row in found.items()), key=lambda r: -r[2])
 
     def rerun(self, feeds: Mapping[Any, Any], fetches: Any = None) -> Trace:
         """The same run again from the same variables with some tensors fed otherwise (any tensor may be fed). Commits nothing."""
