@@ -205,12 +205,17 @@ def _by_input(xp, g, w, shape, stride, padding, dilation, groups):
     out = xp.workspace((plan.channels, *plan.padded, plan.batch), g.dtype)
     out[...] = 0
     apart = out.reshape(groups, inside, *out.shape[1:])
+    plain = groups == 1 and len(plan.extents) == 2 and set(plan.stride) == set(plan.dilation) == {1}
+    at_once = xp.compiled("add_taps", g.dtype, out.size) if plain else None
     for a, b in plan.blocks(inside * groups * each * width // 2):
         columns = xp.workspace((groups, each * inside, (b - a) * width), g.dtype)
         seen = columns.reshape(groups, each, inside, b - a, *plan.out[1:], plan.batch)
         for k in range(first):
             for group in range(groups):
                 xp.matmul(weights[k, group], upstream[group][:, a * width:b * width], columns[group])
+            if at_once is not None:
+                at_once(seen[0], out, a + k)
+                continue
             for t in range(each):
                 part = apart[(slice(None), *plan.row(taps[k * each + t][1], a, b))]
                 xp.add(part, seen[:, t], part)
@@ -316,6 +321,12 @@ def _max_pool_back(xp, x, y, g, size, stride, padding):
     apart = all(s >= k for s, k in zip(plan.stride, plan.extents))
     if not apart or any(s > k or out * s != padded for s, k, out, padded in zip(plan.stride, plan.extents, plan.out, plan.padded)):
         out[...] = 0
+    at_once = xp.compiled("max_pool_gradient", x.dtype, x.size) if apart and len(plan.extents) == 2 and all(o * k == p for o, k, p in zip(plan.out, plan.extents, plan.padded)) else None
+    if at_once is not None:
+        last = [xp.transpose(v, (1, 2, 3, 0)) for v in (x, y, g, out)]
+        if all(v.flags.c_contiguous for v in last):
+            at_once(*last)
+            return out[_look(plan.inside[1:])]
     for cut, won in _winners(xp, x, y, plan):
         part = out[cut]
         if apart:

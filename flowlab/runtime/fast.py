@@ -70,6 +70,50 @@ def lstm_backward(i, f, g, o, before, c, dh, dc, dz):
             e[j] *= gf[j]
 
 
+@numba.njit(cache=True, **_HOW)
+def relu_gradient(g, y, out):
+    for k in range(out.size):
+        out[k] = g[k] * (_ONE if y[k] > _ZERO else _ZERO)
+
+
+@numba.njit(cache=True, **_HOW)
+def max_pool_gradient(x, y, g, out):
+    """Give each window's error to the first place that holds its largest value; windows lie side by side, the batch is last. A window of no number gives it to its last place."""
+    channels, high, wide, batch = y.shape
+    down, across = x.shape[1] // high, x.shape[2] // wide
+    free = np.empty(batch, np.float32)
+    for c in range(channels):
+        for a in range(high):
+            for b in range(wide):
+                top, d = y[c, a, b], g[c, a, b]
+                for k in range(batch):
+                    free[k] = _ONE
+                for i in range(down):
+                    for j in range(across):
+                        q, o = x[c, a * down + i, b * across + j], out[c, a * down + i, b * across + j]
+                        if i == down - 1 and j == across - 1:
+                            for k in range(batch):
+                                o[k] = d[k] * free[k]
+                        else:
+                            for k in range(batch):
+                                won = free[k] if q[k] == top[k] else _ZERO
+                                o[k] = d[k] * won
+                                free[k] -= won
+
+
+@numba.njit(cache=True, **_HOW)
+def add_taps(columns, out, row):
+    """Add what each tap of one slice of a kernel gives, (taps, channels, places, …, batch) with taps side by side, to the rows from `row` on of (channels, height, width, batch)."""
+    taps, channels, high, wide, batch = columns.shape
+    for c in range(channels):
+        for a in range(high):
+            for b in range(wide):
+                for t in range(taps):
+                    source, target = columns[t, c, a, b], out[c, row + a, b + t]
+                    for k in range(batch):
+                        target[k] += source[k]
+
+
 # ---------------------------------------------------------------- elementwise operations in a row, as one loop
 
 _SAID = {"Add": "{0} + {1}", "Subtract": "{0} - {1}", "Multiply": "{0} * {1}", "Divide": "{0} / {1}", "Negative": "-{0}", "Square": "{0} * {0}", "Sqrt": "sqrt({0})",

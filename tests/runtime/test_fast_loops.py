@@ -85,6 +85,26 @@ def test_what_is_not_an_ordinary_number_comes_out_as_numpy_has_it(value):
         np.testing.assert_allclose(b, a, rtol=1e-5)
 
 
+@pytest.mark.parametrize("batch_last", [False, True])
+def test_a_convolutional_network_learns_as_it_does_without_the_loops(batch_last):
+    """In float64 there are none, so that is what they are held against; after a ReLU many windows hold several zeros, and the first place gets their error."""
+    rng = np.random.default_rng(0)
+    values = [rng.normal(size=s) for s in ((16, 2, 14, 14), (6, 2, 3, 3), (16, 6, 6, 6))]
+    found = {}
+    for dtype in ("float32", "float64"):
+        with fl.Graph() as g:
+            x, w, d = (fl.constant(v.astype(dtype)) for v in values)
+            y = fl.relu(fl.conv2d(x, w)) if batch_last else fl.relu(x[:, :, 1:-1, 1:-1]) @ fl.constant(np.eye(12, dtype=dtype))
+            if batch_last:
+                weighted = fl.sum(fl.max_pool2d(y, 2) * d)
+            else:
+                weighted = fl.sum(fl.max_pool2d(y, 2) * d[:, :2])
+            fetches = [y, *fl.gradients(weighted, [x, w] if batch_last else [x])]
+        found[dtype] = fl.Session(g).run(fetches)
+    for a, b in zip(found["float32"], found["float64"], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("from_state", [False, True])
 def test_a_large_lstm_and_its_gradient_agree_with_the_layer_written_out(from_state):
     batch, time, features, units = 16, 20, 7, 64
