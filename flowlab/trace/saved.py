@@ -57,7 +57,7 @@ def load_trace(path: str | os.PathLike) -> Trace:
             if text is None:
                 raise DocumentError(f"{os.fspath(path)!r} is no trace.", hint="Trace.save writes one; Session.restore reads weights.")
             head = jsonio.parse(text, what="the trace's head")
-            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118  # safe_open is no mapping
+            tensors = {k: file.get_tensor(k) for k in file.keys()}  # safe_open is no mapping
     except FileNotFoundError:
         raise DocumentError(f"there is no file {os.fspath(path)!r}.") from None
     except (SafetensorError, OSError, ValueError, TypeError) as error:

@@ -80,7 +80,7 @@ def test_costs_tell_the_slowest_first(saved):
 def test_a_file_that_is_not_sound_is_refused(saved, tmp_path, change):
     from safetensors import safe_open
     with safe_open(saved[1], "numpy") as file:
-        head, tensors = json.loads(file.metadata()["flowlab_trace"]), {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+        head, tensors = json.loads(file.metadata()["flowlab_trace"]), {k: file.get_tensor(k) for k in file.keys()}
     change(head)
     (tmp_path / "bad").write_bytes(save(tensors, metadata={"flowlab_trace": json.dumps(head)}))
     with pytest.raises(fl.FlowError):
