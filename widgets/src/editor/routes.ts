@@ -107,7 +107,7 @@ export function routesOf(scene: Scene, at: Map<string, Point>, geos: Map<string,
       const segments: Cubic[] = [
         [from, { x: from.x + away * turn * 1.4, y: from.y }, { x: from.x + away * turn * 1.4, y }, { x: from.x - away * 4, y }],
         [{ x: from.x - away * 4, y }, { x: (from.x + to.x) / 2, y }, { x: (from.x + to.x) / 2, y }, { x: to.x - back * 4, y }],
-        [{ x: to.x - back * 4, y }, { x: to.x + back * turn * 1.4, y }, { x: to.x + back * turn * 1.4, y: to.y }, to],
+        [{ x: to.x - back * 4, y }, { x: to.x + back * (10 + 3 * lane), y }, { x: to.x + back * (10 + 3 * lane), y: to.y }, to],
       ];
       out.set(e.id, { edge: e, d: pathOf(segments), segments, from, to, label: null, chip: null, middle: { x: (from.x + to.x) / 2, y, angle: 180 }, long: true });
       taken.push({ x: (from.x + to.x) / 2 - 16, y: y - 9, w: 32, h: 18 });
