@@ -36,17 +36,26 @@ def to_python(graph: Graph | Document) -> str:
         if built.diagnostics:
             raise DocumentError(f"only a sound document is a program: {built.diagnostics[0]}", node=built.diagnostics[0].node, hint=built.diagnostics[0].hint)
         graph = built.graph
+    return python_lines(graph)[0]
+
+
+def python_lines(graph: Graph) -> tuple[str, dict[str, list[int]]]:
+    """The Python of a graph, and in which of its lines (from 0) each node is made: the first and the last."""
     writer = _Writer()
     body: list[str] = []
+    made: dict[str, list[int]] = {}
     for around, nodes in groupby(graph.nodes, key=writer.around):
-        lines = [line for n in nodes for line in writer.lines(n)]
         if around:
             body.append(f"with {', '.join(around)}:")
-            lines = [f"    {line}" for line in lines]
-        body.extend(lines)
+        for n in nodes:
+            lines = writer.lines(n)
+            made[n.name] = [len(body), len(body) + len(lines) - 1]
+            body.extend([f"    {line}" for line in lines] if around else lines)
     text = "\n".join(f"    {line}" for line in body or ["pass"])
     imports = "import numpy as np\n\nimport flowlab as fl\n" if "np." in text else "import flowlab as fl\n"
-    return f"{imports}\nwith fl.Graph({graph.name!r}) as g:\n{text}\n"
+    head = f"{imports}\nwith fl.Graph({graph.name!r}) as g:\n"
+    above = head.count("\n")
+    return f"{head}{text}\n", {k: [first + above, last + above] for k, (first, last) in made.items()}
 
 
 class _Writer:

@@ -365,6 +365,28 @@ def part(document: Document, names: Sequence[str]) -> Document:
     return synced(renamed(cut, new, {s: s.removeprefix(prefix) for s in whole | {s for s in document.scopes if s.startswith(prefix)}}))
 
 
+def standalone(document: Document, names: Sequence[str], types: Mapping[str, TensorType]) -> Document:
+    """These nodes under their own names, with a placeholder for every tensor that comes from outside."""
+    chosen = set(members(document, names))
+    nodes, outside = {}, {}
+    next_id = document.next_id
+    for name in document.nodes:
+        if name not in chosen:
+            continue
+        node = document.nodes[name]
+        for src in node.inputs.values():
+            source = src.rpartition(":")[0]
+            if source in chosen or src in outside or src not in types:
+                continue
+            called = fresh(source if src.endswith(":0") else src.replace(":", "_"), {*chosen, *outside.values()})
+            outside[src] = called
+            nodes[called] = DocNode(next_id, called, "Placeholder", MappingProxyType({"shape": types[src].shape, "dtype": types[src].dtype.name}))
+            next_id += 1
+        nodes[name] = replace(node, inputs=MappingProxyType({p: f"{outside[s]}:0" if s in outside else s for p, s in node.inputs.items() if s in outside or s.rpartition(":")[0] in chosen}),
+                              control=tuple(c for c in node.control if c in chosen))
+    return Document(document.name, MappingProxyType(nodes), next_id=next_id)
+
+
 def clip_text(document: Document, names: Sequence[str]) -> str:
     """These nodes as the text that a clipboard carries: `{"flowlab_clip": 1, "document": …}`."""
     text = jsonio.dumps({"flowlab_clip": VERSION, "document": part(document, names).to_json()})
@@ -550,7 +572,7 @@ def differentiate(document: Document, tensor: str) -> tuple[Document, list[str],
     y = graph.tensor(tensor)
     if y.shape != ():
         raise DocumentError(f"{tensor} is {shape_text(y.shape)}: only a scalar is differentiated here.", node=name, hint="Take its mean or sum first.")
-    needed = _reached([name], lambda n: _before(document.nodes[n]) if n in document.nodes else ())
+    needed = _needed(document, name)
     xs: list[Tensor] = [v for v in graph.trainable_variables if v.node.name in needed]
     if not xs:
         xs = [n.outputs[0] for n in graph.nodes if n.op.source == "placeholder" and n.name in needed and n.outputs[0].dtype.kind == "f"]
@@ -577,6 +599,17 @@ def differentiate(document: Document, tensor: str) -> tuple[Document, list[str],
     if fetches:     # what was asked for before is asked for still, and the gradients with it
         fetches = tuple(dict.fromkeys([*fetches, *(new.get(t.node.name, t.node.name) for t in made)]))
     return synced(replace(document, nodes=MappingProxyType(nodes), next_id=next_id, fetches=fetches)), list(new.values()), [x.node.name for x in xs]
+
+
+def _needed(document: Document, name: str) -> set[str]:
+    return _reached([name], lambda n: _before(document.nodes[n]) if n in document.nodes else ())
+
+
+def differentiated_by(document: Document, tensor: str) -> list[str]:
+    """What `differentiate` takes the derivative by: the trainable variables behind the tensor, or the placeholders of floats."""
+    behind = _needed(document, tensor.rpartition(":")[0])
+    found = [n for n in document.nodes.values() if n.name in behind]
+    return [n.name for n in found if n.op == "Variable" and n.attrs.get("trainable", True)] or [n.name for n in found if n.op == "Placeholder"]
 
 
 # ---------------------------------------------------------------- notes and frames

@@ -4,6 +4,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
@@ -20,9 +21,28 @@ from ..core.files import write_atomically
 from ..core.graph import Graph, Node
 from ..core.op import REGISTRY
 from ..debugger import Debugger, Stop
+from ..io import making
 from ..io.build import Diagnostic, build
+from ..io.codegen import python_lines
 from ..io.document import Document, document_of, file_bytes, from_text, read_bounded
-from ..io.edits import AddNode, Connect, Edit, Rename, apply, check_feed, describe, edit_from_json
+from ..io.edits import (
+    AddComposite,
+    AddNode,
+    Connect,
+    Differentiate,
+    Duplicate,
+    Edit,
+    Group,
+    Insert,
+    Paste,
+    Rename,
+    SetAttr,
+    Ungroup,
+    apply,
+    check_feed,
+    describe,
+    edit_from_json,
+)
 from ..runtime.session import Session
 from . import loops as L, protocol as P, saved, scene as S, values as V
 from .examples import EXAMPLES
@@ -31,7 +51,10 @@ _STATIC = Path(__file__).parent / "static"
 _MISSING = "export default { render({ el }) { el.textContent = 'The page of flowlab is not built: run node widgets/build.mjs, or pip install flowlab.'; } };"
 MAX_UNDO = 1000
 MAX_EDITS = 20_000      # in one message
+MAX_CODE = 512 * 2**10  # characters of Python that a page shows
 MAX_PICTURE = 8 * 2**20
+LIVE_BUDGET = 0.3       # seconds that a run after an edit may take: one that takes longer is too heavy to be live
+LIVE_NODES = 2000
 MANY_BYTES = 512 * 2**20    # variables larger than this are not initialised for the sake of a picture
 
 
@@ -81,6 +104,10 @@ class Editor(anywidget.AnyWidget):
         self._saved_document = document
         self._path: str | None = None
         self._disk: dict[str, str] = {}         # file → digest of what we last read from it or wrote to it
+        self._live = False
+        self._merge = ""
+        self._merging = ""          # what the last step of undo may take in: a slider that is dragged
+        self._chosen: list[str] = []
         self._output = saved.Output()
         self._offer: saved.Saved | None = None
         self._session = Session(self._built.graph, seed=session.seed if session is not None else 0)
@@ -143,7 +170,13 @@ class Editor(anywidget.AnyWidget):
         if edits:
             self._refuse_inside(edits)
             document = apply(self._document, *edits)
+            self._chosen = _chosen(edits, self._document, document)
+            if any(isinstance(e, Group) for e in edits):    # a composite is one node until it is opened
+                scopes = document.composites.keys() - self._document.composites.keys()
+                document = replace(document, folded=S.fold(document, scopes) if scopes else document.folded)
             self._commit(document, describe(edits), select=_added(edits, self._document, document))
+            if self._live:
+                self._run_live()
 
     def _refuse_inside(self, edits: Sequence[Edit]) -> None:
         """DocumentError for an edit of what is drawn inside a loop: the loop is one node of the document."""
@@ -228,7 +261,9 @@ class Editor(anywidget.AnyWidget):
         if document == self._document:
             self._say_scene(select)     # nothing changed; the page may have shown it optimistically
             return
-        self._undo.append((label, self._document))
+        if not (self._merge and self._merge == self._merging and self._undo):
+            self._undo.append((label, self._document))
+        self._merging = self._merge
         del self._undo[:-MAX_UNDO]
         self._redo.clear()
         self._adopt(document, select)
@@ -237,6 +272,7 @@ class Editor(anywidget.AnyWidget):
         if not source:
             self._say_scene()
             return False
+        self._merging, self._chosen = "", []
         label, document = source.pop()
         target.append((label, self._document))
         # folding is a way of looking, not a change: it stays as it is now
@@ -355,6 +391,7 @@ class Editor(anywidget.AnyWidget):
 
     def _start(self) -> Debugger:
         """A new run, at its start, with the breakpoints and watches of the last. FlowError says what keeps it from starting."""
+        self._take_bound()
         nodes = self._fetched()
         if not nodes:
             wrong = next((d for d in self._built.diagnostics if d.severe), None)
@@ -383,7 +420,7 @@ class Editor(anywidget.AnyWidget):
     def _fresh(self) -> bool:
         """Is the run at its start, with nothing recorded, and are the variables still as it took them?"""
         dbg = self._debugger
-        return dbg is not None and not dbg.length and dbg.error is None and self._begun_with is self._session.store.values
+        return dbg is not None and not dbg.length and dbg.error is None and not self._document.bound and self._begun_with is self._session.store.values
 
     def _reset(self) -> None:
         """End the run; its breakpoints and watches wait for the next."""
@@ -548,7 +585,7 @@ class Editor(anywidget.AnyWidget):
 
     def _state(self, *, full: bool = True, mode: P.Mode | None = None, fired: Sequence[str] = ()) -> P.RunState:
         """The state message without pictures."""
-        return S.run_state(self._moment(mode), self._built.graph, self._drawn(), full=full, fired=fired, timesteps=self._timesteps())
+        return replace(S.run_state(self._moment(mode), self._built.graph, self._drawn(), full=full, fired=fired, timesteps=self._timesteps()), live=self._live)
 
     def _timesteps(self) -> dict[str, str]:
         """Where the loops and branches stand that have been entered, in words."""
@@ -583,7 +620,7 @@ class Editor(anywidget.AnyWidget):
         message = S.run_state(moment, graph, shown, full=full, before=self._sent_states, pictures=pictures, gone=gone, fired=fired, order_changed=changed,
                               timesteps=self._timesteps())
         self._sent_states, self._sent_order = S.drawn_states(moment, shown), moment.order
-        self._say(message, [buffer])
+        self._say(replace(message, live=self._live), [buffer])
 
     def _idle_source(self, tensor: str) -> bool:
         """Does the tensor come from a source that no run needs now, and has it a value all the same?"""
@@ -596,7 +633,7 @@ class Editor(anywidget.AnyWidget):
         self._say(S.scene(
             view.document, view.built, self._drawn(), loops=view.loops, revision=self._revision, fetched=[n.name for n in self._fetched()], path=self._path,
             dirty=self._document is not self._saved_document and self._document != self._saved_document, undo=self._undo[-1][0] if self._undo else None,
-            redo=self._redo[-1][0] if self._redo else None, select=select))
+            redo=self._redo[-1][0] if self._redo else None, select=select, chosen=self._chosen))
 
     def _say(self, message: Any, buffers: Sequence[bytes] = ()) -> None:
         if self._page:
@@ -651,7 +688,12 @@ class Editor(anywidget.AnyWidget):
             if not isinstance(edits, list) or len(edits) > MAX_EDITS:
                 raise DocumentError("that is not a list of edits.")
             edits, before = [edit_from_json(e) for e in edits], self._document
-            self.edit(*edits)
+            self._merge = str(content.get("merge") or "")[:200]
+            try:
+                self.edit(*edits)
+            finally:
+                self._merge = ""
+            self._tell_made(edits, before)
             return self._tell_replaced(edits, before)
         if kind == "command":
             return self._command(content)
@@ -659,6 +701,10 @@ class Editor(anywidget.AnyWidget):
             return self._ask(str(content.get("tensor"))[:2100], str(content.get("slice") or ""))
         if kind == "ask_fits":
             return self._ask_fits(str(content.get("tensor"))[:2100])
+        if kind in ("ask_clip", "ask_code"):
+            names = content.get("names")
+            names = [n for n in names if isinstance(n, str)] if isinstance(names, list) else []
+            return self._ask_clip(names) if kind == "ask_clip" else self._ask_code(names)
         if kind == "picture":
             return self._output.picture(content.get("png"), content.get("width"), content.get("height"))
         if kind == "selected":
@@ -726,6 +772,8 @@ class Editor(anywidget.AnyWidget):
                 self._notice("status", "Stopped. Nothing has fired.")
             case "fold" | "unfold":
                 self._fold(name, [s for s in scopes if isinstance(s, str)] if isinstance(scopes, list) else [])
+            case "live_on" | "live_off":
+                self._set_live(name == "live_on")
             case "go_on":
                 self._go_on()
             case "start_fresh":
@@ -751,6 +799,28 @@ class Editor(anywidget.AnyWidget):
                     new_name, old_name = src.rpartition(":")[0], was.rpartition(":")[0]
                     same = new_name == old_name     # another output of the same node
                     self._notice("status", f"Wired {src if same else new_name} to {node.name}, port {port}, in place of {was if same else old_name}.")
+
+    def _tell_made(self, edits: Sequence[Edit], before: Document) -> None:
+        """Say what an edit has come to, where its page cannot know."""
+        new = [n for n in self._document.nodes if n not in before.nodes]
+        match edits:
+            case [Group()]:
+                scope = next(iter(self._document.composites.keys() - before.composites.keys()), "")
+                made = self._document.composites.get(scope)
+                if made is not None:
+                    self._notice("status", f"Made the composite {scope} with {plural(len(made.ports), 'input')} and {plural(len(made.outputs), 'output')}.", "F2 names it, Enter opens it.")
+            case [Ungroup(name)]:
+                self._notice("status", f"Unpacked {name}.")
+            case [AddComposite()]:
+                self._notice("status", f"Added {next(iter(self._document.composites.keys() - before.composites.keys()), 'it')}; its inputs are open.")
+            case [Duplicate()] | [Paste()]:
+                self._notice("status", f"{'Pasted' if isinstance(edits[0], Paste) else 'Duplicated'} {new[0] if len(new) == 1 else plural(len(new), 'node')}.")
+            case [Insert(node=node)]:
+                self._notice("status", f"Inserted {node or (new[0] if new else 'it')} into the wire.")
+            case [Differentiate(tensor)]:
+                found = [n for n in (self._document.nodes[k] for k in new) if n.phase == "backward"]
+                by = making.differentiated_by(before, tensor)
+                self._notice("status", f"Differentiated {tensor.removesuffix(':0')} by {', '.join(by[:6])}{' …' if len(by) > 6 else ''}: {plural(len(found), 'node')} on the way back.")
 
     def _tell_step(self, event: Any) -> None:
         if event is None:
@@ -806,6 +876,94 @@ class Editor(anywidget.AnyWidget):
             self._say(S.fits(self._built.graph.tensor(name)))
         except FlowError:
             self._say(P.Fits(tensor=name))
+
+    def _ask_clip(self, names: list[str]) -> None:
+        self._refuse_inside([Duplicate(tuple(names))])
+        text = making.clip_text(self._document, names)
+        self._say(P.Clip(text=text, count=len(making.members(self._document, names))))
+
+    def _ask_code(self, names: list[str]) -> None:
+        """The Python of the sound part, or of these nodes with a placeholder for what comes from outside."""
+        document, scopes = self._document, self._document.scopes
+        names = [n for n in names if n in document.nodes or n in scopes]
+        built = build(making.standalone(document, names, self._built.types)) if names else self._built
+        text, lines = python_lines(built.graph)
+        left = sorted({d.node for d in built.diagnostics})
+        note = f"{plural(len(left), 'node')} left out, not sound yet: {', '.join(left[:3])}{' …' if len(left) > 3 else ''}" if left else ""
+        if len(text) > MAX_CODE:
+            text, note = text[:MAX_CODE].rpartition("\n")[0], f"the first {MAX_CODE >> 10} KB"
+        self._say(P.Code(text=text, names=names, lines=lines, note=note))
+
+    # ---- live values
+
+    def _set_live(self, on: bool) -> None:
+        self._live = on
+        if on:
+            self._run_live()
+            if self._live:
+                self._notice("status", "Live: values follow every edit.")
+        else:
+            self._notice("status", "Values stay as they are until the next run.")
+        self._say_state(full=True)
+
+    def _run_live(self) -> None:
+        """Run after an edit, where that changes nothing but values, and within the budget."""
+        graph = self._built.graph
+        nodes = self._fetched()
+        needed = S.ancestors(nodes)
+        if not nodes or any(n.op.source == "placeholder" and n.name not in self._document.feeds for n in needed.values()):
+            return      # it waits for wires and feeds, as it did before
+        writes = next((n.name for n in needed.values() if n.op.name == "Assign"), None)
+        if writes is not None or len(graph.nodes) > LIVE_NODES:
+            self._live = False
+            why = f"a run writes to variables ({writes})" if writes is not None else f"{len(graph.nodes):,} nodes are too many to run after every edit"
+            self._notice("alert", f"Live is off: {why}.", "Use Run.")
+            return
+        started = time.perf_counter()
+        try:
+            self.run()
+        except FlowError as error:
+            self._notice("alert", error.message, error.hint, error.node)
+            return
+        took = time.perf_counter() - started
+        if took > LIVE_BUDGET:
+            self._live = False
+            self._notice("status", f"Live is off: a run takes {_seconds(took)}.", "Use Run.")
+            self._say_state()
+
+    # ---- values from the notebook
+
+    def _namespace(self) -> Mapping[str, Any]:
+        """The notebook's variables by name."""
+        shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+        return shell.user_ns if shell is not None else {}
+
+    def _take_bound(self) -> None:
+        """Read the notebook's variables that placeholders and constants are bound to; FeedError says what does not fit."""
+        if not self._document.bound:
+            return
+        there, edits, feeds = self._namespace(), [], dict(self._document.feeds)
+        for name, variable in self._document.bound.items():
+            node = self._document.nodes[name]
+            if variable not in there:
+                raise FeedError(f"{name} takes its value from {variable}, and the notebook has no variable of that name.", node=name, hint=f"Run a cell that makes {variable}, or type a value.")
+            if node.op == "Placeholder":
+                feeds[name] = check_feed(node, there[variable])
+                continue
+            try:
+                value = np.asarray(there[variable])
+            except (TypeError, ValueError):
+                value = np.empty(0, object)
+            if value.dtype.kind not in "fiub":
+                raise FeedError(f"{variable} is no array of numbers, so {name} cannot take it.", node=name)
+            if value.dtype == "float64":
+                value = value.astype("float32")
+            held = node.attrs.get("value")
+            if not (isinstance(held, np.ndarray) and held.dtype == value.dtype and np.array_equal(held, value)):
+                edits.append(SetAttr(name, "value", value))
+        document = apply(self._document, *edits) if edits else self._document
+        if edits or any(k not in document.feeds or not np.array_equal(feeds[k], document.feeds[k]) for k in feeds):
+            self._adopt(replace(document, feeds=MappingProxyType(feeds)))
 
     def _fold(self, name: str, scopes: list[str]) -> None:
         view = self._view()
@@ -939,9 +1097,26 @@ def _same_start(a: Node, b: Node) -> bool:
 
 def _added(edits: Sequence[Edit], before: Document, after: Document) -> str | None:
     """The element that the page selects after these edits: what was added last, or has a new name."""
-    if any(isinstance(e, AddNode) for e in edits):
+    made = next(iter(after.composites.keys() - before.composites.keys()), None)
+    if made is not None and any(isinstance(e, (Group, AddComposite)) for e in edits):
+        return made
+    if len(edits) == 1 and isinstance(edits[0], Insert) and edits[0].node is not None:
+        return edits[0].node
+    if any(isinstance(e, (AddNode, Insert, AddComposite)) for e in edits):
         return next((n for n in reversed(after.nodes) if n not in before.nodes), None)
     return next((e.to for e in edits if isinstance(e, Rename)), None)
+
+
+def _chosen(edits: Sequence[Edit], before: Document, after: Document) -> list[str]:
+    """What was pasted, duplicated or unpacked, at its top: the page selects all of it."""
+    if not any(isinstance(e, (Paste, Duplicate, Ungroup)) for e in edits):
+        return []
+    new = [n for n in after.nodes if n not in before.nodes]
+    around = making.common_scope(new)
+    while around and around not in before.scopes:
+        around = around.rpartition("/")[0]
+    prefix = f"{around}/" if around else ""
+    return list(dict.fromkeys(f"{prefix}{n.removeprefix(prefix).partition('/')[0]}" for n in new))[:500]
 
 
 def _seconds(t: float) -> str:

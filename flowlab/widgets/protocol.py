@@ -88,10 +88,50 @@ class SceneNode:
     outputs: list[OutPort] = field(default_factory=list)
     attrs: dict[str, Any] = field(default_factory=dict)   # as the forms edit them
     value: str | None = None        # placeholder's feed or constant's value as JSON text; null when none or too large to edit
+    bound: str | None = None        # the notebook's variable that gives the value when a run starts
     value_note: str | None = None   # "float32 (64, 784), set from Python" when it is too large to edit
     x: float | None = None          # null: the page lays it out
     y: float | None = None
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopePort:
+    """A boundary port of a folded scope: data-port="SCOPE:in:PORT" or "SCOPE:out:PORT". A composite's have names, others are called as the tensor that passes."""
+    port: str
+    label: str                      # "" where the port has no name
+    wired: bool
+    tensor: str | None = None       # what passes, where that is one tensor
+    shape: str | None = None
+    dtype: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompositeSpec:
+    """A composite of the document, as the palette offers it again."""
+    of: str                         # a scope that is one use of it
+    name: str
+    inputs: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    count: int = 0                  # nodes inside
+    uses: int = 1
+    category: str = "control"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoteSpec:
+    """A note on the canvas: Markdown as text."""
+    text: str
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameSpec:
+    """A titled frame around drawn elements."""
+    title: str
+    colour: Literal["grey", "blue", "green", "orange", "red", "violet"]
+    members: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +144,9 @@ class SceneScope:
     count: int                      # nodes inside, at any depth
     inputs: list[str] = field(default_factory=list)       # boundary port ids, used as src_port/dst_port of edges
     outputs: list[str] = field(default_factory=list)
+    in_ports: list[ScopePort] = field(default_factory=list)
+    out_ports: list[ScopePort] = field(default_factory=list)
+    composite: str | None = None    # the function that it is one use of
     shape: str | None = None        # of its principal output
     x: float | None = None
     y: float | None = None
@@ -192,6 +235,10 @@ class Scene:
     edges: list[SceneEdge] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     select: str | None = None       # the element just added: select it
+    chosen: list[str] = field(default_factory=list)       # all that was just added or pasted, if it is more than one
+    composites: list[CompositeSpec] = field(default_factory=list)
+    notes: list[NoteSpec] = field(default_factory=list)
+    frames: list[FrameSpec] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +287,7 @@ class RunState:
     names: list[str] | None = None  # names of the recorded firings, for the timeline's labels; null: unchanged
     fetches: list[str] = field(default_factory=list)              # tensors asked for
     error: Diagnostic | None = None
+    live: bool = False              # runs after every edit
     timesteps: dict[str, str] = field(default_factory=dict)       # opened loops and branches that have been entered: "t = 2 of 5"
 
 
@@ -307,6 +355,25 @@ class Fits:
     tensor: str
     shapes: dict[str, str] = field(default_factory=dict)
     whys: dict[str, str] = field(default_factory=dict)
+    ports: dict[str, str] = field(default_factory=dict)   # the input that it would go into
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clip:
+    """Answer to ask_clip: the nodes as text for the clipboard, and how many they are."""
+    type: Literal["clip"] = "clip"
+    text: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """Answer to ask_code: Python that makes the graph or the selected part; `lines` says in which lines (from 0) each node is made."""
+    type: Literal["code"] = "code"
+    text: str
+    names: list[str] = field(default_factory=list)        # of the selected part; empty: the whole graph
+    lines: dict[str, list[int]] = field(default_factory=dict)
+    note: str = ""                  # what is left out, and why
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -341,6 +408,7 @@ class Edit:
     """Change the document; all edits together are one undo step. See flowlab/io/edits.py for the tags."""
     type: Literal["edit"] = "edit"
     edits: list[dict[str, Any]]
+    merge: str = ""                 # edits in a row with the same word are one step of undo: a slider that is dragged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -348,7 +416,7 @@ class Command:
     """A button or key. `node` for fire, run_to and save's path; `cursor` for seek; `scopes` for fold and unfold (empty: all)."""
     type: Literal["command"] = "command"
     name: Literal["undo", "redo", "save", "run", "step", "back", "step_level", "back_level", "step_scope", "step_timestep",
-                  "back_timestep", "step_pass", "resume", "seek", "fire", "run_to", "fold", "unfold", "stop", "go_on", "start_fresh"]
+                  "back_timestep", "step_pass", "resume", "seek", "fire", "run_to", "fold", "unfold", "stop", "go_on", "start_fresh", "live_on", "live_off"]
     node: str | None = None
     cursor: int | None = None
     scopes: list[str] = field(default_factory=list)
@@ -367,6 +435,20 @@ class AskFits:
     """Which operations could take this tensor?"""
     type: Literal["ask_fits"] = "ask_fits"
     tensor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskClip:
+    """These nodes and the wires between them as text, please."""
+    type: Literal["ask_clip"] = "ask_clip"
+    names: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskCode:
+    """The Python of these nodes, or of the whole graph."""
+    type: Literal["ask_code"] = "ask_code"
+    names: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -467,9 +549,9 @@ class Clamp:
     unit: int | None = None
 
 
-TO_PAGE = (Palette, Scene, RunState, Value, Fits, Notice, Offer, Kept, Done, LSTMData)
-TO_KERNEL = (Hello, Edit, Command, Ask, AskFits, Picture, Selected, LSTMAsk, Clamp)
-PIECES = (AttrSpec, OpSpec, Example, InPort, OutPort, SceneNode, SceneScope, OpenScope, SceneEdge, Repair, Diagnostic, Thumb, Stats,
+TO_PAGE = (Palette, Scene, RunState, Value, Fits, Clip, Code, Notice, Offer, Kept, Done, LSTMData)
+TO_KERNEL = (Hello, Edit, Command, Ask, AskFits, AskClip, AskCode, Picture, Selected, LSTMAsk, Clamp)
+PIECES = (AttrSpec, OpSpec, Example, InPort, OutPort, SceneNode, ScopePort, CompositeSpec, NoteSpec, FrameSpec, SceneScope, OpenScope, SceneEdge, Repair, Diagnostic, Thumb, Stats,
           LayerInfo, ReadingRow, ClampState, Outcome)
 
 

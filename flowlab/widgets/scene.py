@@ -13,8 +13,9 @@ from ..core.graph import Graph, Node, Tensor
 from ..core.op import REGISTRY, Op
 from ..core.types import DTYPES, KINDS, TensorType, shape_text
 from ..io.build import Build, Diagnostic, ports_of
-from ..io.document import DocBody, DocNode, Document, Edge
+from ..io.document import DocBody, DocNode, Document, Edge, Frame
 from ..io.edits import edit_to_json
+from ..io.making import port_for
 from ..nn.init import NAMES as INITIALIZERS
 from . import loops as L, protocol as P, values as V
 
@@ -46,6 +47,7 @@ def fits(tensor: Tensor) -> P.Fits:
     """Which listed operations can take this tensor: the shape that comes out where it is the only input, the reason where it cannot go in."""
     shapes: dict[str, str] = {}
     whys: dict[str, str] = {}
+    ports: dict[str, str] = {}
     for op in REGISTRY.values():
         if not op.listed or not op.inputs:
             continue
@@ -53,6 +55,7 @@ def fits(tensor: Tensor) -> P.Fits:
         if not any(tensor.dtype.kind in KINDS[kind] for kind in kinds):
             whys[op.name] = f"takes {' or '.join(sorted(_WANTED.get(k, 'anything') for k in kinds))}"
             continue
+        ports[op.name] = port_for(op, tensor.type) or op.inputs[0].name
         if op.variadic or sum(not i.optional for i in op.inputs) != 1 or op.inputs[0].optional:
             continue
         asked = [name for name, attr in op.attrs.items() if attr.required]
@@ -69,7 +72,7 @@ def fits(tensor: Tensor) -> P.Fits:
             continue
         if types and not asked:  # the shape of an attribute that is still to be given would be a guess
             shapes[op.name] = shape_text(types[0].shape) + ("" if types[0].dtype == tensor.dtype else f" {types[0].dtype}")
-    return P.Fits(tensor=tensor.name, shapes=shapes, whys=whys)
+    return P.Fits(tensor=tensor.name, shapes=shapes, whys=whys, ports=ports)
 
 
 def op_spec(op: Op) -> P.OpSpec:
@@ -188,6 +191,8 @@ def drawn(document: Document, built: Build) -> Drawn:
 
 def _edges(document: Document, built: Build, owner: Mapping[str, str], scopes: Mapping[str, Any]) -> tuple[P.SceneEdge, ...]:
     errors = {d.edge: d.message for d in reversed(built.diagnostics) if d.edge is not None and d.severe}
+    given = {scope: {t: port for port, t in c.outputs.items()} for scope, c in document.composites.items() if scope in scopes}
+    taken = {scope: {i: port for port, inner in c.ports.items() for i in inner} or {t: port for port, t in c.inputs.items()} for scope, c in document.composites.items() if scope in scopes}
     merged: dict[tuple, dict[str, Any]] = {}
     ranks: dict[tuple, int] = {}
     for edge in document.edges:
@@ -197,8 +202,13 @@ def _edges(document: Document, built: Build, owner: Mapping[str, str], scopes: M
         control = edge.port is None
         tensor = None if control else f"{edge.src}:{edge.output}"
         src_port, dst_port = str(edge.output), edge.port or "^"
-        if src in scopes and dst in scopes:
-            key: tuple = (src, dst)         # between two folded scopes one edge stands for all
+        out, into = (None, None) if control else (given.get(src), taken.get(dst))
+        if out is not None or into is not None:     # the ports of a composite have names, and each its wire
+            src_port = out.get(tensor, tensor) if out is not None else tensor if src in scopes else src_port
+            dst_port = into.get(f"{edge.dst}:{edge.port}", into.get(tensor, tensor)) if into is not None else tensor if dst in scopes else dst_port
+            key: tuple = (src, src_port, dst, dst_port)
+        elif src in scopes and dst in scopes:
+            key = (src, dst)                # between two folded scopes one edge stands for all
             src_port, dst_port = tensor or f"^{edge.src}", tensor or f"^{edge.src}"
         elif dst in scopes:
             key, dst_port = (src, tensor or f"^{edge.src}", dst), tensor or f"^{edge.src}"
@@ -243,7 +253,7 @@ def _type_of(built: Build, tensor: str | None) -> dict[str, str | None]:
 
 def scene(document: Document, built: Build, shown: Drawn, *, revision: int, fetched: Iterable[str] = (), path: str | None = None, dirty: bool = False,
           undo: str | None = None, redo: str | None = None, select: str | None = None, feeds: Mapping[str, np.ndarray] | None = None,
-          loops: Mapping[str, L.Loop] | None = None) -> P.Scene:
+          loops: Mapping[str, L.Loop] | None = None, chosen: Iterable[str] = ()) -> P.Scene:
     """Everything the canvas draws; `fetched` are the nodes that a run asks for, `loops` the scopes that are the inside of one."""
     loops = loops or {}
     feeds = document.feeds if feeds is None else feeds
@@ -258,7 +268,31 @@ def scene(document: Document, built: Build, shown: Drawn, *, revision: int, fetc
         structure.update(text.encode() + b"\n")
     return P.Scene(revision=revision, title=document.name, path=path, dirty=dirty, undo=undo, redo=redo, total=len(document.nodes), structure=structure.hexdigest(),
                    nodes=nodes, scopes=scopes, opened=opened, edges=list(shown.edges), diagnostics=[diagnostic(d) for d in built.diagnostics],
-                   select=shown.owner.get(select, select) if select is not None else None)
+                   select=shown.owner.get(select, select) if select is not None else None, chosen=[shown.owner.get(c, c) for c in chosen], composites=composites(document),
+                   notes=[P.NoteSpec(text=n.text, x=n.x, y=n.y) for n in document.notes], frames=[frame(document, f, shown) for f in document.frames])
+
+
+def composites(document: Document) -> list[P.CompositeSpec]:
+    """The composites of a document, each function once: what the palette offers again."""
+    out: dict[str, P.CompositeSpec] = {}
+    for scope, made in document.composites.items():
+        if made.function in out:
+            out[made.function] = replace(out[made.function], uses=out[made.function].uses + 1)
+            continue
+        inside = [n for n in document.nodes.values() if n.name.startswith(f"{scope}/")]
+        out[made.function] = P.CompositeSpec(of=scope, name=made.function, inputs=list(made.ports or made.inputs), outputs=list(made.outputs), count=len(inside), category=_character(inside))
+    return list(out.values())
+
+
+def frame(document: Document, made: Frame, shown: Drawn) -> P.FrameSpec:
+    """A frame around what stands for its members on the canvas."""
+    drawn: dict[str, None] = {}
+    for member in made.members:
+        elements = [member] if member in shown.scopes or member in shown.nodes else [shown.owner[member]] if member in shown.owner else list(shown.opened.get(member, ()))
+        if not elements:    # a scope inside a folded one
+            elements = list(dict.fromkeys(shown.owner[n] for n in document.nodes if n.startswith(f"{member}/")))[:1]
+        drawn.update(dict.fromkeys(elements))
+    return P.FrameSpec(title=made.title, colour=made.colour, members=list(drawn))
 
 
 def diagnostic(found: Diagnostic) -> P.Diagnostic:
@@ -283,7 +317,7 @@ def scene_node(document: Document, built: Build, node: DocNode, fetch: bool, fee
     if node.op == "Variable":
         attrs.pop("value", None)
     return P.SceneNode(
-        name=node.name, op=node.op, label=_label(node), category=op.category if op else "control" if node.op in (L.STATE, L.TIMESTEP) else "unknown", phase=node.phase, source=op.source if op else None,
+        bound=document.bound.get(node.name), name=node.name, op=node.op, label=_label(node), category=op.category if op else "control" if node.op in (L.STATE, L.TIMESTEP) else "unknown", phase=node.phase, source=op.source if op else None,
         scope=node.scope, gradient_of=node.gradient_of, fetch=fetch, inputs=in_ports(op, node, {p: errors[p] for p in on_edge}), outputs=out_ports(op, built, node),
         attrs=attrs, value=value, value_note=value_note, x=x, y=y, error=next((m for p, m in errors.items() if p not in on_edge), None))
 
@@ -344,16 +378,31 @@ def scene_scope(document: Document, built: Build, name: str, inside: tuple[str, 
     nodes = [document.nodes[n] for n in inside]
     phases = {n.phase for n in nodes}
     phase = phases.pop() if len(phases) == 1 else "forward"
-    found = {op.category for n in nodes if (op := REGISTRY.get(n.op)) is not None}
-    category = "state" if phase == "update" else next((c for c in _CHARACTER if c in found), "unknown")
-    inputs = list(dict.fromkeys(e.dst_port for e in shown.edges if e.dst == name))
-    outputs = list(dict.fromkeys(e.src_port for e in shown.edges if e.src == name))
-    principal = next((o for o in outputs if o in built.types), None) or next((f"{n}:0" for n in reversed(inside) if f"{n}:0" in built.types), None)
+    category = "state" if phase == "update" else _character(nodes)
+    made = document.composites.get(name)
+    entering = {e.dst_port: e for e in shown.edges if e.dst == name}
+    leaving = {e.src_port: e for e in shown.edges if e.src == name}
+    named_in, named_out = (list(made.ports or made.inputs), dict(made.outputs)) if made is not None else ([], {})
+    inputs, outputs = list(dict.fromkeys([*named_in, *entering])), list(dict.fromkeys([*named_out, *leaving]))
+    in_ports = [_scope_port(built, p, p in named_in, p in entering, entering[p].tensor if p in entering else None) for p in inputs]
+    out_ports = [_scope_port(built, p, p in named_out, p in leaving, named_out.get(p) or (p if p in built.types else None)) for p in outputs]
+    principal = next((t for o in outputs if (t := named_out.get(o, o)) in built.types), None) or next((f"{n}:0" for n in reversed(inside) if f"{n}:0" in built.types), None)
     members = set(inside)
     error = next((d.message for d in built.diagnostics if d.severe and d.node in members), None)
     x, y = document.positions.get(name, (None, None))
     return P.SceneScope(name=name, label=name.rpartition("/")[2], category=category, phase=phase, count=len(inside), inputs=inputs, outputs=outputs,
+                        in_ports=in_ports, out_ports=out_ports, composite=made.function if made is not None else None,
                         shape=shape_text(built.types[principal].shape) if principal else None, x=x, y=y, error=error)
+
+
+def _scope_port(built: Build, port: str, named: bool, wired: bool, tensor: str | None) -> P.ScopePort:
+    return P.ScopePort(port=port, label=port if named else "", wired=wired, tensor=tensor, **_type_of(built, tensor))
+
+
+def _character(nodes: Iterable[DocNode]) -> str:
+    """The category that gives these nodes their character."""
+    found = {op.category for n in nodes if (op := REGISTRY.get(n.op)) is not None}
+    return next((c for c in _CHARACTER if c in found), "unknown")
 
 
 # ---------------------------------------------------------------- what runs

@@ -11,9 +11,17 @@ export type InPort = { port: string; wired: boolean; optional: boolean; error: s
 /** An output of a drawn node: data-port="NODE:out:INDEX"; shape and dtype are null while unknown. */
 export type OutPort = { index: number; name: string; tensor: string; shape: string | null; dtype: string | null };
 /** One drawn node. */
-export type SceneNode = { name: string; op: string; label: string; category: string; phase: "forward" | "backward" | "update"; source: "placeholder" | "constant" | "variable" | null; scope: string; gradient_of: string | null; fetch: boolean; inputs: InPort[]; outputs: OutPort[]; attrs: Record<string, unknown>; value: string | null; value_note: string | null; x: number | null; y: number | null; error: string | null };
+export type SceneNode = { name: string; op: string; label: string; category: string; phase: "forward" | "backward" | "update"; source: "placeholder" | "constant" | "variable" | null; scope: string; gradient_of: string | null; fetch: boolean; inputs: InPort[]; outputs: OutPort[]; attrs: Record<string, unknown>; value: string | null; bound: string | null; value_note: string | null; x: number | null; y: number | null; error: string | null };
+/** A boundary port of a folded scope: data-port="SCOPE:in:PORT" or "SCOPE:out:PORT". A composite's have names, others are called as the tensor that passes. */
+export type ScopePort = { port: string; label: string; wired: boolean; tensor: string | null; shape: string | null; dtype: string | null };
+/** A composite of the document, as the palette offers it again. */
+export type CompositeSpec = { of: string; name: string; inputs: string[]; outputs: string[]; count: number; uses: number; category: string };
+/** A note on the canvas: Markdown as text. */
+export type NoteSpec = { text: string; x: number; y: number };
+/** A titled frame around drawn elements. */
+export type FrameSpec = { title: string; colour: "grey" | "blue" | "green" | "orange" | "red" | "violet"; members: string[] };
 /** One folded scope, drawn as a stack of cards: data-scope=NAME. */
-export type SceneScope = { name: string; label: string; category: string; phase: "forward" | "backward" | "update"; count: number; inputs: string[]; outputs: string[]; shape: string | null; x: number | null; y: number | null; error: string | null };
+export type SceneScope = { name: string; label: string; category: string; phase: "forward" | "backward" | "update"; count: number; inputs: string[]; outputs: string[]; in_ports: ScopePort[]; out_ports: ScopePort[]; composite: string | null; shape: string | null; x: number | null; y: number | null; error: string | null };
 /** One unfolded scope, drawn as a titled frame around its members. */
 export type OpenScope = { name: string; label: string; parent: string; members: string[]; loop: "loop" | "branch" | null };
 /** One drawn edge: data-edge=ID. `src` and `dst` are drawn elements (a node's or a folded scope's name). */
@@ -37,13 +45,17 @@ export type Outcome = { label: string; before: string; after: string };
 /** Sent once after hello: every operation there is. */
 export type Palette = { type: "palette"; version: number; ops: OpSpec[]; categories: string[]; dtypes: string[]; initializers: string[]; examples: Example[] };
 /** Everything the canvas draws. Sent after hello and after every edit, undo, redo, fold. */
-export type Scene = { type: "scene"; revision: number; title: string; path: string | null; dirty: boolean; undo: string | null; redo: string | null; total: number; structure: string; nodes: SceneNode[]; scopes: SceneScope[]; opened: OpenScope[]; edges: SceneEdge[]; diagnostics: Diagnostic[]; select: string | null };
+export type Scene = { type: "scene"; revision: number; title: string; path: string | null; dirty: boolean; undo: string | null; redo: string | null; total: number; structure: string; nodes: SceneNode[]; scopes: SceneScope[]; opened: OpenScope[]; edges: SceneEdge[]; diagnostics: Diagnostic[]; select: string | null; chosen: string[]; composites: CompositeSpec[]; notes: NoteSpec[]; frames: FrameSpec[] };
 /** Where the run stands. full=True replaces what the page knows, else it adds to it. */
-export type RunState = { type: "state"; mode: "edit" | "run" | "paused" | "past"; cursor: number; length: number; total: number; done: boolean; full: boolean; states: Record<string, "idle" | "ready" | "running" | "done" | "error">; progress: Record<string, number[]>; inputs: Record<string, number[]>; versions: Record<string, number>; thumbs: Thumb[]; gone: string[]; fired: string[]; last: string | null; last_drawn: string | null; last_phase: "forward" | "backward" | "update" | null; last_seconds: number | null; next: string | null; next_drawn: string | null; ready: number; ticks: string | null; names: string[] | null; fetches: string[]; error: Diagnostic | null; timesteps: Record<string, string> };
+export type RunState = { type: "state"; mode: "edit" | "run" | "paused" | "past"; cursor: number; length: number; total: number; done: boolean; full: boolean; states: Record<string, "idle" | "ready" | "running" | "done" | "error">; progress: Record<string, number[]>; inputs: Record<string, number[]>; versions: Record<string, number>; thumbs: Thumb[]; gone: string[]; fired: string[]; last: string | null; last_drawn: string | null; last_phase: "forward" | "backward" | "update" | null; last_seconds: number | null; next: string | null; next_drawn: string | null; ready: number; ticks: string | null; names: string[] | null; fetches: string[]; error: Diagnostic | null; live: boolean; timesteps: Record<string, string> };
 /** Answer to value: one tensor for the inspector. Buffer 0: float32 rows × cols, downsampled if the tensor is larger. */
 export type Value = { type: "value"; tensor: string; known: boolean; shape: (number | string | null)[]; dtype: string; rows: number; cols: number; sampled: boolean; slice: string; lo: number; hi: number; map: "seq" | "div"; json: string | null; stats: Stats | null; formula: string; doc: string };
 /** Answer to ask_fits, by operation: the shape it would give if this tensor is all it needs, or why it cannot take it. */
-export type Fits = { type: "fits"; tensor: string; shapes: Record<string, string>; whys: Record<string, string> };
+export type Fits = { type: "fits"; tensor: string; shapes: Record<string, string>; whys: Record<string, string>; ports: Record<string, string> };
+/** Answer to ask_clip: the nodes as text for the clipboard, and how many they are. */
+export type Clip = { type: "clip"; text: string; count: number };
+/** Answer to ask_code: Python that makes the graph or the selected part; `lines` says in which lines (from 0) each node is made. */
+export type Code = { type: "code"; text: string; names: string[]; lines: Record<string, number[]>; note: string };
 /** Something to tell the person: role=status or role=alert. */
 export type Notice = { type: "notice"; level: "status" | "alert"; text: string; hint: string; node: string | null; edge: string | null };
 /** The cell was run again and the notebook holds an edited document: go on with it, or start from the cell's. */
@@ -57,13 +69,17 @@ export type LSTMData = { type: "lstm"; version: number; title: string; layer: nu
 /** The page is there, or there again. */
 export type Hello = { type: "hello"; version: number };
 /** Change the document; all edits together are one undo step. See flowlab/io/edits.py for the tags. */
-export type Edit = { type: "edit"; edits: Record<string, unknown>[] };
+export type Edit = { type: "edit"; edits: Record<string, unknown>[]; merge?: string };
 /** A button or key. `node` for fire, run_to and save's path; `cursor` for seek; `scopes` for fold and unfold (empty: all). */
-export type Command = { type: "command"; name: "undo" | "redo" | "save" | "run" | "step" | "back" | "step_level" | "back_level" | "step_scope" | "step_timestep" | "back_timestep" | "step_pass" | "resume" | "seek" | "fire" | "run_to" | "fold" | "unfold" | "stop" | "go_on" | "start_fresh"; node?: string | null; cursor?: number | null; scopes?: string[] };
+export type Command = { type: "command"; name: "undo" | "redo" | "save" | "run" | "step" | "back" | "step_level" | "back_level" | "step_scope" | "step_timestep" | "back_timestep" | "step_pass" | "resume" | "seek" | "fire" | "run_to" | "fold" | "unfold" | "stop" | "go_on" | "start_fresh" | "live_on" | "live_off"; node?: string | null; cursor?: number | null; scopes?: string[] };
 /** Show this tensor in the inspector. */
 export type Ask = { type: "ask"; tensor: string; slice?: string };
 /** Which operations could take this tensor? */
 export type AskFits = { type: "ask_fits"; tensor: string };
+/** These nodes and the wires between them as text, please. */
+export type AskClip = { type: "ask_clip"; names: string[] };
+/** The Python of these nodes, or of the whole graph. */
+export type AskCode = { type: "ask_code"; names?: string[] };
 /** The canvas as a PNG data URI, for the notebook's saved output. */
 export type Picture = { type: "picture"; png: string; width: number; height: number };
 /** What is selected on the canvas. */
@@ -72,5 +88,5 @@ export type Selected = { type: "selected"; names: string[] };
 export type LSTMAsk = { type: "lstm_ask"; layer: number; sample: number };
 /** Hold a gate of this layer at a value and run again; value null lets it go. `unit` null means all units. */
 export type Clamp = { type: "clamp"; layer: number; gate: "f" | "i" | "g" | "o"; value: number | null; unit?: number | null };
-export type ToPage = Palette | Scene | RunState | Value | Fits | Notice | Offer | Kept | Done | LSTMData;
-export type ToKernel = Hello | Edit | Command | Ask | AskFits | Picture | Selected | LSTMAsk | Clamp;
+export type ToPage = Palette | Scene | RunState | Value | Fits | Clip | Code | Notice | Offer | Kept | Done | LSTMData;
+export type ToKernel = Hello | Edit | Command | Ask | AskFits | AskClip | AskCode | Picture | Selected | LSTMAsk | Clamp;
