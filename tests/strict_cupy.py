@@ -65,8 +65,8 @@ class Array:
         return wrap(found)
 
     def get(self) -> np.ndarray:
-        """The one way to the host."""
-        return self._array
+        """The one way to the host, whose memory is another."""
+        return self._array.copy()
 
     def __getitem__(self, index: Any) -> Array:
         return wrap(self._array[unwrap(index, "index")])
@@ -159,8 +159,11 @@ class StrictBackend(Backend):
     def __init__(self) -> None:
         super().__init__(Namespace(), Namespace(cupyx.scipy.special, scipy.special))
 
+    def from_host(self, array: np.ndarray) -> Array:
+        return Array(np.array(array))
+
     def to_host(self, array: Any) -> np.ndarray:
-        return array._array if isinstance(array, Array) else np.asarray(array)
+        return array._array.copy() if isinstance(array, Array) else np.asarray(array)
 
 
 STRICT = StrictBackend()

@@ -251,17 +251,25 @@ def _same(x: Any) -> Any:
     return x
 
 
+_TWINS: dict[tuple[int, int], tuple[weakref.ref, Any]] = {}     # (host array, backend) → the array, and the same values on the card
+
+
+def remember(host: np.ndarray, backend: Backend, there: Any) -> None:
+    """The value of a variable is on a card, too. That is forgotten when the host's array goes."""
+    key = (id(host), id(backend))
+    _TWINS[key] = (weakref.ref(host, lambda _, twins=_TWINS: twins.pop(key, None)), there)     # bound: when Python ends, names go first
+
+
 class Arrivals:
-    """Brings a variable to a card. One that no run has assigned since is the same array as before, and is there already."""
+    """Brings a variable to a card, if it is not there already: it is after it was read there, and after it was computed there."""
 
     def __init__(self, backend: Backend):
         self.backend = backend
-        self.last: tuple[weakref.ref, Any] | None = None
 
     def __call__(self, x: np.ndarray) -> Any:
-        last = self.last
-        if last is not None and last[0]() is x:
-            return last[1]
+        found = _TWINS.get((id(x), id(self.backend)))
+        if found is not None and found[0]() is x:
+            return found[1]
         there = self.backend.from_host(x)
-        self.last = (weakref.ref(x), there)     # the store never writes to an array
+        remember(x, self.backend, there)    # the store never writes to an array
         return there

@@ -21,7 +21,7 @@ from .compile import AsItIs, Runner
 from .device import Devices
 from .feeding import checked_feeds, feed_tensors, flatten
 from .memory import check_fit
-from .place import COPY, Placed, Placement, placed
+from .place import COPY, Placed, Placement, placed, remember
 from .plan import Plan, Step, make_plan
 from .schedule import Parallel, Stamp, fire_in_order
 from .store import Draws, Snapshot, Store, Variables, checked
@@ -249,6 +249,9 @@ class Session:
     def finish(self, plan: Plan, arrays: Sequence[np.ndarray], results: list[Any], assigned: list[Any]) -> list[Any]:
         """Results as the caller's own arrays; then all assigns at once."""
         new = {node_id: _owned(value, arrays) for (_, node_id), value in zip(plan.assigns, assigned)}
+        for (slot, node_id), value in zip(plan.assigns, assigned):
+            if not isinstance(value, (np.ndarray, np.generic)):     # the next run finds it on the card
+                remember(new[node_id], plan.topology.origin[slot][0].backend, value)
         taken = {id(a) for a in arrays} | {id(_owner(v)) for v in assigned}
         out = []
         for slot, value in zip(plan.results, results):

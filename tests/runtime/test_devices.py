@@ -1,6 +1,7 @@
 """Devices: where each node runs and why, copies in plain sight, and the same bits wherever that is."""
 from __future__ import annotations
 
+import gc
 import json
 import warnings
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import flowlab as fl
-from flowlab.runtime import device
+from flowlab.runtime import device, place
 from flowlab.runtime.timeline import Timeline
 from tests.strict_cupy import STRICT, Array
 
@@ -276,7 +277,7 @@ def test_host_and_card_share_a_graph_and_copies_stand_at_the_crossings(card):
             assert {"x/copy/gpu:0", "w/copy/gpu:0", "low/copy/cpu:1"} <= set(names) and len(names) == len(set(names))
 
 
-def test_a_variable_goes_to_the_card_once_until_it_is_assigned(card, monkeypatch):
+def test_a_variable_goes_to_the_card_only_when_the_host_has_set_it(card, monkeypatch):
     brought = []
     real = STRICT.from_host
     monkeypatch.setattr(STRICT, "from_host", lambda a: brought.append(a.shape) or real(a), raising=False)
@@ -291,6 +292,12 @@ def test_a_variable_goes_to_the_card_once_until_it_is_assigned(card, monkeypatch
     assert brought.count((2, 3)) == 1 and brought.count((4, 2)) == 3
     sess.run("grow")
     assert sess.run(y, {x: np.ones((1, 2))}).tolist() == [[4, 4, 4]] and sess.variables["w"].max() == 2
+    assert brought.count((2, 3)) == 1, "what was computed on the card is there"
+    sess.variables["w"] = np.full((2, 3), 5.0)
+    assert sess.run(y, {x: np.ones((1, 2))}).tolist() == [[10, 10, 10]] and brought.count((2, 3)) == 2
+    del sess
+    gc.collect()
+    assert not place._TWINS, "and goes with the variables"
 
 
 def test_a_kernel_that_fails_on_the_card_is_named(card):
