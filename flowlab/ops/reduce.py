@@ -79,7 +79,7 @@ def _count(x: TensorType, *, axis: Any, dtype: str, **_: Any) -> TensorType:
 @op(infer=_count, category="reduce", differentiable=False, latex="n", aliases=("count", "numel"), zh="元素数")
 def size(xp, x: Any, *, axis: Axis = None, dtype: DType = "int64"):
     """Count the values along the axes, all of them by default."""
-    return xp.asarray(prod(x.shape[a] for a in axes_in(axis, x.ndim)), dtype=dtype)
+    return xp.asarray(x.size if axis is None else prod(x.shape[a] for a in axes_in(axis, x.ndim)), dtype=dtype)
 
 
 def _extreme(node, g):

@@ -137,6 +137,18 @@ class NumpyBackend(Backend):
                 self._kept += size
             return np.ndarray(shape, dtype, raw, skip)
 
+    def broadcast_to(self, x: Any, shape: tuple[int, ...]) -> Any:
+        if type(x) is not np.ndarray or not x.flags.c_contiguous or x.ndim > len(shape) or not x.size or 0 in shape:
+            return np.broadcast_to(x, shape)
+        own = (1,) * (len(shape) - x.ndim) + x.shape
+        strides = (0,) * (len(shape) - x.ndim) + x.strides
+        for a, b in zip(own, shape):
+            if a != b and a != 1:
+                return np.broadcast_to(x, shape)    # which says what is wrong
+        view = np.ndarray(shape, x.dtype, x, 0, tuple([0 if a == 1 else s for a, s in zip(own, strides)]))
+        view.flags.writeable = False
+        return view
+
     def windows(self, array: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:
         return np.ndarray(shape, array.dtype, array, 0, strides) if array.size else np.empty(shape, array.dtype)
 

@@ -71,6 +71,8 @@ class Runner:
                 try:
                     results, assigned = cut.function(arrays, snapshot, rng)
                     cut.runs += 1
+                    if len(made) > 1:
+                        made.move_to_end(key)
                     if cut.runs == self.worth and cut.notes is not None and fast_loops() is not None:
                         made[key] = Cut(self.plan, cut.notes, self.pairs, chains=True)
                     return results, assigned, True
@@ -102,6 +104,9 @@ class Runner:
         except Exception:   # the plan's own code tells of it, as of any error
             self.refused.discard(key)
             return self.plan.function(arrays, snapshot, rng)
+        except BaseException:   # an interrupt: the next run is noted
+            self.refused.discard(key)
+            raise
         if notes.possible and self.plan.steps:
             self.made[key] = Cut(self.plan, notes, self.pairs)
             self.refused.discard(key)
