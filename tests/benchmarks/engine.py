@@ -25,9 +25,10 @@ if any(os.environ.get(k) != v for k, v in wanted.items()) or "OPENBLAS_CORETYPE"
     # threads are fixed before NumPy loads, and a BLAS that is told which processor to take is not the one a person has
     clean = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")} | wanted | {"JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
     os.execve(sys.executable, [sys.executable, *sys.argv], clean)
-CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
-if THREADS == "1" and CORES and "--both-cores" not in sys.argv:
-    os.sched_setaffinity(0, {max(CORES)})
+CORES = json.loads(os.environ.get("FLOWLAB_BENCH_CORES", "null")) or (sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [])
+os.environ["FLOWLAB_BENCH_CORES"] = json.dumps(CORES)       # a process that this one starts may have them all again
+if CORES:
+    os.sched_setaffinity(0, {max(CORES)} if THREADS == "1" and "--both-cores" not in sys.argv else CORES)
 
 import numpy as np
 from threadpoolctl import threadpool_info
@@ -377,17 +378,20 @@ def cnn(rounds: int) -> None:
 def random_graph(nodes: int, seed: int) -> tuple[fl.Graph, float]:
     """A graph of elementwise, matrix and reducing nodes and its gradient, `nodes` in all; and how long it took to build."""
     r = random.Random(seed)
+    drawn = [(r.randrange(7), r.randrange(1 << 30), r.randrange(1 << 30)) for _ in range(nodes)]
     begin = time.perf_counter()
     with fl.Graph() as g:
         w = fl.variable(np.eye(8, dtype=F32) * 0.5, name="w")
         pool = [fl.placeholder((4, 8), name="x")]
         total = fl.mean(pool[0])
-        while len(g.nodes) < nodes * 0.43:
-            a, b = r.choice(pool[-40:]), r.choice(pool[-40:])
-            k = r.randrange(7)
+        for k, i, j in drawn:
+            near = min(len(pool), 40)
+            a, b = pool[-1 - i % near], pool[-1 - j % near]
             pool.append(fl.tanh(a) if k == 0 else a + b if k == 1 else a * b if k == 2 else a - b if k == 3 else fl.relu(a) if k == 4 else a @ w if k == 5 else fl.sigmoid(a) * 0.5)
             if len(pool) % 40 == 0:
                 total = total + fl.mean(pool[-1])
+                if len(g.nodes) >= nodes * 0.43:
+                    break
         fl.gradients(total + fl.mean(fl.square(pool[-1])), [w])
     return g, time.perf_counter() - begin
 
@@ -517,12 +521,12 @@ def main() -> int:
         if a.only not in (None, name) or FAST and name not in alone:
             continue
         if name == "parallel":
-            subprocess.run([sys.executable, __file__, "--both-cores", "--rounds", str(a.rounds)], check=True, preexec_fn=lambda: os.sched_setaffinity(0, CORES) if CORES else None)
+            subprocess.run([sys.executable, __file__, "--both-cores", "--rounds", str(a.rounds)], check=True)
         else:
             row(a.rounds)
     if not FAST and "numba" in found and (a.only is None or a.only in alone):
         sys.stdout.flush()
-        return subprocess.run([sys.executable, *sys.argv], env=os.environ | {"FLOWLAB_FAST": "1"}, preexec_fn=lambda: os.sched_setaffinity(0, CORES) if CORES else None).returncode
+        return subprocess.run([sys.executable, *sys.argv], env=os.environ | {"FLOWLAB_FAST": "1"}).returncode
     return 0
 
 
