@@ -12,7 +12,7 @@ from ..core.types import TensorType, shape_text
 from ..ops.array import zeros_like
 from ..ops.math import add
 from .body import Body, copied
-from .scan import backward_body, fits, lifted, opened_scope, scan_op
+from .scan import backward_body, fits, given_up, lifted, opened_scope, scan_op
 
 # ---------------------------------------------------------------- cond
 
@@ -70,25 +70,29 @@ def cond(predicate: Any, then: Callable[[], Any], otherwise: Callable[[], Any], 
     """
     graph = current_graph()
     scope = opened_scope(graph, name, "Cond")
-    with graph.state(scope=scope):
-        predicate = lifted(predicate, graph)
-    for f, which in ((then, "then"), (otherwise, "otherwise")):
-        if not callable(f):
-            raise AttributeValueError(f"cond: {which} is {f!r}, not a function.", port=which, hint="Write lambda: … around it, so that it runs only when it is chosen.")
-    bodies, flats, rebuild = [], [], None
-    for f, which in ((then, "then"), (otherwise, "otherwise")):
-        body = Body(which, graph, scope, beside=bodies)
-        with body:
-            flat, build = _flat(f(), body, f"{scope}: {which}")
-        bodies.append(body)
-        flats.append(flat)
-        rebuild = rebuild or build
-    if len(flats[0]) != len(flats[1]):
-        raise ShapeError(f"{scope}: one function returns {len(flats[0])} tensors, the other {len(flats[1])}.", node=scope, hint="Both must return equally many.")
-    for k, (a, b) in enumerate(zip(*flats)):
-        _either(a.type, b.type, k)
-    node = _cond_node(graph, scope, predicate, bodies, flats)
-    return rebuild(node.outputs)
+    try:
+        with graph.state(scope=scope):
+            predicate = lifted(predicate, graph)
+        for f, which in ((then, "then"), (otherwise, "otherwise")):
+            if not callable(f):
+                raise AttributeValueError(f"cond: {which} is {f!r}, not a function.", port=which, hint="Write lambda: … around it, so that it runs only when it is chosen.")
+        bodies, flats, rebuild = [], [], None
+        for f, which in ((then, "then"), (otherwise, "otherwise")):
+            body = Body(which, graph, scope, beside=bodies)
+            with body:
+                flat, build = _flat(f(), body, f"{scope}: {which}")
+            bodies.append(body)
+            flats.append(flat)
+            rebuild = rebuild or build
+        if len(flats[0]) != len(flats[1]):
+            raise ShapeError(f"{scope}: one function returns {len(flats[0])} tensors, the other {len(flats[1])}.", node=scope, hint="Both must return equally many.")
+        for k, (a, b) in enumerate(zip(*flats)):
+            _either(a.type, b.type, k)
+        node = _cond_node(graph, scope, predicate, bodies, flats)
+        return rebuild(node.outputs)
+    except BaseException:
+        given_up(graph, scope)
+        raise
 
 
 def _cond_node(graph: Graph, scope: str, predicate: Tensor, bodies: Sequence[Body], outputs: Sequence[Sequence[Tensor]]) -> Node:
@@ -236,55 +240,59 @@ def while_loop(condition: Callable[..., Any], body: Callable[..., Any], states: 
     if maximum is not None and (isinstance(maximum, bool) or not isinstance(maximum, int) or maximum < 0):
         raise AttributeValueError(f"while_loop: maximum is {maximum!r}.", port="maximum", hint="A whole number from 0 on, or None.")
     scope = opened_scope(graph, name, "While")
-    keys = list(states) if isinstance(states, Mapping) else None
-    given = list(states.values()) if keys is not None else list(states) if isinstance(states, (list, tuple)) else [states]
-    if not given:
-        raise AttributeValueError("while_loop needs a state: without one its condition would never change.", port="states")
-    with graph.state(scope=scope):
-        firsts = [lifted(v, graph) for v in given]
-    names = keys if keys is not None else _parameters(body, len(firsts))
-    parts: list[Body] = []
-    results: list[list[Tensor]] = []
-    for f, which in ((condition, "condition"), (body, "body")):
-        part = Body(which, graph, scope, beside=parts)
-        inner = [part.input_node(t, str(n)).outputs[0] for t, n in zip(firsts, names)]
-        with part:
-            value = f(**dict(zip(keys, inner))) if keys is not None else f(*inner)
-            if keys is not None and which == "body":
-                if not isinstance(value, Mapping) or set(value) != set(keys):
-                    raise AttributeValueError(f"{scope}: the body returns {list(value) if isinstance(value, Mapping) else value!r}, the states are {keys}.", hint="Return a dict with the same names.")
-                value = {k: value[k] for k in keys}
-            flat, _ = _flat(value, part, f"{scope}: {which}")
-        parts.append(part)
-        results.append(flat)
-        part.inputs = tuple(inner)
-    if len(results[0]) != 1:
-        raise AttributeValueError(f"{scope}: the condition returns {len(results[0])} tensors.", hint="It returns one bool.")
-    if len(results[1]) != len(firsts):
-        raise ShapeError(f"{scope}: the body returns {len(results[1])} tensors, there are {len(firsts)} states.", node=scope, hint="It returns the next value of each state, in order.")
-    for first, new, n in zip(firsts, results[1], names):
-        if new.dtype != first.dtype:
-            raise DTypeError(f"{scope}: the state {n} is {first.dtype}, its next value {new.dtype}.", node=scope, hint=f'fl.cast(x, "{first.dtype}"), or start it from {new.dtype}.')
-        if new.rank != first.rank or any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(first.shape, new.shape)):
-            raise ShapeError(f"{scope}: the state {n} starts as {shape_text(first.shape)} and becomes {shape_text(new.shape)}.", node=scope, hint="A state keeps its shape.")
-    around: dict[tuple[int, int], Tensor] = {}
-    for part, flat in zip(parts, results):
-        for t in flat:
-            part.adopt(t)
-        around |= {key: outer for key, (outer, i) in part.captured.items() if i.node.op.source != "constant"}
-    for part, flat in zip(parts, results):
-        inner = [*part.inputs, *(part.adopt(t) for t in around.values())]
-        flat = [part.adopt(t) for t in flat]
-        part.captured.clear()
-        part.close(inner, flat)
-    with graph, graph.state(scope=scope):
-        node = while_op.node([*firsts, *around.values()], condition=parts[0], body=parts[1], states=len(firsts), maximum=maximum)
-    finals = node.outputs[:len(firsts)]
-    if keys is not None:
-        return dict(zip(keys, finals))
-    if isinstance(states, (list, tuple)):
-        return type(states)(finals) if type(states) in (list, tuple) else tuple(finals)
-    return finals[0]
+    try:
+        keys = list(states) if isinstance(states, Mapping) else None
+        given = list(states.values()) if keys is not None else list(states) if isinstance(states, (list, tuple)) else [states]
+        if not given:
+            raise AttributeValueError("while_loop needs a state: without one its condition would never change.", port="states")
+        with graph.state(scope=scope):
+            firsts = [lifted(v, graph) for v in given]
+        names = keys if keys is not None else _parameters(body, len(firsts))
+        parts: list[Body] = []
+        results: list[list[Tensor]] = []
+        for f, which in ((condition, "condition"), (body, "body")):
+            part = Body(which, graph, scope, beside=parts)
+            inner = [part.input_node(t, str(n)).outputs[0] for t, n in zip(firsts, names)]
+            with part:
+                value = f(**dict(zip(keys, inner))) if keys is not None else f(*inner)
+                if keys is not None and which == "body":
+                    if not isinstance(value, Mapping) or set(value) != set(keys):
+                        raise AttributeValueError(f"{scope}: the body returns {list(value) if isinstance(value, Mapping) else value!r}, the states are {keys}.", hint="Return a dict with the same names.")
+                    value = {k: value[k] for k in keys}
+                flat, _ = _flat(value, part, f"{scope}: {which}")
+            parts.append(part)
+            results.append(flat)
+            part.inputs = tuple(inner)
+        if len(results[0]) != 1:
+            raise AttributeValueError(f"{scope}: the condition returns {len(results[0])} tensors.", hint="It returns one bool.")
+        if len(results[1]) != len(firsts):
+            raise ShapeError(f"{scope}: the body returns {len(results[1])} tensors, there are {len(firsts)} states.", node=scope, hint="It returns the next value of each state, in order.")
+        for first, new, n in zip(firsts, results[1], names):
+            if new.dtype != first.dtype:
+                raise DTypeError(f"{scope}: the state {n} is {first.dtype}, its next value {new.dtype}.", node=scope, hint=f'fl.cast(x, "{first.dtype}"), or start it from {new.dtype}.')
+            if new.rank != first.rank or any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(first.shape, new.shape)):
+                raise ShapeError(f"{scope}: the state {n} starts as {shape_text(first.shape)} and becomes {shape_text(new.shape)}.", node=scope, hint="A state keeps its shape.")
+        around: dict[tuple[int, int], Tensor] = {}
+        for part, flat in zip(parts, results):
+            for t in flat:
+                part.adopt(t)
+            around |= {key: outer for key, (outer, i) in part.captured.items() if i.node.op.source != "constant"}
+        for part, flat in zip(parts, results):
+            inner = [*part.inputs, *(part.adopt(t) for t in around.values())]
+            flat = [part.adopt(t) for t in flat]
+            part.captured.clear()
+            part.close(inner, flat)
+        with graph, graph.state(scope=scope):
+            node = while_op.node([*firsts, *around.values()], condition=parts[0], body=parts[1], states=len(firsts), maximum=maximum)
+        finals = node.outputs[:len(firsts)]
+        if keys is not None:
+            return dict(zip(keys, finals))
+        if isinstance(states, (list, tuple)):
+            return type(states)(finals) if type(states) in (list, tuple) else tuple(finals)
+        return finals[0]
+    except BaseException:
+        given_up(graph, scope)
+        raise
 
 
 def _parameters(function: Callable, count: int) -> list[str]:

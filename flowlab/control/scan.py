@@ -267,15 +267,16 @@ class Step:
         return self
 
     def __exit__(self, kind: Any, *exc: Any) -> None:
+        self.body.__exit__()
         try:
             if kind is None:
                 forgotten = [s.node.name for s, _ in self._firsts if s.node.id not in self._next]
                 if forgotten:
                     raise AttributeValueError(f"{self._scope}: the state {forgotten[0]} is never updated.", hint=f"step.update({forgotten[0]}, …) says what it becomes.")
+                self._close()
         finally:
-            self.body.__exit__()
-        if kind is None:
-            self._close()
+            if self.node is None:
+                given_up(self._graph, self._scope)
 
     def _close(self) -> None:
         inner = [*self.inputs, *([self._index] if self._index is not None else []), *(s for s, _ in self._firsts)]
@@ -323,23 +324,35 @@ def scan(sequence: Any, *, time_axis: int = 0, reverse: bool = False, lengths: A
     if not tensors:
         raise AttributeValueError("scan goes along a sequence, and there is none.", hint="fl.arange(n) counts the timesteps.")
     scope = opened_scope(graph, name, "Scan")
-    with graph.state(scope=scope):
-        tensors = [lifted(t, graph) for t in tensors]
-    for t in tensors:
-        if not -t.rank <= time_axis < t.rank:
-            raise ShapeError(f"scan: {t.name} is {shape_text(t.shape)}, it has no axis {time_axis} to go along.", node=t.node.name, axis=time_axis, hint="time_axis says which axis is the time.")
-    axes = [time_axis % t.rank for t in tensors]
-    if lengths is not None:
+    try:
         with graph.state(scope=scope):
-            lengths = lifted(lengths, graph)
-        if lengths.rank != 1 or lengths.dtype.kind not in "iu":
-            raise ShapeError(f"scan: lengths is {lengths.dtype} {shape_text(lengths.shape)}.", node=lengths.node.name, port="lengths", hint="Whole numbers, one a row of the batch: (batch,).")
-    return Step(graph, tensors, axes, scope, reverse, lengths, checkpoint)
+            tensors = [lifted(t, graph) for t in tensors]
+        for t in tensors:
+            if not -t.rank <= time_axis < t.rank:
+                raise ShapeError(f"scan: {t.name} is {shape_text(t.shape)}, it has no axis {time_axis} to go along.", node=t.node.name, axis=time_axis, hint="time_axis says which axis is the time.")
+        axes = [time_axis % t.rank for t in tensors]
+        if lengths is not None:
+            with graph.state(scope=scope):
+                lengths = lifted(lengths, graph)
+            if lengths.rank != 1 or lengths.dtype.kind not in "iu":
+                raise ShapeError(f"scan: lengths is {lengths.dtype} {shape_text(lengths.shape)}.", node=lengths.node.name, port="lengths", hint="Whole numbers, one a row of the batch: (batch,).")
+        return Step(graph, tensors, axes, scope, reverse, lengths, checkpoint)
+    except BaseException:
+        given_up(graph, scope)
+        raise
 
 
 def opened_scope(graph: Graph, name: str | None, kind: str) -> str:
-    """The scope of a new loop or branch: the name it was given, or a free one. NameTakenError if another has it."""
-    return graph.unique(kind) if name is None else graph.claim(name)
+    """The scope of a new loop or branch: the name it was given, or a free one. NameTakenError if another has it. It is taken from now on."""
+    scope = graph.unique(kind) if name is None else graph.claim(name)
+    graph._scopes.add(scope)
+    return scope
+
+
+def given_up(graph: Graph, scope: str) -> None:
+    """The name of a loop that came to nothing is free again, so that the lines can be run once more."""
+    if not any(name.startswith(f"{scope}/") for name in graph._by_name):
+        graph._scopes.discard(scope)
 
 
 def lifted(value: Any, graph: Graph) -> Tensor:

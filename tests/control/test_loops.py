@@ -390,6 +390,10 @@ def test_mistakes_are_told_of_where_they_are_made():
         with pytest.raises(fl.AttributeValueError, match="never updated"):
             with fl.scan(x, name="a") as step:
                 step.state("s", init=0.0)
+        with pytest.raises(ZeroDivisionError), fl.scan(x, name="a"):
+            1 / 0   # noqa: B018
+        with fl.scan(x, name="a") as step:      # the lines can be run again
+            step.output(step.input)
         with fl.scan(x, name="b") as step:
             s = step.state("s", init=np.zeros(3, "float32"))
             with pytest.raises(fl.ShapeError, match=r"starts as \(3,\) and becomes \(\)"):
