@@ -344,13 +344,19 @@ def scan(sequence: Any, *, time_axis: int = 0, reverse: bool = False, lengths: A
 
 def opened_scope(graph: Graph, name: str | None, kind: str) -> str:
     """The scope of a new loop or branch: the name it was given, or a free one. NameTakenError if another has it. It is taken from now on."""
-    scope = graph.unique(kind) if name is None else graph.claim(name)
+    if name is None:
+        scope = graph.unique(kind)
+    else:
+        scope = f"{graph._scope}/{name}" if graph._scope else name
+        # what a loop that came to nothing has left behind, such as the number that a state was to start from, is in nobody's way
+        if scope not in graph._scopes or any(n.op.source != "constant" for n in graph._nodes if n.name.startswith(f"{scope}/")):
+            scope = graph.claim(name)
     graph._scopes.add(scope)
     return scope
 
 
 def given_up(graph: Graph, scope: str) -> None:
-    """The name of a loop that came to nothing is free again, so that the lines can be run once more."""
+    """The name of a loop that came to nothing is free again, and the lines can be run once more."""
     if not any(name.startswith(f"{scope}/") for name in graph._by_name):
         graph._scopes.discard(scope)
 
