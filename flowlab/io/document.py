@@ -191,8 +191,7 @@ class Document:
         if feeds:
             out["feeds"] = feeds
         if self.composites:
-            out["composites"] = {k: {"function": c.function, "doc": c.doc, "inputs": dict(c.inputs), "outputs": dict(c.outputs),
-                                     **({"ports": {p: list(inner) for p, inner in c.ports.items()}} if c.ports else {})} for k, c in self.composites.items()}
+            out["composites"] = _composites_json(self)
         if self.frames:
             out["frames"] = [{"title": f.title, "colour": f.colour, "members": list(f.members)} for f in self.frames]
         if self.bound:
@@ -338,7 +337,8 @@ def encode(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return [encode(v) for v in value]
     if isinstance(value, DocBody):
-        return {"name": value.document.name, "inputs": list(value.inputs), "outputs": list(value.outputs), "nodes": [_node_json(n) for n in value.document.nodes.values()]}
+        return {"name": value.document.name, "inputs": list(value.inputs), "outputs": list(value.outputs), "nodes": [_node_json(n) for n in value.document.nodes.values()],
+                **({"composites": _composites_json(value.document)} if value.document.composites else {})}
     return value
 
 
@@ -370,7 +370,7 @@ def decode(value: Any, where: str = "value") -> Any:
         return float(value["float"])
     if isinstance(value, dict) and value.keys() == {"dtype", "shape", "data"}:
         return decode_array(value, where)
-    if isinstance(value, dict) and value.keys() == {"name", "inputs", "outputs", "nodes"}:
+    if isinstance(value, dict) and value.keys() - {"composites"} == {"name", "inputs", "outputs", "nodes"}:
         return _read_body(value, where)
     raise DocumentError(f"{where} is no value that an attribute can have.", hint="Arrays are {dtype, shape, data}.")
 
@@ -431,6 +431,11 @@ def _flat(data: Any, shape: list[int], where: str) -> list[Any]:
 
 
 # ---------------------------------------------------------------- the file
+
+
+def _composites_json(document: Document) -> dict[str, Any]:
+    return {k: {"function": c.function, "doc": c.doc, "inputs": dict(c.inputs), "outputs": dict(c.outputs),
+                **({"ports": {p: list(inner) for p, inner in c.ports.items()}} if c.ports else {})} for k, c in document.composites.items()}
 
 
 def _node_json(node: DocNode) -> dict[str, Any]:
@@ -510,6 +515,7 @@ def _read_body(data: dict[str, Any], where: str) -> DocBody:
     if where.count("].attrs.") > MAX_LOOPS:
         raise DocumentError(f"loops and branches stand in one another more than {MAX_LOOPS} deep.")
     made = _read_nodes(data, f"{where}.")
+    made = replace(made, composites=_read_composites(data.get("composites", {}), made.nodes, made.scopes))
     ends = []
     for key in ("inputs", "outputs"):
         names = data[key]

@@ -462,3 +462,16 @@ def test_each_is_one_node_of_its_own_type():
         with fl.scan(fl.placeholder((4,), name="x"), name="count") as step:
             step.output(step.index)
     assert g.node("count/Timesteps").op.name == "Timesteps" and fl.Session(g).run(step.outputs[0], {"x": np.zeros(4)}).tolist() == [0, 1, 2, 3]
+
+
+def test_composites_inside_a_loop_stay_with_it_in_a_file(tmp_path):
+    @fl.composite
+    def double(x):
+        return x * 2
+    with fl.Graph() as g:
+        with fl.scan(fl.placeholder((4,), name="x"), name="loop") as step:
+            step.output(double(step.input))
+    fl.save(g, tmp_path / "g.flow.json")
+    loaded = fl.load(tmp_path / "g.flow.json")
+    made, kept = (graph.node("loop").attrs["body"].composites for graph in (g, loaded))
+    assert list(made) == ["double"] and kept == made and loaded.same_graph(g)
