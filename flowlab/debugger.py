@@ -978,7 +978,7 @@ class Debugger:
         at = len(order)
         last = frame is self._outside and len(frame.fired) + 1 == len(frame.plan.steps)
         if last:
-            self._check_commit(step)
+            self._check_commit(step.node.name)
         key = (*frame.path, step.index)
         if at < len(events) and events[at].key == key:
             event = events[at]
@@ -1073,11 +1073,10 @@ class Debugger:
         values.update((slot, value) for slot, value in overrides.items() if slot in values)
         root.values = values
 
-    def _check_commit(self, step: Step) -> None:
+    def _check_commit(self, name: str | None) -> None:
         values = self.session.store.values
         if self.commits and self.plan.assigns and any(values.get(k) is not v for k, v in self._snapshot.items()):
-            raise DebuggerError("the session's variables have changed since this Debugger began, so its run cannot commit.", node=step.node.name,
-                                hint="Make a new Debugger.")
+            raise DebuggerError("the session's variables have changed since this Debugger began, so its run cannot commit.", node=name, hint="Make a new Debugger.")
 
     def _finish(self) -> None:
         store, values = self.session.store, self._outside.values
@@ -1087,8 +1086,10 @@ class Debugger:
             self._results = self._build([None if v is None else host(v, True) for v in results])
             self._over = self._whole = True
             return
-        self._committed = store.state   # first: an interrupt anywhere from here on can be undone
-        out = self.session.finish(self.plan, self._arrays, results, [values[slot] for slot, _ in self.plan.assigns])
+        with self.session.lock:     # no other thread commits between the look and this commit
+            self._check_commit(self.plan.steps[-1].node.name if self.plan.steps else None)
+            self._committed = store.state   # first: an interrupt anywhere from here on can be undone
+            out = self.session.finish(self.plan, self._arrays, results, [values[slot] for slot, _ in self.plan.assigns])
         self._results = self._build([None if v is None else host(v, True) for v in out])
         self._over = self._whole = True
 

@@ -395,9 +395,13 @@ class Graph:
         return self
 
     def __exit__(self, *exc: object, entry: tuple | None = None) -> None:
-        try:    # twice: an interrupt may come in here, too
-            entry = _latest(self, id(sys._getframe(1)))
-            _close(entry)
+        try:    # three times: an interrupt may come in here, and another in the clean-up
+            try:
+                entry = _latest(self, id(sys._getframe(1)))
+                _close(entry)
+            finally:
+                entry = entry or _latest(self, id(sys._getframe(1)))
+                _close(entry)
         finally:
             _close(entry or _latest(self, id(sys._getframe(1))))
 

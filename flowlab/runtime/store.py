@@ -13,7 +13,7 @@ from ..core.graph import Graph, Node
 from ..core.op import no_array_hint
 from ..core.types import shape_text
 from ..ops.state import initial_value
-from .machine import amount, let_go, memory_left
+from .machine import amount, memory_left
 
 Snapshot = Mapping[int, np.ndarray]  # node id → read-only array
 
@@ -79,11 +79,8 @@ class Store:
                 if n.id not in self.values:
                     check_variable(n)
                     fresh[n.id] = frozen(initial_value(n.attrs, generator(self.seed, n.id)))
-            try:
-                self._lock.acquire()
+            with self._lock:
                 self.state = ({**fresh, **self.values}, *self.state[1:])
-            finally:
-                let_go(self._lock)
             self._nodes = found
             self._seen = len(nodes)  # last, so that after an interrupt it is all done again
         return self._nodes
@@ -94,12 +91,9 @@ class Store:
 
     def commit(self, assigned: Mapping[int, np.ndarray], runs: int = 0) -> None:
         """Take all new values at once; they are those of `runs` runs. Of two threads that do so at the same time, neither undoes what the other did."""
-        try:
-            self._lock.acquire()
+        with self._lock:
             values, version, before = self.state
             self.state = ({**values, **assigned}, version + 1, before + runs) if assigned else (values, version, before + runs)
-        finally:
-            let_go(self._lock)
 
 
 def check_variable(node: Node) -> None:
