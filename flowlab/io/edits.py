@@ -125,7 +125,7 @@ class RemoveControl:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Make a composite of nodes and scopes: a scope with a signature, `composite` if it is given no name."""
+    """Make a composite of nodes and scopes: a scope with a signature, `block` if it is given no name."""
     names: tuple[str, ...]
     name: str | None = None
 

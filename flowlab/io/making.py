@@ -209,7 +209,7 @@ def group(document: Document, names: Sequence[str], name: str | None = None) -> 
     chosen = set(inside)
     parent = common_scope(names)
     prefix = f"{parent}/" if parent else ""
-    word = "composite" if name is None else name.strip()
+    word = "block" if name is None else name.strip()
     check_part(word)
     base = f"{prefix}{word}"
     scope = fresh(base, taken_in(document))

@@ -172,8 +172,8 @@ class Editor(anywidget.AnyWidget):
             document = apply(self._document, *edits)
             self._chosen = _chosen(edits, self._document, document)
             if any(isinstance(e, Group) for e in edits):    # a composite is one node until it is opened
-                scopes = document.composites.keys() - self._document.composites.keys()
-                document = replace(document, folded=S.fold(document, scopes) if scopes else document.folded)
+                scope = _new_composite(self._document, document)
+                document = replace(document, folded=S.fold(document, [scope]) if scope else document.folded)
             self._commit(document, describe(edits), select=_added(edits, self._document, document))
             if self._live:
                 self._run_live()
@@ -805,14 +805,14 @@ class Editor(anywidget.AnyWidget):
         new = [n for n in self._document.nodes if n not in before.nodes]
         match edits:
             case [Group()]:
-                scope = next(iter(self._document.composites.keys() - before.composites.keys()), "")
+                scope = _new_composite(before, self._document) or ""
                 made = self._document.composites.get(scope)
                 if made is not None:
                     self._notice("status", f"Made the composite {scope} with {plural(len(made.ports), 'input')} and {plural(len(made.outputs), 'output')}.", "F2 names it, Enter opens it.")
             case [Ungroup(name)]:
                 self._notice("status", f"Unpacked {name}.")
             case [AddComposite()]:
-                self._notice("status", f"Added {next(iter(self._document.composites.keys() - before.composites.keys()), 'it')}; its inputs are open.")
+                self._notice("status", f"Added {_new_composite(before, self._document) or 'it'}; its inputs are open.")
             case [Duplicate()] | [Paste()]:
                 self._notice("status", f"{'Pasted' if isinstance(edits[0], Paste) else 'Duplicated'} {new[0] if len(new) == 1 else plural(len(new), 'node')}.")
             case [Insert(node=node)]:
@@ -1097,7 +1097,7 @@ def _same_start(a: Node, b: Node) -> bool:
 
 def _added(edits: Sequence[Edit], before: Document, after: Document) -> str | None:
     """The element that the page selects after these edits: what was added last, or has a new name."""
-    made = next(iter(after.composites.keys() - before.composites.keys()), None)
+    made = _new_composite(before, after)
     if made is not None and any(isinstance(e, (Group, AddComposite)) for e in edits):
         return made
     if len(edits) == 1 and isinstance(edits[0], Insert) and edits[0].node is not None:
@@ -1105,6 +1105,11 @@ def _added(edits: Sequence[Edit], before: Document, after: Document) -> str | No
     if any(isinstance(e, (AddNode, Insert, AddComposite)) for e in edits):
         return next((n for n in reversed(after.nodes) if n not in before.nodes), None)
     return next((e.to for e in edits if isinstance(e, Rename)), None)
+
+
+def _new_composite(before: Document, after: Document) -> str | None:
+    """The outermost composite that was not there before."""
+    return min(after.composites.keys() - before.composites.keys(), key=lambda k: (k.count("/"), k), default=None)
 
 
 def _chosen(edits: Sequence[Edit], before: Document, after: Document) -> list[str]:

@@ -8,6 +8,7 @@ import { AlertStrip, ErrorCards } from "./ErrorCards";
 import { Minimap } from "./Minimap";
 import { NodeCard } from "./NodeCard";
 import { Tokens } from "./tokens";
+import { wireUnder } from "./making";
 import { COVERS, type Point, type Rect, overlaps, visible } from "./geometry";
 import { curve, pathOf } from "./routes";
 import { useLab, useLabState } from "./store";
@@ -92,8 +93,11 @@ function Flow() {
 
   const onDragStop = (_: unknown, __: Node, dragged: Node[]) => {
     lab.dragging = false;
+    const into = lab.state.dropEdge;
+    if (into !== null) lab.set({ dropEdge: null });
     const positions = Object.fromEntries(dragged.map((n) => [n.id, [Math.round(n.position.x), Math.round(n.position.y)]]));
-    if (dragged.length) void lab.edit([{ tag: "Move", positions }]);
+    if (into !== null && dragged.length === 1) void lab.edit([{ tag: "Move", positions }, { tag: "Insert", edge: into, node: dragged[0].id }], `Inserted ${dragged[0].id} into the wire.`);
+    else if (dragged.length) void lab.edit([{ tag: "Move", positions }]);
   };
 
   const onPointerMove = (e: React.PointerEvent) => {
@@ -111,8 +115,9 @@ function Flow() {
       onlyRenderVisibleElements={nodes.length > MANY} minZoom={0.1} maxZoom={3} zoomOnDoubleClick={false} proOptions={ATTRIBUTION}
       onMoveStart={(e) => { if (e) lab.following = false; }}
       panOnScroll={focused} zoomOnScroll={false} preventScrolling={focused} zoomActivationKeyCode={["Meta", "Control"]} zoomOnPinch
-      onNodeDragStart={() => { lab.dragging = true; }} onNodeDragStop={onDragStop} onSelectionDragStop={(e, list) => onDragStop(e, list[0], list)}
-      onPaneClick={() => { if (performance.now() - lab.dropped < 100) return; lab.set({ wire: null, pending: null }); lab.select([]); lab.root?.focus({ preventScroll: true }); }}
+      onNodeDragStart={() => { lab.dragging = true; }} onNodeDrag={(_, __, dragged) => { const over = dragged.length === 1 ? wireUnder(lab, dragged[0].id) : null; if (over !== lab.state.dropEdge) lab.set({ dropEdge: over }); }} onNodeDragStop={onDragStop} onSelectionDragStop={(e, list) => onDragStop(e, list[0], list)}
+      onNodeClick={(e, n) => { if (!e.shiftKey && !e.ctrlKey && !e.metaKey && lab.state.selected.length > 1 && lab.state.selected.includes(n.id)) lab.select([n.id]); }}
+      onPaneClick={() => { if (performance.now() - lab.dropped < 100) return; lab.set({ wire: null, pending: null, into: null, mark: null }); lab.select([]); lab.root?.focus({ preventScroll: true }); }}
       onDoubleClick={(e) => { if (!(e.target as Element).closest("[data-node], [data-scope], [data-edge], .ecard")) lab.askForOperation(null, pan.screenToFlowPosition({ x: e.clientX, y: e.clientY })); }}
       onPointerMove={onPointerMove} onPointerDownCapture={() => { lab.pointing = true; }} onPointerUpCapture={() => { lab.pointing = false; }} onPointerCancelCapture={() => { lab.pointing = false; }}
       className={wiring ? "wiring" : ""} aria-label="Graph"

@@ -11,6 +11,7 @@ export const EdgeLine = React.memo(function EdgeLine({ route }: { route: Route }
   const { edge } = route;
   const live = useLabState((s) => edge.tensor !== null && s.thumbs.has(edge.tensor));
   const selected = useLabState((s) => s.edge === edge.id);
+  const drop = useLabState((s) => s.dropEdge === edge.id || s.carry?.edge === edge.id || s.into === edge.id);
   const loose = edge.control && (lab.state.wiring.into.get(edge.dst) ?? []).filter((e) => e.control).length > 3;
   const near = useLabState((s) => s.selected.length === 1 && (s.selected[0] === edge.src || s.selected[0] === edge.dst));
   const ref = React.useCallback((el: SVGGElement | null) => {
@@ -18,7 +19,7 @@ export const EdgeLine = React.memo(function EdgeLine({ route }: { route: Route }
     else lab.refs.delete(`edge:${edge.id}`);
   }, [lab, edge.id]);
   const bad = edge.error !== null;
-  const cls = `e p-${edge.phase} d-${dtypeFamily(edge.dtype)}${edge.control ? " control" : ""}${edge.loop ? " loop" : ""}${loose ? " loose" : ""}${bad ? " err" : live ? " live" : " wait"}${selected ? " sel" : ""}${near ? " near" : ""}`;
+  const cls = `e p-${edge.phase} d-${dtypeFamily(edge.dtype)}${edge.control ? " control" : ""}${edge.loop ? " loop" : ""}${loose ? " loose" : ""}${bad ? " err" : live ? " live" : " wait"}${selected ? " sel" : ""}${drop ? " drop" : ""}${near ? " near" : ""}`;
   const badge = bad ? nearTarget(route, Math.min(24, Math.hypot(route.to.x - route.from.x, route.to.y - route.from.y) / 2)) : null;
   const chip = route.chip;
   const pick = (e: React.MouseEvent) => {

@@ -7,6 +7,7 @@ import { count, num, percent, seconds, signed, tick } from "../shared/format";
 import { Icon, categoryIcon } from "../shared/icons";
 import { paintGrid } from "../shared/paint";
 import { Formula } from "./formula";
+import { align, bypass, copy, differentiate, duplicate, group, ungroup, useAgain } from "./making";
 import { lastPart, visible } from "./geometry";
 import { cut, severe, useLab, useLabState } from "./store";
 
@@ -131,14 +132,16 @@ function NodePane({ node }: { node: SceneNode }) {
         </div>
       </section>
       <Form node={node} spec={spec} />
-      {problems.length > 0 && <section className="probs">{problems.map((d, i) => <p key={i} className={d.severe ? "sev" : ""}><Icon name={d.severe ? "error" : "idle"} size={12} /> {visible(d.message)}{d.hint ? <em> {visible(d.hint)}</em> : null}</p>)}</section>}
-      <Did tensor={(node.outputs[output] ?? node.outputs[0])?.tensor ?? null} outputs={node.outputs.length > 1 ? node.outputs.map((o) => o.name) : []} node={node} />
       <section className="act">
         {state === "ready" && node.source === null && <button type="button" className="bt" onClick={() => void lab.command("fire", { node: node.name })}><Icon name="play" size={12} /> Fire</button>}
         {node.source === null && <button type="button" className="bt" title="Run to here (R)" onClick={() => void lab.command("run_to", { node: node.name })}><Icon name="flag" size={12} /> Run to here</button>}
         {node.outputs.length > 0 && node.source === null && <button type="button" className="bt" aria-pressed={node.fetch} title={node.fetch ? "A run asks for this value" : "Let a run ask for this value"} onClick={() => void lab.edit([{ tag: "MarkFetch", name: node.name, on: !node.fetch }])}><Icon name="eye" size={12} /> Fetch</button>}
+        {node.phase === "forward" && node.outputs[0]?.shape === "()" && node.outputs[0].dtype?.startsWith("float") && node.source === null && <button type="button" className="bt" title="Add its gradient by every trainable variable (G)" onClick={() => void differentiate(lab)}><Icon name="gradient" size={12} /> Differentiate</button>}
+        {node.inputs.some((p) => p.wired) && node.outputs.length > 0 && <button type="button" className="bt" title="What it takes goes on in its place (M)" onClick={() => void bypass(lab)}><Icon name="chevronRight" size={12} /> Bypass</button>}
         <button type="button" className="bt" title="Delete" onClick={() => void lab.remove()}><Icon name="trash" size={12} /> Delete</button>
       </section>
+      {problems.length > 0 && <section className="probs">{problems.map((d, i) => <p key={i} className={d.severe ? "sev" : ""}><Icon name={d.severe ? "error" : "idle"} size={12} /> {visible(d.message)}{d.hint ? <em> {visible(d.hint)}</em> : null}</p>)}</section>}
+      <Did tensor={(node.outputs[output] ?? node.outputs[0])?.tensor ?? null} outputs={node.outputs.length > 1 ? node.outputs.map((o) => o.name) : []} node={node} />
     </>
   );
 }
@@ -163,7 +166,8 @@ function ScopePane({ name }: { name: string }) {
   const lab = useLab();
   const scope = useLabState((s) => s.scopes.get(name));
   const progress = useLabState((s) => s.run.progress.get(name));
-  const tensor = useLabState((s) => (s.wiring.outOf.get(name) ?? []).find((e) => e.tensor !== null)?.tensor ?? null);
+  const tensor = useLabState(() => lab.shown());
+  const made = useLabState((s) => (scope?.composite != null ? s.scene?.composites.find((c) => c.name === scope.composite) : undefined));
   if (!scope) return null;
   return (
     <>
@@ -171,10 +175,13 @@ function ScopePane({ name }: { name: string }) {
         <div className={`ic1 c-${scope.phase === "backward" ? "gradient" : scope.category}`}><Icon name={categoryIcon(scope.phase === "backward" ? "gradient" : scope.category)} size={16} /></div>
         <div className="inm">
           <Field label="Name" hideLabel className="nm" value={scope.name} onCommit={(to) => (to.trim() ? lab.edit([{ tag: "Rename", name: scope.name, to: to.trim() }], "Renamed.") : undefined)} />
-          <div className="muted f1">scope of {count(scope.count, "node")} · <span className={`pb p-${scope.phase}`}>{MARK[scope.phase]} {scope.phase}</span>{progress ? ` · ${progress[0]} of ${progress[1]} fired` : ""}</div>
+          <div className="muted f1">{scope.composite === null ? "scope" : scope.composite === scope.label ? "composite" : `one use of ${visible(scope.composite)},`} of {count(scope.count, "node")} · <span className={`pb p-${scope.phase}`}>{MARK[scope.phase]} {scope.phase}</span>{progress ? ` · ${progress[0]} of ${progress[1]} fired` : ""}</div>
         </div>
       </section>
-      <section className="act"><button type="button" className="bt" title="Unfold (Enter)" onClick={() => void lab.into(name)}><Icon name="unfoldAll" size={12} /> Unfold</button></section>
+      <section className="act"><button type="button" className="bt" title="Unfold (Enter)" onClick={() => void lab.into(name)}><Icon name="unfoldAll" size={12} /> Unfold</button>
+        {made && <button type="button" className="bt" title="Another use of it, its inputs open" onClick={() => void useAgain(lab, made)}><Icon name="add" size={12} /> Use again</button>}
+        <button type="button" className="bt" title="Its nodes stand where it stood (Ctrl+Shift+G)" onClick={() => void ungroup(lab)}><Icon name="expand" size={12} /> Unpack</button></section>
+      {scope.composite !== null && <section><h2>Ports</h2><ul className="plain rows">{[...scope.in_ports.map((p) => ({ p, way: "in" })), ...scope.out_ports.map((p) => ({ p, way: "out" }))].map(({ p, way }) => <li key={`${way} ${p.port}`}><span>{way === "in" ? "→ " : "← "}{visible(p.label || p.port)}</span><span>{p.shape ?? (p.wired ? "" : "open")}</span></li>)}</ul></section>}
       <Did tensor={tensor} outputs={[]} node={null} />
     </>
   );
@@ -194,6 +201,7 @@ function EdgePane({ id }: { id: string }) {
       </section>
       {problem && <section className="probs"><p className="sev"><Icon name="error" size={12} /> {visible(problem.message)}{problem.hint ? <em> {visible(problem.hint)}</em> : null}</p></section>}
       <section className="act"><button type="button" className="bt" title="Delete" onClick={() => void lab.edit([cut(edge)], "Cut the wire.")}><Icon name="trash" size={12} /> Cut wire</button>
+        {!edge.control && <button type="button" className="bt" title="Put an operation into it (A)" onClick={() => lab.askForOperation(null, null, edge.id)}><Icon name="add" size={12} /> Insert</button>}
         <button type="button" className="bt" onClick={() => lab.go(edge.src)}>To its source</button></section>
       {edge.tensor !== null && <Did tensor={edge.tensor} outputs={[]} node={null} />}
     </>
@@ -206,7 +214,18 @@ function ManyPane({ names }: { names: string[] }) {
     <>
       <section className="ihead"><div className="ic1 c-control"><Icon name="copy" size={16} /></div><div className="inm"><div className="nm">{count(names.length, "element")}</div><div className="muted f1">selected together</div></div></section>
       <section><ul className="plain">{names.slice(0, 30).map((n) => <li key={n}>{visible(n)}</li>)}</ul></section>
-      <section className="act"><button type="button" className="bt" onClick={() => lab.copy()}><Icon name="copy" size={12} /> Copy</button><button type="button" className="bt" onClick={() => void lab.remove()}><Icon name="trash" size={12} /> Delete</button></section>
+      <section className="act">
+        <button type="button" className="bt" title="Ctrl+G" onClick={() => void group(lab)}><Icon name="foldAll" size={12} /> Make a composite</button>
+        <button type="button" className="bt" title="Ctrl+D" onClick={() => void duplicate(lab)}><Icon name="add" size={12} /> Duplicate</button>
+        <button type="button" className="bt" title="Ctrl+C" onClick={() => void copy(lab)}><Icon name="copy" size={12} /> Copy</button>
+        <button type="button" className="bt" onClick={() => void lab.remove()}><Icon name="trash" size={12} /> Delete</button>
+      </section>
+      <section><h2>Line up</h2><div className="act tight">
+        <button type="button" className="bt" title="Shift+L" onClick={() => void align(lab, "left")}>Left</button>
+        <button type="button" className="bt" title="Shift+T" onClick={() => void align(lab, "top")}>Top</button>
+        <button type="button" className="bt" title="Shift+H" disabled={names.length < 3} onClick={() => void align(lab, "across")}>Spread across</button>
+        <button type="button" className="bt" title="Shift+V" disabled={names.length < 3} onClick={() => void align(lab, "down")}>Spread down</button>
+      </div></section>
     </>
   );
 }

@@ -26,6 +26,8 @@ function useElement(id: string) {
   const fired = useLabState((s) => s.run.last_drawn === id && s.run.cursor > 0);
   const next = useLabState((s) => s.run.next_drawn === id && s.run.mode !== "edit");
   const home = useLabState((s) => s.home === id);
+  const lit = useLabState((s) => s.lit.has(id));
+  const hover = { onPointerEnter: () => lab.light(id, true), onPointerLeave: () => lab.light(null, true), "data-lit": lit || undefined };
   const ref = React.useCallback((el: HTMLDivElement | null) => {
     if (el) lab.refs.set(id, el);
     else lab.refs.delete(id);
@@ -38,11 +40,11 @@ function useElement(id: string) {
     if (!lab.state.selected.includes(id)) lab.select([id]);
     lab.view?.show(id);
   };
-  return { lab, selected, state, fired, next, tabIndex: home ? 0 : -1, ref, onFocus };
+  return { lab, selected, state, fired, next, tabIndex: home ? 0 : -1, ref, onFocus, hover };
 }
 
 function OpCard({ node, geo }: { node: SceneNode; geo: ElementGeo }) {
-  const { selected, state, fired, next, tabIndex, ref, onFocus } = useElement(node.name);
+  const { selected, state, fired, next, tabIndex, ref, onFocus, hover } = useElement(node.name);
   const out = node.outputs[0];
   const tensor = useLabState((s) => (out ? s.thumbs.get(out.tensor) : undefined));
   const waits = useLabState((s) => (s.run.mode !== "edit" ? s.run.inputs.get(node.name) : undefined));
@@ -54,7 +56,7 @@ function OpCard({ node, geo }: { node: SceneNode; geo: ElementGeo }) {
     <div
       ref={ref} className={cls} style={{ width: geo.w, height: geo.h }} tabIndex={tabIndex} onFocus={onFocus} role="group" aria-roledescription="node"
       aria-label={`${visible(node.name)}, ${node.op}, ${stateWord[shown]}${out?.shape ? `, ${out.shape}` : ""}`} title={visible(node.name)}
-      data-node={node.name} data-op={node.op} data-state={shown} data-phase={node.phase}
+      data-node={node.name} data-op={node.op} data-state={shown} data-phase={node.phase} {...hover}
     >
       {node.gradient_of !== null && <span className="tag">∂ {visible(lastPart(node.gradient_of))}</span>}
       <header>
@@ -100,7 +102,7 @@ function FetchRing({ geo, node }: { geo: ElementGeo; node: SceneNode }) {
 }
 
 function SourceCard({ node, geo }: { node: SceneNode; geo: ElementGeo }) {
-  const { selected, state, fired, tabIndex, ref, onFocus } = useElement(node.name);
+  const { selected, state, fired, tabIndex, ref, onFocus, hover } = useElement(node.name);
   const out = node.outputs[0];
   const tensor = useLabState((s) => (out ? s.thumbs.get(out.tensor) : undefined));
   const version = useLabState((s) => s.run.versions.get(node.name) ?? 0);
@@ -112,7 +114,7 @@ function SourceCard({ node, geo }: { node: SceneNode; geo: ElementGeo }) {
       ref={ref} className={`n src ${node.source} c-${kind} p-${node.phase} s-${shown}${drop ? " drop" : " flat"}${selected ? " sel" : ""}${fired ? " fired" : ""}`}
       style={{ width: geo.w, height: geo.h }} tabIndex={tabIndex} onFocus={onFocus} role="group" aria-roledescription="node"
       aria-label={`${visible(node.name)}, ${node.op}${out?.shape ? `, ${out.shape}` : ""}`} title={visible(node.name)}
-      data-node={node.name} data-op={node.op} data-state={shown} data-phase={node.phase} data-source={node.source ?? ""}
+      data-node={node.name} data-op={node.op} data-state={shown} data-phase={node.phase} data-source={node.source ?? ""} {...hover}
     >
       <div className="sx">
         <div className="sn"><Icon name={categoryIcon(kind)} size={12} className="ci" /><b>{visible(node.label)}</b></div>
@@ -129,20 +131,21 @@ function SourceCard({ node, geo }: { node: SceneNode; geo: ElementGeo }) {
 }
 
 function ScopeCard({ scope, geo }: { scope: SceneScope; geo: ElementGeo }) {
-  const { lab, selected, state, fired, next, tabIndex, ref, onFocus } = useElement(scope.name);
+  const { lab, selected, state, fired, next, tabIndex, ref, onFocus, hover } = useElement(scope.name);
   const progress = useLabState((s) => s.run.progress.get(scope.name));
   const tensor = useLabState((s) => {
-    const e = (s.wiring.outOf.get(scope.name) ?? []).find((x) => x.tensor !== null && s.thumbs.has(x.tensor));
-    return e?.tensor ? s.thumbs.get(e.tensor) : undefined;
+    const named = scope.out_ports.find((p) => p.label !== "" && p.tensor !== null && s.thumbs.has(p.tensor))?.tensor;
+    const e = named ?? (s.wiring.outOf.get(scope.name) ?? []).find((x) => x.tensor !== null && s.thumbs.has(x.tensor))?.tensor;
+    return e ? s.thumbs.get(e) : undefined;
   });
   const shown = scope.error !== null ? "error" : state;
   const category = scope.phase === "backward" ? "gradient" : scope.category;
   return (
     <div
       ref={ref} className={`n fold c-${category} p-${scope.phase} s-${shown}${selected ? " sel" : ""}${fired ? " fired" : ""}${next ? " next" : ""}`}
-      style={{ width: geo.w, height: geo.h }} tabIndex={tabIndex} onFocus={onFocus} role="group" aria-roledescription="folded scope"
-      aria-label={`scope ${visible(scope.name)}, folded, ${scope.count} nodes, ${stateWord[shown]}`} title={`${visible(scope.name)}: double-click or Enter unfolds`}
-      data-scope={scope.name} data-state={shown} data-phase={scope.phase} onDoubleClick={(e) => { e.stopPropagation(); void lab.into(scope.name); }}
+      style={{ width: geo.w, height: geo.h }} tabIndex={tabIndex} onFocus={onFocus} role="group" aria-roledescription={scope.composite !== null ? "composite" : "folded scope"}
+      aria-label={`${scope.composite !== null ? "composite" : "scope"} ${visible(scope.name)}, folded, ${scope.count} nodes, ${stateWord[shown]}`} title={`${visible(scope.name)}: double-click or Enter unfolds`}
+      data-scope={scope.name} data-composite={scope.composite ?? undefined} data-state={shown} data-phase={scope.phase} {...hover} onDoubleClick={(e) => { e.stopPropagation(); void lab.into(scope.name); }}
     >
       <i className="sh2" /><i className="sh1" />
       <div className="fc">
@@ -151,11 +154,11 @@ function ScopeCard({ scope, geo }: { scope: SceneScope; geo: ElementGeo }) {
           <b>{scope.phase === "backward" ? `∂ ${visible(scope.label)}` : visible(scope.label)}</b>
           <Icon name={shown} size={12} className="st" />
         </header>
-        <div className="bd" style={{ height: geo.body }}>{tensor || scope.shape !== null ? <Thumbnail tensor={tensor} shape={scope.shape} w={54} h={42} /> : <span className="inside">{scope.count} nodes</span>}</div>
+        <div className="bd" style={{ height: geo.body, paddingLeft: Math.max(0, geo.pad[0] - geo.pad[1]), paddingRight: Math.max(0, geo.pad[1] - geo.pad[0]) }}>{tensor || scope.shape !== null ? <Thumbnail tensor={tensor} shape={scope.shape} w={54} h={42} /> : <span className="inside">{scope.count} nodes</span>}</div>
         <footer><span>{scope.shape ?? ""}</span><span>{progress ? `${progress[0]} / ${progress[1]}` : ""}</span></footer>
       </div>
       <span className="xn" data-filled>×{scope.count}</span>
-      {geo.ports.map((p) => <ScopePort key={p.key} port={p} owner={scope.name} />)}
+      {geo.ports.map((p) => <ScopePort key={p.key} port={p} scope={scope} />)}
     </div>
   );
 }
@@ -198,12 +201,27 @@ function labelStyle(p: PortGeo): React.CSSProperties {
   return p.side === "left" ? { left: 9, top: p.y - 7 } : { right: 9, top: p.y - 7 };
 }
 
-/** A scope's boundary: where wires enter and leave; wiring goes to the nodes inside. */
-function ScopePort({ port, owner }: { port: PortGeo; owner: string }) {
+/** A scope's boundary: where wires enter and leave. A composite's ports have names, and all can be wired. */
+function ScopePort({ port, scope }: { port: PortGeo; scope: SceneScope }) {
+  const lab = useLab();
+  const owner = scope.name;
   const isIn = port.key.startsWith("in:");
-  const has = useLabState((s) => {
-    const list = (isIn ? s.wiring.into : s.wiring.outOf).get(owner) ?? [];
-    return list.some((e) => (isIn ? e.dst_port : e.src_port) === port.key.slice(isIn ? 3 : 4) && e.tensor !== null && s.thumbs.has(e.tensor));
-  });
-  return <i className={`pt sp ${port.side}${has ? " has" : ""}`} style={portStyle(port)} title={visible(port.key.slice(isIn ? 3 : 4))} aria-hidden="true" />;
+  const id = port.key.slice(isIn ? 3 : 4);
+  const info = (isIn ? scope.in_ports : scope.out_ports).find((p) => p.port === id);
+  const has = useLabState((s) => info?.tensor != null && s.thumbs.has(info.tensor));
+  const ref: PortRef = { node: owner, dir: isIn ? "in" : "out", port: id };
+  const active = useLabState((s) => { const f = s.wire?.from ?? s.pending; return Boolean(f && f.node === owner && f.dir === ref.dir && f.port === id); });
+  const dim = useLabState((s) => { const f = s.wire?.from; return Boolean(f && !(f.node === owner && f.dir === ref.dir && f.port === id) && lab.blocked(f, owner, ref.dir)); });
+  const gestures = usePortGestures(ref);
+  const named = Boolean(info?.label);
+  const what = `${isIn ? "input" : "output"} ${visible(info?.label || id)}${info?.shape ? `, ${info.shape} ${info.dtype ?? ""}` : ""}`;
+  return (
+    <>
+      <i
+        {...gestures} tabIndex={-1} role="button" aria-label={`${visible(owner)}, ${what}`} title={what} style={portStyle(port)} data-port={`${owner}:${isIn ? inKey(id) : outKey(id)}`}
+        className={`pt nodrag nopan ${named ? "" : "sp "}${port.side} d-${dtypeFamily(info?.dtype ?? "float32")}${has ? " has" : ""}${named && isIn && !info?.wired ? " open" : ""}${active ? " active" : ""}${dim ? " dim" : ""}`}
+      />
+      {port.label && <em className={`pl ${port.side}`} style={labelStyle(port)} aria-hidden="true">{visible(port.label)}</em>}
+    </>
+  );
 }

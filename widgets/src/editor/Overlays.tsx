@@ -28,6 +28,7 @@ export function ConnectMenu() {
   const open = useLabState((s) => s.panel === "connect");
   const pending = useLabState((s) => s.pending);
   const nodes = useLabState((s) => s.nodes);
+  const scopes = useLabState((s) => s.scopes);
   const [text, setText] = React.useState("");
   const [active, setActive] = React.useState(0);
   const id = React.useId();
@@ -36,23 +37,25 @@ export function ConnectMenu() {
     if (!open || !pending) return [];
     const out: Target[] = [];
     // what the node itself still waits for comes first: whoever has just added it wants to feed it
-    const waits = pending.dir === "out" ? (nodes.get(pending.node)?.inputs ?? []).filter((p) => !p.wired && !p.optional) : [];
+    const all = [...nodes.values(), ...scopes.values()].map((e) => ({ name: e.name, category: e.category, inputs: lab.inputsOf(e.name), outputs: lab.outputsOf(e.name) }));
+    const waits = pending.dir === "out" ? lab.inputsOf(pending.node).filter((p) => !p.wired && !p.optional) : [];
+    const label = (name: string, plug: { label: string }, many: number) => `${name}${many > 1 ? `:${plug.label}` : ""}`;
     for (const p of waits) {
       const from: PortRef = { node: pending.node, dir: "in", port: p.port };
-      for (const n of nodes.values()) {
+      for (const n of all) {
         if (lab.blocked(from, n.name, "out")) continue;
-        for (const o of n.outputs) out.push({ port: { node: n.name, dir: "out", port: String(o.index) }, from, label: `${n.name}${n.outputs.length > 1 ? `:${o.name}` : ""} → ${p.port}`, note: o.shape ?? "", category: n.category, wired: false });
+        for (const o of n.outputs) out.push({ port: { node: n.name, dir: "out", port: o.port }, from, label: `${label(n.name, o, n.outputs.length)} → ${p.label}`, note: o.shape ?? "", category: n.category, wired: false });
       }
     }
-    for (const n of nodes.values()) {
+    for (const n of all) {
       const dir = pending.dir === "out" ? "in" : "out";
       if (lab.blocked(pending, n.name, dir)) continue;
-      if (dir === "in") for (const p of n.inputs) out.push({ port: { node: n.name, dir, port: p.port }, label: `${n.name}:${p.port}`, note: p.wired ? "replaces its wire" : p.optional ? "optional" : "open", category: n.category, wired: p.wired });
-      else for (const o of n.outputs) out.push({ port: { node: n.name, dir, port: String(o.index) }, label: `${n.name}${n.outputs.length > 1 ? `:${o.name}` : ""}`, note: o.shape ?? "", category: n.category, wired: false });
+      if (dir === "in") for (const p of n.inputs) out.push({ port: { node: n.name, dir, port: p.port }, label: `${n.name}:${p.label}`, note: p.wired ? "replaces its wire" : p.optional ? "optional" : "open", category: n.category, wired: p.wired });
+      else for (const o of n.outputs) out.push({ port: { node: n.name, dir, port: o.port }, label: label(n.name, o, n.outputs.length), note: o.shape ?? "", category: n.category, wired: false });
     }
     const q = text.trim().toLowerCase();
     return out.filter((t) => t.label.toLowerCase().includes(q)).sort((a, b) => Number(a.wired) - Number(b.wired));
-  }, [open, pending, nodes, text, lab]);
+  }, [open, pending, nodes, scopes, text, lab]);
   if (!open || !pending) return null;
   const close = () => { lab.set({ panel: null, pending: null }); lab.focus(pending.node); };
   const take = (t: Target | undefined) => { if (!t) return; lab.set({ panel: null }); lab.focus(pending.node); void lab.join(t.from ?? pending, t.port); };

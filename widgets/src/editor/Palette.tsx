@@ -1,11 +1,12 @@
 // The left panel: search and add, the outline that mirrors the canvas, the categories' legend.
 import * as React from "react";
-import type { Scene } from "../protocol.gen";
+import type { CompositeSpec, Scene } from "../protocol.gen";
 import { count } from "../shared/format";
 import { Icon, categoryIcon } from "../shared/icons";
 import { lastPart, problemOf, shortDtype, visible } from "./geometry";
 import { searchOps, type Hit } from "./search";
-import { type Lab, type State, useLab, useLabState } from "./store";
+import { useAgain } from "./making";
+import { type Carry, type Lab, type State, useLab, useLabState } from "./store";
 
 export function Palette() {
   const panel = useLabState((s) => s.panel);
@@ -14,6 +15,7 @@ export function Palette() {
       <Search />
       <div className="palx">
         <Outline />
+        <Composites />
         <Legend />
       </div>
     </aside>
@@ -23,13 +25,13 @@ export function Palette() {
 /** What a pending port wants, in words. */
 function pendingText(s: State): string {
   const { pending, nodes, selected } = s;
+  if (s.into !== null) return `into ${s.into.replace("->", " → ")}`;
   if (!pending) {
     const out = selected.length === 1 ? nodes.get(selected[0])?.outputs[s.output] : undefined;
     return out?.shape ? `for ${selected[0]} ${out.shape}` : "";
   }
-  const node = nodes.get(pending.node);
   if (pending.dir === "in") return `feeds ${pending.node}, port ${pending.port}`;
-  const out = node?.outputs.find((o) => String(o.index) === pending.port);
+  const out = nodes.get(pending.node)?.outputs.find((o) => String(o.index) === pending.port) ?? s.scopes.get(pending.node)?.out_ports.find((p) => p.port === pending.port);
   return `takes ${pending.node}${out?.shape ? ` ${out.shape}` : ""}`;
 }
 
@@ -38,6 +40,7 @@ export function Search() {
   const palette = useLabState((s) => s.palette);
   const query = useLabState((s) => s.query);
   const pending = useLabState((s) => s.pending);
+  const into = useLabState((s) => s.into);
   const searching = useLabState((s) => s.searching);
   const panel = useLabState((s) => s.panel);
   const context = useLabState(pendingText);
@@ -49,21 +52,26 @@ export function Search() {
   const fits = useLabState((s) => s.fits);
   React.useEffect(() => { if (offered !== null) lab.quiet({ type: "ask_fits", tensor: offered }); }, [lab, offered, revision]);
   const known = fits && fits.tensor === offered ? fits : null;
-  const hits = React.useMemo(() => (open && palette ? searchOps(palette.ops, query, pending?.dir ?? null, known) : []), [open, palette, query, pending, known]);
-  React.useEffect(() => setActive(0), [query, pending]);
+  const hits = React.useMemo(() => (open && palette ? searchOps(palette.ops, query, pending?.dir ?? (into !== null ? "both" : null), known) : []), [open, palette, query, pending, into, known]);
+  const composites = useLabState((s) => s.scene?.composites ?? NO_COMPOSITES);
+  const again = open && pending === null && into === null && query.trim() !== "" ? composites.filter((c) => c.name.toLowerCase().includes(query.trim().toLowerCase())) : NO_COMPOSITES;
+  React.useEffect(() => setActive(0), [query, pending, into]);
   React.useEffect(() => { list.current?.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: "nearest" }); }, [active]);
   const id = React.useId();
   const box = React.useRef<HTMLDivElement>(null);
-  const close = () => lab.set({ query: "", pending: null, searching: false, panel: null });
+  const close = () => lab.set({ query: "", pending: null, into: null, searching: false, panel: null });
+  const all = hits.length + again.length;
   const onKeyDown = (e: React.KeyboardEvent) => {
     if (e.nativeEvent.isComposing) return;
     if (e.key === "ArrowDown" || e.key === "ArrowUp") {
       e.preventDefault();
-      setActive((i) => Math.max(0, Math.min(hits.length - 1, i + (e.key === "ArrowDown" ? 1 : -1))));
+      setActive((i) => Math.max(0, Math.min(all - 1, i + (e.key === "ArrowDown" ? 1 : -1))));
     } else if (e.key === "Enter") {
       e.preventDefault();
-      const hit = hits[active] ?? hits[0];
-      if (hit) void lab.add(hit.op.type);
+      const hit = hits[active] ?? (active === 0 || active >= all ? hits[0] : undefined);
+      const made = again[active - hits.length];
+      if (made) void useAgain(lab, made);
+      else if (hit) void lab.add(hit.op.type);
       else if (query) lab.say(`No operation is called ${query}.`);
     } else if (e.key === "Escape") {
       e.preventDefault();
@@ -73,7 +81,7 @@ export function Search() {
     }
   };
   return (
-    <div className={`search${open ? " open" : ""}`} ref={box} onBlur={(e) => { if (!box.current?.contains(e.relatedTarget as Node | null)) lab.set({ searching: false, panel: lab.state.panel === "add" ? null : lab.state.panel }); }}>
+    <div className={`search${open ? " open" : ""}`} ref={box} onBlur={(e) => { if (!box.current?.contains(e.relatedTarget as Node | null)) lab.set({ searching: false, into: null, panel: lab.state.panel === "add" ? null : lab.state.panel }); }}>
       <label className="srch">
         <Icon name="find" size={13} />
         <input
@@ -88,6 +96,7 @@ export function Search() {
           <div className="muted f0 ctx">{[visible(context), palette ? (hits.length ? "Enter adds the first" : query ? "nothing found" : "") : "waiting for the kernel"].filter(Boolean).join(" · ")}</div>
           <ul className="hits" role="listbox" id={id} ref={list} aria-label="Operations">
             {hits.map((h, i) => <HitRow key={h.op.type} hit={h} id={`${id}-${i}`} on={i === active} />)}
+            {again.map((c, i) => <CompositeRow key={c.of} made={c} id={`${id}-${hits.length + i}`} on={hits.length + i === active} />)}
           </ul>
         </div>
       )}
@@ -101,7 +110,7 @@ function HitRow({ hit, id, on }: { hit: Hit; id: string; on: boolean }) {
   const signature = op.inputs.length ? `(${op.inputs.join(", ")}${op.variadic ? ", …" : ""})` : op.category === "input" ? "source" : "()";
   return (
     <li role="option" id={id} data-op={op.type} aria-selected={on} className={`c-${op.category}${on ? " sel" : ""}${hit.fits ? "" : " no"}`} title={op.doc}
-      onMouseDown={(e) => e.preventDefault()} onClick={() => void lab.add(op.type)}>
+      onMouseDown={(e) => e.preventDefault()} {...carried(lab, { kind: "op", id: op.type, label: op.function, category: op.category }, () => void lab.add(op.type))}>
       <Icon name={categoryIcon(op.category)} size={13} className="ci" />
       <span className="hn">
         {op.function.slice(0, hit.from)}{hit.to > hit.from && <mark>{op.function.slice(hit.from, hit.to)}</mark>}{op.function.slice(hit.to)}
@@ -109,6 +118,91 @@ function HitRow({ hit, id, on }: { hit: Hit; id: string; on: boolean }) {
       </span>
       <span className="ho" title={signature}>{hit.gives ? `→ ${hit.gives}` : signature}</span>
     </li>
+  );
+}
+
+const NO_COMPOSITES: CompositeSpec[] = [];
+
+/** A click adds; dragged onto the canvas it stands where it is let go, and on a wire it goes into it. */
+function carried(lab: Lab, what: Omit<Carry, "x" | "y" | "edge">, add: () => void) {
+  let moved = false;
+  return {
+    onClick: () => { if (moved) { moved = false; return; } add(); },
+    onPointerDown: (e: React.PointerEvent) => {
+      if (e.button !== 0) return;
+      moved = false;
+      const start = { x: e.clientX, y: e.clientY };
+      const edgeAt = (m: PointerEvent): string | null => document.elementFromPoint(m.clientX, m.clientY)?.closest("[data-edge]")?.getAttribute("data-edge") ?? null;
+      const move = (m: PointerEvent) => {
+        if (!moved && Math.hypot(m.clientX - start.x, m.clientY - start.y) < 6) return;
+        moved = true;
+        const box = lab.root?.getBoundingClientRect();
+        lab.set({ carry: { ...what, x: m.clientX - (box?.left ?? 0), y: m.clientY - (box?.top ?? 0), edge: what.kind === "op" ? edgeAt(m) : null } });
+      };
+      const stop = (m: PointerEvent) => {
+        window.removeEventListener("pointermove", move);
+        window.removeEventListener("pointerup", stop);
+        window.removeEventListener("pointercancel", stop);
+        if (!moved) return;
+        lab.set({ carry: null });
+        setTimeout(() => { moved = false; }, 0);
+        const over = document.elementFromPoint(m.clientX, m.clientY);
+        if (m.type !== "pointerup" || !over?.closest(".cv") || !lab.root?.contains(over)) return;
+        const at = lab.view?.toFlow({ x: m.clientX, y: m.clientY }) ?? null;
+        const edge = edgeAt(m);
+        if (what.kind === "composite") {
+          const made = lab.state.scene?.composites.find((c) => c.of === what.id);
+          if (made) void useAgain(lab, made, at && { x: at.x - 57, y: at.y - 46 });
+          return;
+        }
+        lab.dropPoint = edge === null && at ? { x: at.x - 57, y: at.y } : null;
+        lab.set({ pending: null, into: edge });
+        void lab.add(what.id);
+      };
+      window.addEventListener("pointermove", move);
+      window.addEventListener("pointerup", stop);
+      window.addEventListener("pointercancel", stop);
+    },
+  };
+}
+
+/** What is carried, beside the pointer. */
+export function Carried() {
+  const carry = useLabState((s) => s.carry);
+  if (!carry) return null;
+  return <div className={`carry c-${carry.category}`} style={{ left: carry.x + 10, top: carry.y + 8 }} aria-hidden="true"><Icon name={categoryIcon(carry.category)} size={12} className="ci" />{visible(carry.label)}{carry.edge !== null && <em>into the wire</em>}</div>;
+}
+
+function CompositeRow({ made, id, on = false }: { made: CompositeSpec; id?: string; on?: boolean }) {
+  const lab = useLab();
+  return (
+    <li role="option" id={id} data-composite={made.name} aria-selected={on} className={`c-${made.category}${on ? " sel" : ""}`} title={`${made.name}(${made.inputs.join(", ")}) → ${made.outputs.join(", ") || "nothing"}: add another`}
+      onMouseDown={(e) => e.preventDefault()} tabIndex={id === undefined ? -1 : undefined} onKeyDown={(e) => { if (e.key === "Enter" || e.key === " ") { e.preventDefault(); e.stopPropagation(); void useAgain(lab, made); } }}
+      {...carried(lab, { kind: "composite", id: made.of, label: made.name, category: made.category }, () => void useAgain(lab, made))}>
+      <Icon name={categoryIcon(made.category)} size={13} className="ci" />
+      <span className="hn">{visible(made.name)}<small>{made.uses > 1 ? `used ${made.uses} times · ` : ""}{count(made.count, "node")}</small></span>
+      <span className="ho">({made.inputs.map(visible).join(", ")})</span>
+    </li>
+  );
+}
+
+/** The composites of this document, to be used again. */
+function Composites() {
+  const made = useLabState((s) => s.scene?.composites ?? NO_COMPOSITES);
+  if (!made.length) return null;
+  const move = (e: React.KeyboardEvent<HTMLUListElement>) => {
+    if (e.key !== "ArrowDown" && e.key !== "ArrowUp") return;
+    const items = [...e.currentTarget.querySelectorAll<HTMLElement>("li")];
+    const i = items.indexOf(document.activeElement as HTMLElement);
+    e.preventDefault();
+    e.stopPropagation();
+    items[Math.max(0, Math.min(items.length - 1, i + (e.key === "ArrowDown" ? 1 : -1)))]?.focus();
+  };
+  return (
+    <section className="composites">
+      <div className="sh pd"><h2>Composites</h2><span className="muted f0">click adds another</span></div>
+      <ul className="hits" role="listbox" aria-label="Composites" tabIndex={0} onKeyDown={move}>{made.map((c) => <CompositeRow key={c.of} made={c} />)}</ul>
+    </section>
   );
 }
 

@@ -243,14 +243,17 @@ function stackGeo(s: SceneScope): ElementGeo {
   const body = Math.max(NODE_H - HEADER - FOOTER, rows * pitch + 5);
   const title = textWidth(visible(s.label), 11.5, true) + 44;
   const foot = textWidth(`${s.shape ?? ""}   000 / 000`, 10) + 20;
-  const w = Math.min(200, Math.max(NODE_W, Math.ceil(Math.max(title, foot))));
+  // the ports of a composite have names, which stand inside
+  const room = (ports: { label: string }[]) => Math.max(0, ...ports.map((p) => (p.label ? Math.min(98, textWidth(visible(p.label), 10)) + 14 : 0)));
+  const [padIn, padOut] = [room(s.in_ports), room(s.out_ports)];
+  const w = Math.min(padIn + padOut ? 260 : 200, Math.max(NODE_W, Math.ceil(Math.max(title, foot, padIn || padOut ? padIn + 58 + padOut : 0))));
   const middle = HEADER + body / 2 - 2.5;
   const yOf = (i: number, count: number) => middle + (i - (count - 1) / 2) * pitch;
   const ports: PortGeo[] = [
-    ...s.inputs.map((p, i): PortGeo => ({ key: inKey(p), index: i, label: "", side: mirrored ? "right" : "left", x: mirrored ? w : 0, y: yOf(i, s.inputs.length) })),
-    ...s.outputs.map((p, i): PortGeo => ({ key: outKey(p), index: i, label: "", side: mirrored ? "left" : "right", x: mirrored ? 0 : w, y: yOf(i, s.outputs.length) })),
+    ...s.inputs.map((p, i): PortGeo => ({ key: inKey(p), index: i, label: s.in_ports[i]?.label ?? "", side: mirrored ? "right" : "left", x: mirrored ? w : 0, y: yOf(i, s.inputs.length) })),
+    ...s.outputs.map((p, i): PortGeo => ({ key: outKey(p), index: i, label: s.out_ports[i]?.label ?? "", side: mirrored ? "left" : "right", x: mirrored ? 0 : w, y: yOf(i, s.outputs.length) })),
   ];
-  return finish({ id: s.name, kind: "stack", w, h: HEADER + body + FOOTER, mirrored, body, pad: [0, 0], ports, byKey: new Map() });
+  return finish({ id: s.name, kind: "stack", w, h: HEADER + body + FOOTER, mirrored, body, pad: mirrored ? [padOut, padIn] : [padIn, padOut], ports, byKey: new Map() });
 }
 
 /** Orders the ports of folded scopes by where their wires lead, so that wires cross less. The sizes stay. */

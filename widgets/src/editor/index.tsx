@@ -11,9 +11,10 @@ import { Bar } from "./Bar";
 import { Canvas } from "./Canvas";
 import { Inspector } from "./Inspector";
 import { ConnectMenu, Empty, GoneBar, KeysPanel, OfferBar } from "./Overlays";
-import { Palette, Rail } from "./Palette";
+import { Carried, Palette, Rail } from "./Palette";
 import { Banner, Timeline } from "./Timeline";
 import { handleKey } from "./keys";
+import { onPaste } from "./making";
 import { pictureOf } from "./picture";
 import { Lab, LabContext, useLab, useLabState } from "./store";
 
@@ -39,6 +40,7 @@ function App() {
     <div
       ref={root} className="flowlab fl-lab" data-testid="flowlab" tabIndex={-1} data-cursor={cursor} data-length={length} data-total={total} data-mode={mode} data-busy={busy ? "true" : undefined}
       data-playing={playing || undefined} role="group" aria-label="flowlab" onKeyDown={onKeyDown}
+      onPaste={(e) => { if (isTextField(e.target)) return; e.preventDefault(); e.stopPropagation(); onPaste(lab, e.clipboardData.getData("text/plain")); }}
     >
       {mounted ? PARTS : null}
     </div>
@@ -60,6 +62,7 @@ const PARTS = (
     <Inspector />
     <Timeline />
     <Status />
+    <Carried />
   </div>
 );
 

@@ -1,13 +1,16 @@
 // Every key, in one table: what is listed by `?` is what is handled.
 import { type Lab, type PortRef } from "./store";
+import { align, bypass, copy, cutOut, differentiate, duplicate, group, nudge, NUDGE, pasteSoon, ungroup } from "./making";
 import { focusFind } from "./Palette";
 
-export type Key = { keys: string; does: string; group: string; when(e: KeyboardEvent): boolean; run(lab: Lab): void };
+/** `native` keys go on to the browser, whose own event brings what they are for. */
+export type Key = { keys: string; does: string; group: string; when(e: KeyboardEvent): boolean; run(lab: Lab): void; native?: boolean };
 
 const plain = (e: KeyboardEvent): boolean => !e.ctrlKey && !e.metaKey && !e.altKey;
 const accel = (e: KeyboardEvent): boolean => (e.ctrlKey || e.metaKey) && !e.altKey;
 const key = (k: string) => (e: KeyboardEvent): boolean => plain(e) && e.key === k;
 const letter = (k: string) => (e: KeyboardEvent): boolean => plain(e) && !e.shiftKey && e.key.toLowerCase() === k;
+const big = (k: string) => (e: KeyboardEvent): boolean => plain(e) && e.shiftKey && e.key.toLowerCase() === k;
 const ctrl = (k: string, shift = false) => (e: KeyboardEvent): boolean => accel(e) && e.shiftKey === shift && e.key.toLowerCase() === k;
 const send = (name: Parameters<Lab["command"]>[0]) => (lab: Lab): void => { lab.pause(); void lab.command(name); };
 
@@ -58,30 +61,43 @@ function out(lab: Lab): void {
 
 /** The port that C and A start from: the focused one, the wiring one, else the selected node's first output. */
 export function startPort(lab: Lab): PortRef | null {
-  const { wire, pending, selected, nodes } = lab.state;
+  const { wire, pending, selected } = lab.state;
   if (wire) return wire.from;
   if (pending) return pending;
   const m = /^([^:]+):(in|out):(.+)$/s.exec(document.activeElement?.getAttribute("data-port") ?? "");
   if (m) return { node: m[1], dir: m[2] as "in" | "out", port: m[3] };
-  const node = selected.length === 1 ? nodes.get(selected[0]) : undefined;
-  if (!node) return null;
-  if (node.outputs.length) return { node: node.name, dir: "out", port: String(node.outputs[lab.state.output]?.index ?? node.outputs[0].index) };
-  const open = node.inputs.find((p) => !p.wired);
-  return open ? { node: node.name, dir: "in", port: open.port } : null;
+  if (selected.length !== 1) return null;
+  const outputs = lab.outputsOf(selected[0]);
+  if (outputs.length) return { node: selected[0], dir: "out", port: (outputs[lab.state.output] ?? outputs[0]).port };
+  const open = lab.inputsOf(selected[0]).find((p) => !p.wired);
+  return open ? { node: selected[0], dir: "in", port: open.port } : null;
+}
+
+/** A: for the selected wire, into it; for a port or a node, wired to it; else by itself. */
+function askFor(lab: Lab): void {
+  const edge = lab.state.edge !== null ? lab.state.wiring.edges.get(lab.state.edge) : undefined;
+  if (edge && !edge.control) lab.askForOperation(null, null, edge.id);
+  else lab.askForOperation(startPort(lab));
 }
 
 export const KEYS: Key[] = [
-  { keys: "A", group: "Build", does: "add an operation (wired to the port you started from)", when: letter("a"), run: (lab) => lab.askForOperation(lab.state.wire?.from ?? null) },
+  { keys: "A", group: "Build", does: "add an operation, wired to what is selected; into a selected wire", when: letter("a"), run: askFor },
   { keys: "C", group: "Build", does: "connect to or from…", when: letter("c"), run: (lab) => { const port = startPort(lab); if (port) lab.set({ panel: "connect", pending: port, wire: null }); else lab.say("Select a node first, then C."); } },
   { keys: "F2", group: "Build", does: "rename", when: key("F2"), run: (lab) => { const f = lab.root?.querySelector<HTMLInputElement>('[data-testid="inspector"] input.nm'); f?.focus(); f?.select(); } },
   { keys: "Delete", group: "Build", does: "delete what is selected", when: key("Delete"), run: (lab) => void lab.remove() },
-  { keys: "M", group: "Build", does: "bypass the node", when: letter("m"), run: (lab) => void lab.bypass() },
+  { keys: "M", group: "Build", does: "bypass the node", when: letter("m"), run: (lab) => void bypass(lab) },
+  { keys: "Ctrl+G", group: "Build", does: "make a composite", when: ctrl("g"), run: (lab) => void group(lab) },
+  { keys: "Ctrl+Shift+G", group: "Build", does: "unpack a composite", when: ctrl("g", true), run: (lab) => void ungroup(lab) },
+  { keys: "G", group: "Build", does: "differentiate the selected scalar", when: letter("g"), run: (lab) => void differentiate(lab) },
   { keys: "Ctrl+Z", group: "Build", does: "undo", when: ctrl("z"), run: (lab) => { if (lab.state.scene?.undo) void lab.command("undo"); } },
   { keys: "Ctrl+Shift+Z", group: "Build", does: "redo", when: (e) => ctrl("z", true)(e) || ctrl("y")(e), run: (lab) => { if (lab.state.scene?.redo) void lab.command("redo"); } },
-  { keys: "Ctrl+C", group: "Build", does: "copy", when: ctrl("c"), run: (lab) => lab.copy() },
-  { keys: "Ctrl+X", group: "Build", does: "cut", when: ctrl("x"), run: (lab) => { lab.copy(); void lab.remove(); } },
-  { keys: "Ctrl+V", group: "Build", does: "paste", when: ctrl("v"), run: (lab) => void lab.paste() },
-  { keys: "Ctrl+D", group: "Build", does: "duplicate", when: ctrl("d"), run: (lab) => { lab.copy(); void lab.paste(); } },
+  { keys: "Ctrl+C", group: "Build", does: "copy", when: ctrl("c"), run: (lab) => void copy(lab) },
+  { keys: "Ctrl+X", group: "Build", does: "cut", when: ctrl("x"), run: (lab) => void cutOut(lab) },
+  { keys: "Ctrl+V", group: "Build", does: "paste", when: ctrl("v"), run: pasteSoon, native: true },
+  { keys: "Ctrl+D", group: "Build", does: "duplicate", when: ctrl("d"), run: (lab) => void duplicate(lab) },
+  { keys: "Alt+←↑→↓", group: "Move", does: "move what is selected", when: (e) => e.altKey && !e.ctrlKey && !e.metaKey && e.key.startsWith("Arrow"), run: () => undefined },
+  { keys: "Shift+L, T", group: "Move", does: "align to the left, to the top", when: (e) => big("l")(e) || big("t")(e), run: () => undefined },
+  { keys: "Shift+H, V", group: "Move", does: "spread evenly across, down", when: (e) => big("h")(e) || big("v")(e), run: () => undefined },
   { keys: "Ctrl+A", group: "Move", does: "select all", when: ctrl("a"), run: (lab) => lab.select([...lab.state.at.keys()]) },
   { keys: "← ↑ → ↓", group: "Move", does: "move along the wires", when: (e) => plain(e) && e.key.startsWith("Arrow"), run: () => undefined },
   { keys: "Enter", group: "Move", does: "into a scope; on a node, to its form", when: key("Enter"), run: enter },
@@ -102,13 +118,14 @@ export const KEYS: Key[] = [
 ];
 
 function leave(lab: Lab): void {
-  const { wire, pending, panel, selected, edge } = lab.state;
-  if (wire || pending || panel) {
-    lab.set({ wire: null, pending: null, panel: null, status: "Cancelled." });
+  const { wire, pending, panel, selected, edge, into, mark } = lab.state;
+  if (wire || pending || panel || into) {
+    lab.set({ wire: null, pending: null, panel: null, into: null, status: "Cancelled." });
     lab.root?.focus({ preventScroll: true });
     return;
   }
-  if (selected.length || edge !== null) {
+  if (selected.length || edge !== null || mark !== null) {
+    lab.set({ mark: null });
     lab.select([]);
     lab.root?.focus({ preventScroll: true });
     return;
@@ -124,12 +141,18 @@ export function handleKey(lab: Lab, e: KeyboardEvent): boolean {
   if ((e.key === "Enter" || e.key === " ") && (e.target as Element).closest("button, summary, a, [role=slider], li")) return false;
   for (const k of KEYS) {
     if (!k.when(e)) continue;
-    if (e.key.startsWith("Arrow")) {
+    if (e.altKey && e.key.startsWith("Arrow")) {
+      if ((e.target as Element).closest('[role="slider"], .outl')) return false;
+      void nudge(lab, e.key === "ArrowRight" ? NUDGE : e.key === "ArrowLeft" ? -NUDGE : 0, e.key === "ArrowDown" ? NUDGE : e.key === "ArrowUp" ? -NUDGE : 0);
+    } else if (k.keys === "Shift+L, T" || k.keys === "Shift+H, V") {
+      const how = { l: "left", t: "top", h: "across", v: "down" } as const;
+      void align(lab, how[e.key.toLowerCase() as keyof typeof how]);
+    } else if (e.key.startsWith("Arrow")) {
       if ((e.target as Element).closest('[role="slider"], .outl')) return false;
       walk(lab, e.key === "ArrowRight" ? 1 : e.key === "ArrowLeft" ? -1 : 0, e.key === "ArrowDown" ? 1 : e.key === "ArrowUp" ? -1 : 0);
     } else if (e.key === "Enter" && (e.target as Element).hasAttribute("data-port")) (e.target as HTMLElement).click();
     else k.run(lab);
-    return true;
+    return k.native !== true;
   }
   return false;
 }

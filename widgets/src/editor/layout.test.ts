@@ -15,14 +15,14 @@ function random(seed: number): () => number {
 const node = (name: string, over: Partial<SceneNode> = {}): SceneNode => ({
   name, op: "Op", label: name.slice(name.lastIndexOf("/") + 1), category: "math", phase: "forward", source: null, scope: name.includes("/") ? name.slice(0, name.lastIndexOf("/")) : "",
   gradient_of: null, fetch: false, inputs: [], outputs: [{ index: 0, name: "out", tensor: `${name}:0`, shape: "(batch, 3)", dtype: "float32" }],
-  attrs: {}, value: null, value_note: null, x: null, y: null, error: null, ...over });
+  attrs: {}, value: null, value_note: null, bound: null, x: null, y: null, error: null, ...over });
 
 const edge = (src: string, dst: string, port: string): SceneEdge => ({
   id: `${src}:0->${dst}:${port}`, src, src_port: "0", dst, dst_port: port, tensor: `${src}:0`, shape: "(batch, 3)", dtype: "float32", phase: "forward", control: false, error: null, merged: 1, loop: false });
 
 const sceneOf = (nodes: SceneNode[], edges: SceneEdge[], opened: OpenScope[] = []): Scene => ({
   type: "scene", revision: 1, title: "t", path: null, dirty: false, undo: null, redo: null, total: nodes.length, structure: "s",
-  nodes, scopes: [], opened, edges, diagnostics: [], select: null });
+  nodes, scopes: [], opened, edges, diagnostics: [], select: null, chosen: [], composites: [], notes: [], frames: [] });
 
 function randomScene(seed: number): Scene {
   const r = random(seed);

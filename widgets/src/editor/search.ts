@@ -24,7 +24,7 @@ function inOrder(query: string, word: string): boolean {
 }
 
 /** Hits in order. `port` and `known` limit nothing: what cannot fit comes last, with the reason; but what is called just so stays first. */
-export function searchOps(ops: readonly OpSpec[], text: string, port: "in" | "out" | null, known: Fits | null = null): Hit[] {
+export function searchOps(ops: readonly OpSpec[], text: string, port: "in" | "out" | "both" | null, known: Fits | null = null): Hit[] {
   const query = fold(text.trim());
   const found: { hit: Hit; cost: number; i: number }[] = [];
   ops.forEach((op, i) => {
@@ -34,8 +34,8 @@ export function searchOps(ops: readonly OpSpec[], text: string, port: "in" | "ou
       else if (query.length > 2 && fold(op.doc).includes(query)) cost = 7;
       else return;
     }
-    const sided = port === null || (port === "out" ? op.inputs.length > 0 : op.outputs.length > 0);
-    const why = sided ? known?.whys[op.type] ?? "" : port === "out" ? "takes no input" : "gives no output";
+    const sided = port === null || (port === "both" ? op.inputs.length > 0 && op.outputs.length > 0 : port === "out" ? op.inputs.length > 0 : op.outputs.length > 0);
+    const why = sided ? known?.whys[op.type] ?? "" : port === "both" ? "has no input, or no output" : port === "out" ? "takes no input" : "gives no output";
     const at = op.function.toLowerCase().indexOf(text.trim().toLowerCase());
     const last = why !== "" && (port !== null || cost >= 1) ? 20 : 0;
     found.push({ cost: cost + last, i, hit: { op, fits: why === "", from: query && at >= 0 ? at : 0, to: query && at >= 0 ? at + text.trim().length : 0, why, gives: known?.shapes[op.type] ?? "" } });

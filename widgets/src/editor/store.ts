@@ -2,11 +2,12 @@
 import * as React from "react";
 import {
   VERSION, type Command, type Diagnostic, type Fits, type Offer, type OpSpec, type Palette, type RunState, type Scene, type SceneEdge, type SceneNode, type SceneScope,
-  type Thumb, type ToPage, type Value,
+  type Code, type Thumb, type ToPage, type Value,
 } from "../protocol.gen";
 import { Wire, type Model, type Outgoing } from "../shared/wire";
 import { prefersReducedMotion } from "../shared/controls";
 import { keep } from "./keep";
+import { partnersOf } from "./making";
 import { type ElementGeo, type Point, type Rect, Wiring, geometryOf, sortStackPorts } from "./geometry";
 import { type Frame, type Layout, framesOf, freePlace, layoutOf, yieldTo } from "./layout";
 import { type Route, routesOf } from "./routes";
@@ -16,6 +17,10 @@ export type PortRef = { node: string; dir: "in" | "out"; port: string };
 export type Alert = { id: number; text: string; hint: string; node: string | null; edge: string | null };
 export type Flight = { key: number; edge: string };
 export type Panel = "add" | "outline" | "keys" | "connect" | null;
+/** A note or frame that is selected, and whether its text is being written. */
+export type Mark = { kind: "note" | "frame"; index: number; writing: boolean };
+/** What is carried from the palette to the canvas. */
+export type Carry = { kind: "op" | "composite"; id: string; label: string; category: string; x: number; y: number; edge: string | null };
 export type OpenWire = { from: PortRef; mode: "click" | "drag"; x: number; y: number; over: string | null };
 
 export type Run = Omit<RunState, "type" | "full" | "states" | "progress" | "inputs" | "versions" | "thumbs" | "gone" | "fired" | "ticks" | "names"> & {
@@ -65,16 +70,31 @@ export type State = {
   flights: Flight[];
   theme: number;
   dragCursor: number | null;
+  /** The wire that waits for an operation to be put into it. */
+  into: string | null;
+  carry: Carry | null;
+  /** The wire that a dragged node would be dropped into. */
+  dropEdge: string | null;
+  /** Elements that a hover lights. */
+  lit: ReadonlySet<string>;
+  mark: Mark | null;
+  code: Code | null;
+  codeOpen: boolean;
 };
+
+const DARK: ReadonlySet<string> = new Set();
+
+/** A port that can be wired, of a node or of a folded scope. */
+export type Plug = { port: string; label: string; wired: boolean; optional: boolean; tensor: string | null; shape: string | null };
 
 const NO_RUN: Run = {
   mode: "edit", cursor: 0, length: 0, total: 0, done: false, states: new Map(), progress: new Map(), inputs: new Map(), versions: new Map(), last: null,
-  last_drawn: null, last_phase: null, last_seconds: null, next: null, next_drawn: null, ready: 0, ticks: "", names: [], fetches: [], error: null, timesteps: {},
+  last_drawn: null, last_phase: null, last_seconds: null, next: null, next_drawn: null, ready: 0, ticks: "", names: [], fetches: [], error: null, live: false, timesteps: {},
 };
 
 const EMPTY_SCENE: Scene = {
   type: "scene", revision: 0, title: "", path: null, dirty: false, undo: null, redo: null, total: 0, structure: "", nodes: [], scopes: [], opened: [], edges: [],
-  diagnostics: [], select: null,
+  diagnostics: [], select: null, chosen: [], composites: [], notes: [], frames: [],
 };
 
 export const TRAVEL = 400;
@@ -109,7 +129,9 @@ export class Lab {
   private readonly listeners = new Set<() => void>();
   private serial = 0;
   private frame = 0;
-  private adding = false;
+  adding = false;
+  /** What was copied last: the clipboard's text, kept here too, for where a page may not read the clipboard. */
+  clip: { text: string; count: number } | null = null;
 
   constructor(readonly model: Model) {
     this.wire = new Wire(model);
@@ -117,7 +139,7 @@ export class Lab {
       palette: null, ops: new Map(), scene: null, nodes: new Map(), scopes: new Map(), wiring: new Wiring(EMPTY_SCENE), geos: new Map(), at: new Map(), layout: null,
       frames: [], routes: new Map(), run: NO_RUN, thumbs: new Map(), value: null, asked: null, slice: "", output: 0, alerts: [], status: "", offer: null, fits: null, busy: false,
       gone: false, selected: [], edge: null, home: null, wire: null, pending: null, query: "", searching: false, panel: null, playing: false, speed: 1, flights: [],
-      theme: 0, dragCursor: null,
+      theme: 0, dragCursor: null, into: null, carry: null, dropEdge: null, lit: DARK, mark: null, code: null, codeOpen: false,
     };
   }
 
@@ -173,6 +195,12 @@ export class Lab {
       case "fits":
         this.set({ fits: m });
         return;
+      case "clip":
+        this.clip = { text: m.text, count: m.count };
+        return;
+      case "code":
+        this.set({ code: m });
+        return;
       case "kept":
         keep(this.model, m);
         return;
@@ -226,7 +254,14 @@ export class Lab {
     const trouble = fresh ? this.drawn(fresh.node, target) : null;
     if (!same && !first && !grown && !this.dragging) this.view?.follow(target, geos, trouble ?? scene.select ?? selected[selected.length - 1] ?? null);
     else if (trouble !== null && !this.dragging) this.view?.show(trouble, true);
-    if (scene.select !== null && names.has(scene.select)) {
+    const mark = this.state.mark;
+    if (mark && mark.index >= scene[mark.kind === "note" ? "notes" : "frames"].length) this.set({ mark: null });
+    if (this.state.codeOpen && scene.revision !== before.scene?.revision) this.askCode();
+    const chosen = scene.chosen.filter((n) => names.has(n));
+    if (chosen.length > 1) {
+      this.select(chosen);
+      this.adding = false;
+    } else if (scene.select !== null && names.has(scene.select)) {
       this.select([scene.select]);
       // the keyboard goes on from the new element, unless the person is already typing the next one
       const active = this.root?.getRootNode() instanceof Document ? document.activeElement : null;
@@ -363,10 +398,14 @@ export class Lab {
   /** Sends what nobody waits for: it must not make the lab look busy. */
   quiet(message: Outgoing): void { void this.wire.send(message); }
 
-  async edit(edits: Record<string, unknown>[], said?: string): Promise<boolean> {
+  /** Asks the kernel for something; the answer has come when this is fulfilled. */
+  request(message: Outgoing): Promise<boolean> { return this.send(message); }
+
+  /** Changes the document. Edits in a row that share `merge` are one step of undo. */
+  async edit(edits: Record<string, unknown>[], said?: string, merge = ""): Promise<boolean> {
     if (this.state.alerts.length) this.set({ alerts: [] });
     const before = this.state.status;
-    const ok = await this.send({ type: "edit", edits });
+    const ok = await this.send({ type: "edit", edits, merge });
     if (ok && said && this.state.status === before) this.say(said);  // the kernel may have told more
     return ok;
   }
@@ -386,10 +425,45 @@ export class Lab {
 
   select(names: string[], edge: string | null = null): void {
     const same = names.length === this.state.selected.length && names.every((n, i) => n === this.state.selected[i]);
+    if (this.state.mark && (names.length || edge !== null)) this.set({ mark: null });
     if (same && edge === this.state.edge) return;
     this.set({ selected: names, edge, output: 0, slice: "", home: names[names.length - 1] ?? this.state.home });
     if (!same) void this.send({ type: "selected", names });
+    this.light(null);
+    if (!same && this.state.codeOpen && this.state.code !== null && this.state.code.names.length) this.askCode();
     this.ask();
+  }
+
+  private hovered: string | null = null;
+
+  /** Lights the partners of what the mouse is over; else those of what is selected. */
+  light(id: string | null, over = false): void {
+    if (over) this.hovered = id;
+    const { selected } = this.state;
+    const lit = partnersOf(this, this.hovered ?? (selected.length === 1 ? selected[0] : null));
+    if (lit.size || this.state.lit.size) this.set({ lit });
+  }
+
+  /** Asks for the Python of what is selected, if that was asked for, or of the whole graph. */
+  askCode(part = (this.state.code?.names.length ?? 0) > 0): void {
+    this.quiet({ type: "ask_code", names: part ? this.state.selected : [] });
+  }
+
+  selectMark(mark: Mark | null): void {
+    if (mark) this.select([]);
+    this.set({ mark });
+  }
+
+  inputsOf(id: string): Plug[] {
+    const node = this.state.nodes.get(id);
+    if (node) return node.inputs.map((p) => ({ port: p.port, label: p.port, wired: p.wired, optional: p.optional, tensor: null, shape: null }));
+    return (this.state.scopes.get(id)?.in_ports ?? []).map((p) => ({ port: p.port, label: p.label || p.port, wired: p.wired, optional: false, tensor: p.tensor, shape: p.shape }));
+  }
+
+  outputsOf(id: string): Plug[] {
+    const node = this.state.nodes.get(id);
+    if (node) return node.outputs.map((o) => ({ port: String(o.index), label: o.name, wired: false, optional: false, tensor: o.tensor, shape: o.shape }));
+    return (this.state.scopes.get(id)?.out_ports ?? []).filter((p) => p.tensor !== null).map((p) => ({ port: p.port, label: p.label || p.port, wired: p.wired, optional: false, tensor: p.tensor, shape: p.shape }));
   }
 
   /** The tensor the inspector shows. */
@@ -399,6 +473,8 @@ export class Lab {
     if (selected.length !== 1) return null;
     const node = nodes.get(selected[0]);
     if (node) return (node.outputs[output] ?? node.outputs[0])?.tensor ?? null;
+    const out = scopes.get(selected[0])?.out_ports.find((p) => p.label !== "" && p.tensor !== null);
+    if (out) return out.tensor;
     if (scopes.has(selected[0])) return (wiring.outOf.get(selected[0]) ?? []).find((e) => e.tensor !== null)?.tensor ?? null;
     return null;
   }
@@ -412,10 +488,11 @@ export class Lab {
 
   /** The tensor that a new operation would go on with: the pending port's, else the one on show. */
   offered(): string | null {
-    const { pending, nodes } = this.state;
+    const { pending, into, wiring } = this.state;
+    if (into !== null) return wiring.edges.get(into)?.tensor ?? null;
     if (!pending) return this.shown();
     if (pending.dir === "in") return null;
-    return nodes.get(pending.node)?.outputs.find((o) => String(o.index) === pending.port)?.tensor ?? null;
+    return this.outputsOf(pending.node).find((o) => o.port === pending.port)?.tensor ?? null;
   }
 
   focus(id: string): void {
@@ -456,7 +533,7 @@ export class Lab {
   async add(type: string): Promise<void> {
     const spec = this.state.ops.get(type);
     if (!spec) return;
-    const { pending, selected, at, geos } = this.state;
+    const { pending, selected, at, geos, into } = this.state;
     const view = this.view?.visible() ?? null;
     let near: Point = view ? { x: view.x + 24, y: view.y + 40 } : { x: 0, y: 0 };
     const anchor = pending?.node ?? selected[selected.length - 1];
@@ -468,10 +545,19 @@ export class Lab {
     if (this.dropPoint) near = { x: this.dropPoint.x, y: this.dropPoint.y - 46 };
     this.dropPoint = null;
     const place = chosen ? freePlace(this.rects(), { w: 120, h: 92 }, near, view) : null;
+    if (into !== null) {
+      this.adding = true;
+      this.set({ query: "", pending: null, into: null, wire: null, panel: null });
+      this.root?.focus({ preventScroll: true });
+      await this.edit([{ tag: "Insert", edge: into, op: type, ...(place ?? {}) }]);
+      return;
+    }
+    const tensor = this.offered();
+    const fit = tensor !== null && this.state.fits?.tensor === tensor ? this.state.fits.ports[type] : undefined;
     const name = pending ? this.freshName(type) : undefined;
     const edits: Record<string, unknown>[] = [{ tag: "AddNode", op: type, ...(name ? { name } : {}), ...(place ?? {}), attrs: {} }];
     if (pending && name) {
-      if (pending.dir === "out" && spec.inputs.length) edits.push({ tag: "Connect", src: `${pending.node}:${pending.port}`, dst: `${name}:${spec.variadic ? `${spec.inputs[0]}.0` : spec.inputs[0]}` });
+      if (pending.dir === "out" && spec.inputs.length) edits.push({ tag: "Connect", src: `${pending.node}:${pending.port}`, dst: `${name}:${fit ?? (spec.variadic ? `${spec.inputs[0]}.0` : spec.inputs[0])}` });
       if (pending.dir === "in" && spec.outputs.length) edits.push({ tag: "Connect", src: `${name}:0`, dst: `${pending.node}:${pending.port}` });
     }
     this.adding = true;
@@ -484,7 +570,7 @@ export class Lab {
   dropped = -1;
   /** Is the mouse down in the canvas? A focus that follows it selects through the click, not through the focus. */
   pointing = false;
-  private dropPoint: Point | null = null;
+  dropPoint: Point | null = null;
   private barred: { key: string; wiring: Wiring; nodes: Set<string> } | null = null;
 
   /** Does a wire from this port refuse that side of that node? Read by every port while wiring. */
@@ -515,9 +601,9 @@ export class Lab {
   }
 
   /** Opens the search for an operation, for this port if one is given, to stand at this point if one is given. */
-  askForOperation(port: PortRef | null = null, point: Point | null = null): void {
+  askForOperation(port: PortRef | null = null, point: Point | null = null, into: string | null = null): void {
     this.dropPoint = point;
-    this.set({ pending: port, wire: null, panel: "add", query: "" });
+    this.set({ pending: port, into, wire: null, panel: "add", query: "" });
     requestAnimationFrame(() => { this.search?.focus(); this.search?.select(); });
   }
 
@@ -539,7 +625,13 @@ export class Lab {
   }
 
   async remove(): Promise<void> {
-    const { edge, selected, wiring, scene } = this.state;
+    const { edge, selected, wiring, scene, mark } = this.state;
+    if (mark !== null) {
+      this.set({ mark: null });
+      await this.edit([{ tag: mark.kind === "note" ? "RemoveNote" : "RemoveFrame", index: mark.index }], mark.kind === "note" ? "Removed the note." : "Removed the frame; what is in it stays.");
+      this.root?.focus({ preventScroll: true });
+      return;
+    }
     if (edge !== null) {
       const e = wiring.edges.get(edge);
       if (e) await this.edit([cut(e)], "Cut the wire.");
@@ -548,58 +640,6 @@ export class Lab {
     if (!selected.length || !scene) return;
     await this.edit([{ tag: "RemoveNodes", names: selected }], selected.length === 1 ? `Removed ${selected[0]}.` : `Removed ${selected.length} nodes.`);
     this.root?.focus({ preventScroll: true });
-  }
-
-  /** Takes a node out and joins what came in first to everything it fed. */
-  async bypass(): Promise<void> {
-    const { selected, wiring, nodes } = this.state;
-    const node = selected.length === 1 ? nodes.get(selected[0]) : undefined;
-    const from = node && (wiring.into.get(node.name) ?? []).find((e) => !e.control);
-    if (!node || !from || from.tensor === null) return this.say("Nothing to bypass: select a node with an input.");
-    const out = (wiring.outOf.get(node.name) ?? []).filter((e) => !e.control);
-    await this.edit([{ tag: "RemoveNodes", names: [node.name] }, ...out.map((e) => ({ tag: "Connect", src: from.tensor, dst: `${e.dst}:${e.dst_port}` }))], `Bypassed ${node.name}.`);
-  }
-
-  /** The selected nodes and the wires between them, as edits that build them anew. */
-  private clip(): { nodes: SceneNode[]; edges: SceneEdge[] } {
-    const { selected, nodes, scene } = this.state;
-    const names = new Set(selected);
-    return { nodes: selected.flatMap((n) => nodes.get(n) ?? []), edges: (scene?.edges ?? []).filter((e) => names.has(e.src) && names.has(e.dst) && !e.control) };
-  }
-
-  copied: { nodes: SceneNode[]; edges: SceneEdge[]; at: Map<string, Point> } | null = null;
-
-  copy(): void {
-    const clip = this.clip();
-    if (!clip.nodes.length) return;
-    this.copied = { ...clip, at: new Map(clip.nodes.map((n) => [n.name, this.state.at.get(n.name) ?? { x: 0, y: 0 }])) };
-    this.say(`Copied ${clip.nodes.length === 1 ? clip.nodes[0].name : `${clip.nodes.length} nodes`}.`);
-  }
-
-  async paste(): Promise<void> {
-    const clip = this.copied;
-    if (!clip) return this.say("Nothing to paste yet: copy nodes first.");
-    const named = new Map<string, string>();
-    const used = new Set<string>();
-    for (const n of clip.nodes) {
-      const name = this.freshName(n.label, used);
-      used.add(name);
-      named.set(n.name, name);
-    }
-    const rects = this.rects();
-    const clear = (dx: number, dy: number) => clip.nodes.every((n) => {
-      const p = clip.at.get(n.name) ?? { x: 0, y: 0 };
-      const g = this.state.geos.get(n.name) ?? { w: 114, h: 92 };
-      const r = { x: p.x + dx, y: p.y + dy, w: g.w, h: g.h };
-      return !rects.some((o) => r.x < o.x + o.w + 12 && o.x < r.x + r.w + 12 && r.y < o.y + o.h + 12 && o.y < r.y + r.h + 12);
-    });
-    let dy = 40;
-    while (!clear(24, dy) && dy < 4000) dy += 42;
-    await this.edit([
-      ...clip.nodes.map((n) => { const p = clip.at.get(n.name) ?? { x: 0, y: 0 }; return { tag: "AddNode", op: n.op, name: named.get(n.name), x: p.x + 24, y: p.y + dy, attrs: n.attrs }; }),
-      ...clip.nodes.flatMap((n) => (n.source !== null && n.value !== null ? [{ tag: "SetFeed", node: named.get(n.name), text: n.value }] : [])),
-      ...clip.edges.map((e) => ({ tag: "Connect", src: `${named.get(e.src)}:${e.src_port}`, dst: `${named.get(e.dst)}:${e.dst_port}` })),
-    ], `Pasted ${clip.nodes.length === 1 ? named.get(clip.nodes[0].name) : `${clip.nodes.length} nodes`}.`);
   }
 
   /** A layout from scratch for everything, as one step that can be undone. */

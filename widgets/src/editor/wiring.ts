@@ -20,13 +20,14 @@ const same = (a: PortRef, b: PortRef): boolean => a.node === b.node && a.dir ===
 
 /** A drop on a node's body means its first open port that fits. */
 function portOf(lab: Lab, x: number, y: number, from: PortRef): PortRef | null {
-  const hook = document.elementFromPoint(x, y)?.closest("[data-node]");
+  const hook = document.elementFromPoint(x, y)?.closest("[data-node], [data-scope]");
   if (!hook || !lab.root?.contains(hook)) return null;
-  const node = lab.state.nodes.get(hook.getAttribute("data-node") ?? "");
-  if (!node || node.name === from.node) return null;
-  if (from.dir === "in") return node.outputs.length ? { node: node.name, dir: "out", port: String(node.outputs[0].index) } : null;
-  const open = node.inputs.find((p) => !p.wired) ?? node.inputs[0];
-  return open ? { node: node.name, dir: "in", port: open.port } : null;
+  const name = hook.getAttribute("data-node") ?? hook.getAttribute("data-scope") ?? "";
+  if (name === "" || name === from.node) return null;
+  if (from.dir === "in") { const out = lab.outputsOf(name)[0]; return out ? { node: name, dir: "out", port: out.port } : null; }
+  const inputs = lab.inputsOf(name);
+  const open = inputs.find((p) => !p.wired) ?? inputs[0];
+  return open ? { node: name, dir: "in", port: open.port } : null;
 }
 
 export function clickPort(lab: Lab, port: PortRef): void {
