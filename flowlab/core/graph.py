@@ -376,7 +376,9 @@ class Graph:
         node.gradient_of = gradient_of or self._gradient_of
         node.location = self._location or caller()
         node.outputs = (Tensor(node, 0, types[0]),) if len(types) == 1 else tuple(Tensor(node, k, t) for k, t in enumerate(types))
-        if "/" in full:
+        if name is None and self._scope in self._scopes:
+            pass    # the open scope, which is known
+        elif "/" in full:
             prefix = full.rpartition("/")[0]
             while prefix and prefix not in self._scopes:
                 self._scopes.add(prefix)

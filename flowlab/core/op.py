@@ -99,8 +99,9 @@ class Op:
         self._one_dtype = ("f" if any(i.kind == "Float" for i in self.inputs) else "fiu") if alike else ""
         # how many inputs a call has to give, when tensors alone say it all; -1 where more is to be worked out
         whole = not self.variadic and len(self._required) == len(self.inputs) and not any(a.required for a in self.attrs.values())
-        self._plain = len(self.inputs) if alike and whole else -1
+        self._plain = len(self.inputs) if alike and whole and self.inputs else -1
         self._single = len(self.outputs) == 1
+        self._stays = self.rule is elementwise or getattr(self.rule, "stays", False)    # equal types come out as they went in
 
     # ------------------------------------------------------------ declaring
 
@@ -276,8 +277,7 @@ class Op:
         """Add a node. Arrays and numbers become constants, dtypes meet by `core.types.promoted`; attributes may follow the inputs."""
         inputs = self._at_once(args) if not attrs and len(args) == self._plain else None
         if inputs is not None:
-            types = _met(inputs) if self.rule is elementwise else None
-            node = home_of(inputs[0]).add(self, inputs, self.normalize(attrs), name=name, ports=self._names, types=types)
+            node = home_of(inputs[0]).add(self, inputs, self.normalize(attrs) if self.attrs else {}, name=name, ports=self._names, types=_met(inputs) if self._stays else None)
             if self._single and not self.many:
                 return node.outputs[0]
         else:
@@ -359,10 +359,11 @@ class Op:
 
     def _at_once(self, args: tuple) -> tuple | None:
         """The arguments as tensors, if that takes no thought: they are, or a number meets a tensor of floats, as in 1 - y * y."""
-        if self._agree(args):
-            return args
-        if len(args) == 2 and self._one_dtype:
-            a, b = args
+        a, b = args[0], args[-1]
+        if type(a) is Tensor and (b is a or type(b) is Tensor and b.type.dtype is a.type.dtype) and a.type.dtype.kind in self._one_dtype:
+            if len(args) < 3 or self._agree(args):
+                return args
+        elif len(args) == 2:
             x, number = (a, b) if type(a) is Tensor else (b, a)
             if type(x) is Tensor and x.type.dtype.kind == "f" and (type(number) is float or type(number) is int and -1 << 24 < number < 1 << 24):
                 made = REGISTRY["Constant"].number_of(home_of(x), number, x.type.dtype)
