@@ -479,10 +479,11 @@ def _side_by_side(source: Mapping[Any, Any], paths: Mapping[Any, str]) -> _Strea
 
 
 class _Ahead:
-    """What the loop and its thread share. It does not know the loop, so that a loop nobody holds any more can end."""
+    """What the loop and its thread share. It does not hold the loop, so that one nobody holds any more can end."""
 
-    def __init__(self, batches: Iterator[Batch], n: int):
+    def __init__(self, batches: Iterator[Batch], n: int, loop: Callable[[], Any]):
         self.batches, self.ready, self.stop = batches, queue.Queue(maxsize=n), threading.Event()
+        self.loop = loop
 
     def work(self) -> None:
         """Fill the queue until the batches end or the loop does."""
@@ -500,7 +501,7 @@ class _Ahead:
                 close()     # a generator's own clean-up, in the thread that ran it
 
     def put(self, item: tuple[str, Any]) -> bool:
-        while not self.stop.is_set():
+        while not self.stop.is_set() and self.loop() is not None:   # an interrupt may keep a loop that is forgotten from saying stop
             try:
                 self.ready.put(item, timeout=0.1)
                 return True
@@ -534,7 +535,7 @@ class Prefetched:
 
     def __init__(self, batches: Iterator[Batch], n: int):
         self.capacity = n
-        self._shared = _Ahead(batches, n)
+        self._shared = _Ahead(batches, n, weakref.ref(self))
         self._thread = threading.Thread(target=self._shared.work, name="flowlab prefetch", daemon=True)
         self._finalizer = weakref.finalize(self, self._shared.end, self._thread)
         self._over = False
