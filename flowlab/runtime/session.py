@@ -35,7 +35,7 @@ class Session:
     `workers` threads (one a processor), as soon as measurement says that a plan gains by it; meanwhile BLAS has one thread. At one BLAS thread the numbers are the same to the bit.
     `device`: where nodes run that ask for none. `cpus`: how many logical processors `fl.device` can ask for, cpu:0 to cpu:n-1. A node that asks for
     a device that is not here runs on `device`, with a warning; `placement` is the log of what runs where, and why. Of several threads that run one
-    session at the same time, each waits its turn.
+    session at the same time, each waits its turn. Whenever an interrupt (Ctrl-C) comes, a run has committed whole or not at all, and the next is right.
 
     >>> import flowlab as fl
     >>> with fl.Graph() as g:
