@@ -189,3 +189,149 @@ def test_a_scalar_is_differentiated_and_partners_light_each_other(ready, shots):
     expect(hand.node("Square")).to_have_attribute("data-lit", "true")
     hand.press("Undo")
     assert nb.exec("print(any(n.phase == 'backward' for n in ed.document.nodes.values()))") == "False"
+
+
+def test_notes_and_frames_are_written_moved_and_taken_away_by_mouse_and_by_keyboard(ready, shots):
+    nb, hand = ready("notes")
+    keys, canvas = nb.page.keyboard, hand.lab
+    canvas.focus()
+    key(hand, "n")
+    keys.type("## Idea\nA *small* net: $y = x W$\n- [paper](https://example.org) [bad](javascript:alert(1))\n<img src=x onerror=alert(1)>")
+    key(hand, "Control+Enter")
+    said(hand, "Added a note.")
+    note = canvas.locator("[data-note]")
+    expect(note.locator("strong")).to_have_text("Idea")
+    expect(note.get_by_role("link")).to_have_attribute("href", "https://example.org")
+    expect(note.get_by_role("link")).to_have_count(1)
+    expect(note.locator("img")).to_have_count(0)
+    expect(note).to_contain_text("<img src=x onerror=alert(1)>")
+    expect(note.locator(".fx")).to_have_count(1)
+    # moved by keyboard, then by mouse
+    x, y = json.loads(nb.exec("import json; print(json.dumps([ed.document.notes[0].x, ed.document.notes[0].y]))"))
+    key(hand, "Alt+ArrowRight")
+    assert nb.exec("print(ed.document.notes[0].x)") == str(x + 16)
+    box = note.bounding_box()
+    nb.page.mouse.move(box["x"] + 100, box["y"] + 10)
+    nb.page.mouse.down()
+    nb.page.mouse.move(box["x"] + 150, box["y"] + 40, steps=5)
+    nb.page.mouse.up()
+    said(hand, "Moved the note.")
+    assert nb.exec("print(ed.document.notes[0].x, ed.document.notes[0].y)") == f"{x + 66} {y + 30}"
+    key(hand, "F2")
+    keys.press("Control+a")
+    keys.type("changed")
+    key(hand, "Control+Enter")
+    expect(note).to_have_text("changed")
+    # a frame around two nodes
+    choose(hand, "MatMul", "Add")
+    key(hand, "f")
+    keys.type("layer <b>")
+    key(hand, "Enter")
+    frame = canvas.locator("[data-frame]")
+    expect(frame).to_have_attribute("data-frame", "layer <b>")
+    canvas.get_by_role("button", name="red", exact=True).click()
+    hand.settled()
+    assert nb.exec("print(ed.document.frames)") == "(Frame(title='layer <b>', colour='red', members=('MatMul', 'Add')),)"
+    shots("making-notes")
+    before = canvas.locator('[data-node="MatMul"]').bounding_box()
+    title = frame.get_by_role("button", name="Frame layer <b>").bounding_box()
+    nb.page.mouse.move(title["x"] + 5, title["y"] + 8)
+    nb.page.mouse.down()
+    nb.page.mouse.move(title["x"] + 25, title["y"] + 68, steps=5)
+    nb.page.mouse.up()
+    said(hand, "Moved the frame")
+    assert canvas.locator('[data-node="MatMul"]').bounding_box()["y"] == pytest.approx(before["y"] + 60, abs=2)
+    frame.get_by_role("button", name="Frame layer <b>").click()
+    key(hand, "Delete")
+    said(hand, "Removed the frame")
+    note.click()
+    key(hand, "Delete")
+    expect(note).to_have_count(0)
+    hand.settled()
+    assert nb.exec("print(ed.document.notes, ed.document.frames, len(ed.document.nodes))") == "() () 9"
+    hand.press("Undo")
+    expect(note).to_have_count(1)
+
+
+def test_values_are_slid_live_drawn_pasted_and_bound(ready, page, shots):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    cell = """
+        import numpy as np
+        with fl.Graph("values") as g:
+            x = fl.placeholder((4, 4), name="x")
+            fl.mean(fl.constant(0.5, name="s") * x, name="m")
+        data = np.full((4, 4), 3.0)
+        ed = fl.Editor(g, feeds={"x": np.ones((4, 4))})
+        ed"""
+    nb, hand = ready("values", (cell,))
+    hand.select("s")
+    key(hand, "l")
+    said(hand, "Live: values follow every edit.")
+    slider = hand.inspector.get_by_role("slider", name="Slide s")
+    slider.focus()
+    for _ in range(3):
+        key(hand, "ArrowRight")
+    value = float(slider.input_value())
+    assert value > 0.5
+    assert float(nb.exec("print(ed.results['m'])")) == pytest.approx(value, rel=1e-5)
+    expect(hand.node("m")).to_have_attribute("data-state", "done")
+    shots("making-live")
+    nb.page.keyboard.press("Escape")
+    hand.press("Undo")      # all of it is one step
+    assert nb.exec("print(float(ed.document.nodes['s'].attrs['value']))") == "0.5"
+    # drawn
+    hand.select("x")
+    hand.inspector.get_by_role("button", name="Draw", exact=True).click()
+    pad = hand.inspector.get_by_role("img", name="Draw x")
+    hand.inspector.get_by_role("textbox", name="Ink").fill("2")
+    pad.click(position={"x": 5, "y": 5})
+    hand.settled()
+    assert nb.exec("print(ed.feeds['x'][0].tolist(), ed.feeds['x'][1, 0])") == "[2.0, 1.0, 1.0, 1.0] 1.0"
+    pad.press("ArrowDown")
+    pad.press("0")
+    hand.settled()
+    assert nb.exec("print(ed.feeds['x'][1, 0])") == "0.0"
+    # pasted from a spreadsheet
+    nb.page.evaluate("(text) => navigator.clipboard.writeText(text)", "\n".join("\t".join(str(4 * r + c) for c in range(4)) for r in range(4)))
+    hand.node("x").focus()
+    key(hand, "Control+v")
+    said(hand, "Pasted the table into x.")
+    assert nb.exec("print(ed.feeds['x'][3].tolist())") == "[12.0, 13.0, 14.0, 15.0]"
+    # bound to a variable of the notebook
+    hand.inspector.get_by_role("button", name="Bind", exact=True).click()
+    hand.field("Variable", "data")
+    hand.press("Run")
+    assert nb.exec("print(float(ed.results['m']), ed.document.bound['x'])") == "1.5 data"
+    hand.field("Variable", "data.T")
+    expect(hand.lab.get_by_role("alert").filter(has_text="not the name of a variable")).to_be_visible()
+
+
+def test_the_python_beside_the_canvas_lights_what_is_selected_and_selects_what_is_clicked(ready, shots):
+    nb, hand = ready("code")
+    hand.select("Add")
+    key(hand, "k")
+    code = hand.lab.get_by_test_id("code")
+    lit = code.locator("[data-lit=true]")
+    expect(lit).to_have_count(1)
+    expect(lit).to_contain_text("Add = fl.add(MatMul, b")
+    shots("making-code")
+    code.locator('[data-for="Square"]').click()
+    expect(hand.inspector.get_by_role("textbox", name="Name")).to_have_value("Square")
+    expect(lit).to_contain_text("fl.square")
+    text = "\n".join(code.locator("li code").all_inner_texts())
+    nb.exec(f"space = {{}}; exec({text!r}, space)")
+    assert nb.exec("print(space['g'].nodes is not None and ed.document.same_graph(space['g']))") == "True"
+    # of the selection: what comes from outside is a placeholder
+    code.get_by_role("button", name="Selection").click()
+    expect(code.locator('[data-for="Subtract"]')).to_contain_text("fl.placeholder")
+    expect(code.locator('[data-for="Square"]')).to_contain_text("fl.square(Subtract")
+
+
+def test_enter_on_a_node_goes_to_its_first_attribute(ready):
+    _, hand = ready("enter")
+    hand.select("x")
+    hand.node("x").press("Enter")
+    expect(hand.inspector.get_by_role("textbox", name="shape")).to_be_focused()
+    hand.select("Square")
+    hand.node("Square").press("Enter")
+    expect(hand.inspector.get_by_role("textbox", name="Name")).to_be_focused()

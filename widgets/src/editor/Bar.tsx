@@ -2,14 +2,15 @@
 import * as React from "react";
 import { Icon, categoryIcon, type IconName } from "../shared/icons";
 import { visible } from "./geometry";
+import { toggleCode } from "./making";
 import { SPEEDS, useLab, useLabState } from "./store";
 
-function Button({ name, icon, keys, wide = false, primary = false, disabled = false, why, title, onClick }: {
-  name: string; icon: IconName; keys?: string; wide?: boolean; primary?: boolean; disabled?: boolean; why?: string; title?: string; onClick(): void;
+function Button({ name, icon, keys, wide = false, primary = false, disabled = false, pressed, why, title, onClick }: {
+  name: string; icon: IconName; keys?: string; wide?: boolean; primary?: boolean; disabled?: boolean; pressed?: boolean; why?: string; title?: string; onClick(): void;
 }) {
   return (
     <button
-      type="button" className={`cbn${wide ? " lb" : ""}${primary ? " pri" : ""}`} data-filled={primary ? "" : undefined} aria-label={name} disabled={disabled}
+      type="button" className={`cbn${wide ? " lb" : ""}${primary ? " pri" : ""}${pressed ? " on" : ""}`} aria-pressed={pressed} data-filled={primary ? "" : undefined} aria-label={name} disabled={disabled}
       title={disabled && why ? `${name}: ${why}` : `${title ?? name}${keys ? `  (${keys})` : ""}`} aria-keyshortcuts={keys} onClick={onClick}
     >
       <Icon name={icon} />
@@ -27,6 +28,8 @@ export function Bar() {
   const busy = useLabState((s) => s.busy);
   const done = useLabState((s) => s.run.done);
   const speed = useLabState((s) => s.speed);
+  const live = useLabState((s) => s.run.live);
+  const codeOpen = useLabState((s) => s.codeOpen);
   const send = (name: Parameters<typeof lab.command>[0]) => () => { if (name !== "stop") lab.pause(); void lab.command(name); };
   const [asking, setAsking] = React.useState<string | null>(null);
   const save = (path: string | null) => { setAsking(null); void lab.command("save", { node: path }); };
@@ -57,6 +60,10 @@ export function Bar() {
           <Button name="Stop" icon="stop" disabled={mode === "edit" && !playing && !busy} why="nothing runs" title="Stop and go back to editing" onClick={() => { lab.pause(); void lab.command("stop"); }} />
           <button type="button" className="spd" aria-label={`Speed ${speed}×`} title="Speed of play: click for the next, Shift-click for the one before"
             onClick={(e) => { const i = SPEEDS.indexOf(speed) + (e.shiftKey ? -1 : 1); lab.set({ speed: SPEEDS[(i + SPEEDS.length) % SPEEDS.length] }); }}>{speed}×</button>
+        </div>
+        <div className="cg">
+          <Button name="Live" icon="live" keys="L" pressed={live} title={live ? "Live: values follow every edit" : "Live: run after every edit, while that is quick"} onClick={() => void lab.command(live ? "live_off" : "live_on")} />
+          <Button name="Code" icon="code" keys="K" pressed={codeOpen} title="The Python beside the canvas" onClick={() => toggleCode(lab)} />
         </div>
         <div className="cg">
           <Button name="Undo" icon="undo" keys="Ctrl+Z" disabled={!scene?.undo} why="nothing to undo" title={`Undo ${visible(scene?.undo ?? "")}`} onClick={send("undo")} />

@@ -7,6 +7,7 @@ import { EdgeLabel, EdgeLine } from "./EdgeLine";
 import { AlertStrip, ErrorCards } from "./ErrorCards";
 import { Minimap } from "./Minimap";
 import { NodeCard } from "./NodeCard";
+import { MadeFrames, Notes, frameRect, noteRect } from "./Notes";
 import { Tokens } from "./tokens";
 import { wireUnder } from "./making";
 import { COVERS, type Point, type Rect, overlaps, visible } from "./geometry";
@@ -19,7 +20,7 @@ const MANY = 200;
 const ROOM = 20000;
 /** A graph of so few elements is made smaller, down to WHOLE, where that shows all of it. */
 const FEW = 12;
-const WHOLE = 0.6;
+const WHOLE = 1;   // text is written for this size, 10 px the smallest: less is only what a person asks for
 const RING = 28;
 const GLIDE = 320;
 
@@ -126,6 +127,7 @@ function Flow() {
       <ViewportPortal>
         <Frames />
         <Edges />
+        <Notes />
         <div className="over"><Tokens /></div>
         <WirePreview />
       </ViewportPortal>
@@ -162,6 +164,8 @@ function ViewBridge() {
       for (const r of lab.state.routes.values()) if (r.chip) rects.push(r.chip);
       // the ring of what is asked for stands beside its node
       for (const n of lab.state.scene?.nodes ?? []) { const p = n.fetch ? lab.state.at.get(n.name) : undefined; const g = lab.state.geos.get(n.name); if (p && g && !g.mirrored) rects.push({ ...p, w: g.w + RING, h: g.h }); }
+      for (const n of lab.state.scene?.notes ?? []) rects.push(noteRect(n));
+      for (const f of lab.state.scene?.frames ?? []) { const r = frameRect(lab, f.members); if (r) rects.push(r); }
       if (!rects.length) return null;
       const x = Math.min(...rects.map((r) => r.x));
       const y = Math.min(...rects.map((r) => r.y)) - (lab.state.layout?.captions.length ? 34 : 0);
@@ -322,6 +326,7 @@ function Frames() {
   const timesteps = useLabState((s) => s.run.timesteps);
   return (
     <div className="frames">
+      <MadeFrames />
       {frames.map((f) => (
         <div key={f.name} className={f.loop !== null ? `frame ${f.loop}` : "frame"} data-timestep={timesteps[f.name]} style={{ left: f.x, top: f.y, width: f.w, height: f.h }}>
           <button type="button" className="nopan nodrag" tabIndex={-1} title={`Fold ${visible(f.name)}`} aria-label={`Fold ${visible(f.name)}`} onClick={() => lab.fold([f.name], false)}>

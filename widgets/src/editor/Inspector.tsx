@@ -7,7 +7,9 @@ import { count, num, percent, seconds, signed, tick } from "../shared/format";
 import { Icon, categoryIcon } from "../shared/icons";
 import { paintGrid } from "../shared/paint";
 import { Formula } from "./formula";
-import { align, bypass, copy, differentiate, duplicate, group, ungroup, useAgain } from "./making";
+import { align, bypass, copy, differentiate, duplicate, group, tableText, ungroup, useAgain } from "./making";
+import { COLOURS, frameSelection } from "./Notes";
+import { ValueEditor } from "./ValueEditor";
 import { lastPart, visible } from "./geometry";
 import { cut, severe, useLab, useLabState } from "./store";
 
@@ -16,11 +18,12 @@ const MARK = { forward: "▶", backward: "◀", update: "◆" } as const;
 export function Inspector() {
   const selected = useLabState((s) => s.selected);
   const edge = useLabState((s) => s.edge);
+  const mark = useLabState((s) => s.mark);
   const node = useLabState((s) => (s.selected.length === 1 ? s.nodes.get(s.selected[0]) : undefined));
   const scope = useLabState((s) => (s.selected.length === 1 ? s.scopes.get(s.selected[0]) : undefined));
   return (
     <aside className="ins" data-testid="inspector" aria-label="Inspector">
-      {edge !== null ? <EdgePane id={edge} /> : node ? <NodePane key={node.name} node={node} /> : scope ? <ScopePane name={scope.name} /> : selected.length > 1 ? <ManyPane names={selected} /> : <GraphPane />}
+      {mark !== null && mark.index >= 0 ? <MarkPane /> : edge !== null ? <EdgePane id={edge} /> : node ? <NodePane key={node.name} node={node} /> : scope ? <ScopePane name={scope.name} /> : selected.length > 1 ? <ManyPane names={selected} /> : <GraphPane />}
     </aside>
   );
 }
@@ -28,8 +31,8 @@ export function Inspector() {
 // ---------------------------------------------------------------- a field that commits
 
 /** A text field that shows what the document holds, and sends what was typed on Enter or when it is left. */
-function Field({ label, value, onCommit, mono = false, list, multiline = false, hideLabel = false, className = "", placeholder, wide = false }: {
-  label: string; value: string; onCommit(text: string): Promise<boolean> | void; mono?: boolean; list?: string[]; multiline?: boolean; hideLabel?: boolean; className?: string; placeholder?: string; wide?: boolean;
+function Field({ label, value, onCommit, mono = false, list, multiline = false, hideLabel = false, className = "", placeholder, wide = false, onPasteText }: {
+  label: string; value: string; onCommit(text: string): Promise<boolean> | void; mono?: boolean; list?: string[]; multiline?: boolean; hideLabel?: boolean; className?: string; placeholder?: string; wide?: boolean; onPasteText?(text: string): string | null;
 }) {
   const lab = useLab();
   const [draft, setDraft] = React.useState<string | null>(null);
@@ -56,6 +59,12 @@ function Field({ label, value, onCommit, mono = false, list, multiline = false, 
   };
   const shared = {
     "aria-label": hideLabel ? label : undefined, "aria-invalid": bad || undefined, spellCheck: false, autoComplete: "off", value: shown, placeholder, onKeyDown, onBlur: () => void commit(), id: own,
+    onPaste: (e: React.ClipboardEvent) => {
+      // a table that comes from a spreadsheet is written as the nested lists that it means
+      const given = e.clipboardData.getData("text/plain");
+      const read = onPasteText && /[\t\n]/.test(given.trim()) && !given.trimStart().startsWith("[") ? onPasteText(given) : null;
+      if (read !== null) { e.preventDefault(); setDraft(read); }
+    },
     className: `${className || "tf"}${mono ? " m" : ""}${bad ? " bad" : ""}`,
   };
   const input = multiline
@@ -157,7 +166,8 @@ function Form({ node, spec }: { node: SceneNode; spec: OpSpec | undefined }) {
       {hasValue && (node.value_note !== null
         ? <p className="muted f1">{node.value_note}</p>
         : <Field label="Value" multiline mono value={node.value ?? ""} placeholder={node.source === "placeholder" ? "[[1, 2, 3]] feeds it" : "0.5"}
-            onCommit={(t) => lab.edit([node.source === "placeholder" ? { tag: "SetFeed", node: node.name, text: t } : { tag: "SetAttr", node: node.name, attr: "value", value: t }], `Set the value of ${node.name}.`)} />)}
+            onPasteText={tableText} onCommit={(t) => lab.edit([node.source === "placeholder" ? { tag: "SetFeed", node: node.name, text: t } : { tag: "SetAttr", node: node.name, attr: "value", value: t }], `Set the value of ${node.name}.`)} />)}
+      {hasValue && <ValueEditor node={node} />}
     </section>
   );
 }
@@ -208,6 +218,28 @@ function EdgePane({ id }: { id: string }) {
   );
 }
 
+/** A note or a frame. */
+function MarkPane() {
+  const lab = useLab();
+  const mark = useLabState((s) => s.mark);
+  const note = useLabState((s) => (mark?.kind === "note" ? s.scene?.notes[mark.index] : undefined));
+  const frame = useLabState((s) => (mark?.kind === "frame" ? s.scene?.frames[mark.index] : undefined));
+  if (!mark || (!note && !frame)) return null;
+  const put = (change: { title?: string; colour?: string }) => lab.edit([{ tag: "PutFrame", title: frame?.title ?? "", colour: frame?.colour ?? "grey", index: mark.index, ...change }], "Changed the frame.");
+  return (
+    <>
+      <section className="ihead"><div className="ic1 c-control"><Icon name={note ? "outline" : "fit"} size={16} /></div><div className="inm"><div className="nm">{note ? `Note ${mark.index + 1}` : visible(frame?.title ?? "")}</div>
+        <div className="muted f1">{note ? "Markdown with formulas" : `frame around ${count(frame?.members.length ?? 0, "element")}`}</div></div></section>
+      <section className="form">
+        {note && <Field label="Text" multiline value={note.text} onCommit={(text) => lab.edit([text.trim() ? { tag: "PutNote", text, index: mark.index } : { tag: "RemoveNote", index: mark.index }], "Changed the note.")} />}
+        {frame && <><Field label="Title" value={frame.title} onCommit={(title) => (title.trim() ? put({ title: title.trim() }) : undefined)} />
+          <div className="fld"><label htmlFor="fl-frame-colour">Colour</label><select id="fl-frame-colour" className="tf" value={frame.colour} onChange={(e) => void put({ colour: e.target.value })}>{COLOURS.map((c) => <option key={c}>{c}</option>)}</select></div></>}
+      </section>
+      <section className="act"><button type="button" className="bt" title="Delete" onClick={() => void lab.remove()}><Icon name="trash" size={12} /> Delete</button></section>
+    </>
+  );
+}
+
 function ManyPane({ names }: { names: string[] }) {
   const lab = useLab();
   return (
@@ -217,6 +249,7 @@ function ManyPane({ names }: { names: string[] }) {
       <section className="act">
         <button type="button" className="bt" title="Ctrl+G" onClick={() => void group(lab)}><Icon name="foldAll" size={12} /> Make a composite</button>
         <button type="button" className="bt" title="Ctrl+D" onClick={() => void duplicate(lab)}><Icon name="add" size={12} /> Duplicate</button>
+        <button type="button" className="bt" title="A titled, coloured frame (F)" onClick={() => void frameSelection(lab)}><Icon name="fit" size={12} /> Frame</button>
         <button type="button" className="bt" title="Ctrl+C" onClick={() => void copy(lab)}><Icon name="copy" size={12} /> Copy</button>
         <button type="button" className="bt" onClick={() => void lab.remove()}><Icon name="trash" size={12} /> Delete</button>
       </section>

@@ -2,6 +2,7 @@
 import * as React from "react";
 import { useViewport } from "@xyflow/react";
 import { problemOf } from "./geometry";
+import { pointOn } from "./routes";
 import { useLab, useLabState } from "./store";
 
 const W = 150;
@@ -13,6 +14,7 @@ export function Minimap() {
   const at = useLabState((s) => s.at);
   const geos = useLabState((s) => s.geos);
   const selected = useLabState((s) => s.selected);
+  useLabState((s) => s.edge);
   const fired = useLabState((s) => (s.run.cursor > 0 ? s.run.last_drawn : null));
   const next = useLabState((s) => (s.run.mode !== "edit" ? s.run.next_drawn : null));
   const { x: vx, y: vy, zoom } = useViewport();
@@ -46,8 +48,18 @@ export function Minimap() {
     const bottom = canvas.clientHeight - own.offsetHeight - 18;
     return (r.x + r.w) * zoom + vx > right && (r.y + r.h) * zoom + vy > bottom && r.x * zoom + vx < canvas.clientWidth && r.y * zoom + vy < canvas.clientHeight;
   };
+  // a wire that is looked at counts like a node
+  const { edge: chosen, routes } = lab.state;
+  const underWire = (id: string): boolean => {
+    const r = routes.get(id);
+    if (!r || !own || !canvas) return false;
+    const right = canvas.clientWidth - own.offsetWidth - 18;
+    const bottom = canvas.clientHeight - own.offsetHeight - 18;
+    return [0.1, 0.3, 0.5, 0.7, 0.9].some((t) => { const p = pointOn(r.segments, t); const x = p.x * zoom + vx; const y = p.y * zoom + vy; return x > right && y > bottom && x < canvas.clientWidth && y < canvas.clientHeight; });
+  };
+  const wires = chosen !== null ? [chosen] : selected.length === 1 ? [...(lab.state.wiring.into.get(selected[0]) ?? []), ...(lab.state.wiring.outOf.get(selected[0]) ?? [])].map((e) => e.id) : [];
   const whole = view != null && x0 >= view.x && y0 >= view.y && x1 <= view.x + view.w && y1 <= view.y + view.h;
-  const away = whole || under(fired) || under(next) || selected.some(under);
+  const away = whole || under(fired) || under(next) || selected.some(under) || wires.some(underWire);
   const clamp = (v: number, hi: number) => Math.max(0.75, Math.min(hi - 0.75, v));
   return (
     <div className={`mini${away ? " away" : ""}`} ref={box} role="img" aria-label={`Minimap, ${items.length} elements`}>

@@ -121,6 +121,12 @@ class Reader {
   }
 }
 
+/** A formula inside a line of text. */
+export const InlineFormula = React.memo(function InlineFormula({ latex }: { latex: string }) {
+  const source = latex.slice(0, 2000);
+  return <span className="fx in" title={visible(source)}>{new Reader(source).row()}</span>;
+});
+
 export const Formula = React.memo(function Formula({ latex }: { latex: string }) {
   const source = latex.slice(0, 2000);
   return <p className="fx" title={visible(source)}>{new Reader(source).row()}</p>;

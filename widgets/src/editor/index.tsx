@@ -9,6 +9,7 @@ import { guardShortcuts, isTextField } from "../shared/guard";
 import type { Model } from "../shared/wire";
 import { Bar } from "./Bar";
 import { Canvas } from "./Canvas";
+import { CodePanel } from "./CodePanel";
 import { Inspector } from "./Inspector";
 import { ConnectMenu, Empty, GoneBar, KeysPanel, OfferBar } from "./Overlays";
 import { Carried, Palette, Rail } from "./Palette";
@@ -28,6 +29,8 @@ function App() {
   const mode = useLabState((s) => s.run.mode);
   const busy = useLabState((s) => s.busy);
   const playing = useLabState((s) => s.playing);
+  const codeOpen = useLabState((s) => s.codeOpen);
+  const live = useLabState((s) => s.run.live);
   const [mounted, setMounted] = React.useState(false);
   const root = React.useCallback((el: HTMLDivElement | null) => { lab.root = el; setMounted(el !== null); }, [lab]);
   usePicture(lab);
@@ -38,8 +41,8 @@ function App() {
   };
   return (
     <div
-      ref={root} className="flowlab fl-lab" data-testid="flowlab" tabIndex={-1} data-cursor={cursor} data-length={length} data-total={total} data-mode={mode} data-busy={busy ? "true" : undefined}
-      data-playing={playing || undefined} role="group" aria-label="flowlab" onKeyDown={onKeyDown}
+      ref={root} className={codeOpen ? "flowlab fl-lab with-code" : "flowlab fl-lab"} data-testid="flowlab" tabIndex={-1} data-cursor={cursor} data-length={length} data-total={total} data-mode={mode} data-busy={busy ? "true" : undefined}
+      data-playing={playing || undefined} data-live={live || undefined} role="group" aria-label="flowlab" onKeyDown={onKeyDown}
       onPaste={(e) => { if (isTextField(e.target)) return; e.preventDefault(); e.stopPropagation(); onPaste(lab, e.clipboardData.getData("text/plain")); }}
     >
       {mounted ? PARTS : null}
@@ -59,6 +62,7 @@ const PARTS = (
     <Rail />
     <Palette />
     <Canvas><Banner /><OfferBar /><GoneBar /><Empty /><KeysPanel /><ConnectMenu /></Canvas>
+    <CodePanel />
     <Inspector />
     <Timeline />
     <Status />

@@ -1,6 +1,7 @@
 // Every key, in one table: what is listed by `?` is what is handled.
 import { type Lab, type PortRef } from "./store";
-import { align, bypass, copy, cutOut, differentiate, duplicate, group, nudge, NUDGE, pasteSoon, ungroup } from "./making";
+import { align, bypass, copy, cutOut, differentiate, duplicate, group, nudge, NUDGE, pasteSoon, toggleCode, ungroup } from "./making";
+import { frameSelection, writeNote } from "./Notes";
 import { focusFind } from "./Palette";
 
 /** `native` keys go on to the browser, whose own event brings what they are for. */
@@ -44,9 +45,12 @@ function walk(lab: Lab, dx: number, dy: number): void {
 /** Enter goes in: unfolds a scope, edits a node. */
 function enter(lab: Lab): void {
   const { selected, scopes, nodes, searching } = lab.state;
+  if (lab.state.mark) return lab.set({ mark: { ...lab.state.mark, writing: true } });
   if (searching || selected.length !== 1) return;
   if (scopes.has(selected[0])) return void lab.into(selected[0]);
-  if (nodes.has(selected[0])) lab.root?.querySelector<HTMLElement>('[data-testid="inspector"] :is(.form input, .form select, .form textarea, .nm)')?.focus();
+  if (!nodes.has(selected[0])) return;
+  const form = lab.root?.querySelector('[data-testid="inspector"]');
+  (form?.querySelector<HTMLElement>(".form :is(input, select, textarea)") ?? form?.querySelector<HTMLElement>(".nm"))?.focus();
 }
 
 /** Backspace goes out: folds the scope that the selected element stands in. */
@@ -83,7 +87,7 @@ function askFor(lab: Lab): void {
 export const KEYS: Key[] = [
   { keys: "A", group: "Build", does: "add an operation, wired to what is selected; into a selected wire", when: letter("a"), run: askFor },
   { keys: "C", group: "Build", does: "connect to or from…", when: letter("c"), run: (lab) => { const port = startPort(lab); if (port) lab.set({ panel: "connect", pending: port, wire: null }); else lab.say("Select a node first, then C."); } },
-  { keys: "F2", group: "Build", does: "rename", when: key("F2"), run: (lab) => { const f = lab.root?.querySelector<HTMLInputElement>('[data-testid="inspector"] input.nm'); f?.focus(); f?.select(); } },
+  { keys: "F2", group: "Build", does: "rename", when: key("F2"), run: (lab) => { if (lab.state.mark) { lab.set({ mark: { ...lab.state.mark, writing: true } }); return; } const f = lab.root?.querySelector<HTMLInputElement>('[data-testid="inspector"] input.nm'); f?.focus(); f?.select(); } },
   { keys: "Delete", group: "Build", does: "delete what is selected", when: key("Delete"), run: (lab) => void lab.remove() },
   { keys: "M", group: "Build", does: "bypass the node", when: letter("m"), run: (lab) => void bypass(lab) },
   { keys: "Ctrl+G", group: "Build", does: "make a composite", when: ctrl("g"), run: (lab) => void group(lab) },
@@ -98,6 +102,10 @@ export const KEYS: Key[] = [
   { keys: "Alt+←↑→↓", group: "Move", does: "move what is selected", when: (e) => e.altKey && !e.ctrlKey && !e.metaKey && e.key.startsWith("Arrow"), run: () => undefined },
   { keys: "Shift+L, T", group: "Move", does: "align to the left, to the top", when: (e) => big("l")(e) || big("t")(e), run: () => undefined },
   { keys: "Shift+H, V", group: "Move", does: "spread evenly across, down", when: (e) => big("h")(e) || big("v")(e), run: () => undefined },
+  { keys: "N", group: "Build", does: "write a note", when: letter("n"), run: (lab) => writeNote(lab) },
+  { keys: "F", group: "Build", does: "frame what is selected", when: letter("f"), run: (lab) => void frameSelection(lab) },
+  { keys: "K", group: "Move", does: "the Python beside the canvas", when: letter("k"), run: toggleCode },
+  { keys: "L", group: "Run", does: "live: run after every edit", when: letter("l"), run: (lab) => void lab.command(lab.state.run.live ? "live_off" : "live_on") },
   { keys: "Ctrl+A", group: "Move", does: "select all", when: ctrl("a"), run: (lab) => lab.select([...lab.state.at.keys()]) },
   { keys: "← ↑ → ↓", group: "Move", does: "move along the wires", when: (e) => plain(e) && e.key.startsWith("Arrow"), run: () => undefined },
   { keys: "Enter", group: "Move", does: "into a scope; on a node, to its form", when: key("Enter"), run: enter },
@@ -142,13 +150,13 @@ export function handleKey(lab: Lab, e: KeyboardEvent): boolean {
   for (const k of KEYS) {
     if (!k.when(e)) continue;
     if (e.altKey && e.key.startsWith("Arrow")) {
-      if ((e.target as Element).closest('[role="slider"], .outl')) return false;
+      if ((e.target as Element).closest('[role="slider"], input, .outl')) return false;
       void nudge(lab, e.key === "ArrowRight" ? NUDGE : e.key === "ArrowLeft" ? -NUDGE : 0, e.key === "ArrowDown" ? NUDGE : e.key === "ArrowUp" ? -NUDGE : 0);
     } else if (k.keys === "Shift+L, T" || k.keys === "Shift+H, V") {
       const how = { l: "left", t: "top", h: "across", v: "down" } as const;
       void align(lab, how[e.key.toLowerCase() as keyof typeof how]);
     } else if (e.key.startsWith("Arrow")) {
-      if ((e.target as Element).closest('[role="slider"], .outl')) return false;
+      if ((e.target as Element).closest('[role="slider"], input, .outl')) return false;
       walk(lab, e.key === "ArrowRight" ? 1 : e.key === "ArrowLeft" ? -1 : 0, e.key === "ArrowDown" ? 1 : e.key === "ArrowUp" ? -1 : 0);
     } else if (e.key === "Enter" && (e.target as Element).hasAttribute("data-port")) (e.target as HTMLElement).click();
     else k.run(lab);

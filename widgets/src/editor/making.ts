@@ -59,6 +59,11 @@ export async function differentiate(lab: Lab): Promise<void> {
   await lab.edit([{ tag: "Differentiate", tensor: out.tensor }]);
 }
 
+export function toggleCode(lab: Lab): void {
+  const open = !lab.state.codeOpen;
+  lab.set({ codeOpen: open, status: open ? "The Python of the graph stands beside the canvas." : "" });
+}
+
 // ---------------------------------------------------------------- the clipboard
 
 /** Copies what is selected, as text: into the clipboard where the browser lets us, and into this page. */

@@ -339,12 +339,13 @@ export class Lab {
       for (const t of sent) next.set(t.tensor, { ...t, data: buffer.slice(t.offset, t.offset + t.rows * t.cols) });
       thumbs = next;
     }
-    const flights = fired.length ? this.launch(new Set(fired)) : m.cursor === this.state.run.cursor ? this.state.flights : [];
+    // what follows an edit by itself shows its numbers, and makes no show of how they came
+    const flights = m.live && fired.length > 1 ? [] : fired.length ? this.launch(new Set(fired)) : m.cursor === this.state.run.cursor ? this.state.flights : [];
     const moved = m.cursor !== this.state.run.cursor;
     this.set({ run, thumbs, flights });
     // what has just fired comes into sight; a whole run has no one place to look at
     const place = m.last_drawn;
-    if (moved && place !== null && !m.full && fired.length <= FOLLOWED && !this.dragging) requestAnimationFrame(() => this.view?.show(place, true));
+    if (moved && place !== null && !m.full && fired.length <= FOLLOWED && !m.live && !this.dragging) requestAnimationFrame(() => this.view?.show(place, true));
     if (m.error) this.alert(m.error.message, m.error.hint, m.error.node);
     if (run.done && this.state.playing) this.set({ playing: false });
     this.ask();

@@ -14,9 +14,13 @@ export function guardShortcuts(host: HTMLElement): () => void {
     if (save) target.removeAttribute(SUPPRESS);
     else target.setAttribute(SUPPRESS, "true");
   };
+  // JupyterLab takes a line break away from whatever has the focus in a cell, by a listener on it: the break must not get there
+  const onInput = (e: InputEvent) => { if (e.inputType === "insertLineBreak") e.stopPropagation(); };
+  host.addEventListener("beforeinput", onInput, true);
   host.addEventListener("focusin", onFocus);
   host.addEventListener("keydown", onKey, true);
   return () => {
+    host.removeEventListener("beforeinput", onInput, true);
     host.removeEventListener("focusin", onFocus);
     host.removeEventListener("keydown", onKey, true);
   };

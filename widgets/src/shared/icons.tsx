@@ -28,6 +28,8 @@ const PATHS = {
   update: <path d="M7 1.8 12.2 7 7 12.2 1.8 7z" fill="currentColor" />,
   // commands
   add: <path d="M7 2.5v9M2.5 7h9" />,
+  live: <path d="M1 7.5h2.8l2-5 2.6 9.4 1.8-4.4H13" />,
+  code: <path d="M4.5 3.2L1 7l3.5 3.8M9.5 3.2L13 7l-3.5 3.8" />,
   run: <path d="M3 2l9 5-9 5z" fill="currentColor" />,
   play: <path d="M3 2l9 5-9 5z" />,
   pause: <path d="M4 2.5v9M10 2.5v9" strokeWidth="2.2" />,
