@@ -1,8 +1,8 @@
 """An interrupt at any instruction of flowlab's, and another in the clean-up of the first, tears nothing.
 
 KeyboardInterrupt is raised before the n-th instruction that the main thread runs in flowlab's own frames and in the code generated for plans. Python itself
-takes a signal at fewer places: where a function is entered, after a call, and where a loop goes round. Left out are only returns and the instructions
-between the end of a `with` block and the call of its `__exit__`, where Python takes none.
+takes a signal at fewer places: where a function is entered, after a call, and where a loop goes round. Left out are only returns, the first and last
+instruction of an except clause, and those between the end of a `with` block and the call of its `__exit__`, where Python takes none.
 """
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ HERE = str(Path(fl.__file__).parent)
 
 @cache
 def unreachable(code):
-    """Offsets of the instructions between the end of a `with` block and its `__exit__`, and of returns: no signal comes there."""
+    """Offsets of the instructions between the end of a `with` block and its `__exit__`, of returns, and where an except clause begins and ends: no signal comes there."""
     found, ops = set(), list(dis.get_instructions(code))
     for k, op in enumerate(ops):
         names = [o.opname for o in ops[k:k + 5]]
-        if op.opname.startswith("RETURN_") or "WITH_EXCEPT_START" in names[:2]:
+        if op.opname.startswith("RETURN_") or op.opname in ("PUSH_EXC_INFO", "WITH_EXCEPT_START", "POP_EXCEPT"):
             found.add(op.offset)
         if names[:3] == ["LOAD_CONST"] * 3 and all(o.argval is None for o in ops[k:k + 3]) and names[3] in ("PRECALL", "CALL"):
             first = k - 1 if k and ops[k - 1].opname in ("SWAP", "POP_TOP", "NOP") else k
@@ -142,6 +142,7 @@ def world():
     return {
         "threads": [name for name in threads() if not name.startswith("flowlab cpu")], "gc": gc.isenabled(), "BLAS": blas(), "errstate": np.geterr(), "open graphs": list(graphs._stack()),
         "BLAS lock": ONE_BLAS_THREAD._lock._is_owned(), "held to one thread": len(ONE_BLAS_THREAD._inside), "pool lock": NUMPY._lock.locked(),
+        "exception": sys.exc_info()[1],
     }
 
 
