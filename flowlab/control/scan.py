@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -123,6 +124,8 @@ def _(xp, inputs, wanted, *, body, axes, states, out_axes, reverse, checkpoint):
             value = got[at]
             if rows[k] is None:
                 rows[k] = xp.workspace((time, *value.shape), value.dtype)
+            elif value.shape != rows[k].shape[1:]:      # the row would take it, stretched
+                raise ValueError(f"what the timesteps give out had shape {rows[k].shape[1:]}, and at timestep {t} it has {value.shape}: all must have one shape")
             rows[k][t] = value
     if not time and sent:     # no timestep has said how large a row is
         known = sizes_of([t.type for t in body.inputs], [*[xp.zeros(s.shape[1:], s.dtype) for s in sequences], *state, *around])
@@ -514,12 +517,33 @@ def _steady(body: Body) -> set[Tensor]:
     """The tensors of a body that have the same sizes at every timestep, as far as that is certain: only they can be kept over time."""
     found = set(body.inputs)
     for node in body.nodes:
-        if node.op.source is None and all(t in found for t in node.inputs):
-            unknown = any(None in t.shape for t in node.inputs) and node.op.name != "While"     # its sizes come with its inputs
-            found.update(t for t in node.outputs if unknown or None not in t.shape)
-        elif node.op.source == "constant":
+        if node.op.source == "constant":
             found.update(node.outputs)
+        elif node.op.source is None and all(t in found for t in node.inputs):
+            types = [t.type for t in node.outputs]
+            if any(None in t.shape for t in types):
+                types = _if_known(node)
+            found.update(t for t, type in zip(node.outputs, types) if None not in type.shape)
     return found
+
+
+_SOME_SIZE = 5040   # what a size may be: most numbers that a shape rule divides by go into it
+
+
+def _if_known(node: Node) -> Sequence[TensorType]:
+    """The types of the outputs if the sizes of the inputs were known: what is unknown even then, the values decide, or a branch."""
+    inputs = [_Like(t.type.with_shape(tuple(d if isinstance(d, int) else _SOME_SIZE for d in t.shape))) for t in node.inputs]
+    try:
+        return node.op.infer(inputs, node.ports, node.attrs)    # type: ignore[arg-type]
+    except FlowError:
+        return [t.type for t in node.outputs]
+
+
+@dataclass(frozen=True, slots=True)
+class _Like:
+    """A tensor as a shape rule sees it."""
+
+    type: TensorType
 
 
 def _needed(tensors: Sequence[Tensor], given: Mapping, stop: Any) -> list[Tensor]:

@@ -475,3 +475,31 @@ def test_composites_inside_a_loop_stay_with_it_in_a_file(tmp_path):
     loaded = fl.load(tmp_path / "g.flow.json")
     made, kept = (graph.node("loop").attrs["body"].composites for graph in (g, loaded))
     assert list(made) == ["double"] and kept == made and loaded.same_graph(g)
+
+
+def test_what_a_loop_gives_out_has_one_shape_and_is_never_stretched():
+    with fl.Graph() as g:
+        x = fl.placeholder((None, 3), name="x")
+        with fl.scan(x, name="loop") as step:
+            step.output(fl.cond(fl.sum(step.input) > 0, lambda: step.input * 1.0, lambda: step.input[:1]))
+    feeds = {"x": [[1.0, 2.0, 3.0], [-1.0, -2.0, -3.0]]}
+    for look in (fl.Session(g).run, fl.Session(g).trace, fl.Session(g, executor="parallel").run):
+        with pytest.raises(fl.KernelError, match=r"loop/Scan .*had shape \(3,\), and at timestep 1 it has \(1,\)"):
+            look(step.outputs[0], feeds)
+
+
+@pytest.mark.parametrize(("pick", "picked"), [
+    (lambda x: fl.boolean_mask(x, x > 0), [[1, 1, 1], [1, 0, 0], [1, 1, 0]]), (lambda x: fl.relu(x), [[1, 1, 1], [1, 0, 0], [1, 1, 0]]),
+    (lambda x: fl.cond(fl.sum(x) > 0, lambda: x * 1.0, lambda: x[:1]), [[1, 1, 1], [1, 0, 0], [1, 1, 1]])])
+def test_a_gradient_goes_through_what_has_another_size_at_every_timestep(pick, picked):
+    with fl.Graph() as g:
+        x = fl.placeholder((None, None), "float64", name="x")
+        with fl.scan(x, name="loop") as step:
+            total = step.state("total", init=np.zeros(()))
+            some = pick(step.input)
+            step.update(total, total + fl.sum(some * some * some))
+        y = step.states["total"]
+        dx, = fl.gradients(y, [x])
+    v = np.array([[1.0, 2.0, 3.0], [1.0, -2.0, -3.0], [1.0, 2.0, -1.0]])
+    assert fl.check_gradients(y, [x], {x: v}).ok
+    np.testing.assert_array_equal(fl.Session(g).run(dx, {x: v}), 3 * v ** 2 * picked)
