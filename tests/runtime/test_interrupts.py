@@ -38,7 +38,7 @@ def unreachable(code):
     found, ops = set(), list(dis.get_instructions(code))
     for k, op in enumerate(ops):
         names = [o.opname for o in ops[k:k + 5]]
-        if op.opname.startswith("RETURN_") or op.opname in ("PUSH_EXC_INFO", "WITH_EXCEPT_START", "POP_EXCEPT"):
+        if op.opname.startswith("RETURN_") or op.opname in ("PUSH_EXC_INFO", "WITH_EXCEPT_START", "POP_EXCEPT", "RERAISE") or op.positions.lineno is None:
             found.add(op.offset)
         if names[:3] == ["LOAD_CONST"] * 3 and all(o.argval is None for o in ops[k:k + 3]) and names[3] in ("PRECALL", "CALL"):
             first = k - 1 if k and ops[k - 1].opname in ("SWAP", "POP_TOP", "NOP") else k
