@@ -3,13 +3,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from test_editor_kernel import Page
 
 import flowlab as fl
-from flowlab.io.edits import AddComposite, Connect, Differentiate, Group, Insert, Paste, PutFrame, PutNote, SetAttr, Ungroup
+from flowlab.io.edits import AddComposite, Connect, Differentiate, Group, Insert, Paste, PutFrame, PutNote, Ungroup
 from flowlab.widgets import editor as kernel
 from flowlab.widgets.editor import Editor
-
-from test_editor_kernel import Page
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import { EdgeLabel, EdgeLine } from "./EdgeLine";
 import { AlertStrip, ErrorCards } from "./ErrorCards";
 import { Minimap } from "./Minimap";
 import { NodeCard } from "./NodeCard";
-import { MadeFrames, Notes, frameRect, noteRect } from "./Notes";
+import { MadeFrames, Notes } from "./Notes";
+import { frameRect, noteRect } from "./annotations";
 import { Tokens } from "./tokens";
 import { wireUnder } from "./making";
 import { COVERS, type Point, type Rect, overlaps, visible } from "./geometry";
@@ -165,7 +166,7 @@ function ViewBridge() {
       // the ring of what is asked for stands beside its node
       for (const n of lab.state.scene?.nodes ?? []) { const p = n.fetch ? lab.state.at.get(n.name) : undefined; const g = lab.state.geos.get(n.name); if (p && g && !g.mirrored) rects.push({ ...p, w: g.w + RING, h: g.h }); }
       for (const n of lab.state.scene?.notes ?? []) rects.push(noteRect(n));
-      for (const f of lab.state.scene?.frames ?? []) { const r = frameRect(lab, f.members); if (r) rects.push(r); }
+      for (const f of lab.state.scene?.frames ?? []) { const r = frameRect(lab.state, f.members); if (r) rects.push(r); }
       if (!rects.length) return null;
       const x = Math.min(...rects.map((r) => r.x));
       const y = Math.min(...rects.map((r) => r.y)) - (lab.state.layout?.captions.length ? 34 : 0);

@@ -1,21 +1,12 @@
 // Notes and frames: what people write on the canvas, in the graph's own coordinates.
 import * as React from "react";
-import { Markdown, blocksOf } from "./markdown";
-import { type Point, type Rect, textWidth, visible } from "./geometry";
+import { type Point, visible } from "./geometry";
 import { freePlace } from "./layout";
+import { Markdown } from "./markdown";
+import { NOTE_W, frameRect, noteRect } from "./annotations";
 import { type Lab, useLab, useLabState } from "./store";
 
-export const NOTE_W = 220;
-// the title stands below: from above come parameters and the labels of their wires
-const PAD = { top: 14, side: 14, bottom: 30 };
 export const COLOURS = ["grey", "blue", "green", "orange", "red", "violet"] as const;
-
-/** About how tall a note is: enough to keep a place free for it. */
-export function noteRect(note: { text: string; x: number; y: number }): Rect {
-  let h = 18;
-  for (const b of blocksOf(note.text)) for (const l of b.lines) h += 4 + 17 * Math.max(1, Math.ceil(textWidth(l, 12) / (NOTE_W - 24)));
-  return { x: note.x, y: note.y, w: NOTE_W, h };
-}
 
 /** Starts a note: at a point, or where there is room beside what is in sight. */
 export function writeNote(lab: Lab, point: Point | null = null): void {
@@ -125,22 +116,13 @@ export function MadeFrames() {
   return <>{frames?.map((f, i) => <MadeFrame key={i} index={i} title={f.title} colour={f.colour} members={f.members} />)}</>;
 }
 
-export function frameRect(lab: Lab, members: string[]): Rect | null {
-  const { at, geos } = lab.state;
-  const rects = members.flatMap((m) => { const p = at.get(m); const g = geos.get(m); return p && g ? [{ x: p.x, y: p.y, w: g.w, h: g.h }] : []; });
-  if (!rects.length) return null;
-  const x = Math.min(...rects.map((r) => r.x)) - PAD.side;
-  const y = Math.min(...rects.map((r) => r.y)) - PAD.top;
-  return { x, y, w: Math.max(...rects.map((r) => r.x + r.w)) + PAD.side - x, h: Math.max(...rects.map((r) => r.y + r.h)) + PAD.bottom - y };
-}
-
 function MadeFrame({ index, title, colour, members }: { index: number; title: string; colour: string; members: string[] }) {
   const lab = useLab();
   useLabState((s) => s.at);
   const selected = useLabState((s) => s.mark?.kind === "frame" && s.mark.index === index);
   const writing = useLabState((s) => s.mark?.kind === "frame" && s.mark.index === index && s.mark.writing);
   const from = React.useRef<Map<string, Point> | null>(null);
-  const rect = frameRect(lab, members);
+  const rect = frameRect(lab.state, members);
   const place = (dx: number, dy: number) => {
     from.current ??= new Map(lab.state.at);
     const at = new Map(from.current);

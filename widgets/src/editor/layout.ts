@@ -461,8 +461,8 @@ export function framesOf(scene: Scene, at: Map<string, Point>, geos: Map<string,
 }
 
 /** Moves automatic elements out from under the ones a person placed, downwards. */
-export function yieldTo(auto: Map<string, Point>, placed: Map<string, Point>, geos: Map<string, ElementGeo>): void {
-  const fixed: Rect[] = [];
+export function yieldTo(auto: Map<string, Point>, placed: Map<string, Point>, geos: Map<string, ElementGeo>, notes: Rect[] = []): void {
+  const fixed: Rect[] = [...notes];
   for (const [id, p] of placed) { const g = geos.get(id); if (g) fixed.push({ ...p, w: g.w, h: g.h }); }
   if (!fixed.length) return;
   for (const [id, p] of [...auto].sort((a, b) => a[1].y - b[1].y || a[1].x - b[1].x)) {

@@ -1,9 +1,8 @@
 // Notes are Markdown: a small part of it, made of text nodes and plain elements. No HTML is taken from a text, links are https only, images are not.
 import * as React from "react";
+import { blocksOf, safe } from "./blocks";
 import { InlineFormula, Formula } from "./formula";
 import { visible } from "./geometry";
-
-const MOST = 20_000;
 
 /** `**bold**`, `*italic*`, `` `code` ``, `$formula$`, `[text](https://…)`; anything else is text. */
 function inline(text: string, depth = 0): React.ReactNode[] {
@@ -23,56 +22,6 @@ function inline(text: string, depth = 0): React.ReactNode[] {
     else out.push(visible(whole));
     rest = rest.slice(m.index + whole.length);
   }
-  return out;
-}
-
-/** An address that a note may lead to. */
-export function safe(href: string): boolean {
-  try {
-    return new URL(href).protocol === "https:";
-  } catch {
-    return false;
-  }
-}
-
-type Block = { kind: "p" | "h1" | "h2" | "h3" | "ul" | "ol" | "code" | "formula"; lines: string[] };
-
-export function blocksOf(text: string): Block[] {
-  const out: Block[] = [];
-  const lines = text.slice(0, MOST).replace(/\r/g, "").split("\n");
-  let open = null as Block | null;
-  const close = () => { if (open) out.push(open); open = null; };
-  for (let i = 0; i < lines.length; i++) {
-    const line = lines[i];
-    if (/^```/.test(line)) {
-      close();
-      const body: string[] = [];
-      while (++i < lines.length && !/^```/.test(lines[i])) body.push(lines[i]);
-      out.push({ kind: "code", lines: body });
-      continue;
-    }
-    const one = /^\s*\$\$(.+?)\$\$\s*$/.exec(line);
-    if (one || /^\s*\$\$\s*$/.test(line)) {
-      close();
-      const body: string[] = one ? [one[1]] : [];
-      if (!one) while (++i < lines.length && !/^\s*\$\$\s*$/.test(lines[i])) body.push(lines[i]);
-      out.push({ kind: "formula", lines: body });
-      continue;
-    }
-    const head = /^(#{1,3})\s+(.+)$/.exec(line);
-    const item = /^\s*(?:([-*+])|\d{1,4}[.)])\s+(.*)$/.exec(line);
-    if (head) { close(); out.push({ kind: `h${head[1].length}` as "h1", lines: [head[2]] }); }
-    else if (item) {
-      const kind = item[1] !== undefined ? "ul" : "ol";
-      if (open?.kind !== kind) { close(); open = { kind, lines: [] }; }
-      open!.lines.push(item[2]);
-    } else if (line.trim() === "") close();
-    else {
-      if (open?.kind !== "p") { close(); open = { kind: "p", lines: [] }; }
-      open!.lines.push(line);
-    }
-  }
-  close();
   return out;
 }
 

@@ -1,6 +1,7 @@
 // The canvas as a picture for the notebook's saved output: the same places, drawn with canvas 2D, so that it needs no page to be seen again.
 import { css, scaleOf } from "../shared/color";
 import { problemOf, shortDtype, visible } from "./geometry";
+import { frameRect, noteRect } from "./annotations";
 import type { State, Tensor } from "./store";
 import { cellOf, dims, limitsOf } from "./thumbs";
 
@@ -15,6 +16,10 @@ export function pictureOf(s: State, root: HTMLElement): Png | null {
   if (!rects.length || !s.scene) return null;
   for (const r of s.routes.values()) if (r.chip) rects.push(r.chip);
   rects.push(...s.frames);
+  const notes = s.scene.notes.map((n) => ({ note: n, rect: noteRect(n) }));
+  rects.push(...notes.map((n) => n.rect));
+  const made = s.scene.frames.flatMap((f) => { const r = frameRect(s, f.members); return r ? [{ frame: f, rect: r }] : []; });
+  rects.push(...made.map((f) => f.rect));
   const x0 = Math.min(...rects.map((r) => r.x)) - PAD;
   const y0 = Math.min(...rects.map((r) => r.y)) - PAD - (s.layout?.captions.length ? 30 : 14);
   const w = Math.max(...rects.map((r) => r.x + r.w)) + PAD - x0;
@@ -40,6 +45,18 @@ export function pictureOf(s: State, root: HTMLElement): Png | null {
     g.fillText(t, x, y);
   };
   g.textBaseline = "alphabetic";
+  for (const { frame, rect } of made) {
+    const colour = paint.color(FRAME_COLOURS[frame.colour]);
+    g.fillStyle = g.strokeStyle = colour;
+    g.lineWidth = 1.5;
+    box(g, rect.x, rect.y, rect.w, rect.h, 10);
+    g.globalAlpha = 0.07;
+    g.fill();
+    g.globalAlpha = 0.6;
+    g.stroke();
+    g.globalAlpha = 1;
+    write(visible(frame.title), rect.x + 12, rect.y + rect.h - 9, 12, paint.color("--fl-text-1"), true, "left", rect.w - 24);
+  }
   for (const f of s.frames) {
     g.strokeStyle = paint.color("--fl-line-strong");
     g.setLineDash([4, 3]);
@@ -117,7 +134,8 @@ export function pictureOf(s: State, root: HTMLElement): Png | null {
     const category = e.phase === "backward" ? "gradient" : node?.source === "variable" ? "state" : node?.source ? "input" : e.category;
     const tint = paint.color(`--fl-op-${category}`, "--fl-op-control");
     const out = node?.outputs[0];
-    const outEdge = node ? undefined : (s.wiring.outOf.get(e.name) ?? []).find((x) => x.tensor !== null && s.thumbs.has(x.tensor));
+    const named = "out_ports" in e ? e.out_ports.find((x) => x.label !== "" && x.tensor !== null && s.thumbs.has(x.tensor))?.tensor ?? null : null;
+    const outEdge = node ? undefined : named !== null ? { tensor: named } : (s.wiring.outOf.get(e.name) ?? []).find((x) => x.tensor !== null && s.thumbs.has(x.tensor));
     const tensor = out ? s.thumbs.get(out.tensor) : outEdge?.tensor ? s.thumbs.get(outEdge.tensor) : undefined;
     const shape = out?.shape ?? ("shape" in e ? e.shape : null);
     if (geo.kind === "stack") for (const d of [8, 4]) { g.fillStyle = paint.color("--fl-surface"); g.strokeStyle = tint; box(g, p.x + d, p.y + d, geo.w, geo.h, 8); g.fill(); g.globalAlpha = 0.5; g.stroke(); g.globalAlpha = 1; }
@@ -160,7 +178,34 @@ export function pictureOf(s: State, root: HTMLElement): Png | null {
       g.stroke();
     }
   }
+  for (const { note, rect } of notes) {
+    g.fillStyle = paint.color("--fl-surface");
+    g.strokeStyle = paint.color("--fl-op-state");
+    g.lineWidth = 1;
+    box(g, rect.x, rect.y, rect.w, rect.h, 3);
+    g.fill();
+    g.stroke();
+    let y = rect.y + 20;
+    for (const line of wrapped(g, font, note.text, rect.w - 22)) { if (y > rect.y + rect.h) break; write(line, rect.x + 11, y, 12, paint.color("--fl-text-1")); y += 17; }
+  }
   return { png: canvas.toDataURL("image/png"), width: canvas.width, height: canvas.height };
+}
+
+const FRAME_COLOURS = { grey: "--fl-op-control", blue: "--fl-phase-forward", green: "--fl-op-activation", orange: "--fl-op-conv", red: "--fl-phase-backward", violet: "--fl-past" } as const;
+
+/** A note's words in lines of this width; the signs of Markdown are left out. */
+function wrapped(g: CanvasRenderingContext2D, font: string, text: string, width: number): string[] {
+  g.font = `12px ${font}`;
+  const out: string[] = [];
+  for (const row of text.slice(0, 4000).split("\n")) {
+    let line = "";
+    for (const word of visible(row.replace(/^#{1,3}\s+/, "").replace(/^\s*[-*+]\s+/, "• ").replace(/\*\*|`|\$/g, "")).split(/\s+/)) {
+      if (line && g.measureText(`${line} ${word}`).width > width) { out.push(line); line = word; }
+      else line = line ? `${line} ${word}` : word;
+    }
+    if (line) out.push(line);
+  }
+  return out;
 }
 
 function box(g: CanvasRenderingContext2D, x: number, y: number, w: number, h: number, r: number): void {

@@ -8,6 +8,7 @@ import { Wire, type Model, type Outgoing } from "../shared/wire";
 import { prefersReducedMotion } from "../shared/controls";
 import { keep } from "./keep";
 import { partnersOf } from "./making";
+import { noteRect } from "./annotations";
 import { type ElementGeo, type Point, type Rect, Wiring, geometryOf, sortStackPorts } from "./geometry";
 import { type Frame, type Layout, framesOf, freePlace, layoutOf, yieldTo } from "./layout";
 import { type Route, routesOf } from "./routes";
@@ -230,7 +231,7 @@ export class Lab {
     } else {
       layout = layoutOf(scene, wiring, geos);
       auto = new Map([...layout.at].filter(([id]) => !placed.has(id)));
-      yieldTo(auto, placed, geos);
+      yieldTo(auto, placed, geos, scene.notes.map(noteRect));
     }
     const target = new Map([...auto, ...placed]);
     sortStackPorts(geos, target, wiring);
