@@ -12,7 +12,7 @@ from ..core.types import TensorType, shape_text
 from ..ops.array import zeros_like
 from ..ops.math import add
 from .body import Body, copied
-from .scan import backward_body, fits, given_up, lifted, opened_scope, scan_op
+from .scan import backward_body, fits, from_around, given_up, lifted, opened_scope, scan_op
 
 # ---------------------------------------------------------------- cond
 
@@ -137,12 +137,12 @@ def _(node: Node, upstream: tuple[Tensor | None, ...]):
     floats = [k for k, t in enumerate(branches[0].inputs) if t.dtype.kind == "f"]
     made = []
     for body in branches:
-        made.append(backward_body(body, graph, inside, [body.outputs[k] for k in given], [body.inputs[k] for k in floats]))
+        made.append(backward_body(body, graph, inside, node.inputs[1:], [body.outputs[k] for k in given], [body.inputs[k] for k in floats]))
     wanted = [j for j in range(len(floats)) if any(parts[j] is not None for *_, parts in made)]
     finals, outputs = [], []
-    for body, (back, copy, starts, parts) in zip(branches, made):
+    for body, (back, _, starts, parts) in zip(branches, made):
         final = Body(f"{body.name}_gradient", graph, inside, back.unique("saved"), beside=list(finals))
-        known = {(copy[t.node.id, 0].node.id, 0): final.adopt(outer) for t, outer in zip(body.inputs, node.inputs[1:])}
+        known = from_around(back, final)
         known |= {(t.node.id, 0): final.adopt(upstream[k]) for t, k in zip(starts, given)}
         again = back.unique("again")
         with final:
@@ -309,7 +309,7 @@ def _(node: Node, upstream: tuple[Tensor | None, ...]):
     floats = [t.dtype.kind == "f" for t in body.inputs]
     carried = [k for k in range(states) if floats[k]]
     # a round's derivative is found by computing the round again, from the states that it began with
-    back, made, starts, parts = backward_body(body, graph, inside, [body.outputs[k] for k in carried], [t for t, f in zip(body.inputs, floats) if f])
+    back, made, starts, parts = backward_body(body, graph, inside, node.inputs[states:], [body.outputs[k] for k in carried], [t for t, f in zip(body.inputs, floats) if f])
     part_of = {t.node.id: d for t, d in zip([t for t, f in zip(body.inputs, floats) if f], parts)}
     final = Body(f"{body.name}_gradient", graph, inside, back.unique("saved"))
     begun = [final.input_node(t, t.node.name).outputs[0] for t in body.inputs[:states]]
@@ -323,7 +323,7 @@ def _(node: Node, upstream: tuple[Tensor | None, ...]):
             sums.append(t)
             sum_inputs.append(final.input_node(t, f"sum_{t.node.name}").outputs[0])
     known = {(made[t.node.id, t.index].node.id, 0): i for t, i in zip(body.inputs[:states], begun)}
-    known |= {(made[t.node.id, t.index].node.id, 0): final.adopt(o) for t, o in zip(body.inputs[states:], node.inputs[states:])}
+    known |= from_around(back, final)
     known |= {(t.node.id, 0): i for t, i in zip(starts, before)}
     again = back.unique("again")
     with final:

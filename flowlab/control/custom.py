@@ -145,7 +145,9 @@ def with_rule(graph: Graph, function: Callable, name: str, xs: Sequence[Tensor],
     known = {(t.node.id, t.index) for t in xs}
     used: dict[tuple[int, int], Tensor] = {}
     for t in (*(t for n in graph.nodes[before:] for t in n.inputs), *ys):
-        if t.node.id < first_new and (t.node.id, t.index) not in known and t.dtype.kind == "f" and t.node.op.source != "constant":
+        # a source that came with the call is from around too: a variable, or in a loop what stands there for a tensor outside
+        new = t.node.id >= first_new and not t.node.op.source
+        if not new and (t.node.id, t.index) not in known and t.dtype.kind == "f" and t.node.op.source != "constant":
             used.setdefault((t.node.id, t.index), t)
     node = graph.add(custom_gradient_op, [*ys, *xs, *used.values()], custom_gradient_op.normalize({"outputs": len(ys)}))
     rules_of(graph)[node.id] = _Rule(function, back, len(xs), len(ys), again)
@@ -179,6 +181,7 @@ def _(node: Node, gs: Sequence[Tensor | None]) -> tuple:
     if len(parts) != rule.inputs:
         raise GradientError(f"the gradient of {rule.name} returns {plural(len(parts), 'derivative')} for {plural(rule.inputs, 'input')}.", node=node.name,
                             hint="It returns one an input; None stands for no derivative.")
+    more = {node.graph.adopt(t) if isinstance(t, Tensor) and t.graph is not node.graph and node.graph.holds(t.graph) else t: part for t, part in more.items()}
     for t in more:
         if not any(t is x for x in inputs[rule.inputs:]):
             raise GradientError(f"the gradient of {rule.name} has a derivative by {getattr(t, 'name', t)}, which {rule.name} does not use.", node=node.name)

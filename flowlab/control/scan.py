@@ -388,15 +388,21 @@ def _no_axis(x: TensorType, axis: int) -> TensorType:
 # ---------------------------------------------------------------- its gradient
 
 
-def backward_body(body: Body, graph: Graph, inside: str, ys: Sequence[Tensor], by: Sequence[Tensor]) -> tuple[Body, dict, list[Tensor], list[Tensor | None]]:
-    """A body that computes the derivatives of `ys` by the inputs `by` of `body`.
+def backward_body(body: Body, graph: Graph, inside: str, around: Sequence[Tensor], ys: Sequence[Tensor],
+                  by: Sequence[Tensor]) -> tuple[Body, dict, list[Tensor], list[Tensor | None]]:
+    """A body that computes the derivatives of `ys` by the inputs `by` of `body`; `around`: what the last of its inputs stand for.
 
-    Returns (the new body, tensor of the old one → its copy, the inputs for the derivatives of `ys`, the derivatives or None where there is none).
+    Returns (the new body, tensor of the old one → its copy, the inputs for the derivatives of `ys`, the derivatives or None where there is none). What
+    the new body takes from around it is in its `captured`; a gradient written by hand may use more there than the forward pass did.
     """
     back = Body(f"{body.name}_gradient", graph, inside)
     made: dict = {}
     for t in body.inputs:
         made[t.node.id, t.index] = back.input_node(t, t.node.name).outputs[0]
+    for t, outer in zip(body.inputs[len(body.inputs) - len(around):], around):
+        copy = made[t.node.id, t.index]
+        key = (outer.node.id, outer.index)
+        back.captured[key if key not in back.captured else (copy.node.id, 0)] = (outer, copy)    # a file may wire one tensor to two of them
     copies = copied(ys, back, made)
     starts = [back.input_node(t, f"d_{t.node.name.rpartition('/')[2]}").outputs[0] for t in ys]
     targets = [made[t.node.id, t.index] for t in by]
@@ -404,6 +410,11 @@ def backward_body(body: Body, graph: Graph, inside: str, ys: Sequence[Tensor], b
         # what a y is handed straight through from, and what it was computed from, add up
         found = gradients(copies, targets, unconnected="none", grad_ys=starts) if copies and targets else [None] * len(targets)
     return back, made, starts, found
+
+
+def from_around(back: Body, final: Body) -> dict[tuple[int, int], Tensor]:
+    """What one body takes from around it → the same in another one there."""
+    return {(inner.node.id, inner.index): final.adopt(outer) for outer, inner in back.captured.values() if inner.node.op.source != "constant"}
 
 
 @scan_op.gradient
@@ -424,7 +435,7 @@ def _(node: Node, upstream: tuple[Tensor | None, ...]):
         ys.append(body.outputs[states + k] if k < outs else each[k - outs - states])
         over_time.append((d, out_axes[k] if k < outs else 0))
     by = [t for t, f in zip(body.inputs, is_float) if f]
-    back, made, starts, parts = backward_body(body, graph, inside, ys, by)
+    back, made, starts, parts = backward_body(body, graph, inside, node.inputs[n + states:], ys, by)
     part_of = {t.node.id: d for t, d in zip(by, parts)}
 
     # the gradient's own body holds only what the derivatives need; what the forward pass has computed comes in, unless it is to be computed again
@@ -461,15 +472,16 @@ def _(node: Node, upstream: tuple[Tensor | None, ...]):
                 zero = zeros_like(outer)
             sums.append((t, state(zero, t, f"sum_{t.node.name}")))
     derivatives = [d for d in parts if d is not None]
-    source = {made[t.node.id, t.index].node.id: k for k, t in enumerate(body.inputs)}
+    source = {made[t.node.id, t.index].node.id: k for k, t in enumerate(body.inputs[:n + states])}
+    outside = {inner.node.id: outer for outer, inner in back.captured.values()}
     for t in _needed(derivatives, given, () if attrs["checkpoint"] else kept):
         k = source.get(t.node.id)
         if k is not None and k < n:                     # a part of the forward sequence
             given[t.node.id, 0] = sequence(node.inputs[k], axes[k], t, t.node.name)
-        elif k is not None and k >= n + states:         # from around
-            given[t.node.id, 0] = final.adopt(node.inputs[k])
         elif t.node.op.source == "constant":
             continue
+        elif t.node.id in outside:
+            given[t.node.id, 0] = final.adopt(outside[t.node.id])
         else:                                           # a state as the timestep found it, or what the timestep computed
             at = next(j for j, e in enumerate(each) if e is kept[t])
             given[t.node.id, t.index] = sequence(node.outputs[outs + states + at], 0, t, t.node.name.rpartition("/")[2])

@@ -303,3 +303,52 @@ def test_a_graph_with_a_layer_written_out_keeps_gradients_by_hand_and_composites
             d, = fl.gradients(graph.tensor("y"), [graph.tensor("x")])
         want.append(fl.Session(graph, seed=1).run(d, feeds))
     np.testing.assert_allclose(want[0], want[1], rtol=1e-4, atol=1e-6)
+
+
+def over_a_scan(f, x):
+    with fl.scan(x, name="loop") as step:
+        step.output(f(step.input))
+    return fl.sum(step.outputs[0])
+
+
+def over_a_scan_that_computes_again(f, x):
+    with fl.scan(x, name="loop", checkpoint=True) as step:
+        step.output(fl.cond(step.input > 1.5, lambda: f(step.input), lambda: step.input * 1.0))
+    return fl.sum(step.outputs[0])
+
+
+@pytest.mark.parametrize("use", [
+    over_a_scan, over_a_scan_that_computes_again, lambda f, x: fl.cond(fl.sum(x) > 0, lambda: f(x[0]) + f(x[1]), lambda: x[0]),
+    lambda f, x: fl.while_loop(lambda s, k: k < 2, lambda s, k: [f(s), k + 1], [x[0] + 0.0, 0])[0]])
+def test_inside_a_loop_it_may_use_what_is_around_in_its_value_in_its_gradient_and_by_name(use):
+    with fl.Graph():
+        x, one = fl.placeholder((3,), "float64", name="x"), fl.placeholder((), "float64", name="one")
+        w = fl.variable(np.full((), 2.0), name="w")
+
+        @fl.custom_gradient
+        def f(a):
+            return fl.sin(a) * w, lambda d: (d * fl.cos(a) * w * one, {w: d * fl.sin(a)})     # `one` is met in the gradient alone
+        y = use(f, x)
+    feeds = {x: [1.0, 2.0, 3.0], one: 1.0}
+    assert fl.check_gradients(y, [x, w], feeds).ok and fl.check_gradients(y, [x], feeds, order=2).ok
+
+
+def test_what_it_uses_without_a_derivative_is_refused_wherever_it_was_made():
+    with fl.Graph():
+        x, w = fl.placeholder((3,), name="x"), fl.variable(2.0, name="w")
+
+        @fl.custom_gradient
+        def made_inside(a):
+            v = fl.variable(3.0, name="v")
+            return a * v, lambda d: d * v
+        y = made_inside(x)
+        with pytest.raises(fl.GradientError, match="made_inside uses made_inside/v:0, and its gradient gives no derivative"):
+            fl.gradients(fl.sum(y) + y.graph.node("made_inside/v").outputs[0], y.graph.trainable_variables)
+        with fl.scan(x, name="loop") as step:
+            step.output(scaled_by(w)(step.input))
+        with pytest.raises(fl.GradientError, match="uses w:0, and its gradient gives no derivative"):
+            fl.gradients(fl.sum(step.outputs[0]) + w, [w])
+
+
+def scaled_by(w):
+    return fl.custom_gradient(lambda a: (a * w, lambda d: d * w))
