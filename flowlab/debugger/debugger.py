@@ -2,24 +2,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from .core.errors import DebuggerError, FlowError
-from .core.graph import Graph, Node, Tensor
-from .core.types import shape_text
-from .runtime.backend import on_host
-from .runtime.feeding import checked_feeds, feed_tensors, flatten, resolve
-from .runtime.plan import Plan, Step, asked, frame_number
-from .runtime.session import Session, error_at, host
-from .runtime.store import Draws, Snapshot
-from .trace.conditions import Condition, condition
-from .trace.trace import Event, Stats, ValueKeyError, stats_of
-from .trace.why import Why, at, bad, blank, first_bad, why_bad, why_blank
+from ..core.errors import DebuggerError, FlowError
+from ..core.graph import Graph, Node, Tensor
+from ..core.types import shape_text
+from ..runtime.backend import on_host
+from ..runtime.feeding import checked_feeds, feed_tensors, flatten, resolve
+from ..runtime.plan import Plan, Step, asked, frame_number
+from ..runtime.session import Session, error_at, host
+from ..runtime.store import Draws, Snapshot
+from ..trace.trace import Event, Stats, ValueKeyError, stats_of
+from ..trace.why import Why, bad, blank
+from .breakpoints import Breakpoints, Hit
+from .causes import why
+from .frames import Frame, Loop, phase_of, size_of, told
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,200 +31,7 @@ class Stop:
     node: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Breakpoint:
-    """Pause before a node, or after a tensor has its value; `when` narrows it."""
-
-    id: int
-    target: str                 # a node, a tensor `x:0`, or a pattern such as `hidden/*`
-    is_tensor: bool
-    when: Callable[..., bool] | None
-    condition: str | None = None
-    hits: int = 1               # it acts from the hits-th time on that it holds
-    timestep: int | None = None
-    action: Literal["pause", "log", "snapshot"] = "pause"
-
-    def watches(self, node: str, frame: tuple) -> bool:
-        """Does it look at the firings of this node here?"""
-        target = self.target.rpartition(":")[0] if self.is_tensor and ":" in self.target else self.target
-        if self.timestep is not None and (not frame or frame[-1] != self.timestep):
-            return False
-        return target == node or any(c in target for c in "*?") and fnmatchcase(node, target)
-
-    def outputs(self, count: int) -> range:
-        """Which of a node's outputs it looks at."""
-        _, colon, index = self.target.rpartition(":")
-        return range(int(index), int(index) + 1) if colon else range(count)
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A breakpoint that held and did not pause: where, and what it saw; `value` is there for a snapshot."""
-
-    breakpoint: int
-    event: int
-    node: str
-    frame: tuple
-    stats: Stats
-    value: np.ndarray | None = None
-
-
-class Breakpoints:
-    """The breakpoints of a Debugger."""
-
-    def __init__(self, debugger: Debugger):
-        self._debugger = debugger
-        self._all: dict[int, Breakpoint] = {}
-        self._held: dict[int, int] = {}     # how often each has held
-        self._next = 1
-
-    def add(self, target: str | Node | Tensor, when: str | Callable[[np.ndarray], bool] | None = None, *, hits: int = 1, timestep: int | None = None,
-            action: Literal["pause", "log", "snapshot"] = "pause") -> int:
-        """Pause before the node `target`, or, with a tensor (`"x:0"`) or a condition, right after it has its value. Returns an id.
-
-        `target` may be a pattern of names: `add("*", when="nan or inf")` pauses at the first NaN. `when` is a text that `flowlab.trace.conditions`
-        reads, or a function of the value. `hits`: from the how-many-th time on. `timestep`: in that timestep of a loop alone. `action`: "log" and
-        "snapshot" do not pause; `dbg.hits` keeps what they saw, a snapshot with the value.
-        """
-        graph = self._debugger.session.graph
-        if action not in ("pause", "log", "snapshot"):
-            raise DebuggerError(f"the action of a breakpoint is {action!r}.", hint='Use "pause", "log" or "snapshot".')
-        for what, number, least in (("hits", hits, 1), ("timestep", timestep, 0)):
-            if number is not None and (isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < least):
-                raise DebuggerError(f"{what} is {number!r}.", hint=f"Use a whole number from {least} on.")
-        is_tensor = isinstance(target, Tensor) or isinstance(target, str) and ":" in target or when is not None or action != "pause"
-        if isinstance(target, str) and any(c in target for c in "*?"):
-            if ":" in target:
-                raise DebuggerError(f"{target!r} is a pattern of tensors.", hint="A pattern names nodes, such as hidden/*; a condition looks at all their outputs.")
-            name = target
-        elif is_tensor:
-            tensor = target if isinstance(target, Tensor) else target.outputs[0] if isinstance(target, Node) and target.outputs else graph.tensor(getattr(target, "name", target))
-            name = told(graph, tensor)
-        else:
-            name = told(graph, target if isinstance(target, Node) else graph.node(str(target)))
-        new = Breakpoint(self._next, name, is_tensor, condition(when) if isinstance(when, str) else when, when if isinstance(when, str) else None, int(hits), timestep,
-                         action)
-        self._next += 1
-        self._all[new.id] = new
-        return new.id
-
-    def remove(self, id: int) -> None:
-        self._held.pop(id, None)
-        if self._all.pop(id, None) is None:
-            raise DebuggerError(f"there is no breakpoint {id}.", hint=f"There are {', '.join(map(str, self._all)) or 'none'}.")
-
-    def clear(self) -> None:
-        self._all.clear()
-        self._held.clear()
-
-    def before(self, node: str, frame: tuple) -> bool:
-        """Is there one that pauses before this node fires?"""
-        return any(not b.is_tensor and b.watches(node, frame) and self._counts(b) for b in self._all.values())
-
-    def after(self, event: Event, values: Sequence[Any]) -> tuple[bool, list[Hit]]:
-        """Is there one that pauses now that this firing has these values? And what those saw that only look."""
-        pauses, seen = False, []
-        for b in list(self._all.values()):
-            if not b.is_tensor or not b.watches(event.node, event.frame):
-                continue
-            for k in b.outputs(len(values)):
-                value = values[k]
-                if value is None:
-                    continue
-                try:
-                    holds = b.when is None or (b.when(value, self._debugger._before(event, k)) if isinstance(b.when, Condition) else b.when(np.array(value)))
-                except Exception as error:  # a person's own function
-                    raise DebuggerError(f"the condition of breakpoint {b.id} failed: {type(error).__name__}: {error}", node=event.node,
-                                        hint="It is a function of the tensor's value that says whether to stop.") from error
-                if holds and self._counts(b):
-                    if b.action == "pause":
-                        pauses = True
-                    else:
-                        seen.append(Hit(b.id, event.index, event.node, event.frame, stats_of(value), np.array(value) if b.action == "snapshot" else None))
-                    break
-        return pauses, seen
-
-    def _counts(self, b: Breakpoint) -> bool:
-        """One more time that it holds; has it held often enough to act?"""
-        self._held[b.id] = self._held.get(b.id, 0) + 1
-        return self._held[b.id] >= b.hits
-
-    def __iter__(self):
-        return iter(list(self._all.values()))
-
-    def __len__(self) -> int:
-        return len(self._all)
-
-
-def told(graph: Graph, what: Node | Tensor) -> str:
-    """The name under which a node or tensor is told; those inside a loop with the loop's name before their own."""
-    if what.graph is graph:
-        return what.name
-    return graph.told(what) if isinstance(what, Node) else f"{graph.told(what.node)}:{what.index}"
-
-
-class _Frame:
-    """A plan as it is being stepped: the run itself, or one timestep of a loop in it."""
-
-    __slots__ = ("fired", "loops", "missing", "number", "path", "phase", "place", "plan", "prefix", "ready", "rng", "top", "users", "values")
-
-    def __init__(self, plan: Plan, values: dict[int, Any], rng: Draws, *, path: tuple = (), number: int = 0, place: tuple = (), prefix: str = "",
-                 top: str | None = None, phase: str | None = None):
-        topology = plan.topology
-        self.plan, self.values, self.rng, self.users = plan, values, rng, topology.users
-        self.path, self.number, self.place, self.prefix, self.top, self.phase = path, number, place, prefix, top, phase
-        self.missing = list(topology.waiting)
-        self.ready = set(topology.first)
-        self.fired: set[int] = set()
-        self.loops: dict[int, _Loop] = {}
-
-    def name(self, step: Step) -> str:
-        return f"{self.prefix}{step.node.name}" if self.prefix else step.node.name
-
-    def touched(self) -> bool:
-        """Has anything fired here, or in a loop in here?"""
-        return bool(self.fired) or any(f.touched() for loop in self.loops.values() for f in loop.frames)
-
-    def unfire(self, index: int) -> None:
-        self.fired.discard(index)
-        for slot in self.plan.steps[index].outs:
-            self.values.pop(slot, None)
-        for user in self.users[index]:
-            self.missing[user] += 1
-            self.ready.discard(user)
-            self.loops.pop(user, None)      # it had been entered at most, from values that may be others next time
-        self.ready.add(index)
-
-    def recount(self) -> None:
-        """Work out again from the steps that have fired what else is known."""
-        self.missing = [sum(w not in self.fired for w in s.waits) for s in self.plan.steps]
-        self.ready = {k for k, missing in enumerate(self.missing) if not missing and k not in self.fired}
-        for s in self.plan.steps:
-            if s.index not in self.fired:
-                for slot in s.outs:
-                    self.values.pop(slot, None)
-
-
 _Record = tuple[list[tuple], list[Event], dict[int, np.ndarray], dict[tuple[str, int], np.ndarray]]   # see Debugger._order and what follows it
-
-
-@dataclass(slots=True)
-class _Loop:
-    """A loop or branch that has been entered: its timesteps so far, and the routine that says which comes next."""
-
-    frames: list[_Frame] = field(default_factory=list)
-    running: Generator | None = None        # waits for what the last frame computes; None when that has to be found again
-    outputs: tuple[Any, ...] | None = None  # what it gives, when it is over
-    failed: Exception | None = None         # or why it could not go on
-
-    def begun(self) -> list[_Frame]:
-        """The timesteps that something has fired in; the first before anything has."""
-        return self.frames[:-1] if len(self.frames) > 1 and not self.frames[-1].touched() else self.frames
-
-    def cut(self, count: int) -> None:
-        """Forget all timesteps from number `count` on."""
-        del self.frames[count:]
-        self.running = self.outputs = self.failed = None
 
 
 class Debugger:
@@ -249,7 +57,7 @@ class Debugger:
         values.update(self.plan.constants)
         values.update((slot, self._snapshot[node_id]) for slot, node_id in self.plan.variables)
         self._whole = True      # False while something changes: after an interrupt, what follows from the record is worked out again
-        self._outside = _Frame(self.plan, values, Draws(session.seed, self._run))
+        self._outside = Frame(self.plan, values, Draws(session.seed, self._run))
         self._step_of, self._origin = self.plan.topology.by_name, self.plan.topology.origin
         self._record: _Record = ([], [], {}, {})
         self._begin = time.perf_counter()
@@ -289,7 +97,7 @@ class Debugger:
         return self._record[3]
 
     @property
-    def _root(self) -> _Frame:
+    def _root(self) -> Frame:
         """The frame of the run itself."""
         if not self._whole:
             self._mend()
@@ -329,7 +137,7 @@ class Debugger:
 
     def timestep(self, loop: str) -> Any:
         """The latest timestep of a loop (`"rnn"` or `"rnn/Scan"`) that something has fired in, or the branch taken; None if it has not been entered."""
-        def look(frame: _Frame) -> Any:
+        def look(frame: Frame) -> Any:
             for index, entered in frame.loops.items():
                 node = frame.plan.steps[index].node
                 if entered.frames and loop in (f"{frame.prefix}{node.name}", f"{frame.prefix}{node.inside}"):
@@ -422,7 +230,7 @@ class Debugger:
 
     # ------------------------------------------------------------ finding one's way
 
-    def _next(self) -> tuple[_Frame, Step] | None:
+    def _next(self) -> tuple[Frame, Step] | None:
         """What step fires: the first node that is ready, inside the loops that it leads into."""
         frame = self._root
         while frame.ready:
@@ -435,7 +243,7 @@ class Debugger:
             frame = child
         return None
 
-    def _open(self, frame: _Frame) -> Iterator[tuple[_Frame, Step]]:
+    def _open(self, frame: Frame) -> Iterator[tuple[Frame, Step]]:
         """All that is ready, in order."""
         for k in sorted(frame.ready):
             step = frame.plan.steps[k]
@@ -445,11 +253,11 @@ class Debugger:
             else:
                 yield frame, step
 
-    def _current(self, frame: _Frame, step: Step) -> _Frame | None:
+    def _current(self, frame: Frame, step: Step) -> Frame | None:
         """The timestep that a loop is in, or None when it is over and its own node can fire."""
         loop = frame.loops.get(step.index)
         if loop is None:
-            loop = frame.loops[step.index] = _Loop()
+            loop = frame.loops[step.index] = Loop()
         while loop.outputs is None and loop.failed is None:
             if loop.frames and len(loop.frames[-1].fired) < len(loop.frames[-1].plan.steps):
                 return loop.frames[-1]
@@ -470,13 +278,13 @@ class Debugger:
             else:
                 which, timestep, feeds = asks
                 plan, inside = step.bodies[which], f"{frame.prefix}{step.node.inside}"
-                loop.frames.append(_Frame(plan, dict(enumerate(feeds)) | dict(plan.constants), frame.rng.at(frame_number(timestep)),
+                loop.frames.append(Frame(plan, dict(enumerate(feeds)) | dict(plan.constants), frame.rng.at(frame_number(timestep)),
                                           path=(*frame.path, (step.index, len(loop.frames))), number=len(loop.frames), place=(*frame.place, inside, timestep),
                                           prefix=f"{inside}/", top=frame.top or step.node.name, phase=frame.phase or step.node.phase))
                 loop.running = running
         return None
 
-    def _frame(self, path: tuple) -> _Frame:
+    def _frame(self, path: tuple) -> Frame:
         """The frame that a key leads to; it must have been entered, or be the next to be."""
         frame = self._root
         for index, number in path:
@@ -502,7 +310,7 @@ class Debugger:
             return None
         return look(self.plan, "")
 
-    def _found(self, name: str, begun: bool = False) -> tuple[_Frame | None, Step | None]:
+    def _found(self, name: str, begun: bool = False) -> tuple[Frame | None, Step | None]:
         """A node's step, and the latest timestep that it belongs to; no frame if its loop has not come so far, no step if it never fires."""
         step = self._step_of.get(name)
         if step is not None:
@@ -527,7 +335,7 @@ class Debugger:
         """The loop that has to be entered for a node inside it to fire."""
         return self.plan.steps[self._way(name)[0][0]].node.name
 
-    def _step(self, name: str | Node) -> tuple[_Frame | None, Step]:
+    def _step(self, name: str | Node) -> tuple[Frame | None, Step]:
         name = told(self.graph, name) if isinstance(name, Node) else name
         frame, step = self._found(name)
         if step is None:
@@ -551,7 +359,7 @@ class Debugger:
             slot = self.plan.slots.get(key)
             return None if slot is None else self._root.values.get(slot)
 
-        def look(frame: _Frame) -> Any:
+        def look(frame: Frame) -> Any:
             for loop in frame.loops.values():
                 for inner in reversed(loop.begun()):
                     slot = inner.plan.slots.get(key) if inner.plan.graph is tensor.graph else None
@@ -561,7 +369,7 @@ class Debugger:
             return None
         return look(self._root)
 
-    def _left(self, frame: _Frame) -> int:
+    def _left(self, frame: Frame) -> int:
         """Firings that are still to come in a frame, as far as one can tell."""
         left = 0
         for step in frame.plan.steps:
@@ -575,7 +383,7 @@ class Debugger:
                 if loop is None or loop.outputs is None:
                     given = [np.shape(frame.values[s]) if s in frame.values else t.shape for (_, s), t in zip(step.args, step.node.inputs)]
                     rounds = step.node.op.rounds(given, step.node.attrs) if step.node.op.rounds is not None else 1
-                    left += max(rounds - len(entered), 0) * max(_size(b) for b in step.bodies)
+                    left += max(rounds - len(entered), 0) * max(size_of(b) for b in step.bodies)
         return left
 
     # ------------------------------------------------------------ forwards
@@ -599,7 +407,7 @@ class Debugger:
             self._fire(*self._first_in(child))
         return self._fire(frame, step)
 
-    def _first_in(self, frame: _Frame) -> tuple[_Frame, Step]:
+    def _first_in(self, frame: Frame) -> tuple[Frame, Step]:
         return next(self._open(frame))
 
     def step_level(self) -> tuple[Event, ...]:
@@ -660,11 +468,11 @@ class Debugger:
         following = self._next()
         if following is None:
             return ()
-        phase = _phase(*following)
+        phase = phase_of(*following)
         events = []
         while following is not None:
-            if _phase(*following) != phase:     # the first that is ready belongs to another pass; is there one of this?
-                following = next((f for f in self._open(self._root) if _phase(*f) == phase), None)
+            if phase_of(*following) != phase:     # the first that is ready belongs to another pass; is there one of this?
+                following = next((f for f in self._open(self._root) if phase_of(*f) == phase), None)
                 if following is None:
                     break
             events.append(self._fire(*following))
@@ -865,97 +673,13 @@ class Debugger:
 
         The walk goes back from firing to firing, through loops too, to the first whose inputs were all finite, or to a feed or variable that held it.
         """
-        return self._why(name, "nan", bad)
+        return why(self, name, "nan", bad)
 
     def why_zero(self, name: str | Tensor) -> Why | None:
         """Why a tensor is all zeros, such as a gradient that does not arrive: where it began, and the way from there; None if it is not."""
-        return self._why(name, "zero", blank)
+        return why(self, name, "zero", blank)
 
-    def _why(self, name: str | Tensor | None, kind: str, wrong: Callable[[Any], bool]) -> Why | None:
-        if name is None:
-            first = next((e for e in self._events[:self.cursor] if any(v is not None and wrong(v) for v in e.outputs)), None)
-            if first is None:
-                return None
-            *path, index = first.key
-            frame: _Frame = self._frame(tuple(path))
-            slot = next(s for s in frame.plan.steps[index].outs if wrong(frame.values.get(s, 0.0)))
-        else:
-            tensor = self._tensor(name)
-            found = self._place(self._root, tensor)
-            if found is None:
-                raise ValueKeyError(f"{told(self.graph, tensor)} is not computed yet.", node=tensor.node.name, hint="Step on, then ask again.")
-            frame, slot = found
-            if not wrong(frame.values[slot]):
-                return None
-        asked_for, way, seen = self._slot_name(frame, slot), [], set()
-        while True:     # back from where it is seen to where it began
-            seen.add((frame.path, slot))
-            origin = frame.plan.topology.origin.get(slot)
-            if origin is None:
-                source = self._source(frame, slot)
-                if source is None:
-                    return self._came_in(kind, asked_for, frame, slot, way)
-                frame, slot = source
-                continue
-            step = origin[0]
-            if not way or way[-1] != (frame.name(step), frame.place):
-                way.append((frame.name(step), frame.place))
-            inner = self._inside(frame, step, wrong) if step.bodies else None
-            before = [inner] if inner is not None else [(frame, s) for _, s in step.args if s in frame.values and wrong(frame.values[s])]
-            before = [b for b in before if (b[0].path, b[1]) not in seen]
-            if not before:
-                return self._began(kind, asked_for, frame, step, slot, way)
-            frame, slot = before[0]
-
-    def _began(self, kind: str, asked_for: str, frame: _Frame, step: Step, slot: int, way: list[tuple[str, tuple]]) -> Why:
-        inputs = {port: np.asarray(frame.values[s]) for port, (_, s) in zip(step.node.ports, step.args) if frame.values.get(s) is not None}
-        output = np.asarray(frame.values[slot])
-        where = f" at {' '.join(map(str, frame.place))}" if frame.place else ""
-        said = why_blank(step.node, inputs) if kind == "zero" else why_bad(step.node, inputs, output)
-        sentences = [f"{frame.name(step)} ({step.node.op.name}){where} {said}"]
-        if kind == "nan":
-            kind = "nan" if np.isnan(output).any() else "inf"
-        if step.node.location:
-            sentences.append(f"It was made in {step.node.location[0]}, line {step.node.location[1]}.")
-        return Why(kind, asked_for, frame.name(step), frame.place, tuple(reversed(way)), (*sentences, *_way_said(way, asked_for)))
-
-    def _came_in(self, kind: str, asked_for: str, frame: _Frame, slot: int, way: list[tuple[str, tuple]]) -> Why:
-        """It was there before anything fired."""
-        name = self._slot_name(frame, slot).rpartition(":")[0]
-        node = self.graph.node(name)
-        what = {"placeholder": "was fed", "variable": "holds", "constant": "is"}.get(node.op.source or "", "was given")
-        value = np.asarray(frame.values[slot])
-        said = "nothing but zeros" if kind == "zero" else f"{'NaN' if np.isnan(value).any() else 'an infinity'}{at(first_bad(value))}"
-        kind = kind if kind == "zero" or np.isnan(value).any() else "inf"
-        way.append((name, ()))
-        return Why(kind, asked_for, name, (), tuple(reversed(way)), (f"{name} {what} {said}.", *_way_said(way, asked_for)))
-
-    def _inside(self, frame: _Frame, step: Step, wrong: Callable[[Any], bool]) -> tuple[_Frame, int] | None:
-        """The first value inside a loop that is wrong."""
-        path = frame.path
-        for event in self._events[:self.cursor]:
-            key = event.key
-            if len(key) > len(path) + 1 and key[:len(path)] == path and key[len(path)][0] == step.index and any(v is not None and wrong(v) for v in event.outputs):
-                inner = self._frame(tuple(key[:-1]))
-                return next(((inner, s) for s in inner.plan.steps[key[-1]].outs if s in inner.values and wrong(inner.values[s])), None)
-        return None
-
-    def _source(self, frame: _Frame, slot: int) -> tuple[_Frame, int] | None:
-        """Where an input of a loop's body comes from: the timestep before, or around the loop; None for a source of the graph itself."""
-        if not frame.path or slot >= len(frame.plan.feeds):
-            return None
-        around, index = self._frame(frame.path[:-1]), frame.path[-1][0]
-        step, which = around.plan.steps[index], next(k for k, b in enumerate(around.plan.steps[index].bodies) if b is frame.plan)
-        kind, k = step.node.op.wires(step.node.attrs)[which][0][slot]
-        if kind == "state":
-            for earlier in reversed(around.loops[index].frames[:frame.number]):
-                results = step.node.op.wires(step.node.attrs)[step.bodies.index(earlier.plan)][1]
-                for j, (what, to) in enumerate(results):
-                    if what == "next" and to == k:
-                        return earlier, earlier.plan.results[j]
-        return around, step.args[k][1]
-
-    def _place(self, frame: _Frame, tensor: Tensor) -> tuple[_Frame, int] | None:
+    def _place(self, frame: Frame, tensor: Tensor) -> tuple[Frame, int] | None:
         """The frame and slot that hold a tensor's latest value."""
         slot = frame.plan.slots.get((tensor.node.id, tensor.index)) if frame.plan.graph is tensor.graph else None
         if slot is not None and slot in frame.values:
@@ -967,13 +691,9 @@ class Debugger:
                     return found
         return None
 
-    def _slot_name(self, frame: _Frame, slot: int) -> str:
-        node_id, index = next(key for key, s in frame.plan.slots.items() if s == slot)
-        return f"{frame.prefix}{next(n for n in frame.plan.graph.nodes if n.id == node_id).name}:{index}"
-
     # ------------------------------------------------------------ firing
 
-    def _fire(self, frame: _Frame, step: Step) -> Event:
+    def _fire(self, frame: Frame, step: Step) -> Event:
         order, events, overrides, inner_overrides = self._record
         at = len(order)
         last = frame is self._outside and len(frame.fired) + 1 == len(frame.plan.steps)
@@ -1029,7 +749,7 @@ class Debugger:
                 return earlier.outputs[k]
         return None
 
-    def _given(self, frame: _Frame, step: Step) -> tuple[Any, ...]:
+    def _given(self, frame: Frame, step: Step) -> tuple[Any, ...]:
         """What a loop that is over gives; its error if it could not go on."""
         self._current(frame, step)
         loop = frame.loops[step.index]
@@ -1057,7 +777,7 @@ class Debugger:
             for depth in range(len(path)):
                 fired.setdefault(tuple(path[:depth + 1]), set())
 
-        def restore(frame: _Frame) -> None:
+        def restore(frame: Frame) -> None:
             frame.fired = fired.get(frame.path, set())
             frame.recount()
             for loop in frame.loops.values():
@@ -1092,22 +812,3 @@ class Debugger:
             out = self.session.finish(self.plan, self._arrays, results, [values[slot] for slot, _ in self.plan.assigns])
         self._results = self._build([None if v is None else host(v, True) for v in out])
         self._over = self._whole = True
-
-
-def _way_said(way: list[tuple[str, tuple]], tensor: str) -> list[str]:
-    """How it came from where it began to where it is seen."""
-    names = list(dict.fromkeys(name for name, _ in reversed(way)))
-    if len(names) < 2:
-        return []
-    shown = names[1:] if len(names) <= 6 else [*names[1:3], "…", *names[-2:]]
-    return [f"From there it went through {', '.join(shown)} to {tensor}."]
-
-
-def _phase(frame: _Frame, step: Step) -> str:
-    """The pass that a firing belongs to: inside a loop, the loop's."""
-    return frame.phase or step.node.phase
-
-
-def _size(plan: Plan) -> int:
-    """Firings of one run of a plan, each loop in it taken once."""
-    return sum(1 + max((_size(b) for b in s.bodies), default=0) for s in plan.steps)
