@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from playwright.sync_api import expect
@@ -335,3 +336,54 @@ def test_enter_on_a_node_goes_to_its_first_attribute(ready):
     hand.select("Square")
     hand.node("Square").press("Enter")
     expect(hand.inspector.get_by_role("textbox", name="Name")).to_be_focused()
+
+
+def test_a_free_node_is_dropped_into_a_wire_a_wire_in_empty_space_and_a_box_around_nodes(ready):
+    nb, hand = ready("drops")
+    mouse = nb.page.mouse
+    hand.add("Relu")
+    hand.node("Relu").hover(position={"x": 40, "y": 12})     # once it stands still
+    line = hand.edge("Add", "Subtract:a").locator(".ln").bounding_box()
+    node = hand.node("Relu").bounding_box()
+    mouse.move(node["x"] + 40, node["y"] + 12)
+    mouse.down()
+    middle = (line["x"] + line["width"] / 2, line["y"] + line["height"] / 2)
+    shift = (40 - node["width"] / 2, 12 - node["height"] / 2)
+    mouse.move(node["x"] + 44, node["y"] + 12)     # as a hand does, the drag begins with a small step
+    shift = (shift[0] + 4, shift[1])
+    mouse.move(middle[0] + shift[0], middle[1] + shift[1] - 40, steps=6)
+    mouse.move(middle[0] + shift[0], middle[1] + shift[1], steps=6)
+    expect(hand.edge("Add", "Subtract:a")).to_have_class(re.compile(r"\bdrop\b"))
+    mouse.up()
+    said(hand, "Inserted Relu into the wire.")
+    assert nb.exec("print(ed.document.nodes['Relu'].inputs, ed.document.nodes['Subtract'].inputs['a'])") == "{'x': 'Add:0'} Relu:0"
+    hand.press("Undo")
+    hand.press("Undo")
+    # let go in empty space, a wire asks what is to take it
+    hand.port("Subtract:out:0").hover()
+    port = hand.port("Subtract:out:0").bounding_box()
+    mouse.move(port["x"] + 5, port["y"] + 5)
+    mouse.down()
+    mouse.move(port["x"] + 20, port["y"] + 110, steps=6)
+    mouse.up()
+    box = hand.lab.get_by_role("searchbox", name="Add an operation")
+    expect(box).to_be_focused()
+    box.fill("tanh")
+    expect(hand.lab.get_by_role("option").first).to_contain_text("→ (batch, 2)")
+    box.press("Enter")
+    expect(hand.node("Tanh")).to_have_count(1)
+    hand.settled()
+    assert nb.exec("print(ed.document.nodes['Tanh'].inputs)") == "{'x': 'Subtract:0'}"
+    hand.press("Undo")
+    # a box drawn with Shift takes what is in it
+    hand.node("MatMul").hover()
+    a, b = hand.node("MatMul").bounding_box(), hand.node("Add").bounding_box()
+    hand.lab.locator(".cv").click(position={"x": 400, "y": 20})
+    nb.page.keyboard.down("Shift")
+    mouse.move(a["x"] - 20, b["y"] + b["height"] + 20)
+    mouse.down()
+    mouse.move(b["x"] + b["width"] + 12, a["y"] - 12, steps=8)
+    mouse.up()
+    nb.page.keyboard.up("Shift")
+    hand.settled()
+    assert nb.exec("print(sorted(ed.selection))") == "['Add', 'MatMul']"

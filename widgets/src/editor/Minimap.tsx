@@ -19,6 +19,15 @@ export function Minimap() {
   const next = useLabState((s) => (s.run.mode !== "edit" ? s.run.next_drawn : null));
   const { x: vx, y: vy, zoom } = useViewport();
   const box = React.useRef<HTMLDivElement>(null);
+  const [, settle] = React.useState(0);
+  const shown = at.size >= 3;
+  React.useEffect(() => {
+    const canvas = box.current?.parentElement;
+    if (!canvas) return;
+    const watch = new ResizeObserver(() => settle((n) => n + 1));
+    watch.observe(canvas);
+    return () => watch.disconnect();
+  }, [shown]);
   const items = [...(scene?.nodes ?? []), ...(scene?.scopes ?? [])].flatMap((e) => {
     const p = at.get(e.name);
     const g = geos.get(e.name);
