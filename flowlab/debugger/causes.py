@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 
 
 def why(dbg: Debugger, name: str | Tensor | None, kind: str, wrong: Callable[[Any], bool]) -> Why | None:
+    """Where it began that a tensor is wrong, or the first firing's that is; None if there is nothing wrong. ValueKeyError if it is not computed yet."""
     if name is None:
-        first = next((e for e in dbg._events[:dbg.cursor] if any(v is not None and wrong(v) for v in e.outputs)), None)
-        if first is None:
+        found = _first(dbg, wrong)
+        if found is None:
             return None
-        *path, index = first.key
-        frame: Frame = dbg._frame(tuple(path))
-        slot = next(s for s in frame.plan.steps[index].outs if wrong(frame.values.get(s, 0.0)))
+        frame, slot = found
     else:
         tensor = dbg._tensor(name)
         found = dbg._place(dbg._root, tensor)
@@ -38,14 +37,16 @@ def why(dbg: Debugger, name: str | Tensor | None, kind: str, wrong: Callable[[An
         origin = frame.plan.topology.origin.get(slot)
         if origin is None:
             source = _source(dbg, frame, slot)
-            if source is None:
-                return _came_in(dbg, kind, asked_for, frame, slot, way)
+            if source is None or not wrong(source[0].values.get(source[1])):    # a timestep's part of a sequence may be zero, and the rest not
+                return _came_in(dbg, kind, asked_for, frame, slot, source, way)
             frame, slot = source
             continue
-        step = origin[0]
+        step, output = origin
         if not way or way[-1] != (frame.name(step), frame.place):
             way.append((frame.name(step), frame.place))
-        inner = _inside(dbg, frame, step, wrong) if step.bodies else None
+        if slot in dbg._overrides if not frame.path else (frame.name(step), output) in dbg._inner_overrides:
+            return _overridden(kind, asked_for, frame, frame.name(step), slot, way)
+        inner = _inside(frame, step, output, wrong) if step.bodies else None
         before = [inner] if inner is not None else [(frame, s) for _, s in step.args if s in frame.values and wrong(frame.values[s])]
         before = [b for b in before if (b[0].path, b[1]) not in seen]
         if not before:
@@ -59,38 +60,86 @@ def _began(kind: str, asked_for: str, frame: Frame, step: Step, slot: int, way: 
     where = f" at {' '.join(map(str, frame.place))}" if frame.place else ""
     said = why_blank(step.node, inputs) if kind == "zero" else why_bad(step.node, inputs, output)
     sentences = [f"{frame.name(step)} ({step.node.op.name}){where} {said}"]
-    if kind == "nan":
-        kind = "nan" if np.isnan(output).any() else "inf"
     if step.node.location:
         sentences.append(f"It was made in {step.node.location[0]}, line {step.node.location[1]}.")
-    return Why(kind, asked_for, frame.name(step), frame.place, tuple(reversed(way)), (*sentences, *_way_said(way, asked_for)))
+    return Why(_kind(kind, output), asked_for, frame.name(step), frame.place, tuple(reversed(way)), (*sentences, *_way_said(way, asked_for)))
 
 
-def _came_in(dbg: Debugger, kind: str, asked_for: str, frame: Frame, slot: int, way: list[tuple[str, tuple]]) -> Why:
-    """It was there before anything fired."""
+def _came_in(dbg: Debugger, kind: str, asked_for: str, frame: Frame, slot: int, source: tuple[Frame, int] | None, way: list[tuple[str, tuple]]) -> Why:
+    """It was there before anything fired, or came into a loop as a part of something."""
     name = _slot_name(frame, slot).rpartition(":")[0]
-    node = dbg.graph.node(name)
-    what = {"placeholder": "was fed", "variable": "holds", "constant": "is"}.get(node.op.source or "", "was given")
-    value = np.asarray(frame.values[slot])
-    said = "nothing but zeros" if kind == "zero" else f"{'NaN' if np.isnan(value).any() else 'an infinity'}{at(first_bad(value))}"
-    kind = kind if kind == "zero" or np.isnan(value).any() else "inf"
-    way.append((name, ()))
-    return Why(kind, asked_for, name, (), tuple(reversed(way)), (f"{name} {what} {said}.", *_way_said(way, asked_for)))
+    way.append((name, frame.place))
+    if source is not None:
+        said = f"{name} at {' '.join(map(str, frame.place))} is {_what(kind, frame.values[slot])}: its part of {_slot_name(*source)}."
+    elif slot in dbg._overrides:
+        return _overridden(kind, asked_for, frame, name, slot, way)
+    else:
+        node = dbg.graph.node(name)
+        did = {"placeholder": "was fed", "variable": "holds", "constant": "is"}.get(node.op.source or "", "was given")
+        said = f"{name} {did} {_what(kind, frame.values[slot])}."
+    return Why(_kind(kind, frame.values[slot]), asked_for, name, frame.place, tuple(reversed(way)), (said, *_way_said(way, asked_for)))
 
 
-def _inside(dbg: Debugger, frame: Frame, step: Step, wrong: Callable[[Any], bool]) -> tuple[Frame, int] | None:
-    """The first value inside a loop that is wrong."""
-    path = frame.path
+def _overridden(kind: str, asked_for: str, frame: Frame, name: str, slot: int, way: list[tuple[str, tuple]]) -> Why:
+    said = f"{name} was overridden with {_what(kind, frame.values[slot])}."
+    return Why(_kind(kind, frame.values[slot]), asked_for, name, frame.place, tuple(reversed(way)), (said, *_way_said(way, asked_for)))
+
+
+def _what(kind: str, value: Any) -> str:
+    return "nothing but zeros" if kind == "zero" else f"{'NaN' if np.isnan(value).any() else 'an infinity'}{at(first_bad(value))}"
+
+
+def _kind(kind: str, value: Any) -> str:
+    """"nan" stands for both until the value is seen."""
+    return kind if kind == "zero" or np.isnan(value).any() else "inf"
+
+
+def _first(dbg: Debugger, wrong: Callable[[Any], bool]) -> tuple[Frame, int] | None:
+    """The first firing with a value that is wrong, as it stands: an override counts, not what it replaced."""
     for event in dbg._events[:dbg.cursor]:
-        key = event.key
-        if len(key) > len(path) + 1 and key[:len(path)] == path and key[len(path)][0] == step.index and any(v is not None and wrong(v) for v in event.outputs):
-            inner = dbg._frame(tuple(key[:-1]))
-            return next(((inner, s) for s in inner.plan.steps[key[-1]].outs if s in inner.values and wrong(inner.values[s])), None)
+        *path, index = event.key
+        frame = dbg._frame(tuple(path))
+        for slot in frame.plan.steps[index].outs:
+            if wrong(frame.values.get(slot)):
+                return frame, slot
     return None
 
 
+def _inside(frame: Frame, step: Step, output: int, wrong: Callable[[Any], bool]) -> tuple[Frame, int] | None:
+    """The value inside a loop that an output of it is, or is made of: the first timestep's where it is wrong."""
+    loop = frame.loops.get(step.index)
+    frames = loop.frames if loop is not None else []
+    wires = [results for _, results in step.node.op.wires(step.node.attrs)]
+    over_time = max(sum(what == "output" for what, _ in results) for results in wires)
+    lasts = [wire for results in wires for wire in results if wire[0] == "next"]
+    wanted: tuple[str, int] | None = None
+    if output < over_time:
+        wanted = ("output", output)
+    elif output < over_time + len(lasts):
+        wanted, frames = lasts[output - over_time], frames[::-1]
+    for inner in frames:
+        if wanted is None:      # a tensor of the body over time, by its name
+            slot = _slot_of(inner, step.node.output_names[output].removeprefix("each."))
+        else:
+            results = wires[step.bodies.index(inner.plan)]
+            slot = next((s for wire, s in zip(results, inner.plan.results) if wire == wanted), None)
+        if slot is not None and wrong(inner.values.get(slot)):
+            return inner, slot
+        if wanted is not None and wanted[0] == "next" and slot is not None:
+            return None
+    return None
+
+
+def _slot_of(frame: Frame, name: str) -> int | None:
+    """Where a frame has `node` or `node.output`."""
+    nodes = {n.name: n for n in frame.plan.graph.nodes}
+    node, _, port = name.rpartition(".")
+    key = (nodes[name].id, 0) if name in nodes else (nodes[node].id, nodes[node].output_names.index(port)) if node in nodes else None
+    return frame.plan.slots.get(key) if key is not None else None
+
+
 def _source(dbg: Debugger, frame: Frame, slot: int) -> tuple[Frame, int] | None:
-    """Where an input of a loop's body comes from: the timestep before, or around the loop; None for a source of the graph itdbg."""
+    """Where an input of a loop's body comes from: the timestep before, or around the loop; None for a source of the graph itself."""
     if not frame.path or slot >= len(frame.plan.feeds):
         return None
     around, index = dbg._frame(frame.path[:-1]), frame.path[-1][0]

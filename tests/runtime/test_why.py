@@ -83,3 +83,47 @@ def test_there_is_nothing_to_ask_before_it_is_there():
     assert dbg.why_nan() is None
     with pytest.raises(KeyError, match="not computed yet"):
         dbg.why_nan("y")
+
+
+def test_an_override_counts_and_not_what_it_replaced():
+    def build():
+        fl.exp(fl.log(fl.placeholder((2,), name="x"), name="log"), name="y")
+    dbg = debugged(build, {"x": [-1.0, 1.0]})
+    dbg.override("log:0", np.ones(2))
+    dbg.resume()
+    assert dbg.why_nan() is None
+    for name in ("log", "x"):
+        dbg.clear_override()
+        dbg.override(f"{name}:0", [1.0, np.inf])
+        with np.errstate(all="ignore"):
+            dbg.resume()
+        assert str(dbg.why_nan("y")).startswith(f"{name} was overridden with an infinity at [1].") and dbg.why_nan("y").kind == "inf"
+
+
+def test_a_loop_is_entered_where_the_output_comes_from_and_not_where_something_else_is_wrong():
+    def build():
+        x = fl.placeholder((3,), name="x")
+        with fl.scan(x, name="loop") as step:
+            last = step.state("last", init=1.0)
+            step.update(last, fl.log(step.input, name="log"))
+            step.output(fl.where(step.input > 0, fl.log(step.input, name="unsafe"), 0.0, name="safe"))
+            root = fl.sqrt(step.input - 2.0, name="root")
+            step.output(root)
+        fl.identity(step.outputs[1], name="y")
+        fl.identity(step.states["last"], name="z")
+        fl.identity(step.over_time(root), name="each")
+    for fetch in ("y", "each"):
+        why = debugged(build, {"x": [-1.0, 3.0, 1.0]}, fetch=["y", "z", "each"]).why_nan(fetch)
+        assert (why.node, why.frame) == ("loop/root", ("loop", 0)), fetch
+    dbg = debugged(build, {"x": [-1.0, 3.0, 1.0]}, fetch=["y", "z"])
+    assert dbg.why_nan("z") is None and dbg.why_zero("z").node == "loop/log" and dbg.why_zero("z").frame == ("loop", 2)
+
+
+def test_a_part_of_a_sequence_is_not_taken_for_the_whole():
+    def build():
+        x = fl.placeholder((3, 2), name="x")
+        with fl.scan(x, name="loop") as step:
+            step.output(fl.multiply(step.input, 3.0, name="times"))
+        fl.identity(step.outputs[0], name="y")
+    why = debugged(build, {"x": [[1.0, 2.0], [3.0, 4.0], [0.0, 0.0]]}).why_zero("loop/times:0")
+    assert str(why).startswith("loop/input at loop 2 is nothing but zeros: its part of x:0.") and why.frame == ("loop", 2)
