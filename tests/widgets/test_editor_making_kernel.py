@@ -134,3 +134,38 @@ def test_what_fits_says_at_which_input_and_refuses_what_cannot(page):
     fits = page.last("fits")
     assert fits["ports"]["Where"] == "x" and fits["ports"]["MatMul"] == "a" and fits["ports"]["Concat"] == "xs.0"
     assert fits["shapes"]["Relu"] == "(batch, 2)"
+
+
+def test_the_ports_of_any_folded_scope_can_be_wired(page):
+    with fl.Graph() as g:
+        x, y = fl.placeholder(("batch", 3), name="x"), fl.placeholder(("batch", 3), name="y")
+        fl.mean(fl.nn.dense(x, 2, name="hidden"), name="loss")
+    folded = Page(Editor(g))
+    assert folded.press("fold", scopes=["hidden"])
+    (hidden,) = folded.last("scene")["scopes"]
+    assert [p["port"] for p in hidden["in_ports"]] == ["x:0"] and [p["label"] for p in hidden["in_ports"]] == [""]
+    assert folded.edit(Connect("y:0", "hidden:x:0"))
+    assert folded.editor.document.nodes["hidden/MatMul"].inputs["a"] == "y:0"
+    out = hidden["out_ports"][0]["port"]
+    assert folded.edit(Connect(f"hidden:{out}", "loss:x")) and folded.editor.document.nodes["loss"].inputs["x"] == out
+    assert not folded.edit(Connect("x:0", "hidden:x:0")) and "no input" in status(folded)
+    assert folded.edit(Group(("hidden", "loss"), "all")) and folded.edit(Ungroup("all")) and "hidden" in {s["name"] for s in folded.last("scene")["scopes"]}
+
+
+def test_a_loop_goes_into_a_composite_and_its_inside_does_not():
+    with fl.Graph() as g:
+        seq, h0 = fl.placeholder((2, 5, 3), name="seq"), fl.placeholder((2, 3), name="h0")
+        with fl.scan(seq, time_axis=1, name="rnn") as step:
+            prev = step.state("h", init=h0)
+            h = fl.tanh(step.input + prev)
+            step.update(prev, h)
+            step.output(h)
+        fl.mean(step.outputs[0], name="m")
+    looped = Page(Editor(g, feeds={"seq": np.ones((2, 5, 3)), "h0": np.zeros((2, 3))}))
+    assert not looped.edit(Group(("rnn/Tanh", "m"))) and "inside" in status(looped)
+    assert looped.press("run")
+    before = float(looped.editor.results["m"])
+    assert looped.edit(Group(("rnn", "m"), "model")) and looped.press("run")
+    assert float(looped.editor.results["model/m"]) == before
+    assert looped.press("unfold", scopes=["model"])
+    assert looped.say("ask_clip", names=["model"]) and Page(Editor()).edit(Paste(looped.last("clip")["text"]))
