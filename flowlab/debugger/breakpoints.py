@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.errors import DebuggerError
 from ..core.graph import Node, Tensor
+from ..runtime.backend import on_host
 from ..trace.conditions import Condition, condition
 from ..trace.trace import Event, Stats, stats_of
 from .frames import told
@@ -119,7 +120,10 @@ class Breakpoints:
                 if value is None:
                     continue
                 try:
-                    holds = b.when is None or (b.when(value, self._debugger._before(event, k)) if isinstance(b.when, Condition) else b.when(np.array(value)))
+                    if isinstance(b.when, Condition):
+                        holds = b.when(value, self._debugger._before(event, k) if b.when.looks_back else None)
+                    else:
+                        holds = b.when is None or bool(b.when(np.array(on_host(value))))
                 except Exception as error:  # a person's own function
                     raise DebuggerError(f"the condition of breakpoint {b.id} failed: {type(error).__name__}: {error}", node=event.node,
                                         hint="It is a function of the tensor's value that says whether to stop.") from error

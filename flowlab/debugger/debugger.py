@@ -744,8 +744,9 @@ class Debugger:
 
     def _before(self, event: Event, k: int) -> Any:
         """The value that an output had at the node's firing before this one; None at the first."""
-        for earlier in reversed(self._events[:event.index]):
-            if earlier.node == event.node:
+        events = self._events
+        for index in range(event.index - 1, -1, -1):
+            if (earlier := events[index]).node == event.node:
                 return earlier.outputs[k]
         return None
 

@@ -49,8 +49,10 @@ class Condition:
     """A condition as text, ready to be asked: `condition(value, before)`."""
 
     def __init__(self, text: str):
+        reader = _Reader(text)
         self.text = text
-        self._holds = _Reader(text).read()
+        self.looks_back = any(word == "changed" for _, word, _ in reader.tokens)     # whether it needs the value before
+        self._holds = reader.read()
 
     def __call__(self, value: Any, before: Any = None) -> bool:
         with np.errstate(all="ignore"):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import flowlab as fl
+from flowlab.debugger import condition
 
 
 @pytest.fixture
@@ -91,3 +92,16 @@ def test_what_cannot_be_a_breakpoint_says_so(sums):
     with pytest.raises(fl.FetchError):
         dbg.breakpoints.add("nowhere")
     assert not len(dbg.breakpoints)
+
+
+def test_a_function_that_does_not_say_yes_or_no_is_an_error_that_stops(sums):
+    dbg = fl.Debugger(fl.Session(sums), "y", FEEDS)
+    dbg.breakpoints.add("loop/new:0", when=lambda v: np.stack([v, v]) > 0)
+    assert dbg.resume() == fl.Stop("error", "loop/new") and "the condition of breakpoint 1 failed: ValueError" in str(dbg.error)
+
+
+def test_only_a_condition_on_changes_looks_back(sums):
+    assert [condition(text).looks_back for text in ("nan", "max > 3 and changed", "not changed")] == [False, True, True]
+    dbg = fl.Debugger(fl.Session(sums), "y", FEEDS)
+    dbg.breakpoints.add("loop/new", when="not changed")
+    assert dbg.resume().reason == "breakpoint" and dbg.records[dbg.cursor - 1].frame == ("loop", 3)
