@@ -120,8 +120,9 @@ def _difference(tensor: str, event: Any, x: np.ndarray, y: np.ndarray, rtol: flo
         return None
     with np.errstate(all="ignore"):
         wide, other = x.astype("float64"), y.astype("float64")
-        same = (wide == other) | (np.isnan(wide) & np.isnan(other))
-        off = np.where(same, 0.0, np.abs(wide - other))
+        same = (x == y) | (np.isnan(wide) & np.isnan(other))
+        least = 1.0 if x.dtype.kind in "iu" and y.dtype.kind in "iu" else 0.0   # float64 does not hold every int64
+        off = np.where(same, 0.0, np.maximum(np.abs(wide - other), least))
         apart = ~same & ~(off <= atol + rtol * np.abs(other))
         if not apart.any():
             return None

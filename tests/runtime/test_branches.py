@@ -78,3 +78,14 @@ def test_nan_equals_nan_and_differs_from_numbers_and_shapes_are_told():
         assert "(2,) and (1,)" in repr(fl.compare(a, sess.trace("y", {"x": [1.0]})))
     with pytest.raises(fl.DebuggerError):
         fl.compare(a, 3)
+
+
+def test_whole_numbers_are_compared_as_they_are():
+    with fl.Graph() as g:
+        x = fl.placeholder((2,), "int64", name="x")
+        y = fl.add(x, 1, name="y")
+    sess = fl.Session(g)
+    a, b = sess.trace(y, {x: [2**53 - 1, 5]}), sess.trace(y, {x: [2**53, 5]})
+    first = fl.compare(a, b).first
+    assert (first.tensor, first.at, first.largest, first.a, first.b) == ("y:0", (0,), 1.0, 2**53, 2**53 + 1)
+    assert fl.compare(a, b, rtol=1e-12).equal and fl.compare(a, a).equal
