@@ -37,7 +37,8 @@ def save_trace(trace: Trace, path: str | os.PathLike) -> None:
         outputs = event.outputs
         tensors |= {f"{event.index}/{k}": v for k, v in enumerate(outputs) if v is not None}
         rows.append([event.node, list(event.frame), event.phase, event.start, event.duration, event.device, _plain(event.key), event.top, [v is not None for v in outputs]])
-    head = {"version": VERSION, "graph": document_of(trace.graph).text(), "fetches": _fetches(trace.fetches), "seed": trace.session.seed, "run": trace.moment[1], "events": rows}
+    head = {"version": VERSION, "graph": document_of(trace.graph).text(), "fetches": _fetches(trace.fetches), "seed": trace.session.seed, "cpus": trace.session.placement.devices.cpus,
+            "run": trace.moment[1], "events": rows}
     try:
         text = json.dumps(head, ensure_ascii=True, allow_nan=False)
     except ValueError as error:
@@ -77,7 +78,7 @@ def _opened(head: Any, tensors: Mapping[str, np.ndarray]) -> Trace:
     if built.diagnostics:
         raise DocumentError(f"the trace's graph is not sound: {built.diagnostics[0]}")
     graph = built.graph
-    session = Session(graph, seed=head["seed"])
+    session = Session(graph, seed=head["seed"], cpus=head.get("cpus", 1))
     values = {n.id: checked(n, tensors[f"variable/{n.name}"]) for n in session.store.variables() if f"variable/{n.name}" in tensors}
     session.store.commit(values)
     session.store.runs = int(head["run"])

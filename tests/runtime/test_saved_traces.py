@@ -93,3 +93,16 @@ def test_a_file_that_is_no_trace_is_refused(tmp_path):
     for name, said in (("text", "cannot be read as a trace"), ("weights", "is no trace"), ("nowhere", "there is no file")):
         with pytest.raises(fl.DocumentError, match=said):
             fl.load_trace(tmp_path / name)
+
+
+def test_a_trace_over_several_devices_comes_back_with_its_copies(tmp_path):
+    with fl.Graph() as g:
+        x = fl.placeholder((2,), name="x")
+        with fl.device("cpu:1"):
+            y = fl.exp(x, name="y")
+        z = fl.tanh(y, name="z")
+    trace = fl.Session(g, cpus=2).trace(z, {x: [1.0, 2.0]})
+    trace.save(tmp_path / "run.trace")
+    again = fl.load_trace(tmp_path / "run.trace")
+    assert [(e.node, e.device) for e in again.events] == [(e.node, e.device) for e in trace.events] and len(again) == 4
+    assert fl.compare(trace, again).equal and fl.compare(again, again.rerun({})).equal
