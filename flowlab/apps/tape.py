@@ -70,7 +70,8 @@ class Tape:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.session.tape = None
+        if self.session.tape == self._note:     # another's stays
+            self.session.tape = None
 
     def _note(self, fetches: Any, feeds: Mapping[str, np.ndarray]) -> None:
         self._runs.append(Past(self.session, fetches, {k: np.array(v) for k, v in feeds.items()}, self.session.moment()))
