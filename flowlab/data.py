@@ -139,6 +139,8 @@ def _whole(value: Any, name: str, least: int) -> int:
 
 def _mapped(batches: Iterator[Batch], maps: Sequence[Callable[[Batch], Batch]]) -> Iterator[Batch]:
     for k, batch in enumerate(batches):
+        if maps:    # a function may write to what it gets, and a slice would write to the source
+            batch = {name: array if array.base is None else array.copy() for name, array in batch.items()}
         for function in maps:
             try:
                 batch = function(batch)
@@ -582,14 +584,18 @@ class Prefetched:
 
 
 def as_pipeline(data: Any, batch: int | None = None) -> Any:
-    """A Pipeline from a Pipeline, a dict of arrays, a file, a generator function, or any sequence of feed dicts."""
+    """A Pipeline from a Pipeline or from what one takes, `batch` examples at a time; a sequence of feed dicts stays what it is."""
     if isinstance(data, Pipeline):
+        return data.batch(batch) if batch is not None else data
+    if isinstance(data, Sequence) and not isinstance(data, (str, bytes, bytearray)):
+        if batch is not None:
+            raise AttributeValueError(f"batch is {batch!r}, and a list of feed dicts is in batches already.", port="batch", hint="Leave batch out, or pass a dict of arrays.")
         return data
-    if isinstance(data, Mapping) or isinstance(data, (str, os.PathLike)) or callable(data):
+    if isinstance(data, (str, os.PathLike, Iterable)) and not isinstance(data, np.ndarray) or callable(data):
         made = Pipeline(data)
-        return made.batch(batch or made.examples or 1) if batch or made.examples is not None else made
-    if isinstance(data, Sequence):
-        return data
+        if batch is not None:
+            return made.batch(batch)
+        return made.batch(made.examples or 1) if made.examples is not None else made
     raise FeedError(f"{type(data).__name__} is no data to train on.", hint="Pass a fl.data.Pipeline, a dict of arrays, or a list of feed dicts.")
 
 

@@ -170,3 +170,19 @@ def test_a_history_without_fetches_counts_its_epochs_and_steps():
     history = fl.fit(sess, "train", DATA, epochs=3, batch=8, progress=False)
     assert (history.epochs_done, history.steps_done) == (3, 15) and repr(history).startswith("History of 3 epochs, 15 steps in ")
     assert repr(fl.fit(sess, "train", DATA, epochs=1, batch=40, progress=False)).startswith("History of 1 epoch, 1 step in ")
+
+
+def test_batch_is_heeded_or_refused_and_whatever_can_be_looped_over_is_data():
+    sess = fl.Session(line(), seed=0)
+    assert fl.fit(sess, "train", fl.data.Pipeline(DATA), batch=20, progress=False).steps_done == 2
+    assert fl.fit(sess, "train", ({"x": x, "y": y} for x, y in zip(DATA["x"], DATA["y"])), batch=16, progress=False).steps_done == 3
+
+    class Loader:
+        def __iter__(self):
+            return iter([DATA] * 4)
+    assert fl.fit(sess, "train", Loader(), epochs=2, progress=False).steps_done == 8
+    with pytest.raises(fl.AttributeValueError, match="in batches already"):
+        fl.fit(sess, "train", [DATA], batch=20, progress=False)
+    for nothing in (XS, 3, b"x"):
+        with pytest.raises(fl.FeedError):
+            fl.fit(sess, "train", nothing, progress=False)

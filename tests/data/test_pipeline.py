@@ -420,3 +420,19 @@ def test_drawing_captchas_changes_nothing_for_others():
     assert seen == ["end"]
     for k in range(4):
         np.testing.assert_array_equal(results[k][0], fl.data.captchas(6, seed=k % 2)[0])
+
+
+def test_a_map_may_write_to_its_batch_and_the_source_stays():
+    def doubled(batch):
+        batch["x"] *= 2
+        return batch
+    xs = np.arange(6.0)
+    buffer = np.zeros(2)
+
+    def stream():
+        yield {"x": buffer}
+    pipeline = Pipeline({"x": xs}).batch(4).map(doubled)
+    for _ in range(2):
+        assert np.concatenate([b["x"] for b in pipeline]).tolist() == [0, 2, 4, 6, 8, 10] and xs.tolist() == [0, 1, 2, 3, 4, 5]
+    buffer += 1
+    assert [b["x"].tolist() for b in Pipeline(stream).map(doubled)] == [[2, 2]] and buffer.tolist() == [1, 1]
