@@ -584,6 +584,9 @@ class Points:
                 self.scenario.go()
             if graphs._stack() and hook.places and re.search(r" Graph\.__exit__ \+[0-6]$", hook.places[-1]):
                 self.scenario.graph.__exit__()      # the one thing that can be left: a graph whose own `with` was just about to end
+            for thread in threading.enumerate() if len(hook.places) == 2 else ():
+                if thread.name == "flowlab prefetch":
+                    thread.join(5)      # it has been told to end; a second interrupt may cut the waiting for it short
             after = world()
             assert after == self.before, {k: (self.before[k], v) for k, v in after.items() if v != self.before[k]}
             self.scenario.check()
