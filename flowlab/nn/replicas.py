@@ -93,8 +93,16 @@ def _average(parts: list[Any]) -> Any:
                 raise FlowError(f"a replica returned {t!r}: only floats can be averaged.", hint="Return losses, gradients, or other means over the share.")
         return mean(stack(parts, axis=0), axis=0) if len(parts) > 1 else first
     if isinstance(first, Mapping):
+        _alike(parts, [p.keys() if isinstance(p, Mapping) else None for p in parts])
         return {k: _average([p[k] for p in parts]) for k in first}
     if isinstance(first, (list, tuple)):
-        made = [_average(list(row)) for row in zip(*parts, strict=True)]
+        _alike(parts, [len(p) if isinstance(p, (list, tuple)) else None for p in parts])
+        made = [_average(list(row)) for row in zip(*parts)]
         return made if isinstance(first, list) else tuple(made)
     raise FlowError(f"a replica returned {first!r}, which is no tensor.", hint="Return a tensor, or a list, tuple or dict of tensors.")
+
+
+def _alike(parts: list[Any], forms: list[Any]) -> None:
+    for part, form in zip(parts, forms):
+        if form != forms[0]:
+            raise FlowError(f"one replica returned {parts[0]!r}, another {part!r}.", hint="The function must return the same structure every time.")

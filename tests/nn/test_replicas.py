@@ -170,3 +170,11 @@ def test_a_batch_that_does_not_divide_is_told_of_at_the_split():
     with pytest.raises(fl.FlowError) as caught:
         sess.run("loss", {"x": XS[:10], "labels": YS[:10]})
     assert "replica_shares" in str(caught.value.node)
+
+
+@pytest.mark.parametrize("returns", [lambda p, k: [fl.mean(p)] * k, lambda p, k: {f"loss_{k}": fl.mean(p)}, lambda p, k: [fl.mean(p)] if k == 1 else {"loss": fl.mean(p)}])
+def test_what_is_returned_in_another_structure_every_time_is_refused(returns):
+    calls = []
+    with fl.Graph():
+        with pytest.raises(fl.FlowError, match="the same structure every time"):
+            fl.replicas(lambda p: returns(p, calls.append(0) or len(calls)), fl.placeholder((4, 2), name="x"), 2)
