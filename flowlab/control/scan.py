@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -544,18 +543,11 @@ _SOME_SIZE = 5040   # what a size may be: most numbers that a shape rule divides
 
 def _if_known(node: Node) -> Sequence[TensorType]:
     """The types of the outputs if the sizes of the inputs were known: what is unknown even then, the values decide, or a branch."""
-    inputs = [_Like(t.type.with_shape(tuple(d if isinstance(d, int) else _SOME_SIZE for d in t.shape))) for t in node.inputs]
+    inputs = [Tensor(node, 0, t.type.with_shape(tuple(d if isinstance(d, int) else _SOME_SIZE for d in t.shape))) for t in node.inputs]
     try:
-        return node.op.infer(inputs, node.ports, node.attrs)    # type: ignore[arg-type]
+        return node.op.infer(inputs, node.ports, node.attrs)
     except FlowError:
         return [t.type for t in node.outputs]
-
-
-@dataclass(frozen=True, slots=True)
-class _Like:
-    """A tensor as a shape rule sees it."""
-
-    type: TensorType
 
 
 def _needed(tensors: Sequence[Tensor], given: Mapping, stop: Any) -> list[Tensor]:
