@@ -82,7 +82,7 @@ class Body(Graph):
     def add(self, op, inputs=(), attrs=None, **options: Any) -> Node:
         if self.closed:
             inner = next((t for t in inputs if t.graph is self), None)
-            raise FetchError(f"{inner.name if inner is not None else op.name} lives inside {self.inside or self.name}, one value a timestep.", node=self.inside or None,
+            raise FetchError(f"{inner.name if inner is not None else 'this tensor'} lives inside {self.inside or self.name}, one value a timestep.", node=self.inside or None,
                              hint="Hand it out: step.output(x) of a scan, or what the functions of fl.cond and fl.while_loop return.")
         if self.parent is None:
             return super().add(op, inputs, attrs, **options)

@@ -12,19 +12,23 @@ from ..core.op import held_by, no_array_hint
 from ..core.types import shape_text
 
 
-def resolve(graph: Graph, fetch: Any) -> Tensor | Node:
-    """The tensor or node that a fetch names; FetchError if it is not of this graph."""
+def resolve(graph: Graph, fetch: Any, inside: bool = False) -> Tensor | Node:
+    """The tensor or node that a fetch names; FetchError if it is not of this graph. `inside`: one in the body of a loop will do."""
     if type(fetch) is Tensor and fetch.node.graph is graph:
         return fetch
     if isinstance(fetch, (Tensor, Node)):
         if fetch.graph is not graph:
+            name = graph.told(fetch.node if isinstance(fetch, Tensor) else fetch)
+            if name and inside:
+                return fetch.outputs[0] if isinstance(fetch, Node) and fetch.outputs else fetch
+            if name:
+                raise FetchError(f"{name} is inside a loop or branch, and has a value only there.", node=name,
+                                 hint="Hand it out: step.output(x), or step.over_time(x) for all its timesteps. A Debugger or a Trace can look inside.")
             raise FetchError(f"{fetch.name} belongs to graph {fetch.graph.name!r}, this session runs {graph.name!r}.",
                              node=fetch.name if isinstance(fetch, Node) else fetch.node.name, hint="Fetch tensors of the session's own graph.")
         return fetch.outputs[0] if isinstance(fetch, Node) and fetch.outputs else fetch
     if isinstance(fetch, str):
-        if ":" in fetch:
-            return graph.tensor(fetch)
-        return resolve(graph, graph.node(fetch))
+        return resolve(graph, graph.tensor(fetch) if ":" in fetch else graph.node(fetch), inside)
     raise FetchError(f"{fetch!r} cannot be fetched.", hint="Fetch tensors, nodes, names, or lists, tuples and dicts of them.")
 
 
@@ -46,12 +50,21 @@ def flatten(graph: Graph, fetches: Any) -> tuple[tuple[Tensor | Node, ...], Call
                 return lambda values: type(f)(*(p(values) for p in inner))
             kind = list if isinstance(f, list) else tuple
             return lambda values: kind(p(values) for p in inner)
-        flat.append(resolve(graph, f))
+        flat.append(_outside(graph, resolve(graph, f)))
         k = len(flat) - 1
         return lambda values: values[k]
 
     build = walk(fetches)
     return tuple(flat), build
+
+
+def _outside(graph: Graph, found: Tensor | Node) -> Tensor | Node:
+    """What was found, if it has one value a run; FetchError for what is computed inside a loop or branch."""
+    if found.graph is not graph:
+        node = found.node if isinstance(found, Tensor) else found
+        raise FetchError(f"{graph.told(node)} is computed inside a loop or branch, one value a timestep.", node=graph.told(node),
+                         hint="Hand it out: step.output(x) of a scan, or what the functions of fl.cond and fl.while_loop return. A Trace and a Debugger look inside.")
+    return found
 
 
 def _first(values: Sequence[Any]) -> Any:
@@ -76,8 +89,11 @@ def feed_tensors(graph: Graph, feeds: Mapping[Any, Any] | None) -> dict[Tensor, 
         else:
             try:
                 tensor = graph.tensor(key)
+                _outside(graph, tensor)
             except FetchError as error:
                 raise FeedError(f"cannot feed {key!r}: {error.message}", node=str(key), hint=error.hint) from None
+            if tensor.graph is not graph:
+                raise FeedError(f"{key} is inside a loop or branch, and cannot be fed.", node=str(key), hint="Feed what goes into the loop; fl.Debugger can override inside one.")
         out[tensor] = value
     return out
 

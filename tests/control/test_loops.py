@@ -503,3 +503,21 @@ def test_a_gradient_goes_through_what_has_another_size_at_every_timestep(pick, p
     v = np.array([[1.0, 2.0, 3.0], [1.0, -2.0, -3.0], [1.0, 2.0, -1.0]])
     assert fl.check_gradients(y, [x], {x: v}).ok
     np.testing.assert_array_equal(fl.Session(g).run(dx, {x: v}), 3 * v ** 2 * picked)
+
+
+@pytest.mark.parametrize("look", [lambda s, f, d: s.run(f, d), lambda s, f, d: s.trace([f], d), lambda s, f, d: s.timeline({"a": f}, d), lambda s, f, d: fl.Debugger(s, f, d)])
+def test_what_a_loop_computes_inside_is_neither_fetched_nor_fed(look):
+    with fl.Graph() as g:
+        x = fl.placeholder((3,), name="x")
+        with fl.scan(x, name="loop") as step:
+            step.output(fl.tanh(step.input, name="inner"))
+        y = fl.sum(step.outputs[0], name="y")
+    for fetch in ("loop/inner:0", "loop/inner", g.node("loop/inner"), g.tensor("loop/inner:0")):
+        with pytest.raises(fl.FetchError, match="loop/inner is computed inside a loop") as caught:
+            look(fl.Session(g), fetch, {x: [1.0, 2.0, 3.0]})
+        assert caught.value.node == "loop/inner"
+    with pytest.raises(fl.FeedError, match="cannot feed 'loop/inner:0'.*inside a loop"):
+        look(fl.Session(g), y, {x: [1.0, 2.0, 3.0], "loop/inner:0": 1.0})
+    assert fl.Session(g).trace(y, {x: [1.0, 2.0, 3.0]}).value("loop/inner") == np.tanh(np.float32(3.0))
+    with pytest.raises(fl.FetchError, match="this tensor lives inside loop"):
+        g.node("loop/inner").outputs[0] + 1.0
