@@ -14,6 +14,7 @@ from ..core.shape import meet
 from ..core.types import Dim, TensorType, shape_text
 from ..ops.array import expand_dims, where, zeros_like
 from ..ops.math import add
+from ..ops.reduce import sum_
 from .body import Body, copied
 
 # ---------------------------------------------------------------- the op
@@ -189,11 +190,16 @@ class Step:
             self._index = self.body.input_node(count, "t", ()).outputs[0]
         return self._index
 
-    def state(self, name: str = "state", init: Any = None) -> Tensor:
-        """A tensor that is carried from timestep to timestep; this is the one before. `init` is where it starts: a tensor, array or number."""
+    def state(self, name: str = "state", init: Any = None, *, size: int | tuple[int, ...] | None = None) -> Tensor:
+        """A tensor that is carried from timestep to timestep; this is the one before.
+
+        `init` is where it starts: a tensor, array or number. With `size` it starts at zeros (batch, size), of the sequence's batch and dtype.
+        """
         self._open()
+        if init is None and size is not None:
+            init = self._zeros((size,) if isinstance(size, int) else tuple(size))
         if init is None:
-            raise AttributeValueError(f"{self._scope}: the state {name!r} needs a start.", port="init", hint='step.state("h", init=fl.zeros((batch, units)))')
+            raise AttributeValueError(f"{self._scope}: the state {name!r} needs a start.", port="init", hint='step.state("h", init=h0), or step.state("h", size=64) for zeros.')
         if not isinstance(init, Tensor):
             from ..ops.state import constant
             with self._graph, self._graph.state(scope=self._scope):
@@ -203,6 +209,19 @@ class Step:
         inner = self.body.input_node(init, name).outputs[0]
         self._firsts.append((inner, init))
         return inner
+
+    def _zeros(self, size: tuple[int, ...]) -> Tensor:
+        """Zeros (batch, *size), whatever the batch turns out to be."""
+        from ..ops.state import constant
+        x, axis = self._sequences[0], self._axes[0]
+        if x.rank < 2 or x.dtype.kind != "f":
+            raise ShapeError(f"{self._scope}: the sequence is {x.dtype} {shape_text(x.shape)}: it has no batch of floats to take the size of.", node=x.node.name, hint="Give the state an init.")
+        batch = next(a for a in range(x.rank) if a != axis)
+        with self._graph, self._graph.state(scope=self._scope):
+            column = zeros_like(sum_(x, axis=tuple(a for a in range(x.rank) if a != batch)))
+            for _ in size:
+                column = expand_dims(column, axis=-1)
+            return add(column, constant(np.zeros(size, x.dtype)))
 
     def _before(self, init: Tensor, name: str) -> Tensor:
         """A start that was written inside the block, moved in front of the loop: it may depend only on what is around."""
@@ -225,7 +244,7 @@ class Step:
         if value.dtype != state.dtype:
             raise DTypeError(f"{self._scope}: the state {state.node.name} is {state.dtype}, its next value {value.dtype}.", node=value.node.name,
                              hint=f'fl.cast(x, "{state.dtype}"), or start it from {value.dtype}.')
-        clash = value.rank != state.rank or any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(state.shape, value.shape))
+        clash = value.rank != state.rank or any(a != b and isinstance(a, int) and (isinstance(b, int) or a == 1) for a, b in zip(state.shape, value.shape))
         if clash:
             raise ShapeError(f"{self._scope}: the state {state.node.name} starts as {shape_text(state.shape)} and becomes {shape_text(value.shape)}.", node=value.node.name,
                              hint="A state keeps its shape: start it as large as it becomes, with fl.zeros or fl.broadcast_to.")

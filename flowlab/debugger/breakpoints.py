@@ -84,6 +84,8 @@ class Breakpoints:
         if isinstance(target, str) and any(c in target for c in "*?"):
             if ":" in target:
                 raise DebuggerError(f"{target!r} is a pattern of tensors.", hint="A pattern names nodes, such as hidden/*; a condition looks at all their outputs.")
+            if not any(fnmatchcase(n, target) for n in self._debugger.names()):
+                raise DebuggerError(f"no node of this run has a name like {target!r}.", hint="* stands for any letters, / among them; ? for one.")
             name = target
         elif is_tensor:
             tensor = target if isinstance(target, Tensor) else target.outputs[0] if isinstance(target, Node) and target.outputs else graph.tensor(getattr(target, "name", target))

@@ -44,7 +44,7 @@ def why(dbg: Debugger, name: str | Tensor | None, kind: str, wrong: Callable[[An
         step, output = origin
         if not way or way[-1] != (frame.name(step), frame.place):
             way.append((frame.name(step), frame.place))
-        if slot in dbg._overrides if not frame.path else (frame.name(step), output) in dbg._inner_overrides:
+        if slot in dbg._overrides if not frame.path else dbg._inner_override(frame.name(step), output, frame.place) is not None:
             return _overridden(kind, asked_for, frame, frame.name(step), slot, way)
         inner = _inside(frame, step, output, wrong) if step.bodies else None
         before = [inner] if inner is not None else [(frame, s) for _, s in step.args if s in frame.values and wrong(frame.values[s])]

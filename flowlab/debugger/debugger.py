@@ -31,7 +31,7 @@ class Stop:
     node: str | None = None
 
 
-_Record = tuple[list[tuple], list[Event], dict[int, np.ndarray], dict[tuple[str, int], np.ndarray]]   # see Debugger._order and what follows it
+_Record = tuple[list[tuple], list[Event], dict[int, np.ndarray], dict[tuple, np.ndarray]]   # see Debugger._order and what follows it
 
 
 class Debugger:
@@ -39,7 +39,7 @@ class Debugger:
 
     `session.run` would compute the same numbers: same kernels, same draws, in any firing order. It commits at its last firing. A loop or branch is
     entered like a function: its nodes fire timestep by timestep (`rnn/Tanh` with the frame `("rnn", 3)`), then the loop's own node, which gives
-    what came out. `record=False` forgets a firing when it is taken back: `length` is then always the cursor. `since`, a pair (variables, number of
+    what came out. `breakpoints`, `watches` and `override` change how it goes; `hits` holds what breakpoints saw that only look. `record=False` forgets a firing when it is taken back: `length` is then always the cursor. `since`, a pair (variables, number of
     the run) as `Session.moment` gives it, begins where the session stood then; such a run looks and never commits.
     """
 
@@ -93,7 +93,7 @@ class Debugger:
         return self._record[2]
 
     @property
-    def _inner_overrides(self) -> dict[tuple[str, int], np.ndarray]:
+    def _inner_overrides(self) -> dict[tuple, np.ndarray]:
         return self._record[3]
 
     @property
@@ -134,6 +134,15 @@ class Debugger:
         """Where the next firing takes place: `("rnn", 3)` inside a loop, `()` outside."""
         following = self._next()
         return following[0].place if following else ()
+
+    def names(self) -> list[str]:
+        """The nodes that fire in this run, those inside loops too, each once."""
+        def walk(plan: Plan, prefix: str) -> Iterator[str]:
+            for s in plan.steps:
+                yield f"{prefix}{s.node.name}"
+                for b in s.bodies:
+                    yield from walk(b, f"{prefix}{s.node.inside}/")
+        return list(walk(self.plan, ""))
 
     def timestep(self, loop: str) -> Any:
         """The latest timestep of a loop (`"rnn"` or `"rnn/Scan"`) that something has fired in, or the branch taken; None if it has not been entered."""
@@ -278,8 +287,13 @@ class Debugger:
             else:
                 which, timestep, feeds = asks
                 plan, inside = step.bodies[which], f"{frame.prefix}{step.node.inside}"
-                loop.frames.append(Frame(plan, dict(enumerate(feeds)) | dict(plan.constants), frame.rng.at(frame_number(timestep)),
-                                          path=(*frame.path, (step.index, len(loop.frames))), number=len(loop.frames), place=(*frame.place, inside, timestep),
+                values, place = dict(enumerate(feeds)) | dict(plan.constants), (*frame.place, inside, timestep)
+                if self._record[3]:     # a state may be another than the timestep before has left
+                    for k, t in enumerate(plan.feeds):
+                        other = self._inner_override(f"{inside}/{t.node.name}", 0, place)
+                        values[k] = values[k] if other is None else other
+                loop.frames.append(Frame(plan, values, frame.rng.at(frame_number(timestep)),
+                                          path=(*frame.path, (step.index, len(loop.frames))), number=len(loop.frames), place=place,
                                           prefix=f"{inside}/", top=frame.top or step.node.name, phase=frame.phase or step.node.phase))
                 loop.running = running
         return None
@@ -345,9 +359,7 @@ class Debugger:
         return frame, step
 
     def _tensor(self, name: str | Tensor) -> Tensor:
-        if isinstance(name, Tensor) and name.graph is not self.graph and self.graph.told(name.node):
-            return name
-        tensor = resolve(self.graph, name)
+        tensor = resolve(self.graph, name, inside=True)
         if not isinstance(tensor, Tensor):
             raise ValueKeyError(f"{tensor.name} has no output.", node=tensor.name)
         return tensor
@@ -459,8 +471,14 @@ class Debugger:
             return ()
         frame = following[0]
         events = [self._fire(*following)]
-        while frame is not self._root and len(frame.fired) < len(frame.plan.steps):
-            events.append(self._fire(*self._first_in(frame)))
+        if frame is self._root:
+            return tuple(events)
+        around, index, place = self._frame(frame.path[:-1]), frame.path[-1][0], frame.place
+        while index not in around.fired:
+            child = self._current(around, around.plan.steps[index])
+            if child is None or child.place != place:   # the test and the body of a round are one timestep
+                break
+            events.append(self._fire(*self._first_in(child)))
         return tuple(events)
 
     def step_pass(self) -> tuple[Event, ...]:
@@ -586,17 +604,20 @@ class Debugger:
         if name not in self.watches:
             self.watches.append(name)
 
-    def override(self, name: str | Tensor, value: Any) -> None:
+    def override(self, name: str | Tensor, value: Any, at: int | tuple | None = None) -> None:
         """Put another value in a tensor's place. It holds until cleared, also after going back; what was computed from it is un-fired.
 
-        Inside a loop it holds at every timestep, and the run goes back to before the first of them.
+        Inside a loop it holds at every timestep, or at one: `at=3`, or the frame `at=("rnn", 3)`; the run goes back to before the first of them. A state
+        (`"rnn/h:0"`) can be overridden as a timestep finds it.
         """
         tensor = self._tensor(name)
         shown = told(self.graph, tensor)
         inner = tensor.graph is not self.graph
         slot = None if inner else self.plan.slots.get((tensor.node.id, tensor.index))
-        if slot is None and not (inner and self._way(shown.rpartition(":")[0])):
+        if slot is None and not (inner and (self._way(shown.rpartition(":")[0]) or self._enters(tensor))):
             raise DebuggerError(f"{name} is not part of this run.", node=str(name), hint="What comes into a loop from outside is overridden outside." if inner else "")
+        if at is not None and not inner:
+            raise DebuggerError(f"{shown} is in no loop, so it has no timestep {at}.", node=tensor.node.name, hint="Leave `at` out.")
         try:
             array = np.asarray(value)
         except (TypeError, ValueError) as error:
@@ -611,7 +632,8 @@ class Debugger:
         self._uncommit()
         array = np.array(array, dtype=tensor.dtype, order="C")
         if inner:
-            self._begin_before(shown.rpartition(":")[0], self._inner_overrides | {(shown.rpartition(":")[0], tensor.index): array})
+            node = shown.rpartition(":")[0]
+            self._begin_before(node, at, self._inner_overrides | {(node, tensor.index, at): array})
         else:
             self._changed(slot, self._overrides | {slot: array})
 
@@ -631,12 +653,33 @@ class Debugger:
         for key in list(self._inner_overrides):
             if tensor is None or f"{key[0]}:{key[1]}" == told(self.graph, tensor):
                 self._uncommit()
-                self._begin_before(key[0], {k: v for k, v in self._inner_overrides.items() if k != key})
+                self._begin_before(key[0], key[2], {k: v for k, v in self._inner_overrides.items() if k != key})
 
-    def _begin_before(self, name: str, overrides: dict[tuple[str, int], np.ndarray]) -> None:
-        """Go back to before the first firing of a node inside a loop, forget what came after, and override there."""
+    def _enters(self, tensor: Tensor) -> bool:
+        """Is it what a loop's body, which runs here, takes in at every timestep?"""
+        def look(plan: Plan) -> bool:
+            return any(any(t is tensor for t in b.feeds) or look(b) for s in plan.steps for b in s.bodies)
+        return look(self.plan)
+
+    def _inner_override(self, node: str, index: int, place: tuple) -> np.ndarray | None:
+        """What stands in for a tensor inside a loop, at this timestep."""
+        held = self._inner_overrides
+        for at in (place, place[-1] if place else None, None):
+            if (node, index, at) in held:
+                return held[node, index, at]
+        return None
+
+    def _begin_before(self, name: str, at: int | tuple | None, overrides: dict[tuple, np.ndarray]) -> None:
+        """Go back to before the first firing of a node inside a loop, or that a loop's input is there for, forget what came after, and override there."""
         order, events, *_ = self._record
-        first = next((k for k, e in enumerate(events) if e.node == name), len(events))
+        loop, fires = name.rpartition("/")[0], self._way(name) is not None
+
+        def reached(event: Event) -> bool:
+            if fires:
+                return event.node == name and (at is None or event.frame == at or event.frame[-1:] == (at,))
+            places = [event.frame[:k + 2] for k in range(0, len(event.frame), 2) if event.frame[k] == loop]
+            return any(at is None or place == at or place[-1] == at for place in places)
+        first = next((k for k, e in enumerate(events) if reached(e)), len(events))
         self._put((order[:first], events[:first], self._overrides, overrides))
 
     def _changed(self, slot: int, overrides: dict[int, np.ndarray]) -> None:
@@ -726,7 +769,8 @@ class Debugger:
                 values[slot] = overrides.get(slot, value)
         elif inner_overrides and frame is not self._outside:
             for k, (slot, value) in enumerate(zip(step.outs, outputs)):
-                values[slot] = inner_overrides.get((event.node, k), value)
+                other = self._inner_override(event.node, k, frame.place)
+                values[slot] = value if other is None else other
         else:
             for slot, value in zip(step.outs, outputs):
                 values[slot] = value

@@ -22,13 +22,12 @@ def resolve(graph: Graph, fetch: Any, inside: bool = False) -> Tensor | Node:
             if name and inside:
                 return fetch.outputs[0] if isinstance(fetch, Node) and fetch.outputs else fetch
             if name:
-                raise FetchError(f"{name} is inside a loop or branch, and has a value only there.", node=name,
-                                 hint="Hand it out: step.output(x), or step.over_time(x) for all its timesteps. A Debugger or a Trace can look inside.")
+                _outside(graph, fetch)
             raise FetchError(f"{fetch.name} belongs to graph {fetch.graph.name!r}, this session runs {graph.name!r}.",
                              node=fetch.name if isinstance(fetch, Node) else fetch.node.name, hint="Fetch tensors of the session's own graph.")
         return fetch.outputs[0] if isinstance(fetch, Node) and fetch.outputs else fetch
     if isinstance(fetch, str):
-        return resolve(graph, graph.tensor(fetch) if ":" in fetch else graph.node(fetch), inside)
+        return resolve(graph, graph.tensor(fetch) if ":" in fetch else graph.node(fetch), inside=True)
     raise FetchError(f"{fetch!r} cannot be fetched.", hint="Fetch tensors, nodes, names, or lists, tuples and dicts of them.")
 
 
@@ -63,7 +62,7 @@ def _outside(graph: Graph, found: Tensor | Node) -> Tensor | Node:
     if found.graph is not graph:
         node = found.node if isinstance(found, Tensor) else found
         raise FetchError(f"{graph.told(node)} is computed inside a loop or branch, one value a timestep.", node=graph.told(node),
-                         hint="Hand it out: step.output(x) of a scan, or what the functions of fl.cond and fl.while_loop return. A Trace and a Debugger look inside.")
+                         hint="Hand it out: step.output(x) or step.over_time(x) of a scan, what the functions of fl.cond and fl.while_loop return. A Trace and a Debugger look inside.")
     return found
 
 
@@ -92,8 +91,6 @@ def feed_tensors(graph: Graph, feeds: Mapping[Any, Any] | None) -> dict[Tensor, 
                 _outside(graph, tensor)
             except FetchError as error:
                 raise FeedError(f"cannot feed {key!r}: {error.message}", node=str(key), hint=error.hint) from None
-            if tensor.graph is not graph:
-                raise FeedError(f"{key} is inside a loop or branch, and cannot be fed.", node=str(key), hint="Feed what goes into the loop; fl.Debugger can override inside one.")
         out[tensor] = value
     return out
 

@@ -300,9 +300,7 @@ class Trace:
         return record(self.session, self.fetches if fetches is None else fetches, merged, snapshot=self._snapshot, run=self._run)
 
     def _tensor(self, name: str | Tensor) -> Tensor:
-        if isinstance(name, Tensor) and name.graph is not self.graph and self.graph.told(name.node):
-            return name
-        found = resolve(self.graph, name)
+        found = resolve(self.graph, name, inside=True)
         if isinstance(found, Node):
             raise ValueKeyError(f"{found.name} has no output.", node=found.name)
         return found

@@ -521,3 +521,60 @@ def test_what_a_loop_computes_inside_is_neither_fetched_nor_fed(look):
     assert fl.Session(g).trace(y, {x: [1.0, 2.0, 3.0]}).value("loop/inner") == np.tanh(np.float32(3.0))
     with pytest.raises(fl.FetchError, match="this tensor lives inside loop"):
         g.node("loop/inner").outputs[0] + 1.0
+
+
+def test_a_state_can_be_overridden_as_one_timestep_finds_it():
+    g, fetches = rnn()
+    want = fl.Session(g).run(fetches[0], FEEDS)
+    dbg = fl.Debugger(fl.Session(g), fetches[0], FEEDS)
+    dbg.resume()
+    dbg.override("rnn/h:0", np.zeros((2, 4)), at=3)
+    assert dbg.frame == ("rnn", 3)
+    dbg.resume()
+    assert (dbg.results[:, :3] == want[:, :3]).all() and not np.allclose(dbg.results[:, 3], want[:, 3])
+    fresh = fl.Session(g).run(fetches[0], {"x": FEEDS["x"][:, [3, 4, 4, 4, 4]], "h0": np.zeros((2, 4))})
+    np.testing.assert_allclose(dbg.results[:, 3:], fresh[:, :2], rtol=1e-12)
+    dbg.override("rnn/Tanh", np.ones((2, 4)), at=("rnn", 1))
+    dbg.resume()
+    assert (dbg.results[:, 1] == 1).all() and not (dbg.results[:, 2] == 1).any()
+    dbg.clear_override()
+    dbg.resume()
+    assert dbg.results.tobytes() == want.tobytes()
+    with pytest.raises(fl.DebuggerError, match="in no loop"):
+        dbg.override("h0", np.zeros((2, 4)), at=2)
+
+
+def test_inner_names_go_with_and_without_their_output():
+    g, fetches = rnn()
+    dbg = fl.Debugger(fl.Session(g), fetches[0], FEEDS)
+    dbg.step_timestep()
+    assert (dbg.value("rnn/Tanh") == dbg.value("rnn/Tanh:0")).all() and dbg.stats("rnn/Tanh").size == 8
+    dbg.watch("rnn/Tanh")
+    assert dbg.watches == ["rnn/Tanh:0"]
+    assert (fl.Session(g).trace(fetches[0], FEEDS).value("rnn/Tanh", at=("rnn", 0)) == dbg.value("rnn/Tanh")).all()
+    with pytest.raises(fl.DebuggerError, match="no node of this run"):
+        dbg.breakpoints.add("nope*")
+
+
+def test_a_round_of_a_while_loop_is_one_timestep():
+    with fl.Graph() as g:
+        fl.while_loop(lambda k: k < 3, lambda k: k + 1, fl.placeholder((), "int64", name="k0"), name="count")
+    dbg = fl.Debugger(fl.Session(g), "count", {"k0": 0})
+    assert [[e.node for e in dbg.step_timestep()] for _ in range(3)] == [["count/Less", "count/Add"]] * 3
+    assert [e.node for e in dbg.step_timestep()] == ["count/Less"] and dbg.step().node == "count/While" and dbg.done
+
+
+def test_a_state_as_large_as_the_batch_starts_so():
+    with fl.Graph() as g:
+        x = fl.placeholder(("batch", 4, 3), name="x")
+        with fl.scan(x, time_axis=1, name="bad") as step:
+            s = step.state("s", init=np.zeros((1, 3), "float32"))
+            with pytest.raises(fl.ShapeError, match="starts as .1, 3. and becomes .batch, 3."):
+                step.update(s, s + step.input)
+            step.update(s, s * 2)
+        with fl.scan(x, time_axis=1, name="sums") as step:
+            s = step.state("s", size=3)
+            step.update(s, s + step.input)
+    v = np.full((2, 4, 3), np.nan)
+    v[...] = 1
+    assert step.states["s"].shape == ("batch", 3) and (fl.Session(g).run(step.states["s"], {"x": v}) == 4).all()
