@@ -12,6 +12,7 @@ import numpy as np
 from ..core.errors import AttributeValueError, plural
 from ..core.graph import Node, Tensor
 from ..data import as_pipeline
+from ..runtime.feeding import flatten
 from ..runtime.session import Session
 from .tape import Past, Tape
 
@@ -54,6 +55,11 @@ def fit(sess: Session, train: Node | Tensor | str, data: Any, *, epochs: int = 1
     named = _named(fetches)
     history = History(list(named), {n: [] for n in named}, {n: [] for n in named})
     wanted = [train, *named.values()]
+    if not _changes_something(sess, train):
+        raise AttributeValueError(f"{_name(train)} changes no variable, so there is nothing to train.", port="train",
+                                  hint="Give the node of the update: fl.optim.Adam(1e-3).minimize(loss, name=\"train\"). The loss goes to fetches.")
+    if stop_on_nan and not named:
+        raise AttributeValueError("stop_on_nan looks at the fetches, and there are none.", port="stop_on_nan", hint="fetches=loss")
     begin = time.perf_counter()
     batches: Any = None
     bar = _bar(_total(pipeline, epochs), progress)
@@ -99,6 +105,20 @@ def fit(sess: Session, train: Node | Tensor | str, data: Any, *, epochs: int = 1
 
 class _FirstNan(Exception):
     """Ends the loop over epochs and batches."""
+
+
+def _changes_something(sess: Session, train: Any) -> bool:
+    """Does this node, or one that it waits for, assign a variable?"""
+    wanted, _ = flatten(sess.graph, train)
+    stack, seen = [f.node if isinstance(f, Tensor) else f for f in wanted], set()
+    while stack:
+        node = stack.pop()
+        if node.op.name == "Assign":
+            return True
+        if node.id not in seen:
+            seen.add(node.id)
+            stack += [*(t.node for t in node.inputs), *node.control_inputs]
+    return False
 
 
 def _named(fetches: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..core.errors import FetchError, FlowError
-from ..core.graph import Graph, Node, Tensor
+from ..core.graph import Graph, Node, Tensor, lives_inside
 from ..core.op import REGISTRY
 from .custom import rules_of
 
@@ -50,6 +50,8 @@ class Body(Graph):
         """The tensor from around the body as one of its inputs. A constant is simply repeated inside."""
         if tensor.graph is self:
             return tensor
+        if tensor.graph.closed:
+            raise lives_inside(tensor)
         if self.parent is None or not self.parent.holds(tensor.graph):
             raise FetchError(f"{tensor.name} belongs to graph {tensor.graph.name!r}, which is not around this {self.inside or 'body'}.", node=tensor.node.name,
                              hint="A loop or branch can use its own tensors and those of the graph it stands in.")
@@ -81,9 +83,7 @@ class Body(Graph):
 
     def add(self, op, inputs=(), attrs=None, **options: Any) -> Node:
         if self.closed:
-            inner = next((t for t in inputs if t.graph is self), None)
-            raise FetchError(f"{inner.name if inner is not None else 'this tensor'} lives inside {self.inside or self.name}, one value a timestep.", node=self.inside or None,
-                             hint="Hand it out: step.output(x) of a scan, or what the functions of fl.cond and fl.while_loop return.")
+            raise FetchError(f"{self.inside or self.name} is closed: its timestep is described.", node=self.inside or None, hint="Describe it inside the `with` block or the function.")
         if self.parent is None:
             return super().add(op, inputs, attrs, **options)
         if op.source in ("variable", "placeholder"):    # they belong to the graph that runs; inside, they are inputs

@@ -76,11 +76,13 @@ def cond(predicate: Any, then: Callable[[], Any], otherwise: Callable[[], Any], 
         for f, which in ((then, "then"), (otherwise, "otherwise")):
             if not callable(f):
                 raise AttributeValueError(f"cond: {which} is {f!r}, not a function.", port=which, hint="Write lambda: … around it, so that it runs only when it is chosen.")
-        bodies, flats, rebuild = [], [], None
+        bodies, flats, rebuild, form = [], [], None, None
         for f, which in ((then, "then"), (otherwise, "otherwise")):
             body = Body(which, graph, scope, beside=bodies)
             with body:
-                flat, build = _flat(f(), body, f"{scope}: {which}")
+                value = f()
+                form = value if not bodies else form
+                flat, build = _flat(_in_order(form, value, scope), body, f"{scope}: {which}")
             bodies.append(body)
             flats.append(flat)
             rebuild = rebuild or build
@@ -96,19 +98,34 @@ def cond(predicate: Any, then: Callable[[], Any], otherwise: Callable[[], Any], 
 
 
 def _cond_node(graph: Graph, scope: str, predicate: Tensor, bodies: Sequence[Body], outputs: Sequence[Sequence[Tensor]]) -> Node:
-    """Both branches take the same inputs, in one order."""
+    around = _closed(bodies, [()] * len(bodies), outputs)
+    with graph, graph.state(scope=scope):
+        return graph.add(cond_op, [predicate, *around], {"then": bodies[0], "otherwise": bodies[1]})
+
+
+def _closed(bodies: Sequence[Body], inputs: Sequence[Sequence[Tensor]], outputs: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    """Close the bodies of one node: after inputs of its own, each takes the same from around it, in one order. Returns that."""
     around: dict[tuple[int, int], Tensor] = {}
     for body, flat in zip(bodies, outputs):
         for t in flat:
             body.adopt(t)
         around |= {key: outer for key, (outer, inner) in body.captured.items() if inner.node.op.source != "constant"}
-    for body, flat in zip(bodies, outputs):
-        inputs = [body.adopt(t) for t in around.values()]
+    for body, own, flat in zip(bodies, inputs, outputs):
+        taken = [body.adopt(t) for t in around.values()]
         flat = [body.adopt(t) for t in flat]
         body.captured.clear()
-        body.close(inputs, flat)
-    with graph, graph.state(scope=scope):
-        return graph.add(cond_op, [predicate, *around.values()], {"then": bodies[0], "otherwise": bodies[1]})
+        body.close([*own, *taken], flat)
+    return list(around.values())
+
+
+def _in_order(form: Any, value: Any, scope: str) -> Any:
+    """What a branch returns, in the order of what the other one returned, if they return dicts."""
+    if not isinstance(form, Mapping) and not isinstance(value, Mapping):
+        return value
+    if not isinstance(form, Mapping) or not isinstance(value, Mapping) or set(form) != set(value):
+        said = [", ".join(map(str, v)) if isinstance(v, Mapping) else "no dict" for v in (form, value)]
+        raise AttributeValueError(f"{scope}: one function returns {said[0]}, the other {said[1]}.", hint="Both must return a dict with the same names.")
+    return {k: value[k] for k in form}
 
 
 def _flat(value: Any, body: Body, where: str) -> tuple[list[Tensor], Callable[[Sequence[Tensor]], Any]]:
@@ -117,9 +134,13 @@ def _flat(value: Any, body: Body, where: str) -> tuple[list[Tensor], Callable[[S
         keys, items = list(value), list(value.values())
         return [_tensor(v, body, where) for v in items], lambda ts: dict(zip(keys, ts))
     if isinstance(value, (list, tuple)):
-        kind = type(value) if type(value) in (list, tuple) else tuple
-        return [_tensor(v, body, where) for v in value], lambda ts: kind(ts)
+        return [_tensor(v, body, where) for v in value], lambda ts: _like(value, ts)
     return [_tensor(value, body, where)], lambda ts: ts[0]
+
+
+def _like(sequence: Any, tensors: Sequence[Tensor]) -> Any:
+    """The tensors as a list, tuple or named tuple, as `sequence` is."""
+    return type(sequence)(*tensors) if hasattr(sequence, "_fields") else list(tensors) if isinstance(sequence, list) else tuple(tensors)
 
 
 def _tensor(value: Any, body: Body, where: str) -> Tensor:
@@ -272,23 +293,14 @@ def while_loop(condition: Callable[..., Any], body: Callable[..., Any], states: 
                 raise DTypeError(f"{scope}: the state {n} is {first.dtype}, its next value {new.dtype}.", node=scope, hint=f'fl.cast(x, "{first.dtype}"), or start it from {new.dtype}.')
             if new.rank != first.rank or any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(first.shape, new.shape)):
                 raise ShapeError(f"{scope}: the state {n} starts as {shape_text(first.shape)} and becomes {shape_text(new.shape)}.", node=scope, hint="A state keeps its shape.")
-        around: dict[tuple[int, int], Tensor] = {}
-        for part, flat in zip(parts, results):
-            for t in flat:
-                part.adopt(t)
-            around |= {key: outer for key, (outer, i) in part.captured.items() if i.node.op.source != "constant"}
-        for part, flat in zip(parts, results):
-            inner = [*part.inputs, *(part.adopt(t) for t in around.values())]
-            flat = [part.adopt(t) for t in flat]
-            part.captured.clear()
-            part.close(inner, flat)
+        around = _closed(parts, [part.inputs for part in parts], results)
         with graph, graph.state(scope=scope):
-            node = while_op.node([*firsts, *around.values()], condition=parts[0], body=parts[1], states=len(firsts), maximum=maximum)
+            node = while_op.node([*firsts, *around], condition=parts[0], body=parts[1], states=len(firsts), maximum=maximum)
         finals = node.outputs[:len(firsts)]
         if keys is not None:
             return dict(zip(keys, finals))
         if isinstance(states, (list, tuple)):
-            return type(states)(finals) if type(states) in (list, tuple) else tuple(finals)
+            return _like(states, finals)
         return finals[0]
     except BaseException:
         given_up(graph, scope)

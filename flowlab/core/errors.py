@@ -62,6 +62,12 @@ class DocumentError(FlowError):
     """A graph file or an edit is not what flowlab reads."""
 
 
+class NoFileError(DocumentError, FileNotFoundError):
+    """There is no file of that name."""
+
+    __str__ = FlowError.__str__
+
+
 class DebuggerError(FlowError):
     """The debugger cannot do that from where it stands."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .errors import FetchError, FlowError, NameTakenError, nearest, plural
+from .errors import DeviceError, FetchError, FlowError, NameTakenError, nearest, plural
 from .types import Shape, TensorType, shape_text
 
 if TYPE_CHECKING:
@@ -189,6 +189,8 @@ class Graph:
     y:0 float32[]
     """
 
+    closed = False      # True of the body of a loop once it is described: nothing more goes in
+
     def __init__(self, name: str = "graph"):
         self.name = str(name)
         self._nodes: list[Node] = []
@@ -277,10 +279,8 @@ class Graph:
 
     def adopt(self, tensor: Tensor) -> Tensor:
         """The tensor of another graph as one of this; only the body of a loop can do that, with those from around it."""
-        loop = getattr(tensor.graph, "inside", None)
-        if loop is not None:
-            raise FetchError(f"{tensor.name} lives inside {loop}, one value a timestep.", node=tensor.node.name,
-                             hint="Hand it out: step.output(x) of a scan, or what the functions of fl.cond and fl.while_loop return.")
+        if tensor.graph.closed:
+            raise lives_inside(tensor)
         raise FetchError(f"{tensor.name} belongs to graph {tensor.graph.name!r}, not to {self.name!r}.", node=tensor.node.name, hint="Nodes of one graph only.")
 
     def tensor(self, name: str) -> Tensor:
@@ -475,11 +475,20 @@ def _close(entry: tuple | None) -> None:
         stack.pop()
 
 
+def lives_inside(tensor: Tensor) -> FetchError:
+    """The error for a tensor of a loop's body that is used outside of the loop."""
+    loop = getattr(tensor.graph, "inside", "") or tensor.graph.name
+    return FetchError(f"{loop}/{tensor.name} lives inside {loop}, one value a timestep.", node=f"{loop}/{tensor.node.name}",
+                      hint="Hand it out: step.output(x) of a scan, or what the functions of fl.cond and fl.while_loop return.")
+
+
 def home_of(tensor: Tensor | None) -> Graph:
     """The graph that an operation on `tensor` goes to: the tensor's own, or the body of a loop that is open inside it."""
     if tensor is None:
         return current_graph()
     own, stack = tensor.node.graph, getattr(_OPEN, "stack", None)
+    if own.closed:
+        raise lives_inside(tensor)
     return stack[-1][0] if stack and stack[-1][0] is not own and stack[-1][0].holds(own) else own
 
 
@@ -510,6 +519,8 @@ def name_scope(name: str, *, unique: bool = False) -> Iterator[str]:
 @contextmanager
 def device(name: str) -> Iterator[None]:
     """Ask for a device, such as `"cpu:0"` or `"gpu:0"`, for the nodes made inside."""
+    if not isinstance(name, str):
+        raise DeviceError(f"{name!r} is not a device.", hint='Devices are "cpu:0", "cpu:1" … and "gpu:0" …')
     with current_graph().state(device=name):
         yield
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..control.body import Body
 from ..core.composite import Composite
-from ..core.errors import AttributeValueError, DocumentError, FetchError, FlowError, plural
+from ..core.errors import AttributeValueError, DocumentError, FetchError, FlowError, NoFileError, plural
 from ..core.files import write_atomically
 from ..core.graph import Graph, Node, check_part
 from ..core.op import REGISTRY, Op
@@ -721,7 +721,11 @@ def file_bytes(document: Document) -> bytes:
 
 def read_bounded(path: str | os.PathLike[str]) -> bytes:
     """The file's bytes; DocumentError when it is larger than a document can be, or no file."""
-    with open(path, "rb") as file:
+    try:
+        file = open(path, "rb")     # closed by the with below
+    except FileNotFoundError:
+        raise NoFileError(f"there is no file {os.fspath(path)!r}.") from None
+    with file:
         if not Path(path).is_file():
             raise DocumentError(f"{os.fspath(path)} is not a file.")
         data = file.read(jsonio.MAX_BYTES + 1)

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..core.graph import Tensor
 from . import (
     activation,
@@ -60,6 +62,21 @@ _put("gt", lambda a, b: math.greater(a, b))
 _put("ge", lambda a, b: math.greater_equal(a, b))
 _put("lt", lambda a, b: math.less(a, b))
 _put("le", lambda a, b: math.less_equal(a, b))
+
+
+def _compared(name: str, function: Any) -> None:
+    """`x == 0` is a node like `x > 0`. Two tensors are one or are not, as keys of a dict and members of a list need it: fl.equal compares their values."""
+    plain = getattr(object, f"__{name}__")
+
+    def compare(a: Tensor, b: Any) -> Any:
+        if isinstance(b, (int, float, np.ndarray, np.generic)):
+            return function(a, b)
+        return plain(a, b)
+    setattr(Tensor, f"__{name}__", compare)
+
+
+_compared("eq", math.equal)
+_compared("ne", logic.not_equal)
 _put("and", lambda a, b: logic.logical_and(a, b), mirrored=True)
 _put("or", lambda a, b: logic.logical_or(a, b), mirrored=True)
 _put("xor", lambda a, b: logic.logical_xor(a, b), mirrored=True)

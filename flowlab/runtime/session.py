@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import AttributeValueError, DeviceError, DocumentError, FlowError, KernelError, plural
+from ..core.errors import AttributeValueError, DeviceError, DocumentError, FlowError, KernelError, NoFileError, plural
 from ..core.files import write_atomically
 from ..core.graph import Graph, Node, Tensor
 from ..core.types import shape_text
@@ -288,7 +288,7 @@ class Session:
         try:
             tensors = load_file(os.fspath(path))
         except FileNotFoundError:
-            raise DocumentError(f"there is no file {os.fspath(path)!r}.") from None
+            raise NoFileError(f"there is no file {os.fspath(path)!r}.") from None
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
             raise DocumentError(f"{os.fspath(path)!r} cannot be read as weights: {error}.", hint="Session.save writes such a file.") from None
         new, missing = {}, []

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import DocumentError, FlowError
+from ..core.errors import DocumentError, FlowError, NoFileError
 from ..core.files import write_atomically
 from ..core.graph import Node, Tensor
 from ..io import jsonio
@@ -60,7 +60,7 @@ def load_trace(path: str | os.PathLike) -> Trace:
             head = jsonio.parse(text, what="the trace's head")
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # safe_open is no mapping
     except FileNotFoundError:
-        raise DocumentError(f"there is no file {os.fspath(path)!r}.") from None
+        raise NoFileError(f"there is no file {os.fspath(path)!r}.") from None
     except (SafetensorError, OSError, ValueError, TypeError) as error:
         raise DocumentError(f"{os.fspath(path)!r} cannot be read as a trace: {error}.") from None
     try:

@@ -186,3 +186,16 @@ def test_batch_is_heeded_or_refused_and_whatever_can_be_looped_over_is_data():
     for nothing in (XS, 3, b"x"):
         with pytest.raises(fl.FeedError):
             fl.fit(sess, "train", nothing, progress=False)
+
+
+def test_what_trains_nothing_is_told_of_before_it_begins():
+    with fl.Graph() as g:
+        w = fl.variable(1.0, name="w")
+        loss = fl.square(w, name="loss")
+        fl.optim.SGD(0.1).minimize(loss, name="train")
+    sess = fl.Session(g)
+    with pytest.raises(fl.AttributeValueError, match="loss changes no variable"):
+        fl.fit(sess, loss, [{}], progress=False)
+    with pytest.raises(fl.AttributeValueError, match="looks at the fetches"):
+        fl.fit(sess, "train", [{}], progress=False, stop_on_nan=True)
+    assert sess.store.runs == 0

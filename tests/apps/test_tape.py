@@ -108,6 +108,6 @@ def test_a_training_that_is_refused_its_tape_leaves_the_one_that_runs():
     feeds = {"x": np.ones((5, 2)), "y": np.ones(5)}
     with fl.Tape(sess) as tape:
         with pytest.raises(fl.FlowError, match="a tape already"):
-            fl.fit(sess, "train", [feeds], stop_on_nan=True, progress=False)
+            fl.fit(sess, "train", [feeds], stop_on_nan=True, fetches="loss", progress=False)
         sess.run("train", feeds)
     assert len(tape) == 1 and sess.tape is None

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import random
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -413,8 +414,9 @@ def test_mistakes_are_told_of_where_they_are_made():
             with pytest.raises(fl.AttributeValueError, match="updated twice"):
                 step.update(s, step.input)
             inner = step.input * 2
-        with pytest.raises(fl.FetchError, match="lives inside b"):
-            inner + 1
+        for use in (lambda: inner + 1, lambda: inner * 2.0, lambda: fl.mean(inner), lambda: 3 - inner, lambda: x + inner, lambda: inner[0]):
+            with pytest.raises(fl.FetchError, match="b/Multiply:0 lives inside b"):
+                use()
         with pytest.raises(fl.AttributeValueError, match="closed"):
             step.output(inner)
         with pytest.raises(fl.NameTakenError):
@@ -519,7 +521,7 @@ def test_what_a_loop_computes_inside_is_neither_fetched_nor_fed(look):
     with pytest.raises(fl.FeedError, match="cannot feed 'loop/inner:0'.*inside a loop"):
         look(fl.Session(g), y, {x: [1.0, 2.0, 3.0], "loop/inner:0": 1.0})
     assert fl.Session(g).trace(y, {x: [1.0, 2.0, 3.0]}).value("loop/inner") == np.tanh(np.float32(3.0))
-    with pytest.raises(fl.FetchError, match="this tensor lives inside loop"):
+    with pytest.raises(fl.FetchError, match="loop/inner:0 lives inside loop"):
         g.node("loop/inner").outputs[0] + 1.0
 
 
@@ -578,3 +580,22 @@ def test_a_state_as_large_as_the_batch_starts_so():
     v = np.full((2, 4, 3), np.nan)
     v[...] = 1
     assert step.states["s"].shape == ("batch", 3) and (fl.Session(g).run(step.states["s"], {"x": v}) == 4).all()
+
+
+class Pair(NamedTuple):
+    a: fl.Tensor
+    b: fl.Tensor
+
+
+def test_dicts_of_two_branches_meet_by_name_and_structures_come_back():
+    with fl.Graph() as g:
+        x = fl.placeholder((), name="x")
+        named = fl.cond(x > 0, lambda: {"a": x * 10, "b": x + 1}, lambda: {"b": x * 1.0, "a": x * 100})
+        pair = fl.cond(x > 0, lambda: Pair(x, x + 1), lambda: Pair(x * 2, x * 3))
+        loop = fl.while_loop(lambda a, b: a < 3, lambda a, b: [a + 1, b + x], Pair(x, x * 0))
+        for other in (lambda: {"a": x, "c": x}, lambda: [x, x]):
+            with pytest.raises(fl.AttributeValueError, match="one function returns a, b, the other"):
+                fl.cond(x > 0, lambda: {"a": x, "b": x}, other)
+    assert isinstance(pair, Pair) and isinstance(loop, Pair)
+    sess = fl.Session(g)
+    assert sess.run([named, pair], {x: -1.0}) == [{"a": -100.0, "b": -1.0}, (-2.0, -3.0)] and sess.run([named, pair, loop], {x: 1.0}) == [{"a": 10.0, "b": 2.0}, (1.0, 2.0), (3.0, 2.0)]

@@ -275,3 +275,12 @@ def test_one_of_a_thing_is_written_in_the_singular():
         with pytest.raises(fl.FlowError, match="takes 1 input "):
             fl.relu.ports(3)
     assert repr(g).endswith("1 node, 1 variable")
+
+
+def test_a_tensor_compares_with_numbers_as_a_node_and_with_tensors_as_itself():
+    with fl.Graph() as g:
+        x = fl.placeholder((3,), name="x")
+        y = fl.where(x == 0, 1.0, x)
+        z = fl.where(x != np.float32(2), 0.0, x)
+    assert [v.tolist() for v in fl.Session(g).run([y, z], {x: [0, 1, 2]})] == [[1, 1, 2], [0, 0, 2]]
+    assert (x == x) is True and (x == y) is False and (x != y) is True and x in [y, x] and {x: 1}[x] == 1 and (x == "x") is False and (x == None) is False  # noqa: E711

@@ -276,3 +276,10 @@ def test_documents_say_what_they_are():
     assert repr(document_of(mse())) == "Document 'mse': 9 nodes, 8 wires"
     assert repr(document_of(mse()).nodes["MatMul"]) == "MatMul = MatMul(a=x:0, b=W:0)"
     assert Document() == from_text(Document().text())
+
+
+def test_a_file_that_is_not_there_is_told_of_as_such(tmp_path):
+    for read in (fl.load, fl.load_document, fl.load_trace):
+        with pytest.raises(fl.DocumentError, match="there is no file") as caught:
+            read(tmp_path / "nothing.flow.json")
+        assert isinstance(caught.value, FileNotFoundError)
