@@ -144,18 +144,22 @@ def test_a_wire_takes_an_operation_in_by_key_by_drop_and_by_a_dragged_node(ready
     assert nb.exec("print(ed.document.nodes['Sqrt'].inputs)") == "{'x': 'Square:0'}"
     key(hand, "Control+z")
     # from the palette onto the wire
+    hand.node("loss").hover(trial=True)      # in sight, and still
     box.fill("tanh")
+    expect(hand.lab.get_by_role("option").first).to_have_attribute("data-op", "Tanh")
     row = hand.lab.get_by_role("option").first.bounding_box()
-    line = hand.edge("MatMul", "Add:a").locator(".ln").bounding_box()
+    line = hand.edge("Square", "loss:x").locator(".ln").bounding_box()
     mouse = nb.page.mouse
     mouse.move(row["x"] + 20, row["y"] + 10)
     mouse.down()
     mouse.move(line["x"] + 5, line["y"] - 30, steps=4)
     mouse.move(line["x"] + line["width"] / 2, line["y"] + line["height"] / 2, steps=4)
+    shots("making-carry")
+    expect(hand.edge("Square", "loss:x")).to_have_class(re.compile(r"\bdrop\b"))
     mouse.up()
     expect(hand.node("Tanh")).to_have_count(1)
     hand.settled()
-    assert nb.exec("print(ed.document.nodes['Tanh'].inputs, ed.document.nodes['Add'].inputs['a'])") == "{'x': 'MatMul:0'} Tanh:0"
+    assert nb.exec("print(ed.document.nodes['Tanh'].inputs, ed.document.nodes['loss'].inputs['x'])") == "{'x': 'Square:0'} Tanh:0"
 
 
 def test_elements_line_up_and_move_by_keyboard(ready):
@@ -376,10 +380,11 @@ def test_a_free_node_is_dropped_into_a_wire_a_wire_in_empty_space_and_a_box_arou
     assert nb.exec("print(ed.document.nodes['Tanh'].inputs)") == "{'x': 'Subtract:0'}"
     hand.press("Undo")
     # a box drawn with Shift takes what is in it
-    hand.node("MatMul").hover()
-    a, b = hand.node("MatMul").bounding_box(), hand.node("Add").bounding_box()
     hand.lab.locator(".cv").click(position={"x": 400, "y": 20})
+    hand.node("MatMul").hover(trial=True)
+    a, b = hand.node("MatMul").bounding_box(), hand.node("Add").bounding_box()
     nb.page.keyboard.down("Shift")
+    expect(hand.lab.locator(".react-flow__pane")).to_have_class(re.compile("selection"))
     mouse.move(a["x"] - 20, b["y"] + b["height"] + 20)
     mouse.down()
     mouse.move(b["x"] + b["width"] + 12, a["y"] - 12, steps=8)

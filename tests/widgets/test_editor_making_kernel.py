@@ -138,7 +138,7 @@ def test_what_fits_says_at_which_input_and_refuses_what_cannot(page):
 
 def test_the_ports_of_any_folded_scope_can_be_wired(page):
     with fl.Graph() as g:
-        x, y = fl.placeholder(("batch", 3), name="x"), fl.placeholder(("batch", 3), name="y")
+        x, _ = fl.placeholder(("batch", 3), name="x"), fl.placeholder(("batch", 3), name="y")
         fl.mean(fl.nn.dense(x, 2, name="hidden"), name="loss")
     folded = Page(Editor(g))
     assert folded.press("fold", scopes=["hidden"])

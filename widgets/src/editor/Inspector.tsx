@@ -8,7 +8,7 @@ import { Icon, categoryIcon } from "../shared/icons";
 import { paintGrid } from "../shared/paint";
 import { Formula } from "./formula";
 import { align, bypass, copy, differentiate, duplicate, group, tableText, ungroup, useAgain } from "./making";
-import { COLOURS, frameSelection } from "./Notes";
+import { COLOURS, frameSelection, writeNote } from "./Notes";
 import { ValueEditor } from "./ValueEditor";
 import { lastPart, visible } from "./geometry";
 import { cut, severe, useLab, useLabState } from "./store";
@@ -249,7 +249,7 @@ function ManyPane({ names }: { names: string[] }) {
       <section className="act">
         <button type="button" className="bt" title="Ctrl+G" onClick={() => void group(lab)}><Icon name="foldAll" size={12} /> Make a composite</button>
         <button type="button" className="bt" title="Ctrl+D" onClick={() => void duplicate(lab)}><Icon name="add" size={12} /> Duplicate</button>
-        <button type="button" className="bt" title="A titled, coloured frame (F)" onClick={() => void frameSelection(lab)}><Icon name="fit" size={12} /> Frame</button>
+        <button type="button" className="bt" title="A titled, coloured frame (F)" onClick={() => frameSelection(lab)}><Icon name="fit" size={12} /> Frame</button>
         <button type="button" className="bt" title="Ctrl+C" onClick={() => void copy(lab)}><Icon name="copy" size={12} /> Copy</button>
         <button type="button" className="bt" onClick={() => void lab.remove()}><Icon name="trash" size={12} /> Delete</button>
       </section>
@@ -285,6 +285,7 @@ function GraphPane() {
       {bad.length > 0 && <section className="probs"><h2>Does not fit</h2>{bad.slice(0, 8).map((d, i) => <p key={i} className="sev"><Icon name="error" size={12} /> <button type="button" onClick={go(d.node)}>{visible(d.node)}</button> {visible(d.message)}</p>)}</section>}
       {open.length > 0 && <section className="probs"><h2>Still open</h2>{open.slice(0, 8).map((d, i) => <p key={i}><Icon name="idle" size={12} /> <button type="button" onClick={go(d.node)}>{visible(d.node)}</button> {visible(d.message)}</p>)}{open.length > 8 && <p className="muted">and {open.length - 8} more</p>}</section>}
       {run.next !== null && run.mode !== "edit" && <section><h2>Next</h2><ul className="plain rows"><li><button type="button" onClick={go(run.next_drawn ?? run.next)}>{visible(run.next)}</button><span>{run.ready} ready</span></li></ul></section>}
+      {scene.total > 0 && <section className="act"><button type="button" className="bt" title="Markdown with formulas, on the canvas (N)" onClick={() => writeNote(lab)}><Icon name="outline" size={12} /> Write a note</button></section>}
       <section className="muted f1 tip">{scene.total ? "Select a node or an edge to see its numbers." : "Press A and type, or pick an operation on the left."} ? lists the keys.</section>
     </>
   );

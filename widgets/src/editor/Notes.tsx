@@ -20,12 +20,16 @@ export function writeNote(lab: Lab, point: Point | null = null): void {
 let draft: Point = { x: 0, y: 0 };
 
 /** Puts a frame around what is selected, and asks for its title. */
-export async function frameSelection(lab: Lab): Promise<void> {
+export function frameSelection(lab: Lab): void {
   const names = lab.state.selected;
   if (!names.length) return lab.say("Select what the frame is to hold first, then F.");
-  const index = lab.state.scene?.frames.length ?? 0;
-  if (await lab.edit([{ tag: "PutFrame", title: "Frame", colour: COLOURS[(index + 1) % COLOURS.length], names }], `Framed ${names.length === 1 ? names[0] : `${names.length} elements`}: type its title.`)) lab.selectMark({ kind: "frame", index, writing: true });
+  // its title is typed first: what is typed at once must not be taken for keys
+  framed = names;
+  lab.selectMark({ kind: "frame", index: -1, writing: true });
+  lab.say(`A frame around ${names.length === 1 ? names[0] : `${names.length} elements`}: type its title, Enter keeps it.`);
 }
+
+let framed: string[] = [];
 
 /** A drag by hand: tells how far, in the graph's coordinates, and says when it ends. */
 function useDrag(lab: Lab, moved: (dx: number, dy: number) => void, ended: (dx: number, dy: number) => void) {
@@ -113,7 +117,8 @@ function Writer({ label, value, multiline = false, done, cancel }: { label: stri
 /** Frames that people have drawn, behind everything else. */
 export function MadeFrames() {
   const frames = useLabState((s) => s.scene?.frames);
-  return <>{frames?.map((f, i) => <MadeFrame key={i} index={i} title={f.title} colour={f.colour} members={f.members} />)}</>;
+  const drafting = useLabState((s) => s.mark?.kind === "frame" && s.mark.index === -1);
+  return <>{frames?.map((f, i) => <MadeFrame key={i} index={i} title={f.title} colour={f.colour} members={f.members} />)}{drafting && <MadeFrame index={-1} title="Frame" colour={COLOURS[((frames?.length ?? 0) + 1) % COLOURS.length]} members={framed} />}</>;
 }
 
 function MadeFrame({ index, title, colour, members }: { index: number; title: string; colour: string; members: string[] }) {
@@ -139,17 +144,20 @@ function MadeFrame({ index, title, colour, members }: { index: number; title: st
   const select = (write = false) => lab.selectMark({ kind: "frame", index, writing: write });
   const put = (change: { title?: string; colour?: string }) => lab.edit([{ tag: "PutFrame", title: change.title ?? title, colour: change.colour ?? colour, index }], "Changed the frame.");
   const done = async (value: string) => {
-    lab.set({ mark: { kind: "frame", index, writing: false } });
-    if (value.trim() && value !== title) await put({ title: value.trim() });
+    const count = lab.state.scene?.frames.length ?? 0;
+    lab.set({ mark: index < 0 ? null : { kind: "frame", index, writing: false } });
+    if (index < 0) {
+      if (value.trim() && await lab.edit([{ tag: "PutFrame", title: value.trim(), colour, names: members }], `Framed ${members.length === 1 ? members[0] : `${members.length} elements`}.`)) lab.selectMark({ kind: "frame", index: count, writing: false });
+    } else if (value.trim() && value !== title) await put({ title: value.trim() });
     lab.root?.focus({ preventScroll: true });
   };
   return (
     <div className={`mframe k-${colour}${selected ? " sel" : ""}`} data-frame={title} style={{ left: rect.x, top: rect.y, width: rect.w, height: rect.h }}>
       <div className="mft nopan nodrag" onPointerDown={writing ? undefined : drag} onDoubleClick={(e) => { e.stopPropagation(); select(true); }}>
         {writing
-          ? <Writer label="Title of the frame" value={title} done={done} cancel={() => { select(); lab.root?.focus({ preventScroll: true }); }} />
+          ? <Writer label="Title of the frame" value={title} done={done} cancel={() => { if (index < 0) lab.set({ mark: null }); else select(); lab.root?.focus({ preventScroll: true }); }} />
           : <button type="button" aria-label={`Frame ${visible(title)}`} aria-pressed={selected} onClick={(e) => { e.stopPropagation(); select(); }} onKeyDown={(e) => { if (e.key === "F2") { e.preventDefault(); e.stopPropagation(); select(true); } }}>{visible(title)}</button>}
-        {selected && <span className="sws" role="group" aria-label="Colour of the frame">{COLOURS.map((c) => <button type="button" key={c} className={`sw k-${c}`} aria-label={c} aria-pressed={c === colour} title={c} data-filled onMouseDown={(e) => e.preventDefault()} onClick={(e) => { e.stopPropagation(); void put({ colour: c }); }} />)}</span>}
+        {selected && index >= 0 && <span className="sws" role="group" aria-label="Colour of the frame">{COLOURS.map((c) => <button type="button" key={c} className={`sw k-${c}`} aria-label={c} aria-pressed={c === colour} title={c} data-filled onMouseDown={(e) => e.preventDefault()} onClick={(e) => { e.stopPropagation(); void put({ colour: c }); }} />)}</span>}
       </div>
     </div>
   );

@@ -44,6 +44,7 @@ export function Search() {
   const searching = useLabState((s) => s.searching);
   const panel = useLabState((s) => s.panel);
   const context = useLabState(pendingText);
+  const carrying = useLabState((s) => s.carry !== null);
   const [active, setActive] = React.useState(0);
   const list = React.useRef<HTMLUListElement>(null);
   const open = searching || query !== "" || panel === "add";
@@ -92,7 +93,7 @@ export function Search() {
         <kbd>A</kbd>
       </label>
       {open && (
-        <div className="sdrop">
+        <div className={`sdrop${carrying ? " carrying" : ""}`}>
           <div className="muted f0 ctx">{[visible(context), palette ? (hits.length ? "Enter adds the first" : query ? "nothing found" : "") : "waiting for the kernel"].filter(Boolean).join(" · ")}</div>
           <ul className="hits" role="listbox" id={id} ref={list} aria-label="Operations">
             {hits.map((h, i) => <HitRow key={h.op.type} hit={h} id={`${id}-${i}`} on={i === active} />)}
