@@ -240,8 +240,10 @@ class Trace:
     def _inner_value(self, tensor: Tensor, at: int | tuple | None) -> np.ndarray:
         name = self.graph.told(tensor.node)
         found = self._firings().get(name, ())
+        if not found and tensor.node.op.source == "placeholder":
+            return self._taken_in(tensor, name, at)
         if not found:
-            raise ValueKeyError(f"{name}:{tensor.index} was not computed in this run.", node=name, hint="Inside a loop, what is fed in from around it is no firing: ask for that tensor itself.")
+            raise ValueKeyError(f"{name}:{tensor.index} was not computed in this run.", node=name)
         if at is None:
             index = found[-1]
         elif isinstance(at, tuple):
@@ -252,6 +254,20 @@ class Trace:
             first, last = self.events[found[0]], self.events[found[-1]]
             raise ValueKeyError(f"{name} did not fire at {at!r}.", node=name, hint=f"It fired from {first.frame} (number {first.index}) to {last.frame} (number {last.index}).")
         return np.array(self.events[index].outputs[tensor.index], order="C")
+
+    def _taken_in(self, tensor: Tensor, name: str, at: int | tuple | None) -> np.ndarray:
+        """What a loop's body took in at a timestep, such as its state: found by going there again."""
+        loop = name.rpartition("/")[0]
+        events = [e for e in reversed(self.events) if e.frame and e.frame[-2] == loop and (at is None or e.frame == at or e.index == at)]
+        for event in events:
+            draws = Draws(self.session.seed, self._run)
+            feeds = [self.graph.tensor(n) for n in self.feeds]
+            given, _ = self.session.plan(self.graph.node(event.top).inputs, feeds).function(list(self.feeds.values()), self._snapshot, draws)
+            _, values, _, plan = self._timestep(event, given, draws)
+            if tensor in plan.feeds:
+                return np.array(on_host(values[plan.feeds.index(tensor)]), order="C")
+        raise ValueKeyError(f"{name}:{tensor.index} has no value{f' at {at!r}' if at is not None else ''} in this run.", node=name,
+                            hint='Say at which timestep: at=("rnn", 3).')
 
     def _firings(self) -> dict[str, list[int]]:
         """Node → the indices of its firings."""
@@ -333,7 +349,13 @@ class Trace:
             asked = [not step.wanted or step.wanted[k] for k in range(len(top.outputs))]
             found = iter(computed([t for t, want in zip(top.outputs, asked) if want]))
             return tuple(on_host(next(found)) if want else None for want in asked)
-        values: Any = dict(zip((s for _, s in step.args), computed(top.inputs)))
+        step, values, draws, _ = self._timestep(event, computed(top.inputs), draws)
+        return tuple(None if v is None else on_host(v) for v in step.fire(values, draws))
+
+    def _timestep(self, event: Event, given: Sequence[Any], draws: Draws) -> tuple[Step, dict[int, Any], Draws, Plan]:
+        """The step of a firing inside loops, with the values that were there before it; `given` are the inputs of the outermost loop."""
+        step = self.plan.topology.by_name[event.top]
+        values: dict[int, Any] = dict(zip((s for _, s in step.args), given))
         *path, last = event.key
         for depth, (_, count) in enumerate(path):       # into the loops, timestep by timestep
             running = step.enter(values)
@@ -347,7 +369,7 @@ class Trace:
             for before in plan.steps[:until]:
                 values.update(zip(before.outs, before.fire(values, draws)))
             step = plan.steps[until]
-        return tuple(None if v is None else on_host(v) for v in step.fire(values, draws))
+        return step, values, draws, plan
 
 
 class ValueKeyError(FetchError, KeyError):

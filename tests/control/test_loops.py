@@ -599,3 +599,20 @@ def test_dicts_of_two_branches_meet_by_name_and_structures_come_back():
     assert isinstance(pair, Pair) and isinstance(loop, Pair)
     sess = fl.Session(g)
     assert sess.run([named, pair], {x: -1.0}) == [{"a": -100.0, "b": -1.0}, (-2.0, -3.0)] and sess.run([named, pair, loop], {x: 1.0}) == [{"a": 10.0, "b": 2.0}, (1.0, 2.0), (3.0, 2.0)]
+
+
+def test_a_trace_knows_what_a_timestep_took_in():
+    g, fetches = rnn()
+    trace = fl.Session(g).trace(fetches[0], FEEDS)
+    assert (trace.value("rnn/h:0", at=("rnn", 0)) == FEEDS["h0"]).all() and (trace.value("rnn/input", at=("rnn", 2)) == FEEDS["x"][:, 2]).all()
+    for t in range(1, 5):
+        assert (trace.value("rnn/h", at=("rnn", t)) == trace.value("rnn/Tanh", at=("rnn", t - 1))).all()
+    assert (trace.value("rnn/h") == trace.value("rnn/Tanh", at=("rnn", 3))).all()
+    with pytest.raises(KeyError, match="at=.*rnn"):
+        trace.value("rnn/h", at=("rnn", 9))
+    g, fetches = nested()
+    trace, dbg = fl.Session(g).trace(fetches, NESTED), fl.Debugger(fl.Session(g), fetches, NESTED)
+    while dbg.frame != ("outer", 1, "outer/inner", 2):
+        dbg.step()
+    dbg.step()
+    assert dbg.value("outer/inner/a") == trace.value("outer/inner/a", at=("outer", 1, "outer/inner", 2))
