@@ -91,4 +91,6 @@ def plural(count: int | str | None, word: str) -> str:
 def nearest(word: str, names: Iterable[str], n: int = 3) -> list[str]:
     """The names most like `word`, for "did you mean"."""
     from difflib import get_close_matches  # wanted only when something is wrong
-    return get_close_matches(word, list(names), n=n)
+    names = list(names)
+    same = [name for name in names if name.lower() == word.lower()]     # only capitals differ
+    return list(dict.fromkeys([*same, *get_close_matches(word, names, n=n)]))[:n]

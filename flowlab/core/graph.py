@@ -246,7 +246,8 @@ class Graph:
                 found = inner[0] if len(inner) == 1 else None
             found = found or self._inside(name) or self._apart.get(name)
         if found is None:
-            near = nearest(str(name), self._by_name)
+            within = [f"{n.inside}/{inner}" for n in self._nodes if n.op.routine is not None for b in n.op.bodies(n.attrs) for inner in b._by_name]
+            near = nearest(str(name), [*self._by_name, *within])
             raise FetchError(f"graph {self.name!r} has no node {name!r}.", hint=f"Did you mean {' or '.join(near)}?" if near else "g.nodes lists them.")
         return found
 
