@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 from ..core.errors import AttributeValueError, DTypeError, ShapeError
@@ -274,8 +275,16 @@ def while_loop(condition: Callable[..., Any], body: Callable[..., Any], states: 
         for f, which in ((condition, "condition"), (body, "body")):
             part = Body(which, graph, scope, beside=parts)
             inner = [part.input_node(t, str(n)).outputs[0] for t, n in zip(firsts, names)]
+            by_place, by_name = ((), dict(zip(keys, inner))) if keys is not None else (inner, {})
+            try:
+                signature(f).bind(*by_place, **by_name)
+            except TypeError as error:
+                raise AttributeValueError(f"{scope}: the {which} does not take the states {', '.join(map(str, names))}: {error}.", port=which,
+                                          hint="Both functions take every state, in order (a dict's by name).") from None
+            except ValueError:
+                pass        # a builtin that tells nobody what it takes
             with part:
-                value = f(**dict(zip(keys, inner))) if keys is not None else f(*inner)
+                value = f(*by_place, **by_name)
                 if keys is not None and which == "body":
                     if not isinstance(value, Mapping) or set(value) != set(keys):
                         raise AttributeValueError(f"{scope}: the body returns {list(value) if isinstance(value, Mapping) else value!r}, the states are {keys}.", hint="Return a dict with the same names.")

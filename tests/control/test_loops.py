@@ -435,6 +435,10 @@ def test_mistakes_are_told_of_where_they_are_made():
             fl.cond(fl.all(x > 0), lambda: x, lambda: fl.cast(x, "int64"))
         with pytest.raises(fl.ShapeError, match="starts as"):
             fl.while_loop(lambda s: fl.sum(s) < 3, lambda s: fl.concat([s, s], axis=0), np.zeros(2, "float32"))
+        with pytest.raises(fl.AttributeValueError, match="body does not take the states state_0, state_1"):
+            fl.while_loop(lambda a, b: a < 3, lambda a: a, [0, 1], name="wrong")
+        with pytest.raises(fl.AttributeValueError, match="condition does not take the states k"):
+            fl.while_loop(lambda: True, lambda k: k + 1, {"k": 0})
         with pytest.raises(fl.AttributeValueError, match="maximum"):
             fl.while_loop(lambda s: s < 3, lambda s: s + 1, 0, maximum=-1)
     assert fl.Graph and g     # the graph can go on being used
