@@ -252,15 +252,17 @@ class Graph:
         return found
 
     def _inside(self, name: str) -> Node | None:
-        """The node of that name in the body of a loop or branch."""
+        """The node of that name in the body of a loop or branch; one that fires before an input, which may be called so in the other branch."""
+        given = None
         for n in self._nodes:
             if n.op.routine is not None and name.startswith(f"{n.inside}/"):
                 for body in n.op.bodies(n.attrs):
                     local = name[len(n.inside) + 1:]
                     found = body._by_name.get(local) or body._inside(local)
-                    if found is not None:
+                    if found is not None and found.op.source != "placeholder":
                         return found
-        return None
+                    given = given or found
+        return given
 
     def told(self, node: Node) -> str:
         """The name under which a node of this graph, or of the body of a loop in it, is told: `rnn/Tanh`."""

@@ -620,3 +620,15 @@ def test_a_trace_knows_what_a_timestep_took_in():
         dbg.step()
     dbg.step()
     assert dbg.value("outer/inner/a") == trace.value("outer/inner/a", at=("outer", 1, "outer/inner", 2))
+
+
+def test_a_name_inside_is_the_node_that_fires_before_an_input_of_the_other_branch():
+    with fl.Graph() as g:
+        x = fl.placeholder((), name="x")
+        outer = fl.multiply(x, 2.0, name="twice")
+        y = fl.cond(x > 0, lambda: fl.exp(outer), lambda: fl.negative(x, name="twice"), name="either")
+    sess = fl.Session(g)
+    assert sess.trace(y, {x: -3.0}).value("either/twice:0") == 3.0
+    dbg = fl.Debugger(sess, y, {x: -3.0})
+    dbg.override("either/twice:0", 5.0)
+    assert dbg.resume() == fl.Stop("end") and dbg.results == 5.0 == dbg.value("either/twice:0")
