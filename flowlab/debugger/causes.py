@@ -47,7 +47,13 @@ def why(dbg: Debugger, name: str | Tensor | None, kind: str, wrong: Callable[[An
         if slot in dbg._overrides if not frame.path else dbg._inner_override(frame.name(step), output, frame.place) is not None:
             return _overridden(kind, asked_for, frame, frame.name(step), slot, way)
         inner = _inside(frame, step, output, wrong) if step.bodies else None
-        before = [inner] if inner is not None else [(frame, s) for _, s in step.args if s in frame.values and wrong(frame.values[s])]
+        if inner is not None:
+            before = [inner]
+        elif step.node.op.name == "ZerosLike" and kind == "zero":   # whatever goes in
+            before = []
+        else:   # what was computed says more than what came in: a sum over timesteps, say, began at zero
+            before = [(frame, s) for _, s in step.args if s in frame.values and wrong(frame.values[s])]
+            before.sort(key=lambda b: b[1] not in frame.plan.topology.origin)
         before = [b for b in before if (b[0].path, b[1]) not in seen]
         if not before:
             return _began(kind, asked_for, frame, step, slot, way)

@@ -127,3 +127,14 @@ def test_a_part_of_a_sequence_is_not_taken_for_the_whole():
         fl.identity(step.outputs[0], name="y")
     why = debugged(build, {"x": [[1.0, 2.0], [3.0, 4.0], [0.0, 0.0]]}).why_zero("loop/times:0")
     assert str(why).startswith("loop/input at loop 2 is nothing but zeros: its part of x:0.") and why.frame == ("loop", 2)
+
+
+def test_a_gradient_that_is_lost_in_a_loop_is_not_put_down_to_the_sum_that_began_at_zero():
+    def build():
+        x, w = fl.placeholder((4,), name="x"), fl.variable(0.0, name="w")
+        with fl.scan(x, name="loop") as step:
+            h = step.state("h", init=1.0)
+            step.update(h, fl.relu(h * w + step.input, name="unit"))
+        fl.identity(fl.gradients(fl.square(step.states["h"]), [w])[0], name="y")
+    why = debugged(build, {"x": [1.0, 2.0, 3.0, -4.0]}).why_zero("y")
+    assert why.node == "loop/unit" and why.frame == ("loop", 3) and "the unit is dead here" in str(why)
