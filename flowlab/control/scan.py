@@ -163,10 +163,11 @@ class Step:
         self._outputs: list[tuple[Tensor, int]] = []
         self._lengths = lengths
         self._alive: dict[int, Tensor] = {}
+        self._shown: tuple[Tensor, ...] = ()
         self.node: Node | None = None
         self.outputs: list[Tensor] = []
         self.states: dict[str, Tensor] = {}
-        self.inputs = tuple(self.body.input_node(x, "input" if len(sequences) == 1 else f"input_{k}", x.shape[:axis] + x.shape[axis + 1:]).outputs[0]
+        self._raw = tuple(self.body.input_node(x, "input" if len(sequences) == 1 else f"input_{k}", x.shape[:axis] + x.shape[axis + 1:]).outputs[0]
                             for k, (x, axis) in enumerate(zip(sequences, axes)))
         self._index: Tensor | None = None
         if lengths is not None:
@@ -175,9 +176,19 @@ class Step:
     @property
     def input(self) -> Tensor:
         """This timestep's part of the sequence."""
-        if len(self.inputs) != 1:
-            raise AttributeValueError(f"this scan goes along {len(self.inputs)} sequences.", hint="step.inputs holds one tensor each.")
+        if len(self._raw) != 1:
+            raise AttributeValueError(f"this scan goes along {len(self._raw)} sequences.", hint="step.inputs holds one tensor each.")
         return self.inputs[0]
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """This timestep's part of every sequence. Of a row that is over, with lengths, it is 0: what stands there may be anything, NaN too."""
+        if self._lengths is None:
+            return self._raw
+        if not self._shown:
+            with self.body:
+                self._shown = tuple(where(self.alive(x), x, zeros_like(x)) if x.rank and x.dtype.kind == "f" else x for x in self._raw)
+        return self._shown
 
     @property
     def index(self) -> Tensor:
@@ -300,7 +311,7 @@ class Step:
                 given_up(self._graph, self._scope)
 
     def _close(self) -> None:
-        inner = [*self.inputs, *([self._index] if self._index is not None else []), *(s for s, _ in self._firsts)]
+        inner = [*self._raw, *([self._index] if self._index is not None else []), *(s for s, _ in self._firsts)]
         values = [*(self._next[s.node.id] for s, _ in self._firsts), *(v for v, _ in self._outputs)]
         around = self.body.close(inner, values)
         attrs = dict(body=self.body, axes=tuple(self._axes), states=len(self._firsts), out_axes=tuple(a for _, a in self._outputs), reverse=self._reverse,

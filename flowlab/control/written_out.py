@@ -77,9 +77,7 @@ def scanned(kind: str, x: Tensor, lengths: Tensor | None = None, name: str | Non
     starts = _begin(layer, x, weights)
     with x.graph, scan(x, time_axis=1, lengths=lengths, name=name) as step:
         before = [step.state(s, init=v) for s, v in zip(layer.states, starts)]
-        # what stands beyond a row's length may be anything, NaN too: it must not be computed with
-        x_t = step.input if lengths is None else where(step.alive(step.input), step.input, zeros_like(step.input))
-        after, outputs = layer.cell(x_t, *before, **weights)
+        after, outputs = layer.cell(step.input, *before, **weights)
         for old, new in zip(before, after):
             step.update(old, new)
         for value in outputs.values():

@@ -128,6 +128,8 @@ class Session:
         by_tensor = feed_tensors(self.graph, feeds)
         plan = self.plan(flat, tuple(by_tensor))
         arrays = checked_feeds(by_tensor)
+        if self.tape is not None:
+            self.tape(fetches, {t.name: a for t, a in zip(by_tensor, arrays)})
         stamps: list[Stamp] = []
         results = self.alone(self._timed, plan, arrays, stamps)
         rows = [Row(s.index, s.node.name, s.node.op.name, s.node.phase, s.device, thread, start, end - start)

@@ -452,6 +452,8 @@ def record(session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = Non
     arrays = [np.array(a) for a in checked_feeds(by_tensor)]  # the caller may go on to change its own
     session.fits(plan, tuple([a.shape for a in arrays]))
     budget = trace_budget() if budget is None else budget
+    if snapshot is None and session.tape is not None:
+        session.tape(fetches, {t.name: a for t, a in zip(by_tensor, arrays)})
 
     def go() -> Trace:
         before = session.store.snapshot() if snapshot is None else snapshot

@@ -32,6 +32,10 @@ def test_any_of_the_last_runs_can_be_done_again_bit_for_bit():
         dbg = tape[k].debug()
         assert (dbg.value("w:0") == weights[k]).all() and dbg.resume() == fl.Stop("end") and dbg.results[0] == losses[k] == tape[k].trace().results[0]
     assert sess.store.runs == 9         # looking is no run
+    with fl.Tape(sess) as tape2:
+        sess.trace("loss", feeds)
+        sess.timeline("loss", feeds)
+    assert len(tape2) == 2 and sess.store.runs == 11       # they are runs too
     sess.run("loss", {"x": np.zeros((1, 2)), "y": [0.0]})
     assert len(tape) == 4 and sess.tape is None
     with pytest.raises(fl.DebuggerError, match="keeps 4 runs"):
