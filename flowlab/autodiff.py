@@ -54,7 +54,7 @@ def gradients(y: Tensor | Sequence[Tensor], xs: Tensor | Sequence[Tensor], uncon
     try:    # twice: an interrupt may come in the clean-up, too
         try:
             gc.disable()
-            with graph.state(location=caller(), scope=graph._scope, phase="backward", gradient_of=None, controls=graph._controls):
+            with graph, graph.state(location=caller(), scope=graph._scope, phase="backward", gradient_of=None, controls=graph._controls):
                 return _extend(ys, targets, unconnected, grad_ys)
         finally:
             if running:
@@ -89,8 +89,7 @@ def _extend(ys: list[Tensor], targets: list[Tensor], unconnected: str, grad_ys: 
     for k, t in enumerate(ys):
         given = grad_ys[k] if grad_ys is not None else None
         at(t.node)
-        with graph:
-            given = ones_like(t) if given is None else _start(given, t)
+        given = ones_like(t) if given is None else _start(given, t)
         collected.setdefault(_key(t), []).append(given)
 
     for node in sorted(above, key=graph_order(graph), reverse=True):

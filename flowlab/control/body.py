@@ -104,11 +104,6 @@ class Body(Graph):
         self.closed = True
         return [o for o, _ in outer]
 
-    def same(self, other: Any) -> bool:
-        """Does `other` compute the same under the same names?"""
-        return (isinstance(other, Body) and [t.name for t in self.inputs] == [t.name for t in other.inputs]
-                and [t.name for t in self.outputs] == [t.name for t in other.outputs] and self.same_graph(other))  # type: ignore[attr-defined]
-
     def __repr__(self) -> str:
         return f"({', '.join(map(repr, self.inputs))}) → {', '.join(map(repr, self.outputs))}"
 

@@ -11,9 +11,8 @@ from ..core.op import op
 from ..core.shape import meet
 from ..core.types import TensorType, shape_text
 from ..ops.array import zeros_like
-from ..ops.math import add
 from .body import Body, copied
-from .scan import backward_body, fits, from_around, given_up, lifted, opened_scope, scan_op
+from .scan import backward_body, fits, from_around, given_up, lifted, loop_gradient, opened_scope, renamed
 
 # ---------------------------------------------------------------- cond
 
@@ -40,13 +39,11 @@ def _cond_type(predicate: TensorType, *types: TensorType, ports: tuple = (), wor
 
 
 @op(infer=_cond_type, type="Cond", function="cond_op", category="control", outputs=("out",), many=True, mixed=True, listed=False, word="cond",
+    wires=lambda a: [([("around", 1 + k) for k in range(len(b.inputs))], [("output", k) for k in range(len(b.outputs))]) for b in (a["then"], a["otherwise"])],
     latex=r"p \;?\; f : g", zh="条件")
 def cond_op(xp, predicate: Bool, *xs: Any, then: Body, otherwise: Body):
     """Run one of two bodies: the first if the predicate is true. Only what is chosen is computed."""
     raise LookupError("a branch is entered")
-
-
-cond_op.wires = lambda a: [([("around", 1 + k) for k in range(len(b.inputs))], [("output", k) for k in range(len(b.outputs))]) for b in (a["then"], a["otherwise"])]
 
 
 @cond_op.control
@@ -145,10 +142,9 @@ def _like(sequence: Any, tensors: Sequence[Tensor]) -> Any:
 
 
 def _tensor(value: Any, body: Body, where: str) -> Tensor:
-    from ..ops.state import constant
     if value is None or isinstance(value, Node):
         raise AttributeValueError(f"{where} returns {value!r}.", hint="Return a tensor, or a list, tuple or dict of tensors.")
-    return body.adopt(value) if isinstance(value, Tensor) else constant(value)
+    return lifted(value, body)
 
 
 @cond_op.gradient
@@ -166,10 +162,8 @@ def _(node: Node, upstream: tuple[Tensor | None, ...]):
         final = Body(f"{body.name}_gradient", graph, inside, back.unique("saved"), beside=list(finals))
         known = from_around(back, final)
         known |= {(t.node.id, 0): final.adopt(upstream[k]) for t, k in zip(starts, given)}
-        again = back.unique("again")
         with final:
-            found = iter(copied([d for j in wanted if (d := parts[j]) is not None], final, known,
-                                lambda n, again=again: n.removeprefix("gradients/") if n.startswith("gradients/") else f"{again}/{n}"))
+            found = iter(copied([d for j in wanted if (d := parts[j]) is not None], final, known, renamed(back)))
             outputs.append([next(found) if parts[j] is not None else zeros_like(final.adopt(node.inputs[1 + floats[j]])) for j in wanted])
         finals.append(final)
     result: list[Tensor | None] = [None] * len(node.inputs)
@@ -200,19 +194,23 @@ def _while_type(*types: TensorType, ports: tuple = (), word: str = "", condition
     return (*finals, *each)
 
 
+def _while_names(attrs: Mapping[str, Any]) -> tuple[str, ...]:
+    states = [t.node.name for t in attrs["body"].inputs[:attrs["states"]]]
+    return (*(f"final.{s}" for s in states), *(f"each.{s}" for s in states))
+
+
+def _while_wires(attrs: Mapping[str, Any]) -> list[tuple[list[tuple[str, int]], list[tuple[str, int]]]]:
+    states = attrs["states"]
+    inputs = [("state" if k < states else "around", k) for k in range(len(attrs["body"].inputs))]
+    return [(inputs, [("test", 0)]), (inputs, [("next", k) for k in range(states)])]
+
+
 @op(infer=_while_type, type="While", function="while_op", category="control", outputs=("out",), many=True, mixed=True, listed=False, word="while_loop",
+    naming=_while_names, wires=_while_wires, shown=lambda attrs: attrs["states"],
     latex=r"s_{t+1} = f(s_t) \text{ while } p(s_t)", zh="循环直到")
 def while_op(xp, *xs: Any, condition: Body, body: Body, states: int, maximum: int = None):
     """Run a body again and again while a condition holds. Outputs: the last states, and, where anybody asks, the states that each round began with."""
     raise LookupError("a loop is entered")
-
-
-while_op.naming = lambda a: (*(f"final.{t.node.name}" for t in a["body"].inputs[:a["states"]]), *(f"each.{t.node.name}" for t in a["body"].inputs[:a["states"]]))
-while_op.shown = lambda a: a["states"]
-
-
-while_op.wires = lambda a: [([("state" if k < a["states"] else "around", k) for k in range(len(b.inputs))],
-                             [("next", k) for k in range(a["states"])] if b is a["body"] else [("test", 0)]) for b in (a["condition"], a["body"])]
 
 
 @while_op.control
@@ -325,47 +323,6 @@ def _parameters(function: Callable, count: int) -> list[str]:
 
 @while_op.gradient
 def _(node: Node, upstream: tuple[Tensor | None, ...]):
-    graph, inside = node.graph, node.graph._scope
-    body, states = node.attrs["body"], node.attrs["states"]
-    floats = [t.dtype.kind == "f" for t in body.inputs]
-    carried = [k for k in range(states) if floats[k]]
     # a round's derivative is found by computing the round again, from the states that it began with
-    back, made, starts, parts = backward_body(body, graph, inside, node.inputs[states:], [body.outputs[k] for k in carried], [t for t, f in zip(body.inputs, floats) if f])
-    part_of = {t.node.id: d for t, d in zip([t for t, f in zip(body.inputs, floats) if f], parts)}
-    final = Body(f"{body.name}_gradient", graph, inside, back.unique("saved"))
-    begun = [final.input_node(t, t.node.name).outputs[0] for t in body.inputs[:states]]
-    extra = [(k, final.input_node(body.inputs[k], f"d_each_{body.inputs[k].node.name}").outputs[0], upstream[states + k]) for k in carried if upstream[states + k] is not None]
-    before = [final.input_node(t, t.node.name).outputs[0] for t in starts]
-    sums, sum_inputs, zeros = [], [], []
-    for t, outer in zip(body.inputs[states:], node.inputs[states:]):
-        if part_of.get(t.node.id) is not None:
-            with graph, graph.state(scope=inside):
-                zeros.append(zeros_like(outer))
-            sums.append(t)
-            sum_inputs.append(final.input_node(t, f"sum_{t.node.name}").outputs[0])
-    known = {(made[t.node.id, t.index].node.id, 0): i for t, i in zip(body.inputs[:states], begun)}
-    known |= from_around(back, final)
-    known |= {(t.node.id, 0): i for t, i in zip(starts, before)}
-    again = back.unique("again")
-    with final:
-        found = [d for d in parts if d is not None]
-        copies = dict(zip([id(d) for d in found], copied(found, final, known, lambda n: n.removeprefix("gradients/") if n.startswith("gradients/") else f"{again}/{n}")))
-        new = []
-        for j, k in enumerate(carried):
-            d = part_of[body.inputs[k].node.id]
-            value = copies[id(d)] if d is not None else zeros_like(before[j])
-            for at, i, _ in extra:
-                value = add(value, i) if at == k else value
-            new.append(value)
-        new += [add(i, copies[id(part_of[t.node.id])]) for t, i in zip(sums, sum_inputs)]
-    around = final.close([*begun, *(i for _, i, _ in extra), *before, *sum_inputs], new)
-    with graph, graph.state(scope=inside):
-        first = [zeros_like(node.outputs[k]) if upstream[k] is None else upstream[k] for k in carried]
-        sequences = [*node.outputs[states:2 * states], *(d for _, _, d in extra)]
-        loop = scan_op.node([*sequences, *first, *zeros, *around], body=final, axes=(0,) * len(sequences), states=len(first) + len(zeros), reverse=True)
-    result: list[Tensor | None] = [None] * len(body.inputs)
-    for j, k in enumerate(carried):
-        result[k] = loop.outputs[j]
-    for j, t in enumerate(sums):
-        result[body.inputs.index(t)] = loop.outputs[len(carried) + j]
-    return tuple(result)
+    body, states = node.attrs["body"], node.attrs["states"]
+    return loop_gradient(node, upstream, body=body, axes=(), states=states, out_axes=(), reverse=False, each=body.inputs[:states], length=(node.outputs[states], 0), checkpoint=False)

@@ -1,7 +1,7 @@
 """scan: a loop over a sequence, as one node with a body. Its gradient is another scan, from the last timestep to the first."""
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..core.types import Dim, TensorType, shape_text
 from ..ops.array import expand_dims, where, zeros_like
 from ..ops.math import add
 from ..ops.reduce import sum_
+from ..ops.state import constant
 from .body import Body, copied
 
 # ---------------------------------------------------------------- the op
@@ -74,7 +75,20 @@ def _scan_type(*types: TensorType, ports: tuple = (), word: str = "", body: Body
     return (*outs, *finals, *each)
 
 
+def _wires(attrs: Mapping[str, Any]) -> list[tuple[list[tuple[str, int]], list[tuple[str, int]]]]:
+    body, n, states = attrs["body"], len(attrs["axes"]), attrs["states"]
+    inputs = [("sequence", k) if k < n else ("state", k) if k < n + states else ("around", k) for k in range(len(body.inputs))]
+    return [(inputs, [("next", n + k) if k < states else ("output", k - states) for k in range(len(body.outputs))])]
+
+
+def _fetched(wanted: Sequence[bool], *, body: Body, axes: tuple, states: int, out_axes: tuple, **_: Any) -> list[list[Tensor]]:
+    each = zip(seen(body, states, len(axes)), wanted[len(out_axes) + states:])
+    return [[*body.outputs, *(t for t, want in each if want)]]
+
+
 @op(infer=_scan_type, type="Scan", function="scan_op", category="control", outputs=("out",), many=True, mixed=True, listed=False, word="scan",
+    naming=_names, wires=_wires, fetched=_fetched, shown=lambda attrs: len(attrs["out_axes"]) + attrs["states"],
+    rounds=lambda shapes, attrs: d if isinstance(d := shapes[0][attrs["axes"][0]], int) else 1,
     latex=r"s_t, y_t = f(s_{t-1}, x_t)", zh="循环")
 def scan_op(xp, *xs: Any, body: Body, axes: Ints, states: int, out_axes: Ints = (), reverse: bool = False, checkpoint: bool = False):
     """Run a body once a timestep, handing its states on from each to the next.
@@ -83,17 +97,6 @@ def scan_op(xp, *xs: Any, body: Body, axes: Ints, states: int, out_axes: Ints = 
     outputs over time, the last states, and, where anybody asks for it, every tensor of the body over time (`each.…`).
     """
     raise LookupError("a scan is entered")
-
-
-scan_op.naming = _names
-scan_op.wires = lambda a: [_scan_wires(a["body"], len(a["axes"]), a["states"])]
-scan_op.rounds = lambda shapes, attrs: d if isinstance(d := shapes[0][attrs["axes"][0]], int) else 1
-scan_op.shown = lambda attrs: len(attrs["out_axes"]) + attrs["states"]
-
-
-def _scan_wires(body: Body, n: int, states: int) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
-    inputs = [("sequence", k) if k < n else ("state", k) if k < n + states else ("around", k) for k in range(len(body.inputs))]
-    return inputs, [("next", n + k) if k < states else ("output", k - states) for k in range(len(body.outputs))]
 
 
 def sizes_of(types: Sequence[TensorType], values: Sequence[Any]) -> dict[str, int]:
@@ -134,14 +137,6 @@ def _(xp, inputs, wanted, *, body, axes, states, out_axes, reverse, checkpoint):
             rows[k] = xp.zeros((0, *(known.get(d, 0) if not isinstance(d, int) else d for d in types[k].shape)), types[k].dtype)
     given = [row if row is None or not axis else xp.moveaxis(row, 0, axis) for row, axis in zip(rows, out_axes)]
     return (*given, *state, *rows[outs:])
-
-
-def _fetched(wanted: Sequence[bool], *, body: Body, axes: tuple, states: int, out_axes: tuple, **_: Any) -> list[list[Tensor]]:
-    each = zip(seen(body, states, len(axes)), wanted[len(out_axes) + states:])
-    return [[*body.outputs, *(t for t, want in each if want)]]
-
-
-scan_op.fetched = _fetched
 
 
 # ---------------------------------------------------------------- building one
@@ -208,31 +203,17 @@ class Step:
         """
         self._open()
         if init is None and size is not None:
-            init = self._zeros((size,) if isinstance(size, int) else tuple(size))
+            with self._graph, self._graph.state(scope=self._scope):
+                init = zeros_for(self._sequences[0], self._axes[0], (size,) if isinstance(size, int) else tuple(size))
         if init is None:
             raise AttributeValueError(f"{self._scope}: the state {name!r} needs a start.", port="init", hint='step.state("h", init=h0), or step.state("h", size=64) for zeros.')
-        if not isinstance(init, Tensor):
-            from ..ops.state import constant
-            with self._graph, self._graph.state(scope=self._scope):
-                init = constant(init)
-        elif init.graph is not self._graph:
-            init = self._before(init, name) if init.graph is self.body else self._graph.adopt(init)
+        if isinstance(init, Tensor) and init.graph is self.body:
+            init = self._before(init, name)
+        with self._graph, self._graph.state(scope=self._scope):
+            init = lifted(init, self._graph)
         inner = self.body.input_node(init, name).outputs[0]
         self._firsts.append((inner, init))
         return inner
-
-    def _zeros(self, size: tuple[int, ...]) -> Tensor:
-        """Zeros (batch, *size), whatever the batch turns out to be."""
-        from ..ops.state import constant
-        x, axis = self._sequences[0], self._axes[0]
-        if x.rank < 2 or x.dtype.kind != "f":
-            raise ShapeError(f"{self._scope}: the sequence is {x.dtype} {shape_text(x.shape)}: it has no batch of floats to take the size of.", node=x.node.name, hint="Give the state an init.")
-        batch = next(a for a in range(x.rank) if a != axis)
-        with self._graph, self._graph.state(scope=self._scope):
-            column = zeros_like(sum_(x, axis=tuple(a for a in range(x.rank) if a != batch)))
-            for _ in size:
-                column = expand_dims(column, axis=-1)
-            return add(column, constant(np.zeros(size, x.dtype)))
 
     def _before(self, init: Tensor, name: str) -> Tensor:
         """A start that was written inside the block, moved in front of the loop: it may depend only on what is around."""
@@ -279,9 +260,8 @@ class Step:
             raise AttributeValueError(f"{self._scope} is closed.", hint="Describe the timestep inside the `with` block.")
 
     def _inner(self, value: Any, dtype: Any = None) -> Tensor:
-        from ..ops.state import constant
         with self.body:
-            return self.body.adopt(value) if isinstance(value, Tensor) else constant(value, dtype=dtype)
+            return lifted(value, self.body, dtype)
 
     def alive(self, value: Tensor) -> Tensor:
         """Which rows of the batch have a timestep here (of a scan with lengths), with as many axes as `value`."""
@@ -374,6 +354,18 @@ def scan(sequence: Any, *, time_axis: int = 0, reverse: bool = False, lengths: A
         raise
 
 
+def zeros_for(sequence: Tensor, time_axis: int, size: tuple[int, ...]) -> Tensor:
+    """A state to start from: zeros (batch, *size), whatever the sequence's batch turns out to be."""
+    if sequence.rank < 2 or sequence.dtype.kind != "f":
+        raise ShapeError(f"the sequence {sequence.name} is {sequence.dtype} {shape_text(sequence.shape)}: it has no batch of floats to take the size of.", node=sequence.node.name,
+                         hint="Give the state an init.")
+    batch = 0 if time_axis else 1
+    column = zeros_like(sum_(sequence, axis=tuple(a for a in range(sequence.rank) if a != batch)))     # zeros_like: of NaN too
+    for _ in size:
+        column = expand_dims(column, axis=-1)
+    return add(column, constant(np.zeros(size, sequence.dtype)))
+
+
 def opened_scope(graph: Graph, name: str | None, kind: str) -> str:
     """The scope of a new loop or branch: the name it was given, or a free one. NameTakenError if another has it. It is taken from now on."""
     if name is None:
@@ -393,21 +385,18 @@ def given_up(graph: Graph, scope: str) -> None:
         graph._scopes.discard(scope)
 
 
-def lifted(value: Any, graph: Graph) -> Tensor:
-    from ..ops.state import constant
+def lifted(value: Any, graph: Graph, dtype: Any = None) -> Tensor:
+    """The value as a tensor of the graph, which must be open: a number or an array becomes a constant, a tensor from around comes in."""
     if not isinstance(value, Tensor):
-        return constant(value)
+        return constant(value, dtype=dtype)
     return value if value.graph is graph else graph.adopt(value)
 
 
 @op(infer=lambda x, *, axis, **_: TensorType((x.shape[axis],), np.dtype("int64")) if 0 <= axis < x.rank else _no_axis(x, axis), type="Timesteps", category="control",
-    listed=False, latex=r"0, 1, \dots, T-1", zh="时间步")
+    differentiable=False, listed=False, latex=r"0, 1, \dots, T-1", zh="时间步")
 def timesteps(xp, x: Any, *, axis: int = 0):
     """Count along an axis: 0, 1, 2, … (n,), as many as it has."""
     return xp.arange(x.shape[axis], dtype="int64")
-
-
-timesteps.differentiable = False
 
 
 def _no_axis(x: TensorType, axis: int) -> TensorType:
@@ -446,112 +435,93 @@ def from_around(back: Body, final: Body) -> dict[tuple[int, int], Tensor]:
     return {(inner.node.id, inner.index): final.adopt(outer) for outer, inner in back.captured.values() if inner.node.op.source != "constant"}
 
 
+class _Turned:
+    """The gradient of a loop while it is put together: a scan from the last timestep to the first, what it goes along and what it carries."""
+
+    def __init__(self, body: Body):
+        self.body = body
+        self.sequences: list[tuple[Tensor, int, Tensor]] = []   # (around the loop, along which axis, the body's input for a timestep of it)
+        self.states: list[tuple[Tensor, Tensor]] = []           # (where it starts, the body's input for it)
+
+    def along(self, outer: Tensor, axis: int, name: str) -> Tensor:
+        self.sequences.append((outer, axis, self.body.input_node(outer, name, outer.shape[:axis] + outer.shape[axis + 1:]).outputs[0]))
+        return self.sequences[-1][2]
+
+    def carry(self, start: Tensor, like: Tensor, name: str) -> Tensor:
+        self.states.append((start, self.body.input_node(like, name).outputs[0]))
+        return self.states[-1][1]
+
+    def node(self, new: Sequence[Tensor], outputs: Sequence[tuple[Tensor, int]], **attrs: Any) -> Node:
+        """The scan: `new` are the states after a timestep, `outputs` what it gives out, each with the axis of the time."""
+        around = self.body.close([*(i for _, _, i in self.sequences), *(i for _, i in self.states)], [*new, *(v for v, _ in outputs)])
+        return scan_op.node([*(o for o, _, _ in self.sequences), *(o for o, _ in self.states), *around], body=self.body, axes=tuple(a for _, a, _ in self.sequences),
+                            states=len(self.states), out_axes=tuple(a for _, a in outputs), **attrs)
+
+
+def loop_gradient(node: Node, upstream: Sequence[Tensor | None], *, body: Body, axes: tuple, states: int, out_axes: tuple, reverse: bool, each: Sequence[Tensor],
+                  length: tuple[Tensor, int], checkpoint: bool) -> tuple[Tensor | None, ...]:
+    """The derivatives of a loop by its inputs: those of one timestep, in a scan that goes the other way.
+
+    The node's inputs are sequences (along `axes`), first states, and what is around; its outputs are those of the body over time (along `out_axes`),
+    the last states, and `each` of these tensors of the body over time, which the gradient takes instead of computing them again unless `checkpoint`.
+    `length`: a tensor and its axis that is as long as there are timesteps.
+    """
+    n, outs, graph = len(axes), len(out_axes), node.graph
+    is_float = [t.dtype.kind == "f" for t in body.inputs]
+    carried = [k for k in range(states) if is_float[n + k]]
+    by = [t for t, f in zip(body.inputs, is_float) if f]
+    # what a timestep's derivative starts from: the states after it, its outputs, and whatever else was asked for over time
+    ys, over_time = [body.outputs[k] for k in carried], []
+    for k, d in enumerate(upstream):
+        if d is not None and not outs <= k < outs + states:
+            ys.append(body.outputs[states + k] if k < outs else each[k - outs - states])
+            over_time.append((d, out_axes[k] if k < outs else 0))
+    back, made, starts, parts = backward_body(body, graph, graph._scope, node.inputs[n + states:], ys, by)
+    part_of = {t: d for t, d in zip(by, parts) if d is not None}
+
+    # the gradient's own body holds only what the derivatives need; what the forward pass has computed comes in, unless it is to be computed again
+    turned = _Turned(Body(f"{body.name}_gradient", graph, graph._scope, back.unique("saved")))
+    given: dict[tuple[int, int], Tensor] = {}
+    for start, k in zip(starts, carried):
+        d = upstream[outs + k]
+        given[start.node.id, 0] = turned.carry(zeros_like(node.outputs[outs + k]) if d is None else d, start, start.node.name)
+    for start, (d, axis) in zip(starts[len(carried):], over_time):
+        given[start.node.id, 0] = turned.along(d, axis, start.node.name)
+    # what the body takes from around it is used at every timestep: its derivatives add up
+    sums = [(t, turned.carry(zeros_like(outer), t, f"sum_{t.node.name}")) for t, outer in zip(body.inputs[n + states:], node.inputs[n + states:]) if t in part_of]
+    over = {made[t.node.id, t.index]: (outer, axis) for t, outer, axis in zip(body.inputs, node.inputs, axes)}
+    steady = _steady(body)
+    over |= {made[t.node.id, t.index]: (outer, 0) for t, outer in zip(each, node.outputs[outs + states:]) if (t.node.id, t.index) in made and t in steady}
+    outside = {inner: outer for outer, inner in back.captured.values()}
+    for t in _needed(part_of.values(), given, () if checkpoint else over):
+        if t in over:       # a part of a sequence, a state as the timestep found it, or what the timestep computed
+            given[t.node.id, t.index] = turned.along(*over[t], t.node.name.rpartition("/")[2])
+        elif t in outside:
+            given[t.node.id, t.index] = turned.body.adopt(outside[t])
+    with turned.body:
+        derivative = dict(zip(part_of, copied(part_of.values(), turned.body, given, renamed(back))))
+        new = [derivative[t] if (t := body.inputs[n + k]) in derivative else zeros_like(turned.states[j][1]) for j, k in enumerate(carried)]
+        new += [add(before, derivative[t]) for t, before in sums]
+        outputs = [(derivative[t], axis) for t, axis in zip(body.inputs, axes) if t in derivative]
+    if not turned.sequences:    # nothing of the forward pass is needed: the number of timesteps is
+        count = timesteps(length[0], axis=length[1])
+        turned.along(count, 0, "t")
+    turned_node = turned.node(new, outputs, reverse=not reverse, checkpoint=checkpoint)
+    by_input = dict(zip([t for t in body.inputs[:n] if t in derivative], turned_node.outputs))
+    by_input |= dict(zip([*(body.inputs[n + k] for k in carried), *(t for t, _ in sums)], turned_node.outputs[len(outputs):]))
+    return tuple(by_input.get(t) for t in body.inputs)
+
+
+def renamed(back: Body) -> Callable[[str], str]:
+    """The names that nodes have in the body of a gradient: derivatives stand under the node they belong to, what is computed again under `again`."""
+    again = back.unique("again")    # no name of the forward body begins so
+    return lambda name: name.removeprefix("gradients/") if name.startswith("gradients/") else f"{again}/{name}"
+
+
 @scan_op.gradient
 def _(node: Node, upstream: tuple[Tensor | None, ...]):
     attrs = node.attrs
-    body, axes, states, out_axes = attrs["body"], attrs["axes"], attrs["states"], attrs["out_axes"]
-    n, outs = len(axes), len(out_axes)
-    graph, inside = node.graph, f"{node.graph._scope}"
-    is_float = [t.dtype.kind == "f" for t in body.inputs]
-    carried = [k for k in range(states) if is_float[n + k]]
-    # what a timestep's derivative starts from: the states after it, its outputs, and whatever else was asked for over time
-    ys = [body.outputs[k] for k in carried]
-    over_time: list[tuple[Tensor, int]] = []
-    each = seen(body, states, n)
-    for k, d in enumerate(upstream):
-        if d is None or outs <= k < outs + states:
-            continue
-        ys.append(body.outputs[states + k] if k < outs else each[k - outs - states])
-        over_time.append((d, out_axes[k] if k < outs else 0))
-    by = [t for t, f in zip(body.inputs, is_float) if f]
-    back, made, starts, parts = backward_body(body, graph, inside, node.inputs[n + states:], ys, by)
-    part_of = {t.node.id: d for t, d in zip(by, parts)}
-
-    # the gradient's own body holds only what the derivatives need; what the forward pass has computed comes in, unless it is to be computed again
-    steady = _steady(body)
-    kept = {made[t.node.id, t.index]: t for t in each if (t.node.id, t.index) in made and t in steady}
-    given: dict = {}
-    final = Body(f"{body.name}_gradient", graph, inside, back.unique("saved"))
-    sequences: list[tuple[Tensor, int]] = []
-    first: list[Tensor] = []
-    inner_sequences: list[Tensor] = []
-    inner_states: list[Tensor] = []
-
-    def sequence(outer: Tensor, axis: int, like: Tensor, name: str) -> Tensor:
-        sequences.append((outer, axis))
-        inner_sequences.append(final.input_node(like, name).outputs[0])
-        return inner_sequences[-1]
-
-    def state(outer: Tensor, like: Tensor, name: str) -> Tensor:
-        first.append(outer)
-        inner_states.append(final.input_node(like, name).outputs[0])
-        return inner_states[-1]
-
-    new: list[Tensor] = []
-    outputs: list[tuple[Tensor, int]] = []
-    for start, k in zip(starts, carried):
-        d = upstream[outs + k]
-        given[start.node.id, 0] = state(zeros_like(node.outputs[outs + k]) if d is None else d, start, start.node.name)
-    for start, (d, axis) in zip(starts[len(carried):], over_time):
-        given[start.node.id, 0] = sequence(d, axis, start, start.node.name)
-    sums = []       # what the body takes from around it is used at every timestep: its derivatives add up
-    for t, outer in zip(body.inputs[n + states:], node.inputs[n + states:]):
-        if part_of.get(t.node.id) is not None:
-            with graph, graph.state(scope=inside):
-                zero = zeros_like(outer)
-            sums.append((t, state(zero, t, f"sum_{t.node.name}")))
-    derivatives = [d for d in parts if d is not None]
-    source = {made[t.node.id, t.index].node.id: k for k, t in enumerate(body.inputs[:n + states])}
-    outside = {inner.node.id: outer for outer, inner in back.captured.values()}
-    for t in _needed(derivatives, given, () if attrs["checkpoint"] else kept):
-        k = source.get(t.node.id)
-        if k is not None and k < n:                     # a part of the forward sequence
-            given[t.node.id, 0] = sequence(node.inputs[k], axes[k], t, t.node.name)
-        elif t.node.op.source == "constant":
-            continue
-        elif t.node.id in outside:
-            given[t.node.id, 0] = final.adopt(outside[t.node.id])
-        else:                                           # a state as the timestep found it, or what the timestep computed
-            at = next(j for j, e in enumerate(each) if e is kept[t])
-            given[t.node.id, t.index] = sequence(node.outputs[outs + states + at], 0, t, t.node.name.rpartition("/")[2])
-    again = back.unique("again")    # no name of the forward body begins so
-
-    def renamed(name: str) -> str:
-        """Derivatives stand under the node they belong to, what is computed again under `again`."""
-        return name.removeprefix("gradients/") if name.startswith("gradients/") else f"{again}/{name}"
-
-    with final:
-        copies = dict(zip([id(d) for d in derivatives], copied(derivatives, final, given, renamed)))
-        derivative = {t.node.id: copies[id(d)] for t, d in zip(by, parts) if d is not None}
-        for k in carried:
-            t = body.inputs[n + k]
-            new.append(derivative[t.node.id] if t.node.id in derivative else zeros_like(inner_states[carried.index(k)]))
-        for t, before in sums:
-            new.append(add(before, derivative[t.node.id]))
-        for k in range(n):
-            t = body.inputs[k]
-            if t.node.id in derivative:
-                outputs.append((derivative[t.node.id], axes[k]))
-    if not sequences:   # nothing of the forward pass is needed: the number of timesteps is
-        with graph, graph.state(scope=inside):
-            count = timesteps(node.inputs[0], axis=axes[0])
-        sequences.append((count, 0))
-        inner_sequences.append(final.input_node(count, "t", ()).outputs[0])
-    around = final.close([*inner_sequences, *inner_states], [*new, *(v for v, _ in outputs)])
-    with graph, graph.state(scope=inside):
-        made_node = scan_op.node([*(s for s, _ in sequences), *first, *around], body=final, axes=tuple(a for _, a in sequences), states=len(first),
-                                 out_axes=tuple(a for _, a in outputs), reverse=not attrs["reverse"], checkpoint=attrs["checkpoint"])
-    d_outs, d_states = made_node.outputs[:len(outputs)], made_node.outputs[len(outputs):len(outputs) + len(first)]
-    result: list[Tensor | None] = [None] * len(body.inputs)
-    at = 0
-    for k in range(n):
-        if body.inputs[k].node.id in derivative:
-            result[k], at = d_outs[at], at + 1
-    for j, k in enumerate(carried):
-        result[n + k] = d_states[j]
-    for j, (t, _) in enumerate(sums):
-        result[body.inputs.index(t)] = d_states[len(carried) + j]
-    return tuple(result)
+    return loop_gradient(node, upstream, **attrs, each=seen(attrs["body"], attrs["states"], len(attrs["axes"])), length=(node.inputs[0], attrs["axes"][0]))
 
 
 def _steady(body: Body) -> set[Tensor]:
@@ -580,7 +550,7 @@ def _if_known(node: Node) -> Sequence[TensorType]:
         return [t.type for t in node.outputs]
 
 
-def _needed(tensors: Sequence[Tensor], given: Mapping, stop: Any) -> list[Tensor]:
+def _needed(tensors: Iterable[Tensor], given: Mapping, stop: Any) -> list[Tensor]:
     """Where the way back from `tensors` ends: at tensors in `stop`, and at inputs; those in `given` are known already."""
     found: dict[tuple[int, int], Tensor] = {}
     done: set[int] = set()

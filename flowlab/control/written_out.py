@@ -10,11 +10,9 @@ from ..core.graph import Tensor
 from ..core.op import REGISTRY, Op
 from ..ops.activation import sigmoid, tanh
 from ..ops.array import expand_dims, split, stack, where, zeros_like
-from ..ops.linalg import matmul
 from ..ops.math import identity
 from ..ops.recurrent import gru_gradient, lstm_gradient, rnn_gradient
-from ..ops.reduce import sum_
-from .scan import scan
+from .scan import scan, zeros_for
 
 # ---------------------------------------------------------------- one timestep of each
 
@@ -61,22 +59,12 @@ LAYERS = {"LSTM": Layer(lstm_cell, ("h0", "c0"), ("h", "c"), ("h_n", "c_n")), "G
 # ---------------------------------------------------------------- over all timesteps
 
 
-def _begin(layer: Layer, x: Tensor, weights: dict[str, Tensor]) -> list[Tensor]:
-    """Where the states start: at what was given, else at zero."""
-    given = [weights.pop(s, None) for s in layer.starts]
-    if any(s is None for s in given):
-        units = weights["recurrent_kernel"].shape[0]
-        zero = matmul(zeros_like(sum_(x, axis=1)), zeros_like(weights["kernel"])[:, :units])     # (batch, units), whatever the batch turns out to be
-        given = [zero if s is None else s for s in given]
-    return given
-
-
 def scanned(kind: str, x: Tensor, lengths: Tensor | None = None, name: str | None = None, **weights: Tensor) -> dict[str, Tensor]:
     """The layer as a scan over its cell; outputs by name."""
     layer = LAYERS[kind]
-    starts = _begin(layer, x, weights)
+    starts, units = [weights.pop(s, None) for s in layer.starts], weights["recurrent_kernel"].shape[0]
     with x.graph, scan(x, time_axis=1, lengths=lengths, name=name) as step:
-        before = [step.state(s, init=v) for s, v in zip(layer.states, starts)]
+        before = [step.state(s, init=v, size=units) for s, v in zip(layer.states, starts)]
         after, outputs = layer.cell(step.input, *before, **weights)
         for old, new in zip(before, after):
             step.update(old, new)
@@ -91,7 +79,8 @@ def unrolled(kind: str, x: Tensor, lengths: Tensor | None = None, **weights: Ten
     if not isinstance(time, int) or not time:
         raise ShapeError(f"a layer over {'no' if time == 0 else time or 'an unknown number of'} timesteps cannot be unrolled.", node=x.node.name, axis=1,
                          hint="Give the placeholder a number of timesteps, or leave the loop a loop.")
-    states = tuple(_begin(layer, x, weights))
+    starts, units = [weights.pop(s, None) for s in layer.starts], weights["recurrent_kernel"].shape[0]
+    states = tuple(zeros_for(x, 1, (units,)) if s is None else s for s in starts)
     over_time: dict[str, list[Tensor]] = {}
     for t in range(time):
         x_t, now = x[:, t], None
