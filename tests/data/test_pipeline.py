@@ -204,7 +204,8 @@ def hostile_files():
     lies = lies[:8] + (int.from_bytes(lies[8:10], "little") + len(lies) - len(plain)).to_bytes(2, "little") + lies[10:]
     pickled = npy(np.array([Bomb()], dtype=object), allow_pickle=True)
     return {"pickled": pickled, "lies": lies, "cut": plain[:-9], "header": plain[:40], "empty": b"", "noise": bytes(range(256)) * 4,
-            "evaluated": plain.replace(b"'<f8'", b"exit ")}
+            "evaluated": plain.replace(b"'<f8'", b"exit "), "unclosed": plain.replace(b"(4,)", b"(4, "), "unhashable": plain.replace(b"'descr'", b"['des']"),
+            "beyond": plain.replace(b"(4,), }" + 20 * b" ", b"(" + 21 * b"9" + b",), }")}
 
 
 @pytest.mark.parametrize("name", list(hostile_files()))
