@@ -39,8 +39,10 @@ class Debugger:
 
     `session.run` would compute the same numbers: same kernels, same draws, in any firing order. It commits at its last firing. A loop or branch is
     entered like a function: its nodes fire timestep by timestep (`rnn/Tanh` with the frame `("rnn", 3)`), then the loop's own node, which gives
-    what came out. `breakpoints`, `watches` and `override` change how it goes; `hits` holds what breakpoints saw that only look. `record=False` forgets a firing when it is taken back: `length` is then always the cursor. `since`, a pair (variables, number of
-    the run) as `Session.moment` gives it, begins where the session stood then; such a run looks and never commits.
+    what came out. `breakpoints`, `watches` and `override` change how it goes; `hits` holds what breakpoints saw that only look.
+
+    `record=False` forgets a firing when it is taken back: `length` is then always the cursor. `since`, a pair (variables, number of the run) as
+    `Session.moment` gives it, begins where the session stood then; such a run looks and never commits.
     """
 
     def __init__(self, session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = None, record: bool = True, *, since: tuple[Snapshot, int] | None = None):
@@ -171,6 +173,12 @@ class Debugger:
     def records(self) -> list[Event]:
         """The recorded firings, those after the cursor among them."""
         return list(self._events)
+
+    def outputs_of(self, event: Event) -> tuple[np.ndarray | None, ...]:
+        """The values that stand for a firing's outputs, one that was overridden as it was overridden. `event.outputs` has what the kernel computed."""
+        *path, index = event.key
+        frame = self._frame(tuple(path))
+        return tuple(None if v is None else on_host(v) for v in (frame.values.get(s) for s in frame.plan.steps[index].outs))
 
     def state(self, name: str) -> str:
         """`"idle"`, `"ready"`, `"running"` (a loop that has been entered), `"done"` or `"error"`; of a node in a loop, at the latest timestep begun."""
@@ -364,22 +372,22 @@ class Debugger:
             raise ValueKeyError(f"{tensor.name} has no output.", node=tensor.name)
         return tensor
 
+    def _place(self, frame: Frame, tensor: Tensor) -> tuple[Frame, int] | None:
+        """The frame and slot that hold a tensor's latest value."""
+        slot = frame.plan.slots.get((tensor.node.id, tensor.index)) if frame.plan.graph is tensor.graph else None
+        if slot is not None and slot in frame.values:
+            return frame, slot
+        for loop in frame.loops.values():
+            for inner in reversed(loop.begun()):
+                found = self._place(inner, tensor)
+                if found is not None:
+                    return found
+        return None
+
     def _held(self, tensor: Tensor) -> Any:
         """The value that a tensor has by now, or None."""
-        key = (tensor.node.id, tensor.index)
-        if tensor.graph is self.graph:
-            slot = self.plan.slots.get(key)
-            return None if slot is None else self._root.values.get(slot)
-
-        def look(frame: Frame) -> Any:
-            for loop in frame.loops.values():
-                for inner in reversed(loop.begun()):
-                    slot = inner.plan.slots.get(key) if inner.plan.graph is tensor.graph else None
-                    held = inner.values.get(slot) if slot is not None else look(inner)
-                    if held is not None:
-                        return held
-            return None
-        return look(self._root)
+        found = self._place(self._root, tensor)
+        return None if found is None else found[0].values[found[1]]
 
     def _left(self, frame: Frame) -> int:
         """Firings that are still to come in a frame, as far as one can tell."""
@@ -415,12 +423,17 @@ class Debugger:
                 raise DebuggerError(f"{shown} has fired already, as number {self._order.index((*frame.path, step.index)) + 1}.", node=shown, hint="Step back first.")
             missing = self.missing(name)
             raise DebuggerError(f"{shown} is not ready: it waits for {', '.join(missing)}.", node=shown, hint=f"Ready now: {', '.join(self.ready)}.")
-        while step.bodies and (child := self._current(frame, step)) is not None:
-            self._fire(*self._first_in(child))
+        while (following := self._toward(frame, step)) != (frame, step):
+            self._fire(*following)
         return self._fire(frame, step)
 
     def _first_in(self, frame: Frame) -> tuple[Frame, Step]:
         return next(self._open(frame))
+
+    def _toward(self, frame: Frame, step: Step) -> tuple[Frame, Step]:
+        """What has to fire next so that this step does: the step itself, or the first inside it while it is a loop that is not over."""
+        child = self._current(frame, step) if step.bodies else None
+        return (frame, step) if child is None else self._first_in(child)
 
     def step_level(self) -> tuple[Event, ...]:
         """Fire the whole ready set, as it is now."""
@@ -438,10 +451,7 @@ class Debugger:
         left = {s.index for s in frame.plan.steps if f"{s.node.scope}/".startswith(f"{scope}/")} - frame.fired
         events = []
         while left and frame.ready:
-            step = frame.plan.steps[min(left & frame.ready or frame.ready)]
-            child = self._current(frame, step) if step.bodies else None
-            where = self._first_in(child) if child is not None else (frame, step)
-            events.append(self._fire(*where))
+            events.append(self._fire(*self._toward(frame, frame.plan.steps[min(left & frame.ready or frame.ready)])))
             left -= frame.fired
         return tuple(events)
 
@@ -459,9 +469,7 @@ class Debugger:
         if path:
             around, index = self._frame(path[:-1]), path[-1][0]
             while index not in around.fired:
-                step = around.plan.steps[index]
-                child = self._current(around, step)
-                events.append(self._fire(*(self._first_in(child) if child is not None else (around, step))))
+                events.append(self._fire(*self._toward(around, around.plan.steps[index])))
         return tuple(events)
 
     def step_timestep(self) -> tuple[Event, ...]:
@@ -721,18 +729,6 @@ class Debugger:
     def why_zero(self, name: str | Tensor) -> Why | None:
         """Why a tensor is all zeros, such as a gradient that does not arrive: where it began, and the way from there; None if it is not."""
         return why(self, name, "zero", blank)
-
-    def _place(self, frame: Frame, tensor: Tensor) -> tuple[Frame, int] | None:
-        """The frame and slot that hold a tensor's latest value."""
-        slot = frame.plan.slots.get((tensor.node.id, tensor.index)) if frame.plan.graph is tensor.graph else None
-        if slot is not None and slot in frame.values:
-            return frame, slot
-        for loop in frame.loops.values():
-            for inner in reversed(loop.begun()):
-                found = self._place(inner, tensor)
-                if found is not None:
-                    return found
-        return None
 
     # ------------------------------------------------------------ firing
 

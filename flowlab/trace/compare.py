@@ -83,12 +83,13 @@ def compare(a: Any, b: Any, *, rtol: float = 0.0, atol: float = 0.0) -> Comparis
     y:0: 1 and 2.718282 at [], relative difference 1.7
     """
     one, two = _firings(a), _firings(b)
+    # of a Debugger, with what it was told to override
+    values_a, values_b = (getattr(run, "outputs_of", lambda event: event.outputs) for run in (a, b))
     found = []
     for key, event in one.items():
-        other = two.get(key)
-        if other is None:
+        if key not in two:
             continue
-        for k, (x, y) in enumerate(zip(event.outputs, other.outputs)):
+        for k, (x, y) in enumerate(zip(values_a(event), values_b(two[key]))):
             if x is not None and y is not None:
                 difference = _difference(f"{event.node}:{k}", event, x, y, rtol, atol)
                 if difference is not None:

@@ -70,9 +70,9 @@ def test_a_gradient_that_does_not_arrive_has_its_reason():
     dbg = debugged(build, {"x": x}, fetch=["y", "gradients/z/MatMul"])
     why = dbg.why_zero("y")
     assert why.node == "unit" and "none of its inputs is (the largest is −3): the unit is dead here" in str(why)
-    grad = dbg.records[-1].node
-    assert grad.startswith("gradients/z/MatMul") and dbg.why_zero(f"{grad}:0").node in ("unit", "gradients/unit/ReluGradient")
-    assert "dead here" in str(dbg.why_zero(f"{grad}:0")) or "only where its input was positive" in str(dbg.why_zero(f"{grad}:0"))
+    why = dbg.why_zero("gradients/z/MatMul:0")
+    assert why.node == "unit" and [n for n, _ in why.path] == ["unit", "gradients/unit/ReluGradient", "gradients/z/MatMul"]
+    assert "the unit is dead here" in str(why)
     assert dbg.why_zero("x") is None and dbg.why_zero("z") is None
 
 
