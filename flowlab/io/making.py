@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.composite import Composite
 from ..core.errors import AttributeValueError, CycleError, DocumentError, NameTakenError
@@ -12,7 +12,10 @@ from ..core.graph import Graph, Tensor, check_part
 from ..core.op import REGISTRY, Op, get_op
 from ..core.types import KINDS, TensorType, shape_text
 from . import jsonio
-from .document import VERSION, DocNode, Document, Frame, Note, from_json
+from .document import VERSION, DocNode, Document, Frame, Note, document_of, from_json
+
+if TYPE_CHECKING:
+    from .build import Build
 
 MAX_CLIP = 8 * 2**20        # characters of a clip: the clipboard is for parts of a graph, not for data
 SHIFT = 40.0                # how far a copy stands from what it was copied from
@@ -46,6 +49,11 @@ def members(document: Document, names: Iterable[str]) -> list[str]:
         else:
             raise DocumentError(f"there is no node {name!r}.", node=name)
     return [n for n in document.nodes if n in chosen]
+
+
+def whole_scopes(document: Document, chosen: Collection[str]) -> set[str]:
+    """The scopes in which every node is one of these."""
+    return document.scopes - Document(nodes={k: n for k, n in document.nodes.items() if k not in chosen}).scopes
 
 
 def common_scope(names: Iterable[str]) -> str:
@@ -219,7 +227,7 @@ def group(document: Document, names: Sequence[str], name: str | None = None) -> 
     if between is not None:
         raise CycleError(f"{between} stands between: it takes from what would be inside, and gives to it.", node=between, hint=f"Select {between} too.")
     new = {n: f"{scope}/{n.removeprefix(prefix)}" for n in inside}
-    scopes = {s: f"{scope}/{s.removeprefix(prefix)}" for s in document.scopes if s.startswith(prefix) and all(k in chosen for k in document.nodes if k.startswith(f"{s}/"))}
+    scopes = {s: f"{scope}/{s.removeprefix(prefix)}" for s in whole_scopes(document, chosen) if s.startswith(prefix)}
     ports: dict[str, list[str]] = {}
     by_tensor: dict[str, str] = {}
     for key in inside:
@@ -242,7 +250,7 @@ def group(document: Document, names: Sequence[str], name: str | None = None) -> 
         outputs[fresh(label, outputs)] = _moved_tensor(tensor, new)
     placed = [document.positions[n] for n in names if n in document.positions]
     moved = renamed(document, new, scopes)
-    made = Composite(scope.rpartition("/")[2], "", MappingProxyType(dict.fromkeys(())), MappingProxyType(outputs), MappingProxyType({p: tuple(v) for p, v in ports.items()}))
+    made = Composite(scope.rpartition("/")[2], "", MappingProxyType({}), MappingProxyType(outputs), MappingProxyType({p: tuple(v) for p, v in ports.items()}))
     positions = dict(moved.positions)
     if placed and len(placed) == len(names):
         positions[scope] = (sum(x for x, _ in placed) / len(placed), sum(y for _, y in placed) / len(placed))
@@ -345,7 +353,7 @@ def part(document: Document, names: Sequence[str]) -> Document:
         raise DocumentError("there is nothing to copy.", hint="Select nodes first.")
     chosen, parent = set(inside), common_scope(names)
     prefix = f"{parent}/" if parent else ""
-    whole = {s for s in document.scopes if all(k in chosen for k in document.nodes if k.startswith(f"{s}/"))}
+    whole = whole_scopes(document, chosen)
     composites = {}
     for scope, made in document.composites.items():
         if scope in whole:
@@ -476,10 +484,8 @@ def copy_of(document: Document, scope: str, name: str | None = None, most: int =
 # ---------------------------------------------------------------- out of the way, and in between
 
 
-def _troubles(document: Document) -> dict[tuple, str]:
-    from .build import build
-
-    return {(d.kind, d.node, d.port, d.axis): d.message for d in build(document).diagnostics if d.severe}
+def _troubles(built: Build) -> dict[tuple, str]:
+    return {(d.kind, d.node, d.port, d.axis): d.message for d in built.diagnostics if d.severe}
 
 
 def bypass(document: Document, name: str) -> Document:
@@ -491,14 +497,13 @@ def bypass(document: Document, name: str) -> Document:
         raise DocumentError(f"there is no node {name!r}.", node=name)
     if not node.inputs:
         raise DocumentError(f"{name} takes nothing that could go on in its place.", node=name, hint="Bypass a node with an input.")
-    before = _troubles(document)
-    reason = ""
-    types = build(document).types
+    built, reason = build(document), ""
+    before, types = _troubles(built), built.types
     given = [node.inputs[p] for p in _all_ports(node) if p in node.inputs]
     alike = [src for src in given if src in types and types[src] == types.get(f"{name}:0")]
     for src in dict.fromkeys([*alike, given[0]]):
         tried = _without(document, node, src)
-        new = [m for k, m in _troubles(tried).items() if k not in before]
+        new = [m for k, m in _troubles(build(tried)).items() if k not in before]
         if not new:
             return tried
         reason = reason or new[0]
@@ -580,9 +585,7 @@ def differentiate(document: Document, tensor: str) -> tuple[Document, list[str],
         raise DocumentError(f"{name} depends on no variable that is trained, and on no placeholder of floats.", node=name, hint="Add a Variable, and wire it in.")
     held = len(graph.nodes)
     made = gradients(y, xs)
-    from .document import document_of
-
-    fresh_nodes = [n for n in document_of(graph).nodes.values() if n.name in {m.name for m in list(graph.nodes)[held:]}]
+    fresh_nodes = list(document_of(graph).nodes.values())[held:]
     if not fresh_nodes:
         raise DocumentError(f"the gradient of {name} is on the canvas already.", node=name)
     taken = taken_in(document)
