@@ -434,10 +434,7 @@ class _Draft:
         if not self.changes:
             return self.before
         after = replace(self.before, **{k: MappingProxyType(v) if isinstance(v, dict) else v for k, v in self.changes.items()})
-        if "nodes" not in self.changes:
-            return after
-        after = making.synced(after)
-        return after if len(after.nodes) >= len(self.before.nodes) and not (after.frames or after.bound) else making.without_gone(after)
+        return making.synced(after) if "nodes" in self.changes else after
 
     def become(self, document: Document) -> None:
         """Go on from another document."""
@@ -754,13 +751,7 @@ class _Draft:
                 node = replace(node, inputs=MappingProxyType(inputs), control=control)
             nodes[name] = node
         self.changes["nodes"] = nodes
-        self._scopes = None
-        for part in ("positions", "feeds"):
-            if any(k in gone for k in self.value(part)):
-                self.changes[part] = {k: v for k, v in self.value(part).items() if k not in gone}
-        if any(f in gone for f in self.value("fetches")):
-            self.changes["fetches"] = tuple(f for f in self.value("fetches") if f not in gone)
-        self._forget_scopes()
+        self.become(making.without_gone(self.document()))
 
     def _by_hand(self, names: Iterable[str], gone: Collection[str] = ()) -> None:
         """A composite whose nodes are edited is no longer what its function makes: it is a plain scope. So is one that lost an input or output."""
@@ -776,15 +767,6 @@ class _Draft:
         kept = {k: c for k, c in held.items() if c.ports or k not in scopes and not any(t.rpartition(":")[0] in gone for t in (*c.inputs.values(), *c.outputs.values()))}
         if len(kept) < len(held):
             self.changes["composites"] = kept
-
-    def _forget_scopes(self) -> None:
-        """Positions and folds of scopes that are no more."""
-        scopes = self.scopes
-        if any(k not in self.nodes and k not in scopes for k in self.value("positions")):
-            self.changes["positions"] = {k: v for k, v in self.value("positions").items() if k in self.nodes or k in scopes}
-        folded = self.value("folded")
-        if folded is not None and not folded <= scopes:
-            self.changes["folded"] = folded & scopes
 
     def rename(self, name: str, to: str) -> None:
         to = to.strip()
@@ -813,48 +795,15 @@ class _Draft:
             self.node(name)
             return
 
-        def moved(key: str) -> str:
-            if key in new:
-                return new[key]
-            return to + key[len(name):] if key == name or key.startswith(f"{name}/") else key
-
-        nodes = {}
-        for key, node in self.nodes.items():
-            inputs, control, of = node.inputs, node.control, node.gradient_of
-            if any(s.rpartition(":")[0] in new for s in inputs.values()):
-                inputs = MappingProxyType({p: f"{new.get(s.rpartition(':')[0], s.rpartition(':')[0])}:{s.rpartition(':')[2]}" for p, s in inputs.items()})
-            if any(c in new for c in control):
-                control = tuple(new.get(c, c) for c in control)
-            of = new.get(of, of) if of is not None else None
-            if key in new or inputs is not node.inputs or control is not node.control or of != node.gradient_of:
-                node = replace(node, name=new.get(key, key), inputs=inputs, control=control, gradient_of=of)
-            nodes[node.name] = node
-        self.changes["nodes"] = nodes
-        self._scopes = None
-        for part in ("positions", "feeds"):
-            if self.value(part):
-                self.changes[part] = {moved(k): v for k, v in self.value(part).items()}
-        if self.value("fetches"):
-            self.changes["fetches"] = tuple(moved(f) for f in self.value("fetches"))
-        if self.value("folded"):
-            self.changes["folded"] = frozenset(moved(f) for f in self.value("folded"))
-        if self.value("composites"):
-            if name.rpartition("/")[0] != to.rpartition("/")[0]:    # it leaves one scope for another
-                self._by_hand([name, to])
-
-            def ports(tensors: Mapping[str, str]) -> Mapping[str, str]:
-                return MappingProxyType({p: f"{new.get(node, node)}:{k}" for p, (node, _, k) in ((p, t.rpartition(":")) for p, t in tensors.items())})
-
-            def called(scope: str, made: Any) -> Any:    # one made by hand is called what its scope is called
-                by_scope = made.ports and scope == name and made.function == name.rpartition("/")[2]
-                inner = {p: tuple(ports(dict(enumerate(i))).values()) for p, i in made.ports.items()}
-                return replace(made, inputs=ports(made.inputs), outputs=ports(made.outputs), ports=MappingProxyType(inner), function=to.rpartition("/")[2] if by_scope else made.function)
-            self.changes["composites"] = {moved(k): called(k, c) for k, c in self.value("composites").items() if moved(k) in self.scopes}
-        if self.value("bound"):
-            self.changes["bound"] = {new.get(k, k): v for k, v in self.value("bound").items()}
-        if self.value("frames"):
-            self.changes["frames"] = tuple(replace(f, members=tuple(moved(m) for m in f.members)) for f in self.value("frames"))
-        self._forget_scopes()
+        if name.rpartition("/")[0] != to.rpartition("/")[0]:    # it leaves one scope for another
+            self._by_hand([name, to])
+        document = self.document()
+        scopes = {s: to + s[len(name):] for s in document.scopes if s == name or s.startswith(f"{name}/")}
+        moved = making.renamed(document, new, scopes)
+        made, word = moved.composites.get(to), name.rpartition("/")[2]
+        if made is not None and made.ports and made.function == word:    # one made by hand is called what its scope is called
+            moved = replace(moved, composites=MappingProxyType({**moved.composites, to: replace(made, function=to.rpartition("/")[2])}))
+        self.become(making.without_gone(moved))
 
     def set_attr(self, node: DocNode, name: str, value: Any) -> None:
         op = get_op(node.op)

@@ -77,8 +77,10 @@ def renamed(document: Document, new: Mapping[str, str], scopes: Mapping[str, str
     both = {**scopes, **new}
 
     def node(n: DocNode) -> DocNode:
+        if not (n.name in new or any(s.rpartition(":")[0] in new for s in n.inputs.values()) or any(c in new for c in n.control) or n.gradient_of in new):
+            return n        # what has not changed is known by being the same
         return replace(n, name=new.get(n.name, n.name), inputs=MappingProxyType({p: _moved_tensor(s, new) for p, s in n.inputs.items()}),
-                       control=tuple(new.get(c, c) for c in n.control), gradient_of=new.get(n.gradient_of, n.gradient_of) if n.gradient_of is not None else None)
+                       control=tuple(new.get(c, c) for c in n.control), gradient_of=new.get(n.gradient_of, n.gradient_of))
 
     nodes = {new.get(k, k): node(n) for k, n in document.nodes.items()}
     moved = replace(document, nodes=MappingProxyType(nodes), positions=MappingProxyType({}), composites=MappingProxyType({}))
@@ -521,14 +523,15 @@ def _without(document: Document, node: DocNode, src: str) -> Document:
         nodes[k] = n
     source = src.rpartition(":")[0]
     fetches = tuple(dict.fromkeys(source if f == node.name else f for f in document.fetches))
-    return without_gone(synced(replace(document, nodes=MappingProxyType(nodes), fetches=fetches)))
+    return without_gone(replace(document, nodes=MappingProxyType(nodes), fetches=fetches))
 
 
 def without_gone(document: Document) -> Document:
-    """The document without what belongs to nodes and scopes that are no more."""
+    """The document, its composites as the wires now are, without what belongs to nodes and scopes that are no more."""
+    document = synced(document)
     there = document.nodes.keys() | document.scopes
     frames = tuple(f if len(kept) == len(f.members) else replace(f, members=kept) for f in document.frames if (kept := tuple(m for m in f.members if m in there)))
-    return replace(document, frames=frames, positions=MappingProxyType({k: v for k, v in document.positions.items() if k in there}),
+    return replace(document, frames=frames, fetches=tuple(f for f in document.fetches if f in document.nodes), positions=MappingProxyType({k: v for k, v in document.positions.items() if k in there}),
                    feeds=MappingProxyType({k: v for k, v in document.feeds.items() if k in document.nodes}), bound=MappingProxyType({k: v for k, v in document.bound.items() if k in document.nodes}),
                    folded=None if document.folded is None else document.folded & document.scopes)
 
