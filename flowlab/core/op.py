@@ -13,7 +13,7 @@ import numpy as np
 from .errors import AttributeValueError, DTypeError, FlowError, ShapeError, UnknownOpError, nearest, plural
 from .graph import Graph, Node, Tensor, home_of
 from .own import annotation, held, is_own, may_replace, refuse_declaration
-from .shape import elementwise
+from .shape import elementwise, unchanged
 from .types import KINDS, TensorType, dtype_of, promoted, shape_of
 
 REGISTRY: dict[str, Op] = {}
@@ -101,7 +101,7 @@ class Op:
         whole = not self.variadic and len(self._required) == len(self.inputs) and not any(a.required for a in self.attrs.values())
         self._plain = len(self.inputs) if alike and whole and self.inputs else -1
         self._single = len(self.outputs) == 1
-        self._stays = self.rule is elementwise or getattr(self.rule, "stays", False)    # equal types come out as they went in
+        self._stays = self.rule in (elementwise, unchanged)    # equal types come out as they went in, which spares the call
 
     # ------------------------------------------------------------ declaring
 
@@ -366,7 +366,7 @@ class Op:
         elif len(args) == 2:
             x, number = (a, b) if type(a) is Tensor else (b, a)
             if type(x) is Tensor and x.type.dtype.kind == "f" and (type(number) is float or type(number) is int and -1 << 24 < number < 1 << 24):
-                made = REGISTRY["Constant"].number_of(home_of(x), number, x.type.dtype)
+                made = _constant(home_of(x), np.array(number, x.type.dtype))
                 return (x, made) if x is a else (made, x)
         return None
 
@@ -468,9 +468,13 @@ def literal(graph: Graph, value: Any, dtype: np.dtype | None) -> Tensor:
         dtype = literal_dtype(value)
     if dtype.kind in "iu" and array.dtype.kind == "f" and not np.all(array == np.floor(array)):
         dtype = np.dtype("float32")
-    if array.dtype.kind != "b" or dtype.kind == "b":
-        array = array.astype(dtype_of(dtype))
-    return REGISTRY["Constant"].node_of(graph, array)
+    return _constant(graph, array.astype(array.dtype if array.dtype.kind == "b" else dtype_of(dtype)))
+
+
+def _constant(graph: Graph, array: np.ndarray) -> Tensor:
+    """The constant node that holds an array of its own: the one operation that core asks for by name."""
+    array.flags.writeable = False
+    return graph.add(REGISTRY["Constant"], (), {"value": array}, ports=(), types=(TensorType(array.shape, array.dtype),)).outputs[0]
 
 
 # ---------------------------------------------------------------- attributes in their standard form

@@ -54,6 +54,11 @@ def elementwise(*types: TensorType, ports: tuple[str, ...] = ("a", "b", "c"), wo
     return TensorType(broadcast_shapes([t.shape for t in types], ports, word), types[0].dtype)
 
 
+def unchanged(x: TensorType, **_: object) -> TensorType:
+    """Shape rule of operations whose output has the type of their one input."""
+    return x
+
+
 def axis_in(axis: int, rank: int, *, attr: str = "axis") -> int:
     """`axis` counted from the front; AttributeValueError if a tensor of that rank has no such axis."""
     if not -rank <= axis < rank:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..core.errors import AttributeValueError, ShapeError, plural
 from ..core.op import op
-from ..core.shape import axis_in, meet
+from ..core.shape import axis_in, meet, unchanged
 from ..core.types import TensorType, shape_text
 from .array import cast, concat, expand_dims, one_hot, ones_like, split, where, zeros_like
 from .logic import logical_and
@@ -15,19 +15,12 @@ from .reduce import sum_
 from .sizes import sum_to
 
 
-def _same(x: TensorType, **_: Any) -> TensorType:
-    return x
-
-
-_same.stays = True  # type: ignore[attr-defined]  # which spares its call
-
-
 def _along(x: TensorType, *, axis: int, **_: Any) -> TensorType:
     axis_in(axis, x.rank)
     return x
 
 
-@op(infer=_same, category="activation", latex=r"\tanh x", ufunc="tanh", aliases=("squash",), bounds=(-1, 1), zh="双曲正切")
+@op(infer=unchanged, category="activation", latex=r"\tanh x", ufunc="tanh", aliases=("squash",), bounds=(-1, 1), zh="双曲正切")
 def tanh(xp, x: Float):
     """Squash each value into −1 … 1."""
     return xp.tanh(x)
@@ -39,7 +32,7 @@ def _(node, g):
     return (lambda: g * (1 - y * y),)
 
 
-@op(infer=_same, category="activation", latex=r"\sigma(x)", aliases=("logistic", "gate", "σ"), bounds=(0, 1), zh="S型函数")
+@op(infer=unchanged, category="activation", latex=r"\sigma(x)", aliases=("logistic", "gate", "σ"), bounds=(0, 1), zh="S型函数")
 def sigmoid(xp, x: Float):
     """Squash each value into 0 … 1: how far a gate is open."""
     return xp.tanh(x * 0.5) * 0.5 + 0.5  # tanh saturates where exp would overflow
@@ -59,7 +52,7 @@ def _(node, g):
     return (lambda: g * (y * (1 - y)),)
 
 
-@op(infer=_same, category="activation", latex=r"\max(0, x)", aliases=("rectifier",), bounds=(0, math.inf), zh="线性整流")
+@op(infer=unchanged, category="activation", latex=r"\max(0, x)", aliases=("rectifier",), bounds=(0, math.inf), zh="线性整流")
 def relu(xp, x):
     """Keep what is positive, make the rest 0."""
     return xp.maximum(x, 0, out=xp.workspace(x.shape, x.dtype, x))
@@ -248,7 +241,7 @@ def _(node, g):
     return (lambda: g * (erf(x * math.sqrt(0.5)) * 0.5 + 0.5 + x * exp(square(x) * -0.5) * (1 / math.sqrt(2 * math.pi))),)
 
 
-@op(infer=_same, category="activation", latex=r"\max(0, x) + \min(0, \alpha(e^x - 1))", aliases=("exponential linear unit",), zh="指数线性单元")
+@op(infer=unchanged, category="activation", latex=r"\max(0, x) + \min(0, \alpha(e^x - 1))", aliases=("exponential linear unit",), zh="指数线性单元")
 def elu(xp, x: Float, *, alpha: float = 1.0):
     """Keep what is positive; let the rest fall off smoothly to −alpha."""
     return xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0)))
@@ -262,7 +255,7 @@ def _(node, g):
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 
-@op(infer=_same, category="activation", latex=r"\lambda\,\operatorname{elu}(x)", aliases=("self-normalizing",), zh="自归一化线性单元")
+@op(infer=unchanged, category="activation", latex=r"\lambda\,\operatorname{elu}(x)", aliases=("self-normalizing",), zh="自归一化线性单元")
 def selu(xp, x: Float):
     """An ELU with the scale that keeps mean 0 and variance 1 from layer to layer. Source: Klambauer et al. 2017."""
     return _SELU_SCALE * xp.where(x > 0, x, _SELU_ALPHA * xp.expm1(xp.minimum(x, 0)))
@@ -273,7 +266,7 @@ def _(node, g):
     return (lambda: g * _where_positive(node.inputs[0], node.outputs[0], exp(minimum(node.inputs[0], 0.0)) * _SELU_ALPHA) * _SELU_SCALE,)
 
 
-@op(infer=_same, category="activation", latex=r"x\,\sigma(x)", aliases=("swish",), zh="自门控线性单元")
+@op(infer=unchanged, category="activation", latex=r"x\,\sigma(x)", aliases=("swish",), zh="自门控线性单元")
 def silu(xp, x: Float):
     """Scale x by its own sigmoid: a gate that opens with the value."""
     return x * (xp.tanh(x * 0.5) * 0.5 + 0.5)
@@ -287,7 +280,7 @@ def _(node, g):
     return (by_x,)
 
 
-@op(infer=_same, category="activation", latex=r"\ln(1 + e^x)", aliases=("smooth relu",), bounds=(0, math.inf), zh="软加")
+@op(infer=unchanged, category="activation", latex=r"\ln(1 + e^x)", aliases=("smooth relu",), bounds=(0, math.inf), zh="软加")
 def softplus(xp, x: Float):
     """A smooth ReLU: near 0 for small values, near x for large ones."""
     return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.absolute(x)))
@@ -298,7 +291,7 @@ def _(node, g):
     return (lambda: g * sigmoid(node.inputs[0]),)
 
 
-@op(infer=_same, category="activation", latex=r"\ln \sigma(x)", aliases=("log of a gate",), bounds=(-math.inf, 0), zh="对数S型函数")
+@op(infer=unchanged, category="activation", latex=r"\ln \sigma(x)", aliases=("log of a gate",), bounds=(-math.inf, 0), zh="对数S型函数")
 def log_sigmoid(xp, x: Float):
     """Take the logarithm of the sigmoid, without overflow."""
     return xp.minimum(x, 0) - xp.log1p(xp.exp(-xp.absolute(x)))
@@ -309,7 +302,7 @@ def _(node, g):
     return (lambda: g * sigmoid(node.inputs[0] * -1),)
 
 
-@op(infer=_same, category="activation", latex=r"\frac{x}{1 + |x|}", aliases=("soft sign",), bounds=(-1, 1), zh="软符号")
+@op(infer=unchanged, category="activation", latex=r"\frac{x}{1 + |x|}", aliases=("soft sign",), bounds=(-1, 1), zh="软符号")
 def softsign(xp, x: Float):
     """Squash each value into −1 … 1, more gently than tanh."""
     return x / (1 + xp.absolute(x))
@@ -320,7 +313,7 @@ def _(node, g):
     return (lambda: g / square(abs_(node.inputs[0]) + 1),)
 
 
-@op(infer=_same, category="activation", latex=r"\max(0, x) + a \min(0, x)", aliases=("leaky rectifier", "prelu"), zh="带泄漏线性整流")
+@op(infer=unchanged, category="activation", latex=r"\max(0, x) + a \min(0, x)", aliases=("leaky rectifier", "prelu"), zh="带泄漏线性整流")
 def leaky_relu(xp, x: Float, *, negative_slope: float = 0.01):
     """Keep what is positive, and let a little of the rest through."""
     return xp.where(x > 0, x, x * negative_slope)
@@ -352,7 +345,7 @@ def _(node, g):
     return (lambda: _within(node.inputs[0], node.attrs["min_val"], node.attrs["max_val"], g),)
 
 
-@op(infer=_same, category="activation", latex=r"\min(\max(x, 0), 6)", aliases=("mobile",), bounds=(0, 6), zh="截断线性整流")
+@op(infer=unchanged, category="activation", latex=r"\min(\max(x, 0), 6)", aliases=("mobile",), bounds=(0, 6), zh="截断线性整流")
 def relu6(xp, x: Float):
     """Keep what is positive, up to 6."""
     return xp.minimum(xp.maximum(x, 0), 6)
@@ -363,7 +356,7 @@ def _(node, g):
     return (lambda: _within(node.inputs[0], 0.0, 6.0, g),)
 
 
-@op(infer=_same, category="activation", latex=r"x \tanh \ln(1 + e^x)", aliases=("smooth gate",), zh="米什函数")
+@op(infer=unchanged, category="activation", latex=r"x \tanh \ln(1 + e^x)", aliases=("smooth gate",), zh="米什函数")
 def mish(xp, x: Float):
     """Scale x by the tanh of its softplus. Source: Misra 2019."""
     return x * xp.tanh(xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.absolute(x))))
@@ -441,7 +434,7 @@ def _(node, g):
     return (lambda: g * _where_positive(node.inputs[0], node.outputs[0], exp(minimum(node.inputs[0], 0.0) * (1 / node.attrs["alpha"]))),)
 
 
-@op(infer=_same, category="activation", latex=r"\operatorname{clip}(\tfrac{x}{6} + \tfrac12, 0, 1)", aliases=("gate of straight lines", "mobile"), bounds=(0, 1), zh="硬S型函数")
+@op(infer=unchanged, category="activation", latex=r"\operatorname{clip}(\tfrac{x}{6} + \tfrac12, 0, 1)", aliases=("gate of straight lines", "mobile"), bounds=(0, 1), zh="硬S型函数")
 def hardsigmoid(xp, x: Float):
     """A sigmoid of straight lines: 0 up to −3, 1 from 3 on."""
     return xp.minimum(xp.maximum(x / 6 + 0.5, 0), 1)
@@ -452,7 +445,7 @@ def _(node, g):
     return (lambda: _within(node.inputs[0], -3.0, 3.0, g * (1 / 6)),)
 
 
-@op(infer=_same, category="activation", latex=r"x \operatorname{clip}(\tfrac{x}{6} + \tfrac12, 0, 1)", aliases=("hard silu", "mobile"), zh="硬自门控单元")
+@op(infer=unchanged, category="activation", latex=r"x \operatorname{clip}(\tfrac{x}{6} + \tfrac12, 0, 1)", aliases=("hard silu", "mobile"), zh="硬自门控单元")
 def hardswish(xp, x: Float):
     """Scale x by a gate of straight lines: 0 up to −3, x from 3 on. Source: Howard et al. 2019."""
     return x * xp.minimum(xp.maximum(x / 6 + 0.5, 0), 1)
@@ -492,7 +485,7 @@ hardshrink.gradient(_outside)
 softshrink.gradient(_outside)
 
 
-@op(infer=_same, category="activation", latex=r"x - \tanh x", aliases=("denoise",), zh="双曲正切收缩")
+@op(infer=unchanged, category="activation", latex=r"x - \tanh x", aliases=("denoise",), zh="双曲正切收缩")
 def tanhshrink(xp, x: Float):
     """Take its tanh away from each value: small ones vanish."""
     return x - xp.tanh(x)
@@ -503,7 +496,7 @@ def _(node, g):
     return (lambda: g * square(tanh(node.inputs[0])),)
 
 
-@op(infer=_same, category="activation", latex=r"x \text{ if } x > \theta", aliases=("cut off",), zh="阈值")
+@op(infer=unchanged, category="activation", latex=r"x \text{ if } x > \theta", aliases=("cut off",), zh="阈值")
 def threshold(xp, x: Float, *, threshold: float, value: float = 0.0):
     """Keep what is above the threshold, and put a fixed value for the rest."""
     return xp.where(x > threshold, x, xp.full_like(x, value))

@@ -7,16 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..core.op import op
-from ..core.shape import elementwise
+from ..core.shape import elementwise, unchanged
 from ..core.types import TensorType
 from .sizes import sum_to
-
-
-def _same(x: TensorType, **_: Any) -> TensorType:
-    return x
-
-
-_same.stays = True  # type: ignore[attr-defined]  # which spares its call
 
 
 def _truth(*types: TensorType, **rest: Any) -> TensorType:
@@ -71,7 +64,7 @@ def _(node, g):
     return lambda: sum_to(g / b, a), lambda: sum_to(negative(g * node.outputs[0] / b), b)
 
 
-@op(infer=_same, latex="-x", ufunc="negative", aliases=("minus", "negate"), zh="取负")
+@op(infer=unchanged, latex="-x", ufunc="negative", aliases=("minus", "negate"), zh="取负")
 def negative(xp, x):
     """Flip the sign."""
     return xp.negative(x)
@@ -104,7 +97,7 @@ def _(node, g):
     return by_a, by_b
 
 
-@op(infer=_same, latex="x^2", ufunc="square", aliases=("x**2", "squared"), bounds=(0, math.inf), zh="平方")
+@op(infer=unchanged, latex="x^2", ufunc="square", aliases=("x**2", "squared"), bounds=(0, math.inf), zh="平方")
 def square(xp, x):
     """Multiply each value by itself."""
     return xp.square(x)
@@ -116,7 +109,7 @@ def _(node, g):
     return (lambda: g * (x * 2),)
 
 
-@op(infer=_same, latex=r"\sqrt{x}", ufunc="sqrt", aliases=("root",), bounds=(0, math.inf), zh="平方根")
+@op(infer=unchanged, latex=r"\sqrt{x}", ufunc="sqrt", aliases=("root",), bounds=(0, math.inf), zh="平方根")
 def sqrt(xp, x: Float):
     """Take the square root."""
     return xp.sqrt(x)
@@ -127,7 +120,7 @@ def _(node, g):
     return (lambda: g * 0.5 / node.outputs[0],)
 
 
-@op(infer=_same, latex="e^x", ufunc="exp", aliases=("exponential",), bounds=(0, math.inf), zh="指数")
+@op(infer=unchanged, latex="e^x", ufunc="exp", aliases=("exponential",), bounds=(0, math.inf), zh="指数")
 def exp(xp, x: Float):
     """Raise e to each value."""
     return xp.exp(x)
@@ -138,7 +131,7 @@ def _(node, g):
     return (lambda: g * node.outputs[0],)
 
 
-@op(infer=_same, latex=r"\ln x", ufunc="log", aliases=("ln", "logarithm"), zh="对数")
+@op(infer=unchanged, latex=r"\ln x", ufunc="log", aliases=("ln", "logarithm"), zh="对数")
 def log(xp, x: Float):
     """Take the natural logarithm."""
     return xp.log(x)
@@ -149,7 +142,7 @@ def _(node, g):
     return (lambda: g / node.inputs[0],)
 
 
-@op(infer=_same, latex=r"\sin x", ufunc="sin", aliases=("sine",), bounds=(-1, 1), zh="正弦")
+@op(infer=unchanged, latex=r"\sin x", ufunc="sin", aliases=("sine",), bounds=(-1, 1), zh="正弦")
 def sin(xp, x: Float):
     """Take the sine of each angle, in radians."""
     return xp.sin(x)
@@ -160,7 +153,7 @@ def _(node, g):
     return (lambda: g * cos(node.inputs[0]),)
 
 
-@op(infer=_same, latex=r"\cos x", ufunc="cos", aliases=("cosine",), bounds=(-1, 1), zh="余弦")
+@op(infer=unchanged, latex=r"\cos x", ufunc="cos", aliases=("cosine",), bounds=(-1, 1), zh="余弦")
 def cos(xp, x: Float):
     """Take the cosine of each angle, in radians."""
     return xp.cos(x)
@@ -171,7 +164,7 @@ def _(node, g):
     return (lambda: negative(g * sin(node.inputs[0])),)
 
 
-@op(infer=_same, latex="|x|", ufunc="absolute", function="abs", aliases=("absolute", "magnitude"), bounds=(0, math.inf), zh="绝对值")
+@op(infer=unchanged, latex="|x|", ufunc="absolute", function="abs", aliases=("absolute", "magnitude"), bounds=(0, math.inf), zh="绝对值")
 def abs_(xp, x):
     """Drop the sign."""
     return xp.absolute(x)
@@ -182,7 +175,7 @@ def _(node, g):
     return (lambda: g * sign(node.inputs[0]),)
 
 
-@op(infer=_same, latex=r"\operatorname{sgn} x", ufunc="sign", differentiable=False, bounds=(-1, 1), zh="符号")
+@op(infer=unchanged, latex=r"\operatorname{sgn} x", ufunc="sign", differentiable=False, bounds=(-1, 1), zh="符号")
 def sign(xp, x):
     """Say −1, 0 or 1: the sign of each value."""
     return xp.sign(x)
@@ -277,7 +270,7 @@ def equal(xp, a: Any, b: Any):
     return xp.equal(a, b)
 
 
-@op(infer=_same, latex="x", aliases=("pass",), bounds="inputs", zh="恒等")
+@op(infer=unchanged, latex="x", aliases=("pass",), bounds="inputs", zh="恒等")
 def identity(xp, x: Any):
     """Hand the value on unchanged."""
     return x
@@ -288,7 +281,7 @@ def _(node, g):
     return (lambda: g,)
 
 
-@op(infer=_same, latex="x", differentiable=False, aliases=("detach",), bounds="inputs", zh="停止梯度")
+@op(infer=unchanged, latex="x", differentiable=False, aliases=("detach",), bounds="inputs", zh="停止梯度")
 def stop_gradient(xp, x: Any):
     """Hand the value on, and let no gradient back through."""
     return x
@@ -297,25 +290,25 @@ def stop_gradient(xp, x: Any):
 # ---------------------------------------------------------------- more functions of one value
 
 
-@op(infer=_same, latex=r"\lfloor x \rfloor", differentiable=False, aliases=("round down",), zh="向下取整")
+@op(infer=unchanged, latex=r"\lfloor x \rfloor", differentiable=False, aliases=("round down",), zh="向下取整")
 def floor(xp, x):
     """Round down to a whole number."""
     return xp.floor(x) if x.dtype.kind == "f" else x
 
 
-@op(infer=_same, latex=r"\lceil x \rceil", differentiable=False, aliases=("round up", "ceiling"), zh="向上取整")
+@op(infer=unchanged, latex=r"\lceil x \rceil", differentiable=False, aliases=("round up", "ceiling"), zh="向上取整")
 def ceil(xp, x):
     """Round up to a whole number."""
     return xp.ceil(x) if x.dtype.kind == "f" else x
 
 
-@op(infer=_same, function="round", latex=r"\operatorname{round} x", differentiable=False, aliases=("nearest", "rint"), zh="四舍五入")
+@op(infer=unchanged, function="round", latex=r"\operatorname{round} x", differentiable=False, aliases=("nearest", "rint"), zh="四舍五入")
 def round_(xp, x):
     """Round to the nearest whole number; halves go to the even one."""
     return xp.rint(x) if x.dtype.kind == "f" else x
 
 
-@op(infer=_same, latex=r"\frac{1}{x}", aliases=("inverse", "1/x"), zh="倒数")
+@op(infer=unchanged, latex=r"\frac{1}{x}", aliases=("inverse", "1/x"), zh="倒数")
 def reciprocal(xp, x: Float):
     """Divide 1 by each value."""
     return xp.true_divide(1, x)
@@ -326,7 +319,7 @@ def _(node, g):
     return (lambda: negative(g * square(node.outputs[0])),)
 
 
-@op(infer=_same, latex=r"\frac{1}{\sqrt{x}}", aliases=("inverse square root",), bounds=(0, math.inf), zh="平方根倒数")
+@op(infer=unchanged, latex=r"\frac{1}{\sqrt{x}}", aliases=("inverse square root",), bounds=(0, math.inf), zh="平方根倒数")
 def rsqrt(xp, x: Float):
     """Divide 1 by the square root of each value."""
     return xp.true_divide(1, xp.sqrt(x))
@@ -337,7 +330,7 @@ def _(node, g):
     return (lambda: g * (node.outputs[0] / node.inputs[0]) * -0.5,)
 
 
-@op(infer=_same, latex=r"e^x - 1", ufunc="expm1", aliases=("exp minus one",), zh="指数减一")
+@op(infer=unchanged, latex=r"e^x - 1", ufunc="expm1", aliases=("exp minus one",), zh="指数减一")
 def expm1(xp, x: Float):
     """Raise e to each value and take 1 away, exactly near 0."""
     return xp.expm1(x)
@@ -348,7 +341,7 @@ def _(node, g):
     return (lambda: g * (node.outputs[0] + 1),)
 
 
-@op(infer=_same, latex=r"\ln(1 + x)", ufunc="log1p", aliases=("log one plus",), zh="对数加一")
+@op(infer=unchanged, latex=r"\ln(1 + x)", ufunc="log1p", aliases=("log one plus",), zh="对数加一")
 def log1p(xp, x: Float):
     """Take the natural logarithm of 1 + x, exactly near 0."""
     return xp.log1p(x)
@@ -359,7 +352,7 @@ def _(node, g):
     return (lambda: g / (node.inputs[0] + 1),)
 
 
-@op(infer=_same, latex=r"\log_2 x", ufunc="log2", aliases=("bits", "binary logarithm",), zh="二进对数")
+@op(infer=unchanged, latex=r"\log_2 x", ufunc="log2", aliases=("bits", "binary logarithm",), zh="二进对数")
 def log2(xp, x: Float):
     """Take the logarithm to base 2: how many times 2."""
     return xp.log2(x)
@@ -370,7 +363,7 @@ def _(node, g):
     return (lambda: g * (1 / math.log(2)) / node.inputs[0],)
 
 
-@op(infer=_same, latex=r"\log_{10} x", ufunc="log10", aliases=("decimal logarithm",), zh="常用对数")
+@op(infer=unchanged, latex=r"\log_{10} x", ufunc="log10", aliases=("decimal logarithm",), zh="常用对数")
 def log10(xp, x: Float):
     """Take the logarithm to base 10: how many digits."""
     return xp.log10(x)
@@ -381,7 +374,7 @@ def _(node, g):
     return (lambda: g * (1 / math.log(10)) / node.inputs[0],)
 
 
-@op(infer=_same, latex=r"\tan x", ufunc="tan", aliases=("tangent",), zh="正切")
+@op(infer=unchanged, latex=r"\tan x", ufunc="tan", aliases=("tangent",), zh="正切")
 def tan(xp, x: Float):
     """Take the tangent of each angle, in radians."""
     return xp.tan(x)
@@ -392,7 +385,7 @@ def _(node, g):
     return (lambda: g * (square(node.outputs[0]) + 1),)
 
 
-@op(infer=_same, latex=r"\arcsin x", ufunc="arcsin", aliases=("asin",), bounds=(-math.pi / 2, math.pi / 2), zh="反正弦")
+@op(infer=unchanged, latex=r"\arcsin x", ufunc="arcsin", aliases=("asin",), bounds=(-math.pi / 2, math.pi / 2), zh="反正弦")
 def arcsin(xp, x: Float):
     """Find the angle that has this sine."""
     return xp.arcsin(x)
@@ -403,7 +396,7 @@ def _(node, g):
     return (lambda: g * rsqrt(1 - square(node.inputs[0])),)
 
 
-@op(infer=_same, latex=r"\arccos x", ufunc="arccos", aliases=("acos",), bounds=(0, math.pi), zh="反余弦")
+@op(infer=unchanged, latex=r"\arccos x", ufunc="arccos", aliases=("acos",), bounds=(0, math.pi), zh="反余弦")
 def arccos(xp, x: Float):
     """Find the angle that has this cosine."""
     return xp.arccos(x)
@@ -414,7 +407,7 @@ def _(node, g):
     return (lambda: negative(g * rsqrt(1 - square(node.inputs[0]))),)
 
 
-@op(infer=_same, latex=r"\arctan x", ufunc="arctan", aliases=("atan",), bounds=(-math.pi / 2, math.pi / 2), zh="反正切")
+@op(infer=unchanged, latex=r"\arctan x", ufunc="arctan", aliases=("atan",), bounds=(-math.pi / 2, math.pi / 2), zh="反正切")
 def arctan(xp, x: Float):
     """Find the angle that has this tangent."""
     return xp.arctan(x)
@@ -425,7 +418,7 @@ def _(node, g):
     return (lambda: g / (square(node.inputs[0]) + 1),)
 
 
-@op(infer=_same, latex=r"\sinh x", ufunc="sinh", aliases=("hyperbolic sine",), zh="双曲正弦")
+@op(infer=unchanged, latex=r"\sinh x", ufunc="sinh", aliases=("hyperbolic sine",), zh="双曲正弦")
 def sinh(xp, x: Float):
     """Take the hyperbolic sine."""
     return xp.sinh(x)
@@ -436,7 +429,7 @@ def _(node, g):
     return (lambda: g * cosh(node.inputs[0]),)
 
 
-@op(infer=_same, latex=r"\cosh x", ufunc="cosh", aliases=("hyperbolic cosine",), bounds=(1, math.inf), zh="双曲余弦")
+@op(infer=unchanged, latex=r"\cosh x", ufunc="cosh", aliases=("hyperbolic cosine",), bounds=(1, math.inf), zh="双曲余弦")
 def cosh(xp, x: Float):
     """Take the hyperbolic cosine: the shape of a hanging chain."""
     return xp.cosh(x)
@@ -459,7 +452,7 @@ def _(node, g):
     return (lambda: sum_to(g * b / (square(a) + square(b)), a), lambda: sum_to(negative(g * a) / (square(a) + square(b)), b))
 
 
-@op(infer=_same, latex=r"\operatorname{erf} x", aliases=("error function", "gauss", "normal"), bounds=(-1, 1), zh="误差函数")
+@op(infer=unchanged, latex=r"\operatorname{erf} x", aliases=("error function", "gauss", "normal"), bounds=(-1, 1), zh="误差函数")
 def erf(xp, x: Float):
     """Ask how likely a normal draw is to lie within x·√2 standard deviations of its mean, with the sign of x."""
     return xp.special.erf(x).astype(x.dtype)
@@ -488,13 +481,13 @@ def floor_divide(xp, a, b):
     return xp.floor_divide(a, b)
 
 
-@op(infer=_same, latex=r"\operatorname{trunc} x", differentiable=False, aliases=("fix", "towards zero", "integer part"), zh="截尾取整")
+@op(infer=unchanged, latex=r"\operatorname{trunc} x", differentiable=False, aliases=("fix", "towards zero", "integer part"), zh="截尾取整")
 def trunc(xp, x):
     """Drop what stands after the point: round towards 0."""
     return xp.trunc(x) if x.dtype.kind == "f" else x
 
 
-@op(infer=_same, latex="2^x", ufunc="exp2", aliases=("power of two",), bounds=(0, math.inf), zh="二的幂")
+@op(infer=unchanged, latex="2^x", ufunc="exp2", aliases=("power of two",), bounds=(0, math.inf), zh="二的幂")
 def exp2(xp, x: Float):
     """Raise 2 to each value."""
     return xp.exp2(x)
@@ -505,7 +498,7 @@ def _(node, g):
     return (lambda: g * node.outputs[0] * math.log(2),)
 
 
-@op(infer=_same, latex=r"\sqrt[3]{x}", ufunc="cbrt", aliases=("cube root",), zh="立方根")
+@op(infer=unchanged, latex=r"\sqrt[3]{x}", ufunc="cbrt", aliases=("cube root",), zh="立方根")
 def cbrt(xp, x: Float):
     """Take the cube root, of negative values too."""
     return xp.cbrt(x)
@@ -516,7 +509,7 @@ def _(node, g):
     return (lambda: g / square(node.outputs[0]) * (1 / 3),)
 
 
-@op(infer=_same, latex=r"\operatorname{arsinh} x", ufunc="arcsinh", aliases=("asinh", "inverse hyperbolic sine"), zh="反双曲正弦")
+@op(infer=unchanged, latex=r"\operatorname{arsinh} x", ufunc="arcsinh", aliases=("asinh", "inverse hyperbolic sine"), zh="反双曲正弦")
 def arcsinh(xp, x: Float):
     """Find the value that has this hyperbolic sine."""
     return xp.arcsinh(x)
@@ -527,7 +520,7 @@ def _(node, g):
     return (lambda: g * rsqrt(square(node.inputs[0]) + 1),)
 
 
-@op(infer=_same, latex=r"\operatorname{arcosh} x", ufunc="arccosh", aliases=("acosh", "inverse hyperbolic cosine"), zh="反双曲余弦")
+@op(infer=unchanged, latex=r"\operatorname{arcosh} x", ufunc="arccosh", aliases=("acosh", "inverse hyperbolic cosine"), zh="反双曲余弦")
 def arccosh(xp, x: Float):
     """Find the value from 0 on that has this hyperbolic cosine; x is 1 or more."""
     return xp.arccosh(x)
@@ -538,7 +531,7 @@ def _(node, g):
     return (lambda: g * rsqrt(square(node.inputs[0]) - 1),)
 
 
-@op(infer=_same, latex=r"\operatorname{artanh} x", ufunc="arctanh", aliases=("atanh", "inverse hyperbolic tangent", "fisher"), zh="反双曲正切")
+@op(infer=unchanged, latex=r"\operatorname{artanh} x", ufunc="arctanh", aliases=("atanh", "inverse hyperbolic tangent", "fisher"), zh="反双曲正切")
 def arctanh(xp, x: Float):
     """Find the value that has this hyperbolic tangent."""
     return xp.arctanh(x)

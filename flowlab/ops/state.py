@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import AttributeValueError, ShapeError, plural
-from ..core.graph import Graph, Node, Tensor, current_graph, nodes_of
-from ..core.op import Op, literal_dtype, numbers, op
+from ..core.graph import Node, Tensor, current_graph, nodes_of
+from ..core.op import literal_dtype, numbers, op
 from ..core.shape import meet
 from ..core.types import TensorType, dtype_of, shape_of, shape_text
 
@@ -222,25 +222,3 @@ def initial_value(attrs: Any, rng: np.random.Generator) -> np.ndarray:
     if name == "lstm_bias" and (len(attrs["shape"]) != 1 or attrs["shape"][0] % 4):
         raise AttributeValueError("lstm_bias needs the shape (4·units,).", port="initializer")
     return np.array(INITIALIZERS[name][0](attrs["shape"], rng, *args), dtype=attrs["dtype"], order="C")
-
-
-def _literal_node(graph: Graph, array: np.ndarray) -> Tensor:
-    array = np.array(array)
-    array.flags.writeable = False
-    return graph.add(constant_op, (), {"value": array}).outputs[0]
-
-
-_NUMBER_TYPES: dict[np.dtype, tuple[TensorType]] = {}
-
-
-def _number_node(graph: Graph, number: float, dtype: np.dtype) -> Tensor:
-    array = np.array(number, dtype)
-    array.flags.writeable = False
-    types = _NUMBER_TYPES.get(dtype)
-    if types is None:
-        types = _NUMBER_TYPES[dtype] = (TensorType((), dtype),)
-    return graph.add(constant_op, (), {"value": array}, ports=(), types=types).outputs[0]
-
-
-Op.number_of = lambda self, graph, number, dtype: _number_node(graph, number, dtype)  # type: ignore[attr-defined]
-Op.node_of = lambda self, graph, array: _literal_node(graph, array)  # type: ignore[attr-defined]  # the one op that core asks for by hand
