@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from ..runtime.feeding import checked_feeds, feed_tensors, flatten, resolve
 from ..runtime.plan import Plan, Step, asked, frame_number
 from ..runtime.session import Session, error_at, host
 from ..runtime.store import Draws, Snapshot
+from ..trace.explain import Explanation, explain
 from ..trace.trace import Event, Stats, ValueKeyError, stats_of
 from ..trace.why import Why, bad, blank
 from .breakpoints import Breakpoints, Hit
@@ -729,6 +730,24 @@ class Debugger:
     def why_zero(self, name: str | Tensor) -> Why | None:
         """Why a tensor is all zeros, such as a gradient that does not arrive: where it began, and the way from there; None if it is not."""
         return why(self, name, "zero", blank)
+
+    def explain(self, name: str | Tensor | Node, at: Sequence[int] | None = None, language: str = "en") -> Explanation:
+        """What a firing did, with its numbers: the formula of one element and what it means, in English or Chinese (`"zh"`).
+
+        `name` is a node or one of its outputs, `at` the index of the element; without it, the largest in size. DebuggerError if it has not fired.
+        """
+        tensor = self._tensor(name.outputs[0] if isinstance(name, Node) and name.outputs else name)
+        shown = told(self.graph, tensor)
+        frame, step = self._step(shown.rpartition(":")[0])
+        if frame is None or step.index not in frame.fired:
+            raise DebuggerError(f"{shown} has not fired yet.", node=shown.rpartition(":")[0], hint="Step until it has, then ask again.")
+
+        def held(slot: int) -> np.ndarray | None:
+            value = frame.values.get(slot)
+            return None if value is None else np.asarray(on_host(value))
+        node = step.node
+        taken = {port: value for port, (_, slot) in zip(node.ports, step.args) if (value := held(slot)) is not None}
+        return explain(node, taken, [held(slot) for slot in step.outs], tensor=shown, frame=frame.place, at=at, output=tensor.index, language=language)
 
     # ------------------------------------------------------------ firing
 

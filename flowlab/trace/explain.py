@@ -1,0 +1,408 @@
+"""What one firing did, with its numbers: the node's formula for one element of its output, and what it means, in words."""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import DebuggerError
+from ..core.graph import Node, Tensor
+from ..core.types import shape_text
+from .why import number
+
+LANGUAGES = ("en", "zh")
+SHOWN = 6       # terms of a sum that are written out
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One element of one output: `arithmetic` gives its formula with this run's numbers, `sentences` say what happened. `print` tells both."""
+
+    node: str
+    frame: tuple
+    tensor: str
+    index: tuple[int, ...]
+    arithmetic: str                 # "tanh(0.5493) = 0.5"
+    sentences: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "\n".join([self.arithmetic, *self.sentences] if self.arithmetic else self.sentences)
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """What went in and came out, and which element is asked about."""
+
+    node: Node
+    inputs: Mapping[str, np.ndarray]
+    outputs: Sequence[np.ndarray | None]
+    index: tuple[int, ...]
+    backward: frozenset[str]        # ports that a gradient comes in by from above
+    output: int = 0
+    chinese: bool = False
+
+    @property
+    def value(self) -> Any:
+        return self.outputs[self.output][self.index]
+
+    def say(self, english: str, chinese: str) -> str:
+        return chinese if self.chinese else english
+
+    def element(self, port: str) -> Any:
+        """The element of an input that stands where the output's element stands."""
+        return np.broadcast_to(self.inputs[port], self.outputs[self.output].shape)[self.index]
+
+
+Rule = Callable[[Firing], tuple[str, list[str]]]
+
+
+def explain(node: Node, inputs: Mapping[str, np.ndarray], outputs: Sequence[np.ndarray | None], *, tensor: str, frame: tuple = (), at: Sequence[int] | None = None,
+            output: int = 0, language: str = "en") -> Explanation:
+    """Explain one element of an output, `at` its index; without it, the largest in size, or the first that is not finite."""
+    if language not in LANGUAGES:
+        raise DebuggerError(f"there are no explanations in {language!r}.", hint=f"There are {', '.join(LANGUAGES)}.")
+    value = outputs[output] if output < len(outputs) else None
+    if value is None:
+        raise DebuggerError(f"{tensor} has no value to explain.", node=node.name)
+    index = _index(tensor, value, at)
+    backward = frozenset(port for port, t in zip(node.ports, node.inputs) if comes_back(t))
+    firing = Firing(node, inputs, outputs, index, backward, output, language == "zh")
+    arithmetic, sentences = "", []
+    if value.size and output == 0 or node.op.name in _MANY:
+        arithmetic, sentences = (_backward if node.phase == "backward" and node.op.name in _BACKWARD else _RULES.get(node.op.name, _plainly))(firing)
+    if not arithmetic and not sentences:
+        arithmetic, sentences = "", _shapes(firing)
+    if not np.all(np.isfinite(value)) and value.dtype.kind == "f":
+        sentences = [*sentences, firing.say("It is not finite: ask why_nan where that began.", "它不是有限数：用 why_nan 查它从哪里开始。")]
+    return Explanation(node.name, frame, tensor, index, arithmetic, tuple(sentences))
+
+
+def comes_back(tensor: Tensor, depth: int = 4) -> bool:
+    """Is it a gradient that comes from above, rather than a local factor that the backward pass makes of forward values?"""
+    node = tensor.node
+    if node.phase != "backward" or node.op.name in ("OnesLike", "ZerosLike") or not depth:
+        return node.phase == "backward"
+    return not node.inputs or any(comes_back(t, depth - 1) for t in node.inputs)
+
+
+def _index(tensor: str, value: np.ndarray, at: Sequence[int] | None) -> tuple[int, ...]:
+    if at is not None:
+        index = tuple(int(k) for k in at)
+        if len(index) != value.ndim or any(not -n <= k < n for k, n in zip(index, value.shape)):
+            raise DebuggerError(f"{tensor} has shape {shape_text(value.shape)}, and no element [{', '.join(map(str, index))}].", hint=f"Give {value.ndim} indices, each within its axis.")
+        return tuple(k % n for k, n in zip(index, value.shape))
+    if not value.size:
+        return ()
+    if value.dtype.kind == "f":
+        wrong = np.flatnonzero(~np.isfinite(value))
+        place = wrong[0] if wrong.size else np.argmax(np.abs(value))
+    else:
+        place = np.argmax(value)
+    return tuple(int(k) for k in np.unravel_index(int(place), value.shape))
+
+
+# ---------------------------------------------------------------- numbers as text
+
+
+def _n(x: Any) -> str:
+    """A number as it stands in a formula: a negative one in brackets."""
+    if isinstance(x, (bool, np.bool_)):
+        return "true" if x else "false"
+    text = number(x + 0 if x else 0)      # no −0
+    return f"({text})" if text.startswith("−") else text
+
+
+def _bare(text: str) -> str:
+    """The number without its brackets, where something else stands around it."""
+    return text.removeprefix("(").removesuffix(")")
+
+
+def _equals(x: Any) -> str:
+    return f" = {'true' if x else 'false'}" if isinstance(x, (bool, np.bool_)) else f" = {number(x)}"
+
+
+def _place(name: str, index: Sequence[int]) -> str:
+    return f"{name}[{', '.join(map(str, index))}]" if len(index) else name
+
+
+def _terms(texts: Sequence[str], joint: str = " + ") -> str:
+    """The terms of a sum, those in the middle of a long one left out."""
+    if len(texts) <= SHOWN:
+        return joint.join(texts)
+    return joint.join([*texts[:SHOWN - 2], "…", texts[-1]])
+
+
+# ---------------------------------------------------------------- one element from the elements that stand where it stands
+
+_BETWEEN = {"Add": "+", "Subtract": "−", "Multiply": "·", "Divide": "/", "Power": "^", "Greater": ">", "GreaterEqual": "≥", "Less": "<", "LessEqual": "≤", "Equal": "=", "NotEqual": "≠",
+            "LogicalAnd": "and", "LogicalOr": "or"}
+_WRITTEN: dict[str, Callable[..., str]] = {
+    "Square": lambda a: f"{a}²", "Negative": lambda a: f"−{a}", "Reciprocal": lambda a: f"1 / {a}", "Sqrt": lambda a: f"√{a}", "Rsqrt": lambda a: f"1 / √{a}", "Exp": lambda a: f"e^{a}",
+    "Log": lambda a: f"ln {a}", "Abs": lambda a: f"|{_bare(a)}|", "Relu": lambda a: f"max(0, {_bare(a)})", "Sigmoid": lambda a: f"1 / (1 + e^(−{a}))",
+    "Identity": lambda a: a, "StopGradient": lambda a: a, "Maximum": lambda a, b: f"max({a}, {b})", "Minimum": lambda a, b: f"min({a}, {b})",
+    "Mse": lambda a, b: f"({a} − {b})²", "Mae": lambda a, b: f"|{a} − {b}|",
+}
+
+
+def _plainly(f: Firing) -> tuple[str, list[str]]:
+    """An operation that works element by element; nothing for another."""
+    shape, name = f.outputs[f.output].shape, f.node.op.name
+    if f.node.op.category not in ("math", "activation", "loss") or not f.inputs or name in ("Softmax", "LogSoftmax"):
+        return "", []
+    try:
+        if np.broadcast_shapes(*(v.shape for v in f.inputs.values())) != shape:
+            return "", []
+    except ValueError:
+        return "", []
+    elements = [_n(f.element(port)) for port in f.inputs]
+    if name in _BETWEEN and len(elements) == 2:
+        left = f"{elements[0]} {_BETWEEN[name]} {elements[1]}"
+    elif name in _WRITTEN:
+        left = _WRITTEN[name](*elements)
+    else:
+        left = f"{f.node.op.function}({', '.join(_bare(e) for e in elements)})"
+    spread = [port for port, v in f.inputs.items() if v.shape != shape]
+    said = [f.say(f"This is {_place('element', f.index)}; every other is worked out the same way.", f"这里只写出{_place('元素', f.index)}，其余元素算法相同。")] if shape else []
+    if name == "Relu":
+        said.insert(0, f.say("What is positive passes; the rest becomes 0.", "正数通过，其余变为 0。"))
+    if spread:
+        said.append(f.say(f"{' and '.join(spread)} {'is' if len(spread) == 1 else 'are'} smaller and used again along the axes that {'it lacks' if len(spread) == 1 else 'they lack'} (broadcast).",
+                          f"{'、'.join(spread)} 较小，沿缺少的轴重复使用（广播）。"))
+    return left + _equals(f.value), said
+
+
+# ---------------------------------------------------------------- sums of products
+
+
+def _matmul(f: Firing) -> tuple[str, list[str]]:
+    a, b = f.inputs["a"], f.inputs["b"]
+    index = list(f.index)
+    column = index.pop() if b.ndim > 1 else None
+    row = index.pop() if a.ndim > 1 else None
+    batch = tuple(index)
+    left = np.broadcast_to(a, (*batch_shape(f, a, b), *a.shape[-2:]))[batch] if a.ndim > 1 else a
+    right = np.broadcast_to(b, (*batch_shape(f, a, b), *b.shape[-2:]))[batch] if b.ndim > 1 else b
+    one, other = left[row] if row is not None else left, right[:, column] if column is not None else right
+    text = _terms([f"{_n(x)}·{_n(y)}" for x, y in zip(one, other)])
+    rows = f.say(f"row {row} of a" if row is not None else "a", f"a 的第 {row} 行" if row is not None else "a")
+    columns = f.say(f"column {column} of b" if column is not None else "b", f"b 的第 {column} 列" if column is not None else "b")
+    said = f.say(f"{_place('Element', f.index)}: {rows} times {columns}, {len(one)} products, summed.", f"{_place('元素', f.index)}：{rows} 与 {columns} 逐项相乘，共 {len(one)} 项，再求和。")
+    return text + _equals(f.value), [said]
+
+
+def batch_shape(f: Firing, a: np.ndarray, b: np.ndarray) -> tuple[int, ...]:
+    """The axes in front of a product's matrices."""
+    return np.broadcast_shapes(a.shape[:-2] if a.ndim > 1 else (), b.shape[:-2] if b.ndim > 1 else ())
+
+
+def _conv2d(f: Firing) -> tuple[str, list[str]]:
+    x, w = f.inputs["x"], f.inputs["w"]
+    n, o, _, _ = f.index
+    count = int(np.prod(w.shape[1:]))
+    said = f.say(f"{_place('Element', f.index)}: the window of image {n} that ends up there, times kernel {o} cell by cell: {w.shape[1]} channel{'s' if w.shape[1] > 1 else ''} of {w.shape[2]} × {w.shape[3]}, {count} products, summed.",
+                 f"{_place('元素', f.index)}：第 {n} 张图上对应的窗口与第 {o} 个卷积核逐格相乘：{w.shape[1]} 个通道 × {w.shape[2]} × {w.shape[3]}，共 {count} 个乘积，再求和。")
+    same = f.say("The same kernel is used at every place of the image.", "同一个卷积核用在图上的每个位置。")
+    return f"Σ x·w ({count})" + _equals(f.value), [said, same] if x.size else []
+
+
+# ---------------------------------------------------------------- one value for many
+
+
+def _axes(f: Firing) -> tuple[int, ...]:
+    rank, axis = f.inputs["x"].ndim, f.node.attrs.get("axis")
+    axes = range(rank) if axis is None else [axis] if isinstance(axis, int) else axis
+    return tuple(sorted(a % rank for a in axes)) if rank else ()
+
+
+def _reduced(f: Firing, axes: tuple[int, ...], keepdims: bool) -> np.ndarray:
+    """The elements of x that came together in this one."""
+    x, rest = f.inputs["x"], list(f.index)
+    if keepdims:
+        rest = [k for a, k in enumerate(rest) if a not in axes]
+    return x[tuple(slice(None) if a in axes else rest.pop(0) for a in range(x.ndim))].ravel()
+
+
+def _reduce(f: Firing) -> tuple[str, list[str]]:
+    axes = _axes(f)
+    elements = _reduced(f, axes, bool(f.node.attrs.get("keepdims")))
+    texts, count = [_n(e) for e in elements], len(elements)
+    along = f.say(f"along axis {', '.join(map(str, axes))}" if len(axes) < f.inputs["x"].ndim else "of all elements", f"沿轴 {'、'.join(map(str, axes))}" if len(axes) < f.inputs["x"].ndim else "全部元素")
+    match f.node.op.name:
+        case "Sum":
+            text, said = _terms(texts), f.say(f"The sum {along}: {count} values become one.", f"{along} 求和：{count} 个数合成一个。")
+        case "Mean":
+            text, said = f"({_terms(texts)}) / {count}", f.say(f"The mean {along}: the sum of {count} values over their number.", f"{along} 求平均：{count} 个数之和除以个数。")
+        case "Prod":
+            text, said = _terms(texts, "·"), f.say(f"The product {along}: {count} values become one.", f"{along} 求积：{count} 个数合成一个。")
+        case name:
+            word = "largest" if name == "Max" else "smallest"
+            text, said = f"{name.lower()}({_terms(texts, ', ')})", f.say(f"The {word} {along} of {count} values.", f"{along} 取 {count} 个数中最{'大' if name == 'Max' else '小'}的。")
+    return text + _equals(f.value), [said]
+
+
+def _sum_like(f: Firing) -> tuple[str, list[str]]:
+    """The gradient of what was broadcast: it sums over the axes along which it was used again."""
+    x, like = f.inputs["x"], f.inputs["like"]
+    front = x.ndim - like.ndim
+    axes = tuple(a for a in range(x.ndim) if a < front or like.shape[a - front] != x.shape[a])
+    where = [slice(None) if a in axes else f.index[a - front] for a in range(x.ndim)]
+    elements = x[tuple(where)].ravel()
+    said = f.say(f"The same number was used {len(elements)} times on the way forward, so its gradient is the sum of what comes back from each use.",
+                 f"前向时同一个数用了 {len(elements)} 次，所以它的梯度是各次传回之和。")
+    return _terms([_n(e) for e in elements]) + _equals(f.value), [said]
+
+
+def _softmax(f: Firing) -> tuple[str, list[str]]:
+    x, axis = f.inputs["x"], f.node.attrs.get("axis", -1)
+    where = list(f.index)
+    where[axis] = slice(None)
+    elements = x[tuple(where)]
+    powers = [f"e^{_n(e)}" for e in elements]
+    text = f"e^{_n(x[f.index])} / ({_terms(powers)})"
+    log = f.node.op.name == "LogSoftmax"
+    said = f.say("Each value's share when e is raised to all of them: the shares add up to 1.", "先求 e 的各次幂，再看每个所占的份额：份额之和为 1。")
+    return (f"ln({text})" if log else text) + _equals(f.value), [said]
+
+
+def _sparse_cross_entropy(f: Firing) -> tuple[str, list[str]]:
+    logits, label = f.inputs["logits"], int(f.inputs["labels"][f.index])
+    row = logits[f.index].astype("float64")
+    shifted = np.exp(row - row.max())
+    share = float(shifted[label] / shifted.sum())
+    said = f.say(f"The right class is {label}, and softmax gives it the share {number(share)}: the smaller that is, the larger the loss.",
+                 f"正确类别是 {label}，softmax 给它的份额是 {number(share)}：份额越小，损失越大。")
+    return f"−ln({number(share)})" + _equals(f.value), [said]
+
+
+# ---------------------------------------------------------------- what only moves numbers
+
+
+def _transpose(f: Firing) -> tuple[str, list[str]]:
+    rank = len(f.index)
+    axes = f.node.attrs.get("axes") or tuple(reversed(range(rank)))
+    source = [0] * rank
+    for k, a in enumerate(axes):
+        source[a] = f.index[k]
+    said = f.say(f"Nothing is computed: axes change places, so {_place('out', f.index)} is {_place('x', source)}.", f"没有计算：只是交换轴，{_place('out', f.index)} 就是 {_place('x', source)}。")
+    return f"{_place('x', source)}" + _equals(f.value), [said]
+
+
+def _moved(f: Firing) -> tuple[str, list[str]]:
+    said = f.say(f"The same numbers in the same order, seen as {shape_text(f.outputs[0].shape)}.", f"同样的数、同样的顺序，看作 {shape_text(f.outputs[0].shape)}。")
+    return "", [said]
+
+
+def _spread(f: Firing) -> tuple[str, list[str]]:
+    said = f.say(f"One number is handed to every place that it went to or came from: {shape_text(next(iter(f.inputs.values())).shape)} becomes {shape_text(f.outputs[0].shape)}.",
+                 f"一个数送到它要去的每个位置：{shape_text(next(iter(f.inputs.values())).shape)} 变为 {shape_text(f.outputs[0].shape)}。")
+    return f"{_n(f.value)}" + _equals(f.value), [said]
+
+
+def _gather(f: Firing) -> tuple[str, list[str]]:
+    axis = f.node.attrs.get("axis") or 0
+    indices = f.inputs["indices"]
+    picked = int(indices[f.index[axis:axis + indices.ndim]])
+    said = f.say(f"Picks what stands at index {picked} along axis {axis}.", f"沿轴 {axis} 取出下标 {picked} 处的内容。")
+    return f"x[{picked}]" + _equals(f.value), [said]
+
+
+def _one_hot(f: Firing) -> tuple[str, list[str]]:
+    label = int(next(iter(f.inputs.values()))[f.index[:-1]])
+    return "", [f.say(f"Row {', '.join(map(str, f.index[:-1])) or '0'}: a 1 at place {label}, the label, and 0 elsewhere.", f"第 {', '.join(map(str, f.index[:-1])) or '0'} 行：在标签 {label} 处为 1，其余为 0。")]
+
+
+# ---------------------------------------------------------------- recurrent layers: the four steps of an LSTM
+
+
+def _lstm(f: Firing) -> tuple[str, list[str]]:
+    named = dict(zip(f.node.output_names, f.outputs))
+    if f.output not in (0, f.node.output_names.index("c")) or any(named.get(k) is None for k in "figoc"):
+        return "", []
+    b, t, u = f.index
+    gate = {k: named[k][b, t, u] for k in "figoc"}
+    start = f.inputs.get("c0")
+    before = named["c"][b, t - 1, u] if t else start[b, u] if start is not None else 0.0
+    text = f"c = {_n(gate['f'])}·{_n(before)} + {_n(gate['i'])}·{_n(gate['g'])} = {number(gate['c'])};  h = {_n(gate['o'])}·tanh({number(gate['c'])})"
+    said = [
+        f.say(f"Forget: {number(gate['f'])} of the old cell state {number(before)} is kept.", f"遗忘：旧细胞状态 {number(before)} 保留 {number(gate['f'])}。"),
+        f.say(f"Input: of the candidate {number(gate['g'])}, {number(gate['i'])} is written.", f"输入：候选值 {number(gate['g'])} 写入 {number(gate['i'])}。"),
+        f.say(f"The cell state becomes {number(gate['c'])}.", f"细胞状态变为 {number(gate['c'])}。"),
+        f.say(f"Output: {number(gate['o'])} of its tanh is shown.", f"输出：它的 tanh 露出 {number(gate['o'])}。"),
+    ]
+    return text + _equals(named["out"][b, t, u]), [f.say(f"Row {b}, timestep {t}, unit {u}.", f"第 {b} 行，时间步 {t}，单元 {u}。"), *said]
+
+
+# ---------------------------------------------------------------- the update pass
+
+
+def _sgd(f: Firing) -> tuple[str, list[str]]:
+    old, slope, rate = f.inputs["value"][f.index], f.inputs["grad"][f.index], f.inputs["lr"][()]
+    text = f"{_n(old)} − {_n(rate)}·{_n(slope)}" + _equals(f.value)
+    return text, [_stepped(f, old, slope)]
+
+
+def _adam(f: Firing) -> tuple[str, list[str]]:
+    old, slope = f.inputs["value"][f.index], f.inputs["grad"][f.index]
+    new = f.outputs[0][f.index]
+    text = f"{_n(old)} {'−' if new <= old else '+'} {number(abs(float(new) - float(old)))}" + _equals(new)
+    mean = f.say(f"The mean of recent gradients over the root of their mean square sets the step; the rate bounds it ({number(f.inputs['lr'][()])}).",
+                 f"步长由近期梯度的平均除以均方根决定，并受学习率限制（{number(f.inputs['lr'][()])}）。")
+    return text, [_stepped(f, old, slope), mean]
+
+
+def _stepped(f: Firing, old: Any, slope: Any) -> str:
+    new = f.outputs[0][f.index]
+    return f.say(f"{_place('Element', f.index)}: old value {number(old)}, gradient {number(slope)}, step {number(float(new) - float(old))}, new value {number(new)}.",
+                 f"{_place('元素', f.index)}：旧值 {number(old)}，梯度 {number(slope)}，步长 {number(float(new) - float(old))}，新值 {number(new)}。")
+
+
+def _assign(f: Firing) -> tuple[str, list[str]]:
+    variable = f.node.inputs[0].node.name
+    text = f"{variable} ← {number(f.value)}"
+    return text, [f.say(f"{variable} takes this value when the run ends; until then all nodes read the old one.", f"{variable} 在运行结束时取这个值；在此之前所有节点读到的是旧值。")]
+
+
+# ---------------------------------------------------------------- the backward pass: upstream × local = downstream
+
+
+def _backward(f: Firing) -> tuple[str, list[str]]:
+    """A factor of the chain rule, or the place where ways come together."""
+    up = [port for port in f.inputs if port in f.backward]
+    name = f.node.op.name
+    if name == "Multiply" and len(up) == 1:
+        local = next(port for port in f.inputs if port not in f.backward)
+        text = f"{_n(f.element(up[0]))} · {_n(f.element(local))}" + _equals(f.value)
+        return text, [f.say(f"The chain rule: upstream {number(f.element(up[0]))} × local derivative {number(f.element(local))} = downstream {number(f.value)}.",
+                            f"链式法则：上游 {number(f.element(up[0]))} × 局部导数 {number(f.element(local))} = 下游 {number(f.value)}。")]
+    if name == "MatMul" and len(up) == 1:
+        text, said = _matmul(f)
+        return text, [f.say("The chain rule of a product of matrices: upstream gradient times the other factor, turned over.", "矩阵乘法的链式法则：上游梯度乘以转置后的另一个因子。"), *said]
+    if name == "Add" and len(up) == 2:
+        text = f"{_n(f.element('a'))} + {_n(f.element('b'))}" + _equals(f.value)
+        return text, [f.say("A fork on the way forward: what comes back along both ways adds up.", "前向时在此分叉：两路传回的梯度相加。")]
+    if name == "ReluGradient":
+        open_ = f.element("y") > 0
+        text = f"{_n(f.element('g'))} · {1 if open_ else 0}" + _equals(f.value)
+        return text, [f.say(f"ReLU's local derivative is {'1, its output was positive' if open_ else '0, its output was 0'}: upstream × local = downstream.",
+                            f"ReLU 的局部导数为 {'1（输出为正）' if open_ else '0（输出为 0）'}：上游 × 局部 = 下游。")]
+    return _RULES.get(name, _plainly)(f)
+
+
+def _shapes(f: Firing) -> list[str]:
+    """What is left to say of any operation: what it takes and gives."""
+    taken = ", ".join(f"{port} {shape_text(v.shape)}" for port, v in f.inputs.items())
+    given = shape_text(f.outputs[f.output].shape)
+    doc = (f.node.op.doc or "").strip().split("\n")[0]
+    return [s for s in (f.say(doc, f.node.op.zh or ""), f.say(f"It takes {taken} and gives {given}." if taken else f"It gives {given}.", f"输入 {taken}，输出 {given}。" if taken else f"输出 {given}。")) if s]
+
+
+_BACKWARD = frozenset(("Multiply", "MatMul", "Add", "ReluGradient"))
+_MANY = frozenset(("LSTM",))        # explained whichever output is asked for
+_RULES: dict[str, Rule] = {
+    "MatMul": _matmul, "Conv2D": _conv2d, "Sum": _reduce, "Mean": _reduce, "Max": _reduce, "Min": _reduce, "Prod": _reduce, "SumLike": _sum_like,
+    "Softmax": _softmax, "LogSoftmax": _softmax, "SparseSoftmaxCrossEntropy": _sparse_cross_entropy, "Transpose": _transpose, "Reshape": _moved, "ReshapeLike": _moved,
+    "ExpandDims": _moved, "Squeeze": _moved, "BroadcastTo": _spread, "BroadcastLike": _spread, "Gather": _gather, "OneHot": _one_hot, "OneHotLike": _one_hot,
+    "LSTM": _lstm, "SGDUpdate": _sgd, "AdamUpdate": _adam, "Assign": _assign,
+}
