@@ -84,7 +84,7 @@ def comes_back(tensor: Tensor, depth: int = 4) -> bool:
     node = tensor.node
     if node.phase != "backward" or node.op.name in ("OnesLike", "ZerosLike") or not depth:
         return node.phase == "backward"
-    return not node.inputs or any(comes_back(t, depth - 1) for t in node.inputs)
+    return any(comes_back(t, depth - 1) for t in node.inputs)
 
 
 def _index(tensor: str, value: np.ndarray, at: Sequence[int] | None) -> tuple[int, ...]:
@@ -127,6 +127,12 @@ def _place(name: str, index: Sequence[int]) -> str:
     return f"{name}[{', '.join(map(str, index))}]" if len(index) else name
 
 
+def _element(f: Firing) -> str:
+    """Which element is written out."""
+    index = f"[{', '.join(map(str, f.index))}]" if f.index else ""
+    return f.say(f"Element {index}".strip() if index else "Its value", f"元素 {index}" if index else "它的值")
+
+
 def _terms(texts: Sequence[str], joint: str = " + ") -> str:
     """The terms of a sum, those in the middle of a long one left out."""
     if len(texts) <= SHOWN:
@@ -164,7 +170,7 @@ def _plainly(f: Firing) -> tuple[str, list[str]]:
     else:
         left = f"{f.node.op.function}({', '.join(_bare(e) for e in elements)})"
     spread = [port for port, v in f.inputs.items() if v.shape != shape]
-    said = [f.say(f"This is {_place('element', f.index)}; every other is worked out the same way.", f"这里只写出{_place('元素', f.index)}，其余元素算法相同。")] if shape else []
+    said = [f.say(f"{_element(f)}; every other is worked out the same way.", f"这里只写出{_element(f)}，其余元素算法相同。")] if shape else []
     if name == "Relu":
         said.insert(0, f.say("What is positive passes; the rest becomes 0.", "正数通过，其余变为 0。"))
     if spread:
@@ -188,7 +194,7 @@ def _matmul(f: Firing) -> tuple[str, list[str]]:
     text = _terms([f"{_n(x)}·{_n(y)}" for x, y in zip(one, other)])
     rows = f.say(f"row {row} of a" if row is not None else "a", f"a 的第 {row} 行" if row is not None else "a")
     columns = f.say(f"column {column} of b" if column is not None else "b", f"b 的第 {column} 列" if column is not None else "b")
-    said = f.say(f"{_place('Element', f.index)}: {rows} times {columns}, {len(one)} products, summed.", f"{_place('元素', f.index)}：{rows} 与 {columns} 逐项相乘，共 {len(one)} 项，再求和。")
+    said = f.say(f"{_element(f)}: {rows} times {columns}, {len(one)} products, summed.", f"{_element(f)}：{rows} 与 {columns} 逐项相乘，共 {len(one)} 项，再求和。")
     return text + _equals(f.value), [said]
 
 
@@ -201,8 +207,8 @@ def _conv2d(f: Firing) -> tuple[str, list[str]]:
     x, w = f.inputs["x"], f.inputs["w"]
     n, o, _, _ = f.index
     count = int(np.prod(w.shape[1:]))
-    said = f.say(f"{_place('Element', f.index)}: the window of image {n} that ends up there, times kernel {o} cell by cell: {w.shape[1]} channel{'s' if w.shape[1] > 1 else ''} of {w.shape[2]} × {w.shape[3]}, {count} products, summed.",
-                 f"{_place('元素', f.index)}：第 {n} 张图上对应的窗口与第 {o} 个卷积核逐格相乘：{w.shape[1]} 个通道 × {w.shape[2]} × {w.shape[3]}，共 {count} 个乘积，再求和。")
+    said = f.say(f"{_element(f)}: the window of image {n} that ends up there, times kernel {o} cell by cell: {w.shape[1]} channel{'s' if w.shape[1] > 1 else ''} of {w.shape[2]} × {w.shape[3]}, {count} products, summed.",
+                 f"{_element(f)}：第 {n} 张图上对应的窗口与第 {o} 个卷积核逐格相乘：{w.shape[1]} 个通道 × {w.shape[2]} × {w.shape[3]}，共 {count} 个乘积，再求和。")
     same = f.say("The same kernel is used at every place of the image.", "同一个卷积核用在图上的每个位置。")
     return f"Σ x·w ({count})" + _equals(f.value), [said, same] if x.size else []
 
@@ -354,8 +360,8 @@ def _adam(f: Firing) -> tuple[str, list[str]]:
 
 def _stepped(f: Firing, old: Any, slope: Any) -> str:
     new = f.outputs[0][f.index]
-    return f.say(f"{_place('Element', f.index)}: old value {number(old)}, gradient {number(slope)}, step {number(float(new) - float(old))}, new value {number(new)}.",
-                 f"{_place('元素', f.index)}：旧值 {number(old)}，梯度 {number(slope)}，步长 {number(float(new) - float(old))}，新值 {number(new)}。")
+    return f.say(f"{_element(f)}: old value {number(old)}, gradient {number(slope)}, step {number(float(new) - float(old))}, new value {number(new)}.",
+                 f"{_element(f)}：旧值 {number(old)}，梯度 {number(slope)}，步长 {number(float(new) - float(old))}，新值 {number(new)}。")
 
 
 def _assign(f: Firing) -> tuple[str, list[str]]:
