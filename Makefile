@@ -9,7 +9,7 @@ PAGE := $(shell find widgets -name node_modules -prune -o -type f -print 2>/dev/
 PROJECT := pyproject.toml hatch_build.py $(PAGE)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-all demo dev check protocol bench clean
+.PHONY: help lab test test-all demo dev check protocol words bench clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,10 @@ check: $(VENV)/.test  ## style, layers, types of the page, messages
 protocol: $(VENV)/.test  ## write the page's side of the messages from flowlab/widgets/protocol.py
 	$(BIN)/python -c "from flowlab.widgets import protocol; print(protocol.render(), end='')" > widgets/src/protocol.gen.ts.new
 	mv widgets/src/protocol.gen.ts.new widgets/src/protocol.gen.ts
+
+words: $(VENV)/.test  ## write the words of 繁體中文 from those of 简体中文
+	$(BIN)/python -m pip install -q -e '.[words]'
+	$(BIN)/python tools/words.py
 
 bench: $(VENV)/.bench  ## the engine and the captcha network beside NumPy by hand and torch
 	$(BIN)/python tests/benchmarks/engine.py

@@ -46,6 +46,7 @@ from ..io.edits import (
 from ..runtime.session import Session
 from . import loops as L, protocol as P, saved, scene as S, values as V
 from .examples import EXAMPLES
+from .words import Worded
 
 _STATIC = Path(__file__).parent / "static"
 _MISSING = "export default { render({ el }) { el.textContent = 'The page of flowlab is not built: run node widgets/build.mjs, or pip install flowlab.'; } };"
@@ -58,10 +59,11 @@ LIVE_NODES = 2000
 MANY_BYTES = 512 * 2**20    # variables larger than this are not initialised for the sake of a picture
 
 
-class Editor(anywidget.AnyWidget):
+class Editor(Worded, anywidget.AnyWidget):
     """Build a graph by hand, and step it: with nothing given, an empty canvas.
 
     `graph` is copied into a document and never changed; `session` lends the values of its variables; `feeds` are arrays by placeholder.
+    `language` is what the screen speaks: `en`, `zh-CN` or `zh-TW`; without it the page decides, and a person may change it there.
     """
 
     _esm = _STATIC / "editor.js" if (_STATIC / "editor.js").is_file() else _MISSING

@@ -16,6 +16,7 @@ from ..core.graph import Graph, Node, Tensor
 from ..runtime.feeding import flatten
 from . import protocol as P
 from .values import num
+from .words import Worded
 
 GATES = ("i", "f", "g", "o")        # the order of the columns in the layer's variables
 SHOWN = ("f", "i", "g", "o", "c", "h")
@@ -332,14 +333,14 @@ def outcome(value: np.ndarray | None, sample: int, samples: int, symbols: Any) -
 # ---------------------------------------------------------------- the widget
 
 
-class LSTMView(anywidget.AnyWidget):
+class LSTMView(Worded, anywidget.AnyWidget):
     """See what an LSTM forgets, writes and shows, step by step and unit by unit.
 
     `source`: a trace, a session (its last trace), a debugger or an editor. `node`: a layer, `"lstm/LSTM"`, or a scope, `"lstm"`; without it
     all LSTM layers, the last one first on screen. `image`: (H, W) or (H, W, 3), or one a sample, drawn over the time axis instead of
     the first layer's input. `reading`: what the heads would answer at each step: pairs of a label and probabilities (time, classes), or
     names of dense layers on the last LSTM's state, or a function of that state (time, units) that gives such pairs; the last two follow
-    a clamp. `symbols`: a name for each class.
+    a clamp. `symbols`: a name for each class. `language`: what the screen speaks, `en`, `zh-CN` or `zh-TW`; without it the page decides.
 
     `t`, `unit` and `sample` count from 0, `layer` from 1 as its button does; all four can be read and set. FlowError says what there is.
 
@@ -356,7 +357,7 @@ class LSTMView(anywidget.AnyWidget):
     sample = traitlets.Int(0).tag(sync=True)
 
     def __init__(self, source: Any, node: Any = None, *, sample: int = 0, t: int = 0, unit: int = 0, image: Any = None, reading: Any = None,
-                 symbols: Any = None, title: str | None = None):
+                 symbols: Any = None, title: str | None = None, language: str | None = None):
         self._source = source
         self._run = self._now = reader(source)
         self._nodes = layers_of(self._run, node)
@@ -370,6 +371,8 @@ class LSTMView(anywidget.AnyWidget):
             if 0 in values.out["h"].shape:
                 raise FlowError(f"{n.name} is {values.out['h'].shape} (batch, time, units): there is nothing to see.", node=n.name)
         super().__init__()
+        if language is not None:
+            self.language = language
         self._quiet = True
         self.layer = len(self._nodes)
         self.sample, self.t, self.unit = sample, t, unit

@@ -1,6 +1,7 @@
 // The bar: run and step, play, undo, fold, tidy, save; find on its right.
 import * as React from "react";
 import { Icon, categoryIcon, type IconName } from "../shared/icons";
+import { LanguageChoice, t } from "../shared/words";
 import { visible } from "./geometry";
 import { toggleCode } from "./making";
 import { SPEEDS, useLab, useLabState } from "./store";
@@ -11,7 +12,7 @@ function Button({ name, icon, keys, wide = false, primary = false, disabled = fa
   return (
     <button
       type="button" className={`cbn${wide ? " lb" : ""}${primary ? " pri" : ""}${pressed ? " on" : ""}`} aria-pressed={pressed} data-filled={primary ? "" : undefined} aria-label={name} disabled={disabled}
-      title={disabled && why ? `${name}: ${why}` : `${title ?? name}${keys ? `  (${keys})` : ""}`} aria-keyshortcuts={keys} onClick={onClick}
+      title={disabled && why ? t("{name}: {why}", { name, why }) : `${title ?? name}${keys ? `  (${keys})` : ""}`} aria-keyshortcuts={keys} onClick={onClick}
     >
       <Icon name={icon} />
       {wide && <span>{name}</span>}
@@ -35,51 +36,52 @@ export function Bar() {
   const save = (path: string | null) => { setAsking(null); void lab.command("save", { node: path }); };
   const proposal = () => `${(scene?.title || "graph").replace(/[^\p{L}\p{N}_.-]+/gu, "_").slice(0, 60) || "graph"}.flow.json`;
   const file = scene?.path ? scene.path.slice(scene.path.lastIndexOf("/") + 1) : null;
-  const saved = scene ? (scene.path ? `${file} · ${scene.dirty ? "changed" : "saved"}` : scene.total ? "not saved yet" : "") : "";
+  const saved = scene ? (scene.path ? `${file} · ${scene.dirty ? t("changed") : t("saved")}` : scene.total ? t("not saved yet") : "") : "";
   return (
-    <div className="bar" role="toolbar" aria-label="Commands">
+    <div className="bar" role="toolbar" aria-label={t("Commands")}>
       <div className="cmds">
         <div className="gname">
           <Icon name="tidy" />
           <Title title={scene?.title ?? ""} />
           <span className="muted" title={scene?.path ?? ""}>{visible(saved)}</span>
         </div>
-        <div className="cg"><Button name="Run" icon="run" wide primary title="Run to the end" onClick={send("run")} /></div>
+        <div className="cg"><Button name={t("Run")} icon="run" wide primary title={t("Run to the end")} onClick={send("run")} /></div>
         <div className="cg">
-          <Button name="Step back" icon="stepBack" keys="," wide onClick={send("back")} />
-          <Button name="Step" icon="step" keys="." wide title="Fire the next node" onClick={send("step")} />
-          <Button name="Step level" icon="stepLevel" keys=">" title="Fire everything that is ready" onClick={send("step_level")} />
-          <Button name="Step scope" icon="stepScope" keys="/" title="Run the current scope to its end" onClick={send("step_scope")} />
-          <Button name="Step timestep" icon="stepTimestep" keys="]" title="Run to the next timestep" onClick={send("step_timestep")} />
-          <Button name="Step pass" icon="stepPass" keys="P" title="Run to the end of forward, backward or update" onClick={send("step_pass")} />
+          <Button name={t("Step back")} icon="stepBack" keys="," wide onClick={send("back")} />
+          <Button name={t("Step")} icon="step" keys="." wide title={t("Fire the next node")} onClick={send("step")} />
+          <Button name={t("Step level")} icon="stepLevel" keys=">" title={t("Fire everything that is ready")} onClick={send("step_level")} />
+          <Button name={t("Step scope")} icon="stepScope" keys="/" title={t("Run the current scope to its end")} onClick={send("step_scope")} />
+          <Button name={t("Step timestep")} icon="stepTimestep" keys="]" title={t("Run to the next timestep")} onClick={send("step_timestep")} />
+          <Button name={t("Step pass")} icon="stepPass" keys="P" title={t("Run to the end of forward, backward or update")} onClick={send("step_pass")} />
         </div>
         <div className="cg">
-          <Button name="Play" icon="play" keys="Space" wide disabled={playing} why="it is playing" onClick={() => void lab.play()} />
-          <Button name="Pause" icon="pause" keys="Space" disabled={!playing} why="nothing plays" onClick={() => lab.pause()} />
-          {mode !== "past" && <Button name="Resume" icon="resume" title="Run on to the end" disabled={done && mode !== "edit"} why="the run is at its end" onClick={send("resume")} />}
-          <Button name="Stop" icon="stop" disabled={mode === "edit" && !playing && !busy} why="nothing runs" title="Stop and go back to editing" onClick={() => { lab.pause(); void lab.command("stop"); }} />
-          <button type="button" className="spd" aria-label={`Speed ${speed}×`} title="Speed of play: click for the next, Shift-click for the one before"
+          <Button name={t("Play")} icon="play" keys="Space" wide disabled={playing} why={t("it is playing")} onClick={() => void lab.play()} />
+          <Button name={t("Pause")} icon="pause" keys="Space" disabled={!playing} why={t("nothing plays")} onClick={() => lab.pause()} />
+          {mode !== "past" && <Button name={t("Resume")} icon="resume" title={t("Run on to the end")} disabled={done && mode !== "edit"} why={t("the run is at its end")} onClick={send("resume")} />}
+          <Button name={t("Stop")} icon="stop" disabled={mode === "edit" && !playing && !busy} why={t("nothing runs")} title={t("Stop and go back to editing")} onClick={() => { lab.pause(); void lab.command("stop"); }} />
+          <button type="button" className="spd" aria-label={t("Speed {speed}×", { speed })} title={t("Speed of play: click for the next, Shift-click for the one before")}
             onClick={(e) => { const i = SPEEDS.indexOf(speed) + (e.shiftKey ? -1 : 1); lab.set({ speed: SPEEDS[(i + SPEEDS.length) % SPEEDS.length] }); }}>{speed}×</button>
         </div>
         <div className="cg">
-          <Button name="Live" icon="live" keys="L" pressed={live} title={live ? "Live: values follow every edit" : "Live: run after every edit, while that is quick"} onClick={() => void lab.command(live ? "live_off" : "live_on")} />
-          <Button name="Code" icon="code" keys="K" pressed={codeOpen} title="The Python beside the canvas" onClick={() => toggleCode(lab)} />
+          <Button name={t("Live")} icon="live" keys="L" pressed={live} title={live ? t("Live: values follow every edit") : t("Live: run after every edit, while that is quick")} onClick={() => void lab.command(live ? "live_off" : "live_on")} />
+          <Button name={t("Code")} icon="code" keys="K" pressed={codeOpen} title={t("The Python beside the canvas")} onClick={() => toggleCode(lab)} />
         </div>
         <div className="cg">
-          <Button name="Undo" icon="undo" keys="Ctrl+Z" disabled={!scene?.undo} why="nothing to undo" title={`Undo ${visible(scene?.undo ?? "")}`} onClick={send("undo")} />
-          <Button name="Redo" icon="redo" keys="Ctrl+Shift+Z" disabled={!scene?.redo} why="nothing to redo" title={`Redo ${visible(scene?.redo ?? "")}`} onClick={send("redo")} />
+          <Button name={t("Undo")} icon="undo" keys="Ctrl+Z" disabled={!scene?.undo} why={t("nothing to undo")} title={t("Undo {label}", { label: visible(scene?.undo ?? "") })} onClick={send("undo")} />
+          <Button name={t("Redo")} icon="redo" keys="Ctrl+Shift+Z" disabled={!scene?.redo} why={t("nothing to redo")} title={t("Redo {label}", { label: visible(scene?.redo ?? "") })} onClick={send("redo")} />
         </div>
         <div className="cg">
-          <Button name="Fold all" icon="foldAll" onClick={() => lab.fold([], false)} />
-          <Button name="Unfold all" icon="unfoldAll" onClick={() => lab.fold([], true)} />
-          <Button name="Tidy" icon="tidy" title="Lay everything out anew" onClick={() => void lab.tidy()} />
+          <Button name={t("Fold all")} icon="foldAll" onClick={() => lab.fold([], false)} />
+          <Button name={t("Unfold all")} icon="unfoldAll" onClick={() => lab.fold([], true)} />
+          <Button name={t("Tidy")} icon="tidy" title={t("Lay everything out anew")} onClick={() => void lab.tidy()} />
         </div>
         <div className="cg">
-          <Button name="Save" icon="save" title={scene?.path ? `Save to ${visible(scene.path)}` : "Save to a file"} onClick={() => save(scene?.path ?? proposal())} />
-          {scene?.path === null && <button type="button" className="cbn sm" aria-label="Save as" title="Save under another name" aria-expanded={asking !== null} onClick={() => setAsking(asking === null ? proposal() : null)}><Icon name="chevronDown" size={10} /></button>}
+          <Button name={t("Save")} icon="save" title={scene?.path ? t("Save to {path}", { path: visible(scene.path) }) : t("Save to a file")} onClick={() => save(scene?.path ?? proposal())} />
+          {scene?.path === null && <button type="button" className="cbn sm" aria-label={t("Save as")} title={t("Save under another name")} aria-expanded={asking !== null} onClick={() => setAsking(asking === null ? proposal() : null)}><Icon name="chevronDown" size={10} /></button>}
         </div>
       </div>
       <div className="grow" />
+      <LanguageChoice />
       <Find />
       {asking !== null && <SaveForm name={asking} rename={setAsking} save={save} />}
     </div>
@@ -90,9 +92,9 @@ export function Bar() {
 function Title({ title }: { title: string }) {
   const lab = useLab();
   const [draft, setDraft] = React.useState<string | null>(null);
-  if (draft === null) return <b title="Double-click to rename" onDoubleClick={() => setDraft(title)}>{visible(title) || "untitled"}</b>;
+  if (draft === null) return <b title={t("Double-click to rename")} onDoubleClick={() => setDraft(title)}>{visible(title) || t("untitled")}</b>;
   const end = (keep: boolean) => { setDraft(null); if (keep && draft.trim() && draft !== title) void lab.edit([{ tag: "SetTitle", title: draft.trim() }], "Renamed."); };
-  return <input className="tf" aria-label="Title" autoFocus value={draft} onChange={(e) => setDraft(e.target.value)} onBlur={() => end(true)}
+  return <input className="tf" aria-label={t("Title")} autoFocus value={draft} onChange={(e) => setDraft(e.target.value)} onBlur={() => end(true)}
     onKeyDown={(e) => { if (e.key === "Enter") end(true); if (e.key === "Escape") { e.stopPropagation(); end(false); } }} />;
 }
 
@@ -101,8 +103,8 @@ function SaveForm({ name, rename, save }: { name: string; rename(to: string | nu
   const lab = useLab();
   return (
     <form className="pop" onSubmit={(e) => { e.preventDefault(); save(name.trim() || null); }}>
-      <label>File<input className="tf m" aria-label="File" autoFocus value={name} onChange={(e) => rename(e.target.value)} onKeyDown={(e) => { if (e.key === "Escape") { e.stopPropagation(); rename(null); lab.root?.focus(); } }} /></label>
-      <button type="submit" className="bt">Save here</button>
+      <label>{t("File")}<input className="tf m" aria-label={t("File")} autoFocus value={name} onChange={(e) => rename(e.target.value)} onKeyDown={(e) => { if (e.key === "Escape") { e.stopPropagation(); rename(null); lab.root?.focus(); } }} /></label>
+      <button type="submit" className="bt">{t("Save here")}</button>
     </form>
   );
 }
@@ -134,7 +136,7 @@ function Find() {
     <div className="findb" ref={box} onBlur={(e) => { if (!box.current?.contains(e.relatedTarget as Node | null)) setOpen(false); }}>
       <Icon name="find" size={13} />
       <input
-        ref={(el) => { lab.find = el; }} type="text" role="searchbox" aria-label="Find" placeholder="Find" autoComplete="off" spellCheck={false} value={text} aria-controls={id} aria-expanded={open && hits.length > 0}
+        ref={(el) => { lab.find = el; }} type="text" role="searchbox" aria-label={t("Find")} placeholder={t("Find")} autoComplete="off" spellCheck={false} value={text} aria-controls={id} aria-expanded={open && hits.length > 0}
         aria-activedescendant={open && hits.length ? `${id}-${active}` : undefined} onFocus={() => setOpen(true)} onChange={(e) => { setText(e.target.value); setOpen(true); }}
         onKeyDown={(e) => {
           if (e.nativeEvent.isComposing) return;
@@ -145,13 +147,13 @@ function Find() {
       />
       <kbd>Ctrl F</kbd>
       {open && q && (
-        <ul className="hits pop" role="listbox" id={id} aria-label="Found">
+        <ul className="hits pop" role="listbox" id={id} aria-label={t("Found")}>
           {hits.map((h, i) => (
             <li key={h.id} role="option" id={`${id}-${i}`} aria-selected={i === active} className={`c-${h.category}${i === active ? " sel" : ""}`} onMouseDown={(e) => e.preventDefault()} onClick={() => go(h.id)}>
-              <Icon name={categoryIcon(h.category)} size={12} className="ci" /><span className="hn">{visible(h.id)}<small>{h.op}</small></span><span className="ho">{h.note}</span>
+              <Icon name={categoryIcon(h.category)} size={12} className="ci" /><span className="hn">{visible(h.id)}<small>{h.op === "scope" ? t("scope") : h.op}</small></span><span className="ho">{h.note}</span>
             </li>
           ))}
-          {hits.length === 0 && <li className="none muted">Nothing found</li>}
+          {hits.length === 0 && <li className="none muted">{t("Nothing found")}</li>}
         </ul>
       )}
     </div>

@@ -3,6 +3,7 @@ import * as React from "react";
 import { useViewport } from "@xyflow/react";
 import type { Diagnostic } from "../protocol.gen";
 import { Icon } from "../shared/icons";
+import { t, told, useLanguage } from "../shared/words";
 import { COVERS, type Point, type Rect, overlaps, visible } from "./geometry";
 import { nearTarget } from "./routes";
 import { type Alert, cut, keyOf, useLab, useLabState } from "./store";
@@ -48,8 +49,8 @@ function spot(anchor: Point, w: number, h: number, ground: Ground): Point | null
 }
 
 function split(message: string): { head: string; text: string } {
-  const at = message.indexOf(": ");
-  return at > 0 && at < 40 ? { head: message.slice(0, at + 1), text: message.slice(at + 2) } : { head: "", text: message };
+  const m = /^(.{1,39}?)(: |：)/s.exec(message);
+  return m ? { head: `${m[1]}${m[2].trim()}`, text: message.slice(m[0].length) } : { head: "", text: message };
 }
 
 function useCards(): Card[] {
@@ -59,6 +60,7 @@ function useCards(): Card[] {
   const at = useLabState((s) => s.at);
   const geos = useLabState((s) => s.geos);
   const routes = useLabState((s) => s.routes);
+  const lang = useLanguage();
   return React.useMemo(() => {
     const cards: Card[] = [];
     const place = (node: string | null, edge: string | null): { anchor: Point; owner: string | null } | null => {
@@ -73,16 +75,16 @@ function useCards(): Card[] {
       const where = d.severe ? place(d.node, d.edge) : null;
       if (!where) continue;
       const route = d.edge !== null ? routes.get(d.edge) : undefined;
-      const actions = d.repairs.map((r) => ({ label: r.label, run: () => void lab.edit(r.edits, `${r.label}.`) }));
-      if (route && !d.repairs.some((r) => r.edits.some((e) => e.tag === "Disconnect"))) actions.push({ label: "Cut wire", run: () => void lab.edit([cut(route.edge)], "Cut the wire.") });
-      cards.push({ key: keyOf(d), ...where, ...split(d.message), where: address(d), hint: d.hint, actions });
+      const actions = d.repairs.map((r) => ({ label: told(r.label), run: () => void lab.edit(r.edits, `${r.label}.`) }));
+      if (route && !d.repairs.some((r) => r.edits.some((e) => e.tag === "Disconnect"))) actions.push({ label: t("Cut wire"), run: () => void lab.edit([cut(route.edge)], "Cut the wire.") });
+      cards.push({ key: keyOf(d), ...where, ...split(told(d.message)), where: address(d), hint: told(d.hint), actions });
     }
     for (const a of alerts) {
       const where = place(a.node, a.edge);
-      if (where) cards.push({ key: `alert${a.id}`, ...where, ...split(a.text), where: "", hint: a.hint, actions: [], close: () => lab.dismiss(a.id) });
+      if (where) cards.push({ key: `alert${a.id}`, ...where, ...split(told(a.text)), where: "", hint: told(a.hint), actions: [], close: () => lab.dismiss(a.id) });
     }
     return cards;
-  }, [lab, scene, alerts, at, geos, routes]);
+  }, [lab, scene, alerts, at, geos, routes, lang]);
 }
 
 export function ErrorCards() {
@@ -176,19 +178,19 @@ function Cards({ cards }: { cards: Card[] }) {
           <div className="et">
             <Icon name="error" size={13} />
             <span>{c.head && <b>{visible(c.head)} </b>}{visible(c.text)}</span>
-            {c.close && <button type="button" className="x" aria-label="Dismiss" onClick={c.close}><Icon name="close" size={10} /></button>}
+            {c.close && <button type="button" className="x" aria-label={t("Dismiss")} onClick={c.close}><Icon name="close" size={10} /></button>}
           </div>
           {[c.where, c.hint].filter(Boolean).map((l) => <div className="em" key={l}>{visible(l)}</div>)}
           {c.actions.length > 0 && <div className="eb">{c.actions.map((b, i) => <button type="button" key={b.label} data-filled={i === 0 ? "" : undefined} className={`rb${i === 0 ? " pri" : ""}`} onClick={b.run}>{visible(b.label)}</button>)}</div>}
         </div>
       ))}
-      {over > 0 && <button type="button" className="emore" title="Show the next" onClick={() => setFirst((n) => (n + cards.length - over) % cards.length)}>{over} more</button>}
+      {over > 0 && <button type="button" className="emore" title={t("Show the next")} onClick={() => setFirst((n) => (n + cards.length - over) % cards.length)}>{t("{n} more", { n: over })}</button>}
     </div>
   );
 }
 
 function address(d: Diagnostic): string {
-  return [d.node, d.port !== null ? `port ${d.port}` : "", d.axis !== null ? `axis ${d.axis}` : "", "sound parts still run"].filter(Boolean).join(" · ");
+  return [d.node, d.port !== null ? t("port {port}", { port: d.port }) : "", d.axis !== null ? t("axis {axis}", { axis: d.axis }) : "", t("sound parts still run")].filter(Boolean).join(" · ");
 }
 
 /** Alerts that belong to no drawn element: a strip at the foot of the canvas. */
@@ -202,8 +204,8 @@ export function AlertStrip() {
       {homeless.map((a) => (
         <div className="alert" role="alert" key={a.id}>
           <Icon name="error" size={13} />
-          <span><b>{visible(a.text)}</b>{a.hint ? ` ${visible(a.hint)}` : ""}</span>
-          <button type="button" className="x" aria-label="Dismiss" onClick={() => lab.dismiss(a.id)}><Icon name="close" size={10} /></button>
+          <span><b>{visible(told(a.text))}</b>{a.hint ? ` ${visible(told(a.hint))}` : ""}</span>
+          <button type="button" className="x" aria-label={t("Dismiss")} onClick={() => lab.dismiss(a.id)}><Icon name="close" size={10} /></button>
         </div>
       ))}
     </div>

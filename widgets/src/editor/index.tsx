@@ -7,6 +7,7 @@ import "./editor.css";
 import { onThemeChange } from "../shared/color";
 import { guardShortcuts, isTextField } from "../shared/guard";
 import type { Model } from "../shared/wire";
+import { Words, told, useLanguage } from "../shared/words";
 import { Bar } from "./Bar";
 import { Canvas } from "./Canvas";
 import { CodePanel } from "./CodePanel";
@@ -23,6 +24,7 @@ const PICTURE_AFTER = 800;
 
 function App() {
   const lab = useLab();
+  const lang = useLanguage();
   const cursor = useLabState((s) => s.run.cursor);
   const length = useLabState((s) => s.run.length);
   const total = useLabState((s) => s.run.total);
@@ -41,7 +43,7 @@ function App() {
   };
   return (
     <div
-      ref={root} className={codeOpen ? "flowlab fl-lab with-code" : "flowlab fl-lab"} data-testid="flowlab" tabIndex={-1} data-cursor={cursor} data-length={length} data-total={total} data-mode={mode} data-busy={busy ? "true" : undefined}
+      ref={root} className={codeOpen ? "flowlab fl-lab with-code" : "flowlab fl-lab"} data-testid="flowlab" lang={lang} tabIndex={-1} data-cursor={cursor} data-length={length} data-total={total} data-mode={mode} data-busy={busy ? "true" : undefined}
       data-playing={playing || undefined} data-live={live || undefined} role="group" aria-label="flowlab" onKeyDown={onKeyDown}
       onPaste={(e) => { if (isTextField(e.target)) return; e.preventDefault(); e.stopPropagation(); onPaste(lab, e.clipboardData.getData("text/plain")); }}
     >
@@ -52,7 +54,7 @@ function App() {
 
 function Status() {
   const status = useLabState((s) => s.status);
-  return <div className="status" role="status" aria-live="polite">{status}</div>;
+  return <div className="status" role="status" aria-live="polite">{status.split("\n").map(told).join(" ")}</div>;
 }
 
 /** One element for good: what changes on the root must not draw the parts again, each of which listens for itself. */
@@ -126,7 +128,7 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   const lab = new Lab(model);
   const unguard = guardShortcuts(host);
   const root = createRoot(host);
-  root.render(<LabContext.Provider value={lab}><App /></LabContext.Provider>);
+  root.render(<Words model={model}><LabContext.Provider value={lab}><App /></LabContext.Provider></Words>);
   const disconnect = lab.connect();
   // the output area is there once the element is attached
   let unhide = () => undefined as void;

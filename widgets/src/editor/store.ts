@@ -6,6 +6,7 @@ import {
 } from "../protocol.gen";
 import { Wire, type Model, type Outgoing } from "../shared/wire";
 import { prefersReducedMotion } from "../shared/controls";
+import { useLanguage } from "../shared/words";
 import { keep } from "./keep";
 import { partnersOf } from "./making";
 import { noteRect } from "./annotations";
@@ -188,7 +189,7 @@ export class Lab {
       }
       case "notice":
         if (m.level === "alert") this.alert(m.text, m.hint, m.node, m.edge);
-        else this.say(m.hint ? `${m.text} ${m.hint}` : m.text);
+        else this.say(m.hint ? `${m.text}\n${m.hint}` : m.text);
         return;
       case "offer":
         this.set({ offer: m });
@@ -412,6 +413,7 @@ export class Lab {
     return ok;
   }
 
+  /** Says what happened. English, as everything that is said: it is put into the language of the screen where it is shown. */
   say(text: string): void { this.set({ status: text }); }
 
   alert(text: string, hint = "", node: string | null = null, edge: string | null = null): void {
@@ -726,7 +728,9 @@ export const keyOf = (d: Diagnostic): string => `${d.kind} ${d.node} ${d.port ??
 
 export const LabContext = React.createContext<Lab | null>(null);
 
+/** The lab around a part; what the part says is said anew when the language changes. */
 export function useLab(): Lab {
+  useLanguage();
   const lab = React.useContext(LabContext);
   if (!lab) throw new Error("no lab around this part");
   return lab;

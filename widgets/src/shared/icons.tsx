@@ -60,6 +60,7 @@ const PATHS = {
   chevronDown: <path d="M3 5l4 4 4-4" />,
   expand: <path d="M8 2h4v4M12 2L8 6M6 12H2V8M2 12l4-4" />,
   fit: <path d="M2 5V2h3M9 2h3v3M12 9v3H9M5 12H2V9" />,
+  language: <><circle cx="7" cy="7" r="5.3" /><path d="M1.7 7h10.6M7 1.7C4 4.6 4 9.4 7 12.3M7 1.7c3 2.9 3 7.7 0 10.6" /></>,
   keyboard: <path d="M1.5 3.5h11v7h-11zM4 6h.01M7 6h.01M10 6h.01M4.5 8.5h5" />,
 } as const;
 
