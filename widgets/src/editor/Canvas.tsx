@@ -3,6 +3,7 @@ import * as React from "react";
 import { ReactFlow, ReactFlowProvider, ViewportPortal, useReactFlow, useViewport, type Node, type NodeChange } from "@xyflow/react";
 import { prefersReducedMotion } from "../shared/controls";
 import { Icon } from "../shared/icons";
+import { t, told } from "../shared/words";
 import { EdgeLabel, EdgeLine } from "./EdgeLine";
 import { AlertStrip, ErrorCards } from "./ErrorCards";
 import { Minimap } from "./Minimap";
@@ -45,7 +46,7 @@ function Scroller({ children }: { children?: React.ReactNode }) {
     void flow.setViewport({ ...v, x: v.x - dx, y: v.y - dy });
   };
   return (
-    <div className="cv" role="region" aria-label="Canvas">
+    <div className="cv" role="region" aria-label={t("Canvas")}>
       <div className="cvs" ref={ref} onScroll={onScroll}>
         <div className="cvbig"><div className="cvin"><Flow /></div></div>
       </div>
@@ -122,7 +123,7 @@ function Flow() {
       onPaneClick={() => { if (performance.now() - lab.dropped < 100) return; lab.set({ wire: null, pending: null, into: null, mark: null }); lab.select([]); lab.root?.focus({ preventScroll: true }); }}
       onDoubleClick={(e) => { if (!(e.target as Element).closest("[data-node], [data-scope], [data-edge], .ecard")) lab.askForOperation(null, pan.screenToFlowPosition({ x: e.clientX, y: e.clientY })); }}
       onPointerMove={onPointerMove} onPointerDownCapture={() => { lab.pointing = true; }} onPointerUpCapture={() => { lab.pointing = false; }} onPointerCancelCapture={() => { lab.pointing = false; }}
-      className={wiring ? "wiring" : ""} aria-label="Graph"
+      className={wiring ? "wiring" : ""} aria-label={t("Graph")}
     >
       <ViewBridge />
       <ViewportPortal>
@@ -330,13 +331,13 @@ function Frames() {
       <MadeFrames />
       {frames.map((f) => (
         <div key={f.name} className={f.loop !== null ? `frame ${f.loop}` : "frame"} data-timestep={timesteps[f.name]} style={{ left: f.x, top: f.y, width: f.w, height: f.h }}>
-          <button type="button" className="nopan nodrag" tabIndex={-1} title={`Fold ${visible(f.name)}`} aria-label={`Fold ${visible(f.name)}`} onClick={() => lab.fold([f.name], false)}>
+          <button type="button" className="nopan nodrag" tabIndex={-1} title={t("Fold {name}", { name: visible(f.name) })} aria-label={t("Fold {name}", { name: visible(f.name) })} onClick={() => lab.fold([f.name], false)}>
             <Icon name="chevronDown" size={10} />{f.loop === "loop" ? "↻ " : f.loop === "branch" ? "⎇ " : ""}{visible(f.label)}
-            {timesteps[f.name] !== undefined && <span className="at">{timesteps[f.name]}</span>}
+            {timesteps[f.name] !== undefined && <span className="at">{told(timesteps[f.name])}</span>}
           </button>
         </div>
       ))}
-      {layout?.captions.map((c) => <span key={c.text} className={`ph p-${c.phase}`} style={{ left: c.x, top: c.y }}>{c.text}</span>)}
+      {layout?.captions.map((c) => <span key={c.text} className={`ph p-${c.phase}`} style={{ left: c.x, top: c.y }}>{t(c.text)}</span>)}
     </div>
   );
 }
@@ -356,10 +357,10 @@ function ZoomControl() {
   const { zoom } = useViewport();
   return (
     <div className="zoom">
-      <button type="button" aria-label="Zoom out" title="Zoom out" onClick={() => lab.view?.zoom(0.8)}>−</button>
+      <button type="button" aria-label={t("Zoom out")} title={t("Zoom out")} onClick={() => lab.view?.zoom(0.8)}>−</button>
       <span>{Math.round(zoom * 100)} %</span>
-      <button type="button" aria-label="Zoom in" title="Zoom in" onClick={() => lab.view?.zoom(1.25)}>+</button>
-      <button type="button" aria-label="Show all" title="Show the whole graph" onClick={() => lab.view?.fit(true)}><Icon name="fit" size={12} /></button>
+      <button type="button" aria-label={t("Zoom in")} title={t("Zoom in")} onClick={() => lab.view?.zoom(1.25)}>+</button>
+      <button type="button" aria-label={t("Show all")} title={t("Show the whole graph")} onClick={() => lab.view?.fit(true)}><Icon name="fit" size={12} /></button>
     </div>
   );
 }

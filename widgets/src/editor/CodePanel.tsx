@@ -1,6 +1,7 @@
 // The Python beside the canvas: what is selected there is lit here, and a line that is clicked selects its node.
 import * as React from "react";
 import { Icon } from "../shared/icons";
+import { t, told } from "../shared/words";
 import { useLab, useLabState } from "./store";
 
 const TOKENS = /('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")|\b(import|as|with|pass|True|False|None)\b|\b(\d+(?:\.\d+)?(?:e[-+]?\d+)?)\b/g;
@@ -59,15 +60,15 @@ function Code() {
     <aside className="code" aria-label="Python" data-testid="code">
       <div className="chead">
         <h2>Python</h2>
-        <div className="seg" role="group" aria-label="What is shown">
-          <button type="button" aria-pressed={!part} onClick={() => lab.askCode(false)}>Graph</button>
-          <button type="button" aria-pressed={part} disabled={!selected.length} title={selected.length ? "Only what is selected" : "Select nodes first"} onClick={() => lab.askCode(true)}>Selection</button>
+        <div className="seg" role="group" aria-label={t("What is shown")}>
+          <button type="button" aria-pressed={!part} onClick={() => lab.askCode(false)}>{t("Graph")}</button>
+          <button type="button" aria-pressed={part} disabled={!selected.length} title={selected.length ? t("Only what is selected") : t("Select nodes first")} onClick={() => lab.askCode(true)}>{t("Selection")}</button>
         </div>
-        <button type="button" className="x" aria-label="Copy the Python" title="Copy" onClick={() => void copy()}><Icon name="copy" size={12} /></button>
-        <button type="button" className="x" aria-label="Close the Python" title="Close (K)" onClick={close}><Icon name="close" size={11} /></button>
+        <button type="button" className="x" aria-label={t("Copy the Python")} title={t("Copy")} onClick={() => void copy()}><Icon name="copy" size={12} /></button>
+        <button type="button" className="x" aria-label={t("Close the Python")} title={t("Close (K)")} onClick={close}><Icon name="close" size={11} /></button>
       </div>
-      {code?.note ? <p className="muted f1 cnote">{code.note}</p> : null}
-      <ul className="clines" ref={list} role="listbox" aria-label="Lines" tabIndex={0} onKeyDown={onKeyDown}>
+      {code?.note ? <p className="muted f1 cnote">{told(code.note)}</p> : null}
+      <ul className="clines" ref={list} role="listbox" aria-label={t("Lines")} tabIndex={0} onKeyDown={onKeyDown}>
         {lines.map((line, k) => (
           <li key={k} role="option" tabIndex={-1} aria-selected={lit.has(k)} data-lit={lit.has(k) || undefined} data-for={owner.get(k)} className={owner.has(k) ? "own" : ""} onClick={() => go(k)}>
             <i aria-hidden="true">{k + 1}</i><code>{tokens(line)}</code>

@@ -3,9 +3,10 @@ import * as React from "react";
 import type { AttrSpec, OpSpec, SceneNode, Value } from "../protocol.gen";
 import { css, inkOn, scaleOf } from "../shared/color";
 import { useWidth } from "../shared/controls";
-import { count, num, percent, seconds, signed, tick } from "../shared/format";
+import { num, percent, seconds, signed, tick } from "../shared/format";
 import { Icon, categoryIcon } from "../shared/icons";
 import { paintGrid } from "../shared/paint";
+import { t, tn, told } from "../shared/words";
 import { Formula } from "./formula";
 import { align, bypass, copy, differentiate, duplicate, group, tableText, ungroup, useAgain } from "./making";
 import { COLOURS, frameSelection, writeNote } from "./Notes";
@@ -22,7 +23,7 @@ export function Inspector() {
   const node = useLabState((s) => (s.selected.length === 1 ? s.nodes.get(s.selected[0]) : undefined));
   const scope = useLabState((s) => (s.selected.length === 1 ? s.scopes.get(s.selected[0]) : undefined));
   return (
-    <aside className="ins" data-testid="inspector" aria-label="Inspector">
+    <aside className="ins" data-testid="inspector" aria-label={t("Inspector")}>
       {mark !== null && mark.index >= 0 ? <MarkPane /> : edge !== null ? <EdgePane id={edge} /> : node ? <NodePane key={node.name} node={node} /> : scope ? <ScopePane name={scope.name} /> : selected.length > 1 ? <ManyPane names={selected} /> : <GraphPane />}
     </aside>
   );
@@ -101,7 +102,7 @@ function AttrField({ node, spec }: { node: SceneNode; spec: AttrSpec }) {
       return (
         <div className="fld"><label htmlFor={id}>{spec.name}</label>
           <select id={id} className="tf" value={now} onChange={(e) => void commit(e.target.value === "" ? null : e.target.value)}>
-            {!choices.includes(now) && <option value={now}>{now || "default"}</option>}
+            {!choices.includes(now) && <option value={now}>{now || t("default")}</option>}
             {choices.map((c) => <option key={c} value={c}>{c}</option>)}
           </select>
         </div>);
@@ -114,7 +115,7 @@ function AttrField({ node, spec }: { node: SceneNode; spec: AttrSpec }) {
     case "initializer":
       return <Field wide label={spec.name} value={text(held)} list={spec.choices.length ? spec.choices : palette?.initializers} onCommit={commit} mono={text(held).startsWith("[")} />;
     case "str": case "shape": case "axis": case "ints": case "json": case "value":
-      return <Field label={spec.name} value={text(held)} onCommit={commit} mono={spec.kind === "json" || spec.kind === "value"} placeholder={spec.kind === "shape" ? "batch, 3" : spec.required ? "" : "default"} />;
+      return <Field label={spec.name} value={text(held)} onCommit={commit} mono={spec.kind === "json" || spec.kind === "value"} placeholder={spec.kind === "shape" ? "batch, 3" : spec.required ? "" : t("default")} />;
     default: spec.kind satisfies never; return null;
   }
 }
@@ -130,26 +131,26 @@ function NodePane({ node }: { node: SceneNode }) {
   const output = useLabState((s) => s.output);
   const problems = useLabState((s) => s.scene)?.diagnostics.filter((d) => d.node === node.name) ?? [];
   const category = node.phase === "backward" ? "gradient" : node.source === "variable" ? "state" : node.category;
-  const sub = [firing > 0 ? `firing ${firing}` : node.source ? "source" : state === "ready" ? "ready to fire" : "not fired yet", took !== null ? seconds(took) : ""].filter(Boolean).join(" · ");
+  const sub = [firing > 0 ? t("firing {n}", { n: firing }) : node.source ? t("source") : state === "ready" ? t("ready to fire") : t("not fired yet"), took !== null ? seconds(took) : ""].filter(Boolean).join(" · ");
   return (
     <>
       <section className="ihead">
         <div className={`ic1 c-${category}`}><Icon name={categoryIcon(category)} size={16} /></div>
         <div className="inm">
-          <Field label="Name" hideLabel className="nm" value={node.name} onCommit={(to) => (to.trim() ? lab.edit([{ tag: "Rename", name: node.name, to: to.trim() }], `Renamed to ${to.trim()}.`) : undefined)} />
-          <div className="muted f1">{node.op} · <span className={`pb p-${node.phase}`}>{MARK[node.phase]} {node.phase}</span> · {sub}</div>
+          <Field label={t("Name")} hideLabel className="nm" value={node.name} onCommit={(to) => (to.trim() ? lab.edit([{ tag: "Rename", name: node.name, to: to.trim() }], `Renamed to ${to.trim()}.`) : undefined)} />
+          <div className="muted f1">{node.op} · <span className={`pb p-${node.phase}`}>{MARK[node.phase]} {t(node.phase)}</span> · {sub}</div>
         </div>
       </section>
       <Form node={node} spec={spec} />
       <section className="act">
-        {state === "ready" && node.source === null && <button type="button" className="bt" onClick={() => void lab.command("fire", { node: node.name })}><Icon name="play" size={12} /> Fire</button>}
-        {node.source === null && <button type="button" className="bt" title="Run to here (R)" onClick={() => void lab.command("run_to", { node: node.name })}><Icon name="flag" size={12} /> Run to here</button>}
-        {node.outputs.length > 0 && node.source === null && <button type="button" className="bt" aria-pressed={node.fetch} title={node.fetch ? "A run asks for this value" : "Let a run ask for this value"} onClick={() => void lab.edit([{ tag: "MarkFetch", name: node.name, on: !node.fetch }])}><Icon name="eye" size={12} /> Fetch</button>}
-        {node.phase === "forward" && node.outputs[0]?.shape === "()" && node.outputs[0].dtype?.startsWith("float") && node.source === null && <button type="button" className="bt" title="Add its gradient by every trainable variable (G)" onClick={() => void differentiate(lab)}><Icon name="gradient" size={12} /> Differentiate</button>}
-        {node.inputs.some((p) => p.wired) && node.outputs.length > 0 && <button type="button" className="bt" title="What it takes goes on in its place (M)" onClick={() => void bypass(lab)}><Icon name="chevronRight" size={12} /> Bypass</button>}
-        <button type="button" className="bt" title="Delete" onClick={() => void lab.remove()}><Icon name="trash" size={12} /> Delete</button>
+        {state === "ready" && node.source === null && <button type="button" className="bt" onClick={() => void lab.command("fire", { node: node.name })}><Icon name="play" size={12} /> {t("Fire")}</button>}
+        {node.source === null && <button type="button" className="bt" title={t("Run to here (R)")} onClick={() => void lab.command("run_to", { node: node.name })}><Icon name="flag" size={12} /> {t("Run to here")}</button>}
+        {node.outputs.length > 0 && node.source === null && <button type="button" className="bt" aria-pressed={node.fetch} title={node.fetch ? t("A run asks for this value") : t("Let a run ask for this value")} onClick={() => void lab.edit([{ tag: "MarkFetch", name: node.name, on: !node.fetch }])}><Icon name="eye" size={12} /> {t("Fetch")}</button>}
+        {node.phase === "forward" && node.outputs[0]?.shape === "()" && node.outputs[0].dtype?.startsWith("float") && node.source === null && <button type="button" className="bt" title={t("Add its gradient by every trainable variable (G)")} onClick={() => void differentiate(lab)}><Icon name="gradient" size={12} /> {t("Differentiate")}</button>}
+        {node.inputs.some((p) => p.wired) && node.outputs.length > 0 && <button type="button" className="bt" title={t("What it takes goes on in its place (M)")} onClick={() => void bypass(lab)}><Icon name="chevronRight" size={12} /> {t("Bypass")}</button>}
+        <button type="button" className="bt" title={t("Delete")} onClick={() => void lab.remove()}><Icon name="trash" size={12} /> {t("Delete")}</button>
       </section>
-      {problems.length > 0 && <section className="probs">{problems.map((d, i) => <p key={i} className={d.severe ? "sev" : ""}><Icon name={d.severe ? "error" : "idle"} size={12} /> {visible(d.message)}{d.hint ? <em> {visible(d.hint)}</em> : null}</p>)}</section>}
+      {problems.length > 0 && <section className="probs">{problems.map((d, i) => <p key={i} className={d.severe ? "sev" : ""}><Icon name={d.severe ? "error" : "idle"} size={12} /> {visible(told(d.message))}{d.hint ? <em> {visible(told(d.hint))}</em> : null}</p>)}</section>}
       <Did tensor={(node.outputs[output] ?? node.outputs[0])?.tensor ?? null} outputs={node.outputs.length > 1 ? node.outputs.map((o) => o.name) : []} node={node} />
     </>
   );
@@ -164,8 +165,8 @@ function Form({ node, spec }: { node: SceneNode; spec: OpSpec | undefined }) {
     <section className="form">
       {attrs.length > 0 && <div className="ig2">{attrs.map((a) => <AttrField key={a.name} node={node} spec={a} />)}</div>}
       {hasValue && (node.value_note !== null
-        ? <p className="muted f1">{node.value_note}</p>
-        : <Field label="Value" multiline mono value={node.value ?? ""} placeholder={node.source === "placeholder" ? "[[1, 2, 3]] feeds it" : "0.5"}
+        ? <p className="muted f1">{told(node.value_note)}</p>
+        : <Field label={t("Value")} multiline mono value={node.value ?? ""} placeholder={node.source === "placeholder" ? t("[[1, 2, 3]] feeds it") : "0.5"}
             onPasteText={tableText} onCommit={(t) => lab.edit([node.source === "placeholder" ? { tag: "SetFeed", node: node.name, text: t } : { tag: "SetAttr", node: node.name, attr: "value", value: t }], `Set the value of ${node.name}.`)} />)}
       {hasValue && <ValueEditor node={node} />}
     </section>
@@ -179,19 +180,20 @@ function ScopePane({ name }: { name: string }) {
   const tensor = useLabState(() => lab.shown());
   const made = useLabState((s) => (scope?.composite != null ? s.scene?.composites.find((c) => c.name === scope.composite) : undefined));
   if (!scope) return null;
+  const nodes = tn(scope.count, "{n} node", "{n} nodes");
   return (
     <>
       <section className="ihead">
         <div className={`ic1 c-${scope.phase === "backward" ? "gradient" : scope.category}`}><Icon name={categoryIcon(scope.phase === "backward" ? "gradient" : scope.category)} size={16} /></div>
         <div className="inm">
-          <Field label="Name" hideLabel className="nm" value={scope.name} onCommit={(to) => (to.trim() ? lab.edit([{ tag: "Rename", name: scope.name, to: to.trim() }], "Renamed.") : undefined)} />
-          <div className="muted f1">{scope.composite === null ? "scope" : scope.composite === scope.label ? "composite" : `one use of ${visible(scope.composite)},`} of {count(scope.count, "node")} · <span className={`pb p-${scope.phase}`}>{MARK[scope.phase]} {scope.phase}</span>{progress ? ` · ${progress[0]} of ${progress[1]} fired` : ""}</div>
+          <Field label={t("Name")} hideLabel className="nm" value={scope.name} onCommit={(to) => (to.trim() ? lab.edit([{ tag: "Rename", name: scope.name, to: to.trim() }], "Renamed.") : undefined)} />
+          <div className="muted f1">{scope.composite === null ? t("scope of {nodes}", { nodes }) : scope.composite === scope.label ? t("composite of {nodes}", { nodes }) : t("one use of {name}, of {nodes}", { name: visible(scope.composite), nodes })} · <span className={`pb p-${scope.phase}`}>{MARK[scope.phase]} {t(scope.phase)}</span>{progress ? ` · ${t("{n} of {total} fired", { n: progress[0], total: progress[1] })}` : ""}</div>
         </div>
       </section>
-      <section className="act"><button type="button" className="bt" title="Unfold (Enter)" onClick={() => void lab.into(name)}><Icon name="unfoldAll" size={12} /> Unfold</button>
-        {made && <button type="button" className="bt" title="Another use of it, its inputs open" onClick={() => void useAgain(lab, made)}><Icon name="add" size={12} /> Use again</button>}
-        <button type="button" className="bt" title="Its nodes stand where it stood (Ctrl+Shift+G)" onClick={() => void ungroup(lab)}><Icon name="expand" size={12} /> Unpack</button></section>
-      {scope.composite !== null && <section><h2>Ports</h2><ul className="plain rows">{[...scope.in_ports.map((p) => ({ p, way: "in" })), ...scope.out_ports.map((p) => ({ p, way: "out" }))].map(({ p, way }) => <li key={`${way} ${p.port}`}><span>{way === "in" ? "→ " : "← "}{visible(p.label || p.port)}</span><span>{p.shape ?? (p.wired ? "" : "open")}</span></li>)}</ul></section>}
+      <section className="act"><button type="button" className="bt" title={t("Unfold (Enter)")} onClick={() => void lab.into(name)}><Icon name="unfoldAll" size={12} /> {t("Unfold")}</button>
+        {made && <button type="button" className="bt" title={t("Another use of it, its inputs open")} onClick={() => void useAgain(lab, made)}><Icon name="add" size={12} /> {t("Use again")}</button>}
+        <button type="button" className="bt" title={t("Its nodes stand where it stood (Ctrl+Shift+G)")} onClick={() => void ungroup(lab)}><Icon name="expand" size={12} /> {t("Unpack")}</button></section>
+      {scope.composite !== null && <section><h2>{t("Ports")}</h2><ul className="plain rows">{[...scope.in_ports.map((p) => ({ p, way: "in" })), ...scope.out_ports.map((p) => ({ p, way: "out" }))].map(({ p, way }) => <li key={`${way} ${p.port}`}><span>{way === "in" ? "→ " : "← "}{visible(p.label || p.port)}</span><span>{p.shape ?? (p.wired ? "" : t("open"))}</span></li>)}</ul></section>}
       <Did tensor={tensor} outputs={[]} node={null} />
     </>
   );
@@ -207,12 +209,12 @@ function EdgePane({ id }: { id: string }) {
       <section className="ihead">
         <div className="ic1 c-control"><Icon name={edge.control ? "control" : "chevronRight"} size={16} /></div>
         <div className="inm"><div className="nm">{visible(edge.tensor ?? edge.src)} → {visible(lastPart(edge.dst))}{edge.control ? "" : `:${visible(edge.dst_port)}`}</div>
-          <div className="muted f1">{edge.control ? "control edge: orders firings, carries nothing" : `${edge.shape ?? "shape unknown"} ${edge.dtype ?? ""}${edge.merged > 1 ? ` · stands for ${edge.merged} wires` : ""}`}</div></div>
+          <div className="muted f1">{edge.control ? t("control edge: orders firings, carries nothing") : `${edge.shape ?? t("shape unknown")} ${edge.dtype ?? ""}${edge.merged > 1 ? ` · ${t("stands for {n} wires", { n: edge.merged })}` : ""}`}</div></div>
       </section>
-      {problem && <section className="probs"><p className="sev"><Icon name="error" size={12} /> {visible(problem.message)}{problem.hint ? <em> {visible(problem.hint)}</em> : null}</p></section>}
-      <section className="act"><button type="button" className="bt" title="Delete" onClick={() => void lab.edit([cut(edge)], "Cut the wire.")}><Icon name="trash" size={12} /> Cut wire</button>
-        {!edge.control && <button type="button" className="bt" title="Put an operation into it (A)" onClick={() => lab.askForOperation(null, null, edge.id)}><Icon name="add" size={12} /> Insert</button>}
-        <button type="button" className="bt" onClick={() => lab.go(edge.src)}>To its source</button></section>
+      {problem && <section className="probs"><p className="sev"><Icon name="error" size={12} /> {visible(told(problem.message))}{problem.hint ? <em> {visible(told(problem.hint))}</em> : null}</p></section>}
+      <section className="act"><button type="button" className="bt" title={t("Delete")} onClick={() => void lab.edit([cut(edge)], "Cut the wire.")}><Icon name="trash" size={12} /> {t("Cut wire")}</button>
+        {!edge.control && <button type="button" className="bt" title={t("Put an operation into it (A)")} onClick={() => lab.askForOperation(null, null, edge.id)}><Icon name="add" size={12} /> {t("Insert")}</button>}
+        <button type="button" className="bt" onClick={() => lab.go(edge.src)}>{t("To its source")}</button></section>
       {edge.tensor !== null && <Did tensor={edge.tensor} outputs={[]} node={null} />}
     </>
   );
@@ -228,14 +230,14 @@ function MarkPane() {
   const put = (change: { title?: string; colour?: string }) => lab.edit([{ tag: "PutFrame", title: frame?.title ?? "", colour: frame?.colour ?? "grey", index: mark.index, ...change }], "Changed the frame.");
   return (
     <>
-      <section className="ihead"><div className="ic1 c-control"><Icon name={note ? "outline" : "fit"} size={16} /></div><div className="inm"><div className="nm">{note ? `Note ${mark.index + 1}` : visible(frame?.title ?? "")}</div>
-        <div className="muted f1">{note ? "Markdown with formulas" : `frame around ${count(frame?.members.length ?? 0, "element")}`}</div></div></section>
+      <section className="ihead"><div className="ic1 c-control"><Icon name={note ? "outline" : "fit"} size={16} /></div><div className="inm"><div className="nm">{note ? t("Note {n}", { n: mark.index + 1 }) : visible(frame?.title ?? "")}</div>
+        <div className="muted f1">{note ? t("Markdown with formulas") : tn(frame?.members.length ?? 0, "frame around {n} element", "frame around {n} elements")}</div></div></section>
       <section className="form">
-        {note && <Field label="Text" multiline value={note.text} onCommit={(text) => lab.edit([text.trim() ? { tag: "PutNote", text, index: mark.index } : { tag: "RemoveNote", index: mark.index }], "Changed the note.")} />}
-        {frame && <><Field label="Title" value={frame.title} onCommit={(title) => (title.trim() ? put({ title: title.trim() }) : undefined)} />
-          <div className="fld"><label htmlFor="fl-frame-colour">Colour</label><select id="fl-frame-colour" className="tf" value={frame.colour} onChange={(e) => void put({ colour: e.target.value })}>{COLOURS.map((c) => <option key={c}>{c}</option>)}</select></div></>}
+        {note && <Field label={t("Text")} multiline value={note.text} onCommit={(text) => lab.edit([text.trim() ? { tag: "PutNote", text, index: mark.index } : { tag: "RemoveNote", index: mark.index }], "Changed the note.")} />}
+        {frame && <><Field label={t("Title")} value={frame.title} onCommit={(title) => (title.trim() ? put({ title: title.trim() }) : undefined)} />
+          <div className="fld"><label htmlFor="fl-frame-colour">{t("Colour")}</label><select id="fl-frame-colour" className="tf" value={frame.colour} onChange={(e) => void put({ colour: e.target.value })}>{COLOURS.map((c) => <option key={c} value={c}>{t(c)}</option>)}</select></div></>}
       </section>
-      <section className="act"><button type="button" className="bt" title="Delete" onClick={() => void lab.remove()}><Icon name="trash" size={12} /> Delete</button></section>
+      <section className="act"><button type="button" className="bt" title={t("Delete")} onClick={() => void lab.remove()}><Icon name="trash" size={12} /> {t("Delete")}</button></section>
     </>
   );
 }
@@ -244,20 +246,20 @@ function ManyPane({ names }: { names: string[] }) {
   const lab = useLab();
   return (
     <>
-      <section className="ihead"><div className="ic1 c-control"><Icon name="copy" size={16} /></div><div className="inm"><div className="nm">{count(names.length, "element")}</div><div className="muted f1">selected together</div></div></section>
+      <section className="ihead"><div className="ic1 c-control"><Icon name="copy" size={16} /></div><div className="inm"><div className="nm">{tn(names.length, "{n} element", "{n} elements")}</div><div className="muted f1">{t("selected together")}</div></div></section>
       <section><ul className="plain">{names.slice(0, 30).map((n) => <li key={n}>{visible(n)}</li>)}</ul></section>
       <section className="act">
-        <button type="button" className="bt" title="Ctrl+G" onClick={() => void group(lab)}><Icon name="foldAll" size={12} /> Make a composite</button>
-        <button type="button" className="bt" title="Ctrl+D" onClick={() => void duplicate(lab)}><Icon name="add" size={12} /> Duplicate</button>
-        <button type="button" className="bt" title="A titled, coloured frame (F)" onClick={() => frameSelection(lab)}><Icon name="fit" size={12} /> Frame</button>
-        <button type="button" className="bt" title="Ctrl+C" onClick={() => void copy(lab)}><Icon name="copy" size={12} /> Copy</button>
-        <button type="button" className="bt" onClick={() => void lab.remove()}><Icon name="trash" size={12} /> Delete</button>
+        <button type="button" className="bt" title="Ctrl+G" onClick={() => void group(lab)}><Icon name="foldAll" size={12} /> {t("Make a composite")}</button>
+        <button type="button" className="bt" title="Ctrl+D" onClick={() => void duplicate(lab)}><Icon name="add" size={12} /> {t("Duplicate")}</button>
+        <button type="button" className="bt" title={t("A titled, coloured frame (F)")} onClick={() => frameSelection(lab)}><Icon name="fit" size={12} /> {t("Frame")}</button>
+        <button type="button" className="bt" title="Ctrl+C" onClick={() => void copy(lab)}><Icon name="copy" size={12} /> {t("Copy")}</button>
+        <button type="button" className="bt" onClick={() => void lab.remove()}><Icon name="trash" size={12} /> {t("Delete")}</button>
       </section>
-      <section><h2>Line up</h2><div className="act tight">
-        <button type="button" className="bt" title="Shift+L" onClick={() => void align(lab, "left")}>Left</button>
-        <button type="button" className="bt" title="Shift+T" onClick={() => void align(lab, "top")}>Top</button>
-        <button type="button" className="bt" title="Shift+H" disabled={names.length < 3} onClick={() => void align(lab, "across")}>Spread across</button>
-        <button type="button" className="bt" title="Shift+V" disabled={names.length < 3} onClick={() => void align(lab, "down")}>Spread down</button>
+      <section><h2>{t("Line up")}</h2><div className="act tight">
+        <button type="button" className="bt" title="Shift+L" onClick={() => void align(lab, "left")}>{t("Left")}</button>
+        <button type="button" className="bt" title="Shift+T" onClick={() => void align(lab, "top")}>{t("Top")}</button>
+        <button type="button" className="bt" title="Shift+H" disabled={names.length < 3} onClick={() => void align(lab, "across")}>{t("Spread across")}</button>
+        <button type="button" className="bt" title="Shift+V" disabled={names.length < 3} onClick={() => void align(lab, "down")}>{t("Spread down")}</button>
       </div></section>
     </>
   );
@@ -269,24 +271,24 @@ function GraphPane() {
   const scene = useLabState((s) => s.scene);
   const run = useLabState((s) => s.run);
   const thumbs = useLabState((s) => s.thumbs);
-  if (!scene) return <section className="ihead"><div className="inm"><div className="nm">flowlab</div><div className="muted f1">waiting for the kernel</div></div></section>;
+  if (!scene) return <section className="ihead"><div className="inm"><div className="nm">flowlab</div><div className="muted f1">{t("waiting for the kernel")}</div></div></section>;
   const fetches = scene.nodes.filter((n) => n.fetch);
   const bad = severe(scene);
   const open = scene.diagnostics.filter((d) => !d.severe);
   const go = (name: string) => () => lab.go(name);
   return (
     <>
-      <section className="ihead"><div className="ic1 c-math"><Icon name="tidy" size={16} /></div><div className="inm"><div className="nm">{visible(scene.title) || "untitled"}</div>
-        <div className="muted f1">{count(scene.total, "node")}{run.total ? ` · ${count(run.total, "firing")} a run` : ""}</div></div></section>
-      {fetches.length > 0 && <section><h2>Fetches</h2><ul className="plain rows">{fetches.slice(0, 12).map((n) => {
-        const t = n.outputs[0] ? thumbs.get(n.outputs[0].tensor) : undefined;
-        return <li key={n.name}><button type="button" onClick={go(n.name)}>{visible(n.name)}</button><span>{t?.value != null ? (t.uniform ? `all ${t.value}` : t.value) : n.outputs[0]?.shape ?? ""}</span></li>;
+      <section className="ihead"><div className="ic1 c-math"><Icon name="tidy" size={16} /></div><div className="inm"><div className="nm">{visible(scene.title) || t("untitled")}</div>
+        <div className="muted f1">{tn(scene.total, "{n} node", "{n} nodes")}{run.total ? ` · ${tn(run.total, "{n} firing a run", "{n} firings a run")}` : ""}</div></div></section>
+      {fetches.length > 0 && <section><h2>{t("Fetches")}</h2><ul className="plain rows">{fetches.slice(0, 12).map((n) => {
+        const thumb = n.outputs[0] ? thumbs.get(n.outputs[0].tensor) : undefined;
+        return <li key={n.name}><button type="button" onClick={go(n.name)}>{visible(n.name)}</button><span>{thumb?.value != null ? (thumb.uniform ? t("all {value}", { value: thumb.value }) : thumb.value) : n.outputs[0]?.shape ?? ""}</span></li>;
       })}</ul></section>}
-      {bad.length > 0 && <section className="probs"><h2>Does not fit</h2>{bad.slice(0, 8).map((d, i) => <p key={i} className="sev"><Icon name="error" size={12} /> <button type="button" onClick={go(d.node)}>{visible(d.node)}</button> {visible(d.message)}</p>)}</section>}
-      {open.length > 0 && <section className="probs"><h2>Still open</h2>{open.slice(0, 8).map((d, i) => <p key={i}><Icon name="idle" size={12} /> <button type="button" onClick={go(d.node)}>{visible(d.node)}</button> {visible(d.message)}</p>)}{open.length > 8 && <p className="muted">and {open.length - 8} more</p>}</section>}
-      {run.next !== null && run.mode !== "edit" && <section><h2>Next</h2><ul className="plain rows"><li><button type="button" onClick={go(run.next_drawn ?? run.next)}>{visible(run.next)}</button><span>{run.ready} ready</span></li></ul></section>}
-      {scene.total > 0 && <section className="act"><button type="button" className="bt" title="Markdown with formulas, on the canvas (N)" onClick={() => writeNote(lab)}><Icon name="outline" size={12} /> Write a note</button></section>}
-      <section className="muted f1 tip">{scene.total ? "Select a node or an edge to see its numbers." : "Press A and type, or pick an operation on the left."} ? lists the keys.</section>
+      {bad.length > 0 && <section className="probs"><h2>{t("Does not fit")}</h2>{bad.slice(0, 8).map((d, i) => <p key={i} className="sev"><Icon name="error" size={12} /> <button type="button" onClick={go(d.node)}>{visible(d.node)}</button> {visible(told(d.message))}</p>)}</section>}
+      {open.length > 0 && <section className="probs"><h2>{t("Still open")}</h2>{open.slice(0, 8).map((d, i) => <p key={i}><Icon name="idle" size={12} /> <button type="button" onClick={go(d.node)}>{visible(d.node)}</button> {visible(told(d.message))}</p>)}{open.length > 8 && <p className="muted">{t("and {n} more", { n: open.length - 8 })}</p>}</section>}
+      {run.next !== null && run.mode !== "edit" && <section><h2>{t("Next")}</h2><ul className="plain rows"><li><button type="button" onClick={go(run.next_drawn ?? run.next)}>{visible(run.next)}</button><span>{t("{n} ready", { n: run.ready })}</span></li></ul></section>}
+      {scene.total > 0 && <section className="act"><button type="button" className="bt" title={t("Markdown with formulas, on the canvas (N)")} onClick={() => writeNote(lab)}><Icon name="outline" size={12} /> {t("Write a note")}</button></section>}
+      <section className="muted f1 tip">{scene.total ? t("Select a node or an edge to see its numbers.") : t("Press A and type, or pick an operation on the left.")} {t("? lists the keys.")}</section>
     </>
   );
 }
@@ -299,7 +301,7 @@ function Did({ tensor, outputs, node }: { tensor: string | null; outputs: string
   const output = useLabState((s) => s.output);
   const slice = useLabState((s) => s.slice);
   const op = useLabState((s) => (node ? s.ops.get(node.op) : undefined));
-  if (tensor === null) return op?.doc ? <section className="did"><h2>What it does</h2><p className="doc">{op.doc}</p></section> : null;
+  if (tensor === null) return op?.doc ? <section className="did"><h2>{t("What it does")}</h2><p className="doc">{op.doc}</p></section> : null;
   const m = value?.message.tensor === tensor ? value.message : null;
   const formula = m?.formula || op?.latex || "";
   const doc = m?.doc || op?.doc || "";
@@ -307,13 +309,13 @@ function Did({ tensor, outputs, node }: { tensor: string | null; outputs: string
   return (
     <>
       <section className="did">
-        <div className="sh"><h2>{m?.known ? "What it did" : "What it will do"}</h2>{outputs.length > 0 && (
-          <select className="tf out" aria-label="Output" value={output} onChange={(e) => { lab.set({ output: Number(e.target.value), slice: "" }); lab.ask(); }}>{outputs.map((o, i) => <option key={o} value={i}>{o}</option>)}</select>)}</div>
+        <div className="sh"><h2>{m?.known ? t("What it did") : t("What it will do")}</h2>{outputs.length > 0 && (
+          <select className="tf out" aria-label={t("Output")} value={output} onChange={(e) => { lab.set({ output: Number(e.target.value), slice: "" }); lab.ask(); }}>{outputs.map((o, i) => <option key={o} value={i}>{o}</option>)}</select>)}</div>
         {formula && <Formula latex={formula} />}
         {m && value ? <ValueView value={m} data={value.data} /> : <div className="skeleton" />}
         {doc && <p className="wd">{doc}</p>}
       </section>
-      {m?.known && rank > 2 && <section className="slice"><Field label="Slice" mono value={slice || m.slice} onCommit={(t) => { lab.set({ slice: t.trim() }); lab.ask(); }} /></section>}
+      {m?.known && rank > 2 && <section className="slice"><Field label={t("Slice")} mono value={slice || m.slice} onCommit={(t) => { lab.set({ slice: t.trim() }); lab.ask(); }} /></section>}
       {m?.known && m.stats && <StatsView value={m} />}
     </>
   );
@@ -325,8 +327,8 @@ function ValueView({ value, data }: { value: Value; data: Float32Array }) {
   const lab = useLab();
   const theme = useLabState((s) => s.theme);
   const hooks = { "data-testid": "value", "data-shape": shapeText(value.shape), "data-dtype": value.dtype, "data-json": value.known ? value.json ?? undefined : undefined, "data-known": value.known };
-  if (!value.known) return <div className="hm unknown" {...hooks}><span className="muted">{value.dtype === "" ? "Shape unknown" : `${shapeText(value.shape)} ${value.dtype}`}: no value yet. Run, or step until it fires.</span></div>;
-  if (value.rows * value.cols === 0 || !data.length) return <div className="hm unknown" {...hooks}><span className="muted">{shapeText(value.shape)}: no elements</span></div>;
+  if (!value.known) return <div className="hm unknown" {...hooks}><span className="muted">{t("{type}: no value yet. Run, or step until it fires.", { type: value.dtype === "" ? t("Shape unknown") : `${shapeText(value.shape)} ${value.dtype}` })}</span></div>;
+  if (value.rows * value.cols === 0 || !data.length) return <div className="hm unknown" {...hooks}><span className="muted">{t("{shape}: no elements", { shape: shapeText(value.shape) })}</span></div>;
   if (value.shape.length === 0) return <div className="hm one" {...hooks}><b title={value.json ?? undefined}>{value.json === "true" || value.json === "false" ? value.json : num(data[0])}</b></div>;
   const [lo, hi] = value.map === "div" ? [-value.hi, value.hi] : [value.lo, value.hi];
   const vector = value.shape.length === 1;
@@ -364,7 +366,7 @@ function Table({ value, data, rows, cols, lo, hi, theme, root, vector = false }:
     }
     body.push(<tr key={r}><th scope="row">{vector ? "" : r}</th>{cells}</tr>);
   }
-  return <table className="ht" data-filled style={{ "--cols": cols } as React.CSSProperties} aria-label={whole ? "Values" : "Values of the slice"}>
+  return <table className="ht" data-filled style={{ "--cols": cols } as React.CSSProperties} aria-label={whole ? t("Values") : t("Values of the slice")}>
     <thead><tr><th />{Array.from({ length: cols }, (_, c) => <th key={c} scope="col">{cols === 1 && rows === value.cols ? "" : c}</th>)}</tr></thead>
     <tbody>{body}</tbody>
   </table>;
@@ -393,11 +395,11 @@ function Heat({ value, data, lo, hi, theme }: { value: Value; data: Float32Array
       <div className="axis x" style={{ width: w }}><span>0</span><span>{cols - 1}</span></div>
       <div className="hrow">
         <div className="axis y" style={{ height: h }}><span>0</span>{rows > 1 && <span>{rows - 1}</span>}</div>
-        <canvas ref={ref} data-filled style={{ width: w, height: h }} role="img" aria-label={`Heatmap, ${value.rows} by ${value.cols} cells`}
+        <canvas ref={ref} data-filled style={{ width: w, height: h }} role="img" aria-label={t("Heatmap, {rows} by {cols} cells", { rows: value.rows, cols: value.cols })}
           onPointerMove={(e) => { const b = e.currentTarget.getBoundingClientRect(); setAt({ r: Math.min(value.rows - 1, Math.max(0, Math.floor(((e.clientY - b.top) / b.height) * value.rows))), c: Math.min(value.cols - 1, Math.max(0, Math.floor(((e.clientX - b.left) / b.width) * value.cols))) }); }}
           onPointerLeave={() => setAt(null)} />
       </div>
-      <div className="muted f0 probe">{at && x !== null ? `[${value.shape.length > 1 ? `${real(at.r, value.rows, rows)}, ` : ""}${real(at.c, value.cols, cols)}]  ${num(x)}` : value.sampled ? `${value.rows} × ${value.cols} of ${rows} × ${cols} cells shown` : value.slice}</div>
+      <div className="muted f0 probe">{at && x !== null ? `[${value.shape.length > 1 ? `${real(at.r, value.rows, rows)}, ` : ""}${real(at.c, value.cols, cols)}]  ${num(x)}` : value.sampled ? t("{shown} of {all} cells shown", { shown: `${value.rows} × ${value.cols}`, all: `${rows} × ${cols}` }) : value.slice}</div>
     </div>
   );
 }
@@ -406,7 +408,7 @@ function Heat({ value, data, lo, hi, theme }: { value: Value; data: Float32Array
 function ColorBar({ value, lo, hi }: { value: Value; lo: number; hi: number }) {
   const short = (x: number) => (Math.abs(x) >= 0.001 && Math.abs(x) < 10000 ? String(Number(x.toPrecision(2))).replace("-", "−") : x === 0 ? "0" : num(x));
   return (
-    <div className="cb" aria-label={`Colour scale from ${num(lo)} to ${num(hi)}`} role="img">
+    <div className="cb" aria-label={t("Colour scale from {lo} to {hi}", { lo: num(lo), hi: num(hi) })} role="img">
       <span>{hi > 0 && value.map === "div" ? "+" : ""}{short(hi)}</span><i className={value.map} data-filled />{value.map === "div" && <em>0</em>}<span>{short(lo)}</span>
     </div>
   );
@@ -420,12 +422,12 @@ function StatsView({ value }: { value: Value }) {
   const many = value.shape.length > 0;
   return (
     <section className="stats">
-      <div className={`health${sick ? " sick" : ""}`}><Icon name={sick ? "error" : "done"} size={13} /><span><b>{sick ? "Not healthy" : "Healthy"}</b> · NaN {num(s.nan)} · Inf {num(s.inf)} · zeros {percent(s.zeros, s.zeros > 0 && s.zeros < 0.1 ? 1 : 0)}</span></div>
+      <div className={`health${sick ? " sick" : ""}`}><Icon name={sick ? "error" : "done"} size={13} /><span><b>{sick ? t("Not healthy") : t("Healthy")}</b> · NaN {num(s.nan)} · Inf {num(s.inf)} · {t("zeros")} {percent(s.zeros, s.zeros > 0 && s.zeros < 0.1 ? 1 : 0)}</span></div>
       <table className="stt" data-testid="stats" data-min={s.min ?? ""} data-max={s.max ?? ""} data-mean={s.mean ?? ""} data-std={s.std ?? ""}>
         <thead><tr><th /><th>{visible(lastPart(value.tensor))} {shapeText(value.shape)}</th></tr></thead>
         <tbody>
-          {([["min", s.min], ["max", s.max], ["mean", s.mean], ["std", s.std], ["norm", s.norm]] as const).map(([k, x]) => <tr key={k}><th scope="row">{k}</th><td>{cell(x)}</td></tr>)}
-          <tr><th scope="row">zeros</th><td>{percent(s.zeros, 0)}</td></tr>
+          {([["min", s.min], ["max", s.max], ["mean", s.mean], ["std", s.std], ["norm", s.norm]] as const).map(([k, x]) => <tr key={k}><th scope="row">{t(k)}</th><td>{cell(x)}</td></tr>)}
+          <tr><th scope="row">{t("zeros")}</th><td>{percent(s.zeros, 0)}</td></tr>
         </tbody>
       </table>
       {many && s.counts.length > 1 && s.hi > s.lo && <Histogram counts={s.counts} lo={s.lo} hi={s.hi} value={value} />}
@@ -444,12 +446,12 @@ function Histogram({ counts, lo, hi, value }: { counts: number[]; lo: number; hi
   const w = W / counts.length;
   const zero = lo < 0 && hi > 0 ? ((0 - lo) / (hi - lo)) * W : null;
   return (
-    <svg className="hist" viewBox={`0 0 ${W} 54`} width="100%" role="img" aria-label={`Histogram from ${num(lo)} to ${num(hi)}`} data-filled>
+    <svg className="hist" viewBox={`0 0 ${W} 54`} width="100%" role="img" aria-label={t("Histogram from {lo} to {hi}", { lo: num(lo), hi: num(hi) })} data-filled>
       {counts.map((c, i) => {
         const mid = lo + ((i + 0.5) / counts.length) * (hi - lo);
         const rgb = colour?.(chi > clo ? (mid - clo) / (chi - clo) : 0.5);
         const h = (c / top) * (H - 2);
-        return c > 0 && <rect key={i} x={i * w + 0.5} y={H - h} width={Math.max(0.5, w - 1)} height={h} style={rgb ? { fill: css(rgb) } : undefined}><title>{`${c} in ${num(lo + (i / counts.length) * (hi - lo))} … ${num(lo + ((i + 1) / counts.length) * (hi - lo))}`}</title></rect>;
+        return c > 0 && <rect key={i} x={i * w + 0.5} y={H - h} width={Math.max(0.5, w - 1)} height={h} style={rgb ? { fill: css(rgb) } : undefined}><title>{t("{n} in {range}", { n: c, range: `${num(lo + (i / counts.length) * (hi - lo))} … ${num(lo + ((i + 1) / counts.length) * (hi - lo))}` })}</title></rect>;
       })}
       <path d={`M0 ${H + 0.5}H${W}`} />
       {zero !== null && <path d={`M${zero} ${H}v4`} />}

@@ -3,6 +3,7 @@ import * as React from "react";
 import { useViewport } from "@xyflow/react";
 import { problemOf } from "./geometry";
 import { pointOn } from "./routes";
+import { t } from "../shared/words";
 import { useLab, useLabState } from "./store";
 
 const W = 150;
@@ -71,7 +72,7 @@ export function Minimap() {
   const away = whole || under(fired) || under(next) || selected.some(under) || wires.some(underWire);
   const clamp = (v: number, hi: number) => Math.max(0.75, Math.min(hi - 0.75, v));
   return (
-    <div className={`mini${away ? " away" : ""}`} ref={box} role="img" aria-label={`Minimap, ${items.length} elements`}>
+    <div className={`mini${away ? " away" : ""}`} ref={box} role="img" aria-label={t("Minimap, {n} elements", { n: items.length })}>
       <svg width={W} height={H} viewBox={`0 0 ${W} ${H}`} onPointerDown={go} onPointerMove={go}>
         {items.map((r) => <rect key={r.id} className={`mm ${r.cls}`} x={r.x * k + ox} y={r.y * k + oy} width={Math.max(1.5, r.w * k)} height={Math.max(1.5, r.h * k)} rx="1.5" />)}
         {view && (() => {

@@ -3,6 +3,7 @@ import * as React from "react";
 import type { NodeProps } from "@xyflow/react";
 import type { SceneNode, SceneScope } from "../protocol.gen";
 import { Icon, categoryIcon } from "../shared/icons";
+import { t, tn, told } from "../shared/words";
 import { type ElementGeo, type PortGeo, dtypeFamily, inKey, lastPart, outKey, problemOf, shortDtype, visible } from "./geometry";
 import { type PortRef, useLab, useLabState } from "./store";
 import { Thumbnail } from "./thumbs";
@@ -54,9 +55,9 @@ function OpCard({ node, geo }: { node: SceneNode; geo: ElementGeo }) {
   const cls = `n c-${category} p-${node.phase} s-${shown}${geo.kind === "compact" ? " cp" : ""}${selected ? " sel" : ""}${fired ? " fired" : ""}${next ? " next" : ""}`;
   return (
     <div
-      ref={ref} className={cls} style={{ width: geo.w, height: geo.h }} tabIndex={tabIndex} onFocus={onFocus} role="group" aria-roledescription="node"
-      aria-label={`${visible(node.name)}, ${node.op}, ${stateWord[shown]}${out?.shape ? `, ${out.shape}` : ""}`} title={visible(node.name)}
-      data-node={node.name} data-op={node.op} data-state={shown} data-phase={node.phase} {...hover}
+      ref={ref} className={cls} style={{ width: geo.w, height: geo.h }} tabIndex={tabIndex} onFocus={onFocus} role="group" aria-roledescription={t("node")}
+      aria-label={`${visible(node.name)}, ${node.op}, ${t(stateWord[shown])}${out?.shape ? `, ${out.shape}` : ""}`} title={visible(node.name)}
+      data-node={node.name} data-op={node.op} data-state={shown} data-phase={node.phase} data-next={next ? t("next") : undefined} {...hover}
     >
       {node.gradient_of !== null && <span className="tag">∂ {visible(lastPart(node.gradient_of))}</span>}
       <header>
@@ -65,7 +66,7 @@ function OpCard({ node, geo }: { node: SceneNode; geo: ElementGeo }) {
         {(shown !== "idle" || node.inputs.length > 0) && <Icon name={shown} size={12} className="st" />}
       </header>
       {geo.kind === "compact"
-        ? <div className="cbd">{out?.shape ?? "shape ?"} <span className="muted">{shortDtype(out?.dtype ?? null)}</span></div>
+        ? <div className="cbd">{out?.shape ?? t("shape ?")} <span className="muted">{shortDtype(out?.dtype ?? null)}</span></div>
         : <>
             <div className="bd" style={{ height: geo.body, paddingLeft: Math.max(0, geo.pad[0] - geo.pad[1]), paddingRight: Math.max(0, geo.pad[1] - geo.pad[0]) }}>{out && <Thumbnail tensor={tensor} shape={out.shape} w={54} h={42} />}</div>
             <Foot node={node} open={open} />
@@ -80,10 +81,10 @@ function OpCard({ node, geo }: { node: SceneNode; geo: ElementGeo }) {
 function Foot({ node, open }: { node: SceneNode; open: string[] }) {
   const out = node.outputs[0];
   const problem = problemOf(node);
-  if (problem !== null) return <footer title={visible(problem)}><span>does not fit</span><span /></footer>;
-  if (out?.shape == null && open.length) return <footer><span>needs {open.join(", ")}</span><span /></footer>;
+  if (problem !== null) return <footer title={visible(told(problem))}><span>{t("does not fit")}</span><span /></footer>;
+  if (out?.shape == null && open.length) return <footer><span>{t("needs {ports}", { ports: open.join(", ") })}</span><span /></footer>;
   if (!out) return <footer><span /><span /></footer>;
-  return <footer><span>{out.shape ?? "shape ?"}</span><span className={`d-${dtypeFamily(out.dtype)}`}>{shortDtype(out.dtype)}</span></footer>;
+  return <footer><span>{out.shape ?? t("shape ?")}</span><span className={`d-${dtypeFamily(out.dtype)}`}>{shortDtype(out.dtype)}</span></footer>;
 }
 
 /** What is asked for ends in a ring. */
@@ -96,7 +97,7 @@ function FetchRing({ geo, node }: { geo: ElementGeo; node: SceneNode }) {
       <g transform={left ? "translate(26 0) scale(-1 1)" : undefined}>
         <path d="M1 9H8" /><circle cx="16" cy="9" r="7.5" /><circle cx="16" cy="9" r="3.5" className="dot" />
       </g>
-      <title>asked for</title>
+      <title>{t("asked for")}</title>
     </svg>
   );
 }
@@ -112,14 +113,14 @@ function SourceCard({ node, geo }: { node: SceneNode; geo: ElementGeo }) {
   return (
     <div
       ref={ref} className={`n src ${node.source} c-${kind} p-${node.phase} s-${shown}${drop ? " drop" : " flat"}${selected ? " sel" : ""}${fired ? " fired" : ""}`}
-      style={{ width: geo.w, height: geo.h }} tabIndex={tabIndex} onFocus={onFocus} role="group" aria-roledescription="node"
+      style={{ width: geo.w, height: geo.h }} tabIndex={tabIndex} onFocus={onFocus} role="group" aria-roledescription={t("node")}
       aria-label={`${visible(node.name)}, ${node.op}${out?.shape ? `, ${out.shape}` : ""}`} title={visible(node.name)}
       data-node={node.name} data-op={node.op} data-state={shown} data-phase={node.phase} data-source={node.source ?? ""} {...hover}
     >
       <div className="sx">
         <div className="sn"><Icon name={categoryIcon(kind)} size={12} className="ci" /><b>{visible(node.label)}</b></div>
         <div className="ss">
-          {out?.shape ?? "shape ?"}
+          {out?.shape ?? t("shape ?")}
           {node.source === "variable" ? ` · v${version}` : <span className={`d-${dtypeFamily(out?.dtype ?? null)}`}> {shortDtype(out?.dtype ?? null)}</span>}
         </div>
       </div>
@@ -143,9 +144,9 @@ function ScopeCard({ scope, geo }: { scope: SceneScope; geo: ElementGeo }) {
   return (
     <div
       ref={ref} className={`n fold c-${category} p-${scope.phase} s-${shown}${selected ? " sel" : ""}${fired ? " fired" : ""}${next ? " next" : ""}`}
-      style={{ width: geo.w, height: geo.h }} tabIndex={tabIndex} onFocus={onFocus} role="group" aria-roledescription={scope.composite !== null ? "composite" : "folded scope"}
-      aria-label={`${scope.composite !== null ? "composite" : "scope"} ${visible(scope.name)}, folded, ${scope.count} nodes, ${stateWord[shown]}`} title={`${visible(scope.name)}: double-click or Enter unfolds`}
-      data-scope={scope.name} data-composite={scope.composite ?? undefined} data-state={shown} data-phase={scope.phase} {...hover} onDoubleClick={(e) => { e.stopPropagation(); void lab.into(scope.name); }}
+      style={{ width: geo.w, height: geo.h }} tabIndex={tabIndex} onFocus={onFocus} role="group" aria-roledescription={scope.composite !== null ? t("composite") : t("folded scope")}
+      aria-label={`${scope.composite !== null ? t("composite") : t("scope")} ${visible(scope.name)}, ${t("folded")}, ${tn(scope.count, "{n} node", "{n} nodes")}, ${t(stateWord[shown])}`} title={t("{name}: double-click or Enter unfolds", { name: visible(scope.name) })}
+      data-scope={scope.name} data-composite={scope.composite ?? undefined} data-state={shown} data-phase={scope.phase} data-next={next ? t("next") : undefined} {...hover} onDoubleClick={(e) => { e.stopPropagation(); void lab.into(scope.name); }}
     >
       <i className="sh2" /><i className="sh1" />
       <div className="fc">
@@ -154,7 +155,7 @@ function ScopeCard({ scope, geo }: { scope: SceneScope; geo: ElementGeo }) {
           <b>{scope.phase === "backward" ? `∂ ${visible(scope.label)}` : visible(scope.label)}</b>
           <Icon name={shown} size={12} className="st" />
         </header>
-        <div className="bd" style={{ height: geo.body, paddingLeft: Math.max(0, geo.pad[0] - geo.pad[1]), paddingRight: Math.max(0, geo.pad[1] - geo.pad[0]) }}>{tensor || scope.shape !== null ? <Thumbnail tensor={tensor} shape={scope.shape} w={54} h={42} /> : <span className="inside">{scope.count} nodes</span>}</div>
+        <div className="bd" style={{ height: geo.body, paddingLeft: Math.max(0, geo.pad[0] - geo.pad[1]), paddingRight: Math.max(0, geo.pad[1] - geo.pad[0]) }}>{tensor || scope.shape !== null ? <Thumbnail tensor={tensor} shape={scope.shape} w={54} h={42} /> : <span className="inside">{tn(scope.count, "{n} node", "{n} nodes")}</span>}</div>
         <footer><span>{scope.shape ?? ""}</span><span>{progress ? `${progress[0]} / ${progress[1]}` : ""}</span></footer>
       </div>
       <span className="xn" data-filled>×{scope.count}</span>
@@ -182,7 +183,7 @@ const Port = React.memo(function Port({ owner, port, node }: { owner: string; po
   const active = useLabState((s) => { const f = s.wire?.from ?? s.pending; return Boolean(f && f.node === owner && f.dir === ref.dir && f.port === name); });
   const dim = useLabState((s) => { const f = s.wire?.from; return Boolean(f && !(f.node === owner && f.dir === ref.dir && f.port === name) && lab.blocked(f, owner, ref.dir)); });
   const gestures = usePortGestures(ref);
-  const what = isIn ? `input ${visible(name)}${input?.optional ? ", optional" : ""}` : `output ${visible(output?.name ?? name)}${output?.shape ? `, ${output.shape} ${output.dtype ?? ""}` : ""}`;
+  const what = isIn ? `${t("input {name}", { name: visible(name) })}${input?.optional ? `, ${t("optional")}` : ""}` : `${t("output {name}", { name: visible(output?.name ?? name) })}${output?.shape ? `, ${output.shape} ${output.dtype ?? ""}` : ""}`;
   const dtype = output ? dtypeFamily(output.dtype) : "float";
   return (
     <>
@@ -214,7 +215,7 @@ function ScopePort({ port, scope }: { port: PortGeo; scope: SceneScope }) {
   const dim = useLabState((s) => { const f = s.wire?.from; return Boolean(f && !(f.node === owner && f.dir === ref.dir && f.port === id) && lab.blocked(f, owner, ref.dir)); });
   const gestures = usePortGestures(ref);
   const named = Boolean(info?.label);
-  const what = `${isIn ? "input" : "output"} ${visible(info?.label || id)}${info?.shape ? `, ${info.shape} ${info.dtype ?? ""}` : ""}`;
+  const what = `${isIn ? t("input {name}", { name: visible(info?.label || id) }) : t("output {name}", { name: visible(info?.label || id) })}${info?.shape ? `, ${info.shape} ${info.dtype ?? ""}` : ""}`;
   return (
     <>
       <i

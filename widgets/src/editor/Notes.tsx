@@ -4,6 +4,7 @@ import { type Point, visible } from "./geometry";
 import { freePlace } from "./layout";
 import { Markdown } from "./markdown";
 import { NOTE_W, frameRect, noteRect } from "./annotations";
+import { t } from "../shared/words";
 import { type Lab, useLab, useLabState } from "./store";
 
 export const COLOURS = ["grey", "blue", "green", "orange", "red", "violet"] as const;
@@ -85,12 +86,12 @@ function NoteCard({ index, text, x, y }: { index: number; text: string; x: numbe
   };
   return (
     <div
-      ref={el} className={`note nopan nodrag${selected ? " sel" : ""}`} data-note={index} role="group" aria-roledescription="note" aria-label={index < 0 ? "New note" : `Note ${index + 1}`} tabIndex={0}
+      ref={el} className={`note nopan nodrag${selected ? " sel" : ""}`} data-note={index} role="group" aria-roledescription={t("note")} aria-label={index < 0 ? t("New note") : t("Note {n}", { n: index + 1 })} tabIndex={0}
       style={{ left: x + (shift?.x ?? 0), top: y + (shift?.y ?? 0), width: NOTE_W }} onPointerDown={writing ? undefined : drag} onClick={(e) => { e.stopPropagation(); if (!writing) { select(); el.current?.focus({ preventScroll: true }); } }}
       onDoubleClick={(e) => { e.stopPropagation(); select(true); }} onFocus={(e) => { if (e.target === e.currentTarget && !lab.pointing) select(); }}
       onKeyDown={(e) => { if (!writing && (e.key === "Enter" || e.key === "F2")) { e.preventDefault(); e.stopPropagation(); select(true); } }}
     >
-      {writing ? <Writer label="Note" value={text} multiline done={done} cancel={() => { lab.set({ mark: index < 0 ? null : { kind: "note", index, writing: false } }); lab.root?.focus({ preventScroll: true }); }} /> : <Markdown text={text} />}
+      {writing ? <Writer label={t("Note")} value={text} multiline done={done} cancel={() => { lab.set({ mark: index < 0 ? null : { kind: "note", index, writing: false } }); lab.root?.focus({ preventScroll: true }); }} /> : <Markdown text={text} />}
     </div>
   );
 }
@@ -111,14 +112,14 @@ function Writer({ label, value, multiline = false, done, cancel }: { label: stri
     },
   };
   if (!multiline) return <input type="text" {...props} />;
-  return <><textarea rows={Math.min(12, Math.max(3, text.split("\n").length + 1))} placeholder="Markdown: **bold**, - list, $x^2$" {...props} /><small className="muted">Ctrl+Enter keeps it, Esc does not</small></>;
+  return <><textarea rows={Math.min(12, Math.max(3, text.split("\n").length + 1))} placeholder={t("Markdown: **bold**, - list, $x^2$")} {...props} /><small className="muted">{t("Ctrl+Enter keeps it, Esc does not")}</small></>;
 }
 
 /** Frames that people have drawn, behind everything else. */
 export function MadeFrames() {
   const frames = useLabState((s) => s.scene?.frames);
   const drafting = useLabState((s) => s.mark?.kind === "frame" && s.mark.index === -1);
-  return <>{frames?.map((f, i) => <MadeFrame key={i} index={i} title={f.title} colour={f.colour} members={f.members} />)}{drafting && <MadeFrame index={-1} title="Frame" colour={COLOURS[((frames?.length ?? 0) + 1) % COLOURS.length]} members={framed} />}</>;
+  return <>{frames?.map((f, i) => <MadeFrame key={i} index={i} title={f.title} colour={f.colour} members={f.members} />)}{drafting && <MadeFrame index={-1} title={t("Frame")} colour={COLOURS[((frames?.length ?? 0) + 1) % COLOURS.length]} members={framed} />}</>;
 }
 
 function MadeFrame({ index, title, colour, members }: { index: number; title: string; colour: string; members: string[] }) {
@@ -155,9 +156,9 @@ function MadeFrame({ index, title, colour, members }: { index: number; title: st
     <div className={`mframe k-${colour}${selected ? " sel" : ""}`} data-frame={title} style={{ left: rect.x, top: rect.y, width: rect.w, height: rect.h }}>
       <div className="mft nopan nodrag" onPointerDown={writing ? undefined : drag} onDoubleClick={(e) => { e.stopPropagation(); select(true); }}>
         {writing
-          ? <Writer label="Title of the frame" value={title} done={done} cancel={() => { if (index < 0) lab.set({ mark: null }); else select(); lab.root?.focus({ preventScroll: true }); }} />
-          : <button type="button" aria-label={`Frame ${visible(title)}`} aria-pressed={selected} onClick={(e) => { e.stopPropagation(); select(); }} onKeyDown={(e) => { if (e.key === "F2") { e.preventDefault(); e.stopPropagation(); select(true); } }}>{visible(title)}</button>}
-        {selected && index >= 0 && <span className="sws" role="group" aria-label="Colour of the frame">{COLOURS.map((c) => <button type="button" key={c} className={`sw k-${c}`} aria-label={c} aria-pressed={c === colour} title={c} data-filled onMouseDown={(e) => e.preventDefault()} onClick={(e) => { e.stopPropagation(); void put({ colour: c }); }} />)}</span>}
+          ? <Writer label={t("Title of the frame")} value={title} done={done} cancel={() => { if (index < 0) lab.set({ mark: null }); else select(); lab.root?.focus({ preventScroll: true }); }} />
+          : <button type="button" aria-label={t("Frame {name}", { name: visible(title) })} aria-pressed={selected} onClick={(e) => { e.stopPropagation(); select(); }} onKeyDown={(e) => { if (e.key === "F2") { e.preventDefault(); e.stopPropagation(); select(true); } }}>{visible(title)}</button>}
+        {selected && index >= 0 && <span className="sws" role="group" aria-label={t("Colour of the frame")}>{COLOURS.map((c) => <button type="button" key={c} className={`sw k-${c}`} aria-label={t(c)} aria-pressed={c === colour} title={t(c)} data-filled onMouseDown={(e) => e.preventDefault()} onClick={(e) => { e.stopPropagation(); void put({ colour: c }); }} />)}</span>}
       </div>
     </div>
   );

@@ -1,6 +1,7 @@
 // What opens over the canvas: the keys, connect-to, the empty state, the offer of a saved document.
 import * as React from "react";
 import { Icon, categoryIcon } from "../shared/icons";
+import { t, told, tx, useLanguage } from "../shared/words";
 import { visible } from "./geometry";
 import { KEYS } from "./keys";
 import { type PortRef, useLab, useLabState } from "./store";
@@ -13,10 +14,10 @@ export function KeysPanel() {
   if (!open) return null;
   const groups = [...new Set(KEYS.map((k) => k.group))];
   return (
-    <div className="sheet" role="dialog" aria-label="Keys" ref={ref} tabIndex={-1}>
-      <div className="sh"><h2>Keys, while the canvas has the focus</h2><button type="button" className="x" aria-label="Close" onClick={() => { lab.set({ panel: null }); lab.root?.focus(); }}><Icon name="close" size={11} /></button></div>
-      <div className="kgrid">{groups.map((g) => <section key={g}><h3>{g}</h3><dl>{KEYS.filter((k) => k.group === g).map((k) => <div key={k.keys}><dt><kbd>{k.keys}</kbd></dt><dd>{k.does}</dd></div>)}</dl></section>)}</div>
-      <p className="muted f1">Click a port and then another to wire them, or drag. Alt-click cuts a wire. Ctrl+S saves the notebook.</p>
+    <div className="sheet" role="dialog" aria-label={t("Keys")} ref={ref} tabIndex={-1}>
+      <div className="sh"><h2>{t("Keys, while the canvas has the focus")}</h2><button type="button" className="x" aria-label={t("Close")} onClick={() => { lab.set({ panel: null }); lab.root?.focus(); }}><Icon name="close" size={11} /></button></div>
+      <div className="kgrid">{groups.map((g) => <section key={g}><h3>{t(g)}</h3><dl>{KEYS.filter((k) => k.group === g).map((k) => <div key={k.keys}><dt><kbd>{k.keys}</kbd></dt><dd>{t(k.does)}</dd></div>)}</dl></section>)}</div>
+      <p className="muted f1">{t("Click a port and then another to wire them, or drag. Alt-click cuts a wire. Ctrl+S saves the notebook.")}</p>
     </div>
   );
 }
@@ -29,6 +30,7 @@ export function ConnectMenu() {
   const pending = useLabState((s) => s.pending);
   const nodes = useLabState((s) => s.nodes);
   const scopes = useLabState((s) => s.scopes);
+  const lang = useLanguage();
   const [text, setText] = React.useState("");
   const [active, setActive] = React.useState(0);
   const id = React.useId();
@@ -50,20 +52,20 @@ export function ConnectMenu() {
     for (const n of all) {
       const dir = pending.dir === "out" ? "in" : "out";
       if (lab.blocked(pending, n.name, dir)) continue;
-      if (dir === "in") for (const p of n.inputs) out.push({ port: { node: n.name, dir, port: p.port }, label: `${n.name}:${p.label}`, note: p.wired ? "replaces its wire" : p.optional ? "optional" : "open", category: n.category, wired: p.wired });
+      if (dir === "in") for (const p of n.inputs) out.push({ port: { node: n.name, dir, port: p.port }, label: `${n.name}:${p.label}`, note: p.wired ? t("replaces its wire") : p.optional ? t("optional") : t("open"), category: n.category, wired: p.wired });
       else for (const o of n.outputs) out.push({ port: { node: n.name, dir, port: o.port }, label: label(n.name, o, n.outputs.length), note: o.shape ?? "", category: n.category, wired: false });
     }
     const q = text.trim().toLowerCase();
     return out.filter((t) => t.label.toLowerCase().includes(q)).sort((a, b) => Number(a.wired) - Number(b.wired));
-  }, [open, pending, nodes, scopes, text, lab]);
+  }, [open, pending, nodes, scopes, text, lab, lang]);
   if (!open || !pending) return null;
   const close = () => { lab.set({ panel: null, pending: null }); lab.focus(pending.node); };
   const take = (t: Target | undefined) => { if (!t) return; lab.set({ panel: null }); lab.focus(pending.node); void lab.join(t.from ?? pending, t.port); };
   return (
-    <div className="sheet connect" role="dialog" aria-label="Connect to">
-      <h2>Connect {visible(pending.node)} with…</h2>
+    <div className="sheet connect" role="dialog" aria-label={t("Connect to")}>
+      <h2>{t("Connect {name} with…", { name: visible(pending.node) })}</h2>
       <input
-        className="tf" type="text" role="combobox" aria-label="Connect to" aria-expanded="true" aria-controls={id} aria-activedescendant={targets.length ? `${id}-${active}` : undefined} autoFocus autoComplete="off" spellCheck={false}
+        className="tf" type="text" role="combobox" aria-label={t("Connect to")} aria-expanded="true" aria-controls={id} aria-activedescendant={targets.length ? `${id}-${active}` : undefined} autoFocus autoComplete="off" spellCheck={false}
         value={text} onChange={(e) => { setText(e.target.value); setActive(0); }}
         onKeyDown={(e) => {
           if (e.key === "ArrowDown" || e.key === "ArrowUp") { e.preventDefault(); setActive((i) => Math.max(0, Math.min(targets.length - 1, i + (e.key === "ArrowDown" ? 1 : -1)))); }
@@ -71,13 +73,13 @@ export function ConnectMenu() {
           else if (e.key === "Escape") { e.preventDefault(); e.stopPropagation(); close(); }
         }}
       />
-      <ul className="hits" role="listbox" id={id} aria-label="Ports">
+      <ul className="hits" role="listbox" id={id} aria-label={t("Ports")}>
         {targets.slice(0, 60).map((t, i) => (
           <li key={t.label} role="option" id={`${id}-${i}`} aria-selected={i === active} className={`c-${t.category}${i === active ? " sel" : ""}`} onMouseDown={(e) => e.preventDefault()} onClick={() => take(t)}>
             <Icon name={categoryIcon(t.category)} size={12} className="ci" /><span className="hn">{visible(t.label)}</span><span className="ho">{t.note}</span>
           </li>
         ))}
-        {targets.length === 0 && <li className="none muted">Nothing fits: add a node with A.</li>}
+        {targets.length === 0 && <li className="none muted">{t("Nothing fits: add a node with A.")}</li>}
       </ul>
     </div>
   );
@@ -91,11 +93,11 @@ export function Empty() {
   if (!empty) return null;
   return (
     <div className={`empty${searching ? " quiet" : ""}`}>
-      <p>Add an operation, wire it to the next, and watch real numbers flow.</p>
-      <button type="button" className="fakesearch" onClick={() => lab.askForOperation()}><Icon name="find" size={13} /><span>Search operations</span><kbd>A</kbd></button>
+      <p>{t("Add an operation, wire it to the next, and watch real numbers flow.")}</p>
+      <button type="button" className="fakesearch" onClick={() => lab.askForOperation()}><Icon name="find" size={13} /><span>{t("Search operations")}</span><kbd>A</kbd></button>
       {examples.length > 0 && <>
-        <p className="muted f1">or start from</p>
-        <div className="exs">{examples.slice(0, 3).map((e) => <button type="button" key={e.label} className="bt" onClick={() => void lab.edit(e.edits, `Opened ${e.label}.`).then(() => lab.view?.fit())}><Icon name="tidy" size={12} /> {visible(e.label)}</button>)}</div>
+        <p className="muted f1">{t("or start from")}</p>
+        <div className="exs">{examples.slice(0, 3).map((e) => <button type="button" key={e.label} className="bt" onClick={() => void lab.edit(e.edits, `Opened ${e.label}.`).then(() => lab.view?.fit())}><Icon name="tidy" size={12} /> {visible(told(e.label))}</button>)}</div>
       </>}
     </div>
   );
@@ -109,11 +111,11 @@ export function OfferBar() {
   if (!offer) return null;
   const answer = (name: "go_on" | "start_fresh") => () => { lab.set({ offer: null }); void lab.command(name).then(() => lab.view?.fit()); };
   return (
-    <div className="offer" role="region" aria-label="Saved document">
+    <div className="offer" role="region" aria-label={t("Saved document")}>
       <Icon name="save" size={13} />
-      <span><b>{visible(offer.title) || "A document"}</b> with {offer.nodes} nodes was edited here{offer.saved ? ` and saved ${offer.saved}` : ""}.</span>
-      <button type="button" className="bt pri" data-filled onClick={answer("go_on")}>Go on with it</button>
-      <button type="button" className="bt" onClick={answer("start_fresh")}>Start from the cell</button>
+      <span>{tx(offer.saved ? "{title} with {n} nodes was edited here and saved {when}." : "{title} with {n} nodes was edited here.", { title: <b>{visible(offer.title) || t("A document")}</b>, n: offer.nodes, when: offer.saved })}</span>
+      <button type="button" className="bt pri" data-filled onClick={answer("go_on")}>{t("Go on with it")}</button>
+      <button type="button" className="bt" onClick={answer("start_fresh")}>{t("Start from the cell")}</button>
     </div>
   );
 }
@@ -121,5 +123,5 @@ export function OfferBar() {
 export function GoneBar() {
   const gone = useLabState((s) => s.gone);
   if (!gone) return null;
-  return <div className="offer gone" role="alert"><Icon name="error" size={13} /><span><b>Kernel gone: your graph is safe.</b> Its picture and document are in the notebook; run the cell again to go on.</span></div>;
+  return <div className="offer gone" role="alert"><Icon name="error" size={13} /><span><b>{t("Kernel gone: your graph is safe.")}</b> {t("Its picture and document are in the notebook; run the cell again to go on.")}</span></div>;
 }

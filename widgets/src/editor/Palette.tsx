@@ -1,8 +1,8 @@
 // The left panel: search and add, the outline that mirrors the canvas, the categories' legend.
 import * as React from "react";
 import type { CompositeSpec, Scene } from "../protocol.gen";
-import { count } from "../shared/format";
 import { Icon, categoryIcon } from "../shared/icons";
+import { t, tn } from "../shared/words";
 import { lastPart, problemOf, shortDtype, visible } from "./geometry";
 import { searchOps, type Hit } from "./search";
 import { useAgain } from "./making";
@@ -11,7 +11,7 @@ import { type Carry, type Lab, type State, useLab, useLabState } from "./store";
 export function Palette() {
   const panel = useLabState((s) => s.panel);
   return (
-    <aside className={`pal${panel === "outline" ? " show-outline" : ""}`} aria-label="Operations and outline">
+    <aside className={`pal${panel === "outline" ? " show-outline" : ""}`} aria-label={t("Operations and outline")}>
       <Search />
       <div className="palx">
         <Outline />
@@ -25,14 +25,14 @@ export function Palette() {
 /** What a pending port wants, in words. */
 function pendingText(s: State): string {
   const { pending, nodes, selected } = s;
-  if (s.into !== null) return `into ${s.into.replace("->", " → ")}`;
+  if (s.into !== null) return t("into {wire}", { wire: s.into.replace("->", " → ") });
   if (!pending) {
     const out = selected.length === 1 ? nodes.get(selected[0])?.outputs[s.output] : undefined;
-    return out?.shape ? `for ${selected[0]} ${out.shape}` : "";
+    return out?.shape ? t("for {what}", { what: `${selected[0]} ${out.shape}` }) : "";
   }
-  if (pending.dir === "in") return `feeds ${pending.node}, port ${pending.port}`;
+  if (pending.dir === "in") return t("feeds {node}, port {port}", { node: pending.node, port: pending.port });
   const out = nodes.get(pending.node)?.outputs.find((o) => String(o.index) === pending.port) ?? s.scopes.get(pending.node)?.out_ports.find((p) => p.port === pending.port);
-  return `takes ${pending.node}${out?.shape ? ` ${out.shape}` : ""}`;
+  return t("takes {what}", { what: `${pending.node}${out?.shape ? ` ${out.shape}` : ""}` });
 }
 
 export function Search() {
@@ -86,7 +86,7 @@ export function Search() {
       <label className="srch">
         <Icon name="find" size={13} />
         <input
-          ref={(el) => { lab.search = el; }} type="text" role="searchbox" aria-label="Add an operation" placeholder="Add an operation" autoComplete="off" spellCheck={false} value={query}
+          ref={(el) => { lab.search = el; }} type="text" role="searchbox" aria-label={t("Add an operation")} placeholder={t("Add an operation")} autoComplete="off" spellCheck={false} value={query}
           aria-controls={id} aria-expanded={open} aria-activedescendant={open && hits.length ? `${id}-${active}` : undefined}
           onChange={(e) => lab.set({ query: e.target.value })} onFocus={() => lab.set({ searching: true })} onKeyDown={onKeyDown}
         />
@@ -94,8 +94,8 @@ export function Search() {
       </label>
       {open && (
         <div className={`sdrop${carrying ? " carrying" : ""}`}>
-          <div className="muted f0 ctx">{[visible(context), palette ? (hits.length ? "Enter adds the first" : query ? "nothing found" : "") : "waiting for the kernel"].filter(Boolean).join(" · ")}</div>
-          <ul className="hits" role="listbox" id={id} ref={list} aria-label="Operations">
+          <div className="muted f0 ctx">{[visible(context), palette ? (hits.length ? t("Enter adds the first") : query ? t("nothing found") : "") : t("waiting for the kernel")].filter(Boolean).join(" · ")}</div>
+          <ul className="hits" role="listbox" id={id} ref={list} aria-label={t("Operations")}>
             {hits.map((h, i) => <HitRow key={h.op.type} hit={h} id={`${id}-${i}`} on={i === active} />)}
             {again.map((c, i) => <CompositeRow key={c.of} made={c} id={`${id}-${hits.length + i}`} on={hits.length + i === active} />)}
           </ul>
@@ -108,7 +108,7 @@ export function Search() {
 function HitRow({ hit, id, on }: { hit: Hit; id: string; on: boolean }) {
   const lab = useLab();
   const { op } = hit;
-  const signature = op.inputs.length ? `(${op.inputs.join(", ")}${op.variadic ? ", …" : ""})` : op.category === "input" ? "source" : "()";
+  const signature = op.inputs.length ? `(${op.inputs.join(", ")}${op.variadic ? ", …" : ""})` : op.category === "input" ? t("source") : "()";
   return (
     <li role="option" id={id} data-op={op.type} aria-selected={on} className={`c-${op.category}${on ? " sel" : ""}${hit.fits ? "" : " no"}`} title={op.doc}
       onMouseDown={(e) => e.preventDefault()} {...carried(lab, { kind: "op", id: op.type, label: op.function, category: op.category }, () => void lab.add(op.type))}>
@@ -171,17 +171,17 @@ function carried(lab: Lab, what: Omit<Carry, "x" | "y" | "edge">, add: () => voi
 export function Carried() {
   const carry = useLabState((s) => s.carry);
   if (!carry) return null;
-  return <div className={`carry c-${carry.category}`} style={{ left: carry.x + 10, top: carry.y + 8 }} aria-hidden="true"><Icon name={categoryIcon(carry.category)} size={12} className="ci" />{visible(carry.label)}{carry.edge !== null && <em>into the wire</em>}</div>;
+  return <div className={`carry c-${carry.category}`} style={{ left: carry.x + 10, top: carry.y + 8 }} aria-hidden="true"><Icon name={categoryIcon(carry.category)} size={12} className="ci" />{visible(carry.label)}{carry.edge !== null && <em>{t("into the wire")}</em>}</div>;
 }
 
 function CompositeRow({ made, id, on = false }: { made: CompositeSpec; id?: string; on?: boolean }) {
   const lab = useLab();
   return (
-    <li role="option" id={id} data-composite={made.name} aria-selected={on} className={`c-${made.category}${on ? " sel" : ""}`} title={`${made.name}(${made.inputs.join(", ")}) → ${made.outputs.join(", ") || "nothing"}: add another`}
+    <li role="option" id={id} data-composite={made.name} aria-selected={on} className={`c-${made.category}${on ? " sel" : ""}`} title={t("{signature}: add another", { signature: `${made.name}(${made.inputs.join(", ")}) → ${made.outputs.join(", ") || t("nothing")}` })}
       onMouseDown={(e) => e.preventDefault()} tabIndex={id === undefined ? -1 : undefined} onKeyDown={(e) => { if (e.key === "Enter" || e.key === " ") { e.preventDefault(); e.stopPropagation(); void useAgain(lab, made); } }}
       {...carried(lab, { kind: "composite", id: made.of, label: made.name, category: made.category }, () => void useAgain(lab, made))}>
       <Icon name={categoryIcon(made.category)} size={13} className="ci" />
-      <span className="hn">{visible(made.name)}<small>{made.uses > 1 ? `used ${made.uses} times · ` : ""}{count(made.count, "node")}</small></span>
+      <span className="hn">{visible(made.name)}<small>{made.uses > 1 ? `${t("used {n} times", { n: made.uses })} · ` : ""}{tn(made.count, "{n} node", "{n} nodes")}</small></span>
       <span className="ho">({made.inputs.map(visible).join(", ")})</span>
     </li>
   );
@@ -201,8 +201,8 @@ function Composites() {
   };
   return (
     <section className="composites">
-      <div className="sh pd"><h2>Composites</h2><span className="muted f0">click adds another</span></div>
-      <ul className="hits" role="listbox" aria-label="Composites" tabIndex={0} onKeyDown={move}>{made.map((c) => <CompositeRow key={c.of} made={c} />)}</ul>
+      <div className="sh pd"><h2>{t("Composites")}</h2><span className="muted f0">{t("click adds another")}</span></div>
+      <ul className="hits" role="listbox" aria-label={t("Composites")} tabIndex={0} onKeyDown={move}>{made.map((c) => <CompositeRow key={c.of} made={c} />)}</ul>
     </section>
   );
 }
@@ -260,17 +260,17 @@ function Outline() {
   };
   return (
     <section className="outline">
-      <div className="sh pd"><h2>Outline</h2><span className="muted f0">{scene ? count(scene.total, "node") : ""}{scene?.scopes.length ? ` · ${scene.scopes.length} folded` : ""}</span></div>
-      <ul className="outl" aria-label="Outline" onKeyDown={move}>
+      <div className="sh pd"><h2>{t("Outline")}</h2><span className="muted f0">{scene ? tn(scene.total, "{n} node", "{n} nodes") : ""}{scene?.scopes.length ? ` · ${t("{n} folded", { n: scene.scopes.length })}` : ""}</span></div>
+      <ul className="outl" aria-label={t("Outline")} onKeyDown={move}>
         {visibleRows.slice(0, 400).map((r, i) => r.group
-          ? <li key={`g${r.id}`} className="grp" style={{ paddingLeft: 8 + 14 * r.depth }} tabIndex={i === 0 ? 0 : -1} title={`${visible(r.id)}: click shows or hides its rows, double-click folds it on the canvas`}
+          ? <li key={`g${r.id}`} className="grp" style={{ paddingLeft: 8 + 14 * r.depth }} tabIndex={i === 0 ? 0 : -1} title={t("{name}: click shows or hides its rows, double-click folds it on the canvas", { name: visible(r.id) })}
               onClick={() => setShut((s) => { const next = new Set(s); if (!next.delete(r.id)) next.add(r.id); return next; })} onDoubleClick={() => lab.fold([r.id], false)}
               onKeyDown={(e) => { if (e.key === "Enter" || e.key === " ") { e.preventDefault(); e.stopPropagation(); setShut((s) => { const next = new Set(s); if (!next.delete(r.id)) next.add(r.id); return next; }); } }}>
               <Icon name={shut.has(r.id) ? "chevronRight" : "chevronDown"} size={10} /><span>{visible(r.label)}</span>
             </li>
           : <OutlineRow key={r.id} row={r} first={i === 0} />)}
       </ul>
-      {scene && scene.nodes.length === 0 && scene.scopes.length === 0 && <p className="muted f1 none">Nothing here yet.</p>}
+      {scene && scene.nodes.length === 0 && scene.scopes.length === 0 && <p className="muted f1 none">{t("Nothing here yet.")}</p>}
     </section>
   );
 }
@@ -308,8 +308,8 @@ function Legend() {
   const categories = [...palette.categories, ...(hasGradient && !palette.categories.includes("gradient") ? ["gradient"] : [])];
   return (
     <section className="legend">
-      <div className="sh pd"><h2>Categories</h2></div>
-      <div className="cats">{categories.map((c) => <span key={c} className={`c-${c}`}><Icon name={categoryIcon(c)} size={12} className="ci" />{c}</span>)}</div>
+      <div className="sh pd"><h2>{t("Categories")}</h2></div>
+      <div className="cats">{categories.map((c) => <span key={c} className={`c-${c}`}><Icon name={categoryIcon(c)} size={12} className="ci" />{t(c)}</span>)}</div>
     </section>
   );
 }
@@ -320,11 +320,11 @@ export function Rail() {
   const panel = useLabState((s) => s.panel);
   const toggle = (p: "outline" | "keys") => lab.set({ panel: panel === p ? null : p });
   return (
-    <nav className="rail" aria-label="Panels">
-      <button type="button" className="cbn" aria-label="Add a node" title="Add a node (A)" onClick={() => lab.askForOperation()}><Icon name="add" /></button>
-      <button type="button" className={`cbn${panel === "outline" ? " on" : ""}`} aria-label="Outline" title="Outline" aria-expanded={panel === "outline"} onClick={() => toggle("outline")}><Icon name="outline" /></button>
-      <button type="button" className="cbn" aria-label="Show find" title="Find (Ctrl+F)" onClick={() => focusFind(lab)}><Icon name="find" /></button>
-      <button type="button" className={`cbn${panel === "keys" ? " on" : ""}`} aria-label="Keys" title="Keys (?)" aria-expanded={panel === "keys"} onClick={() => toggle("keys")}><Icon name="keyboard" /></button>
+    <nav className="rail" aria-label={t("Panels")}>
+      <button type="button" className="cbn" aria-label={t("Add a node")} title={t("Add a node (A)")} onClick={() => lab.askForOperation()}><Icon name="add" /></button>
+      <button type="button" className={`cbn${panel === "outline" ? " on" : ""}`} aria-label={t("Outline")} title={t("Outline")} aria-expanded={panel === "outline"} onClick={() => toggle("outline")}><Icon name="outline" /></button>
+      <button type="button" className="cbn" aria-label={t("Show find")} title={t("Find (Ctrl+F)")} onClick={() => focusFind(lab)}><Icon name="find" /></button>
+      <button type="button" className={`cbn${panel === "keys" ? " on" : ""}`} aria-label={t("Keys")} title={t("Keys (?)")} aria-expanded={panel === "keys"} onClick={() => toggle("keys")}><Icon name="keyboard" /></button>
     </nav>
   );
 }

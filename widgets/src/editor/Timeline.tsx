@@ -2,7 +2,8 @@
 import * as React from "react";
 import { useWidth } from "../shared/controls";
 import { Icon } from "../shared/icons";
-import { visible } from "./geometry";
+import { t } from "../shared/words";
+import { textWidth, visible } from "./geometry";
 import { useLab, useLabState } from "./store";
 
 const PHASES = { f: { word: "Forward", mark: "▶", cls: "forward" }, b: { word: "Backward", mark: "◀", cls: "backward" }, u: { word: "Update", mark: "◆", cls: "update" } } as const;
@@ -88,16 +89,16 @@ export function Timeline() {
     e.stopPropagation();
     seek(cursor + by[e.key]);
   };
-  const name = (c: number): string => (c > 0 ? visible(run.names[c - 1] ?? "") : "start");
-  const text = total ? `${cursor} of ${total}${cursor > 0 && run.names[cursor - 1] ? `, after ${run.names[cursor - 1]}` : ""}` : "no run yet";
+  const name = (c: number): string => (c > 0 ? visible(run.names[c - 1] ?? "") : t("start"));
+  const text = !total ? t("no run yet") : cursor > 0 && run.names[cursor - 1] ? t("{n} of {total}, after {name}", { n: cursor, total, name: run.names[cursor - 1] }) : t("{n} of {total}", { n: cursor, total });
   return (
     <div className="tl">
       <div className="tll">
         <b><span className={past ? "past" : ""}>{cursor}</span> / {total}</b>
-        <span className="muted f0">{run.mode === "edit" && !length ? (total ? "firings in a run" : "nothing to run yet") : run.done && !past ? "run complete" : `${run.ready} ready`}</span>
+        <span className="muted f0">{run.mode === "edit" && !length ? (total ? t("firings in a run") : t("nothing to run yet")) : run.done && !past ? t("run complete") : t("{n} ready", { n: run.ready })}</span>
       </div>
       <div
-        ref={ref} className="tlx" role="slider" aria-label="Timeline" aria-valuemin={0} aria-valuemax={length} aria-valuenow={cursor} aria-valuetext={text} tabIndex={0} onKeyDown={onKeyDown}
+        ref={ref} className="tlx" role="slider" aria-label={t("Timeline")} aria-valuemin={0} aria-valuemax={length} aria-valuenow={cursor} aria-valuetext={text} tabIndex={0} onKeyDown={onKeyDown}
         onPointerDown={(e) => { if (e.button === 0 && length) { e.currentTarget.setPointerCapture(e.pointerId); seek(cursorAt(e)); } }}
         onPointerMove={(e) => { setHover(length ? cursorAt(e) : null); if (e.buttons === 1 && e.currentTarget.hasPointerCapture(e.pointerId)) seek(cursorAt(e)); }} onPointerLeave={() => setHover(null)}
       >
@@ -117,7 +118,7 @@ export function Timeline() {
           {total > 0 && <><path className={`cur${past ? " past" : ""}`} d={`M${edge(cursor)} 26V98`} /><path className={`curh${past ? " past" : ""}`} d={`M${edge(cursor) - 7} 8h14v11l-7 8 -7 -8z`} /></>}
           <Caption x={hover !== null ? edge(hover) : edge(cursor)} width={width} text={length ? `${hover ?? cursor}  ${name(hover ?? cursor)}` : ""} />
         </svg>
-        {!length && <span className="tlnone muted f1"><Icon name="step" size={12} /> {total ? "Step or Run fills the timeline" : "A tick will stand here for every node that fires"}</span>}
+        {!length && <span className="tlnone muted f1"><Icon name="step" size={12} /> {total ? t("Step or Run fills the timeline") : t("A tick will stand here for every node that fires")}</span>}
       </div>
     </div>
   );
@@ -128,8 +129,8 @@ function RangeLabels({ ranges, edge, width, head }: { ranges: { mark: Mark; from
   let free = 0;
   return <>{ranges.map((r) => {
     const p = PHASES[r.mark];
-    const text = r.from === r.to ? `${p.mark} ${p.word}  ${r.from}` : `${p.mark} ${p.word}  ${r.from}–${r.to}`;
-    const w = text.length * 6 + 8;
+    const text = r.from === r.to ? `${p.mark} ${t(p.word)}  ${r.from}` : `${p.mark} ${t(p.word)}  ${r.from}–${r.to}`;
+    const w = textWidth(text, 11, true) + 8;
     let x = Math.max(edge(r.from - 1) + 1, free);
     if (head + 12 > x && head - 12 < x + w) x = head + 12 + w > width ? Math.max(free, head - 14 - w) : head + 12;
     const room = edge(r.to) - edge(r.from - 1);
@@ -142,7 +143,7 @@ function RangeLabels({ ranges, edge, width, head }: { ranges: { mark: Mark; from
 function Caption({ x, width, text }: { x: number; width: number; text: string }) {
   if (!text) return null;
   const short = text.length > 44 ? `${text.slice(0, 43)}…` : text;
-  const w = short.length * 5.6;
+  const w = textWidth(short, 10);
   const left = x + 8 + w > width;
   return <text className="cap" x={left ? x - 8 : x + 8} y="94" textAnchor={left ? "end" : "start"}>{short}</text>;
 }
@@ -156,9 +157,9 @@ export function Banner() {
   return (
     <div className="banner">
       <span className="bi"><Icon name="undo" size={13} /></span>
-      <b>Viewing {run.cursor} / {total}</b>
-      <span className="bs">{run.last !== null ? `${visible(run.last)} fired · ` : ""}{run.ready} ready</span>
-      <button type="button" data-filled className="rs" onClick={() => { lab.pause(); void lab.command("resume"); }}>Resume</button>
+      <b>{t("Viewing {n} / {total}", { n: run.cursor, total })}</b>
+      <span className="bs">{run.last !== null ? `${t("{name} fired", { name: visible(run.last) })} · ` : ""}{t("{n} ready", { n: run.ready })}</span>
+      <button type="button" data-filled className="rs" onClick={() => { lab.pause(); void lab.command("resume"); }}>{t("Resume")}</button>
     </div>
   );
 }

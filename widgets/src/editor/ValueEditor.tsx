@@ -4,6 +4,7 @@ import type { SceneNode } from "../protocol.gen";
 import { css, scaleOf } from "../shared/color";
 import { num } from "../shared/format";
 import { Icon } from "../shared/icons";
+import { t } from "../shared/words";
 import { dims } from "./thumbs";
 import { type Lab, useLab, useLabState } from "./store";
 
@@ -60,11 +61,11 @@ function SliderRow({ node, value, whole }: { node: SceneNode; value: number; who
   const edge = (side: "lo" | "hi", label: string) => <input key={`${side}${range[side]}`} className="tf end" aria-label={label} defaultValue={num(range[side])} onBlur={end(side)} onKeyDown={(e) => { if (e.key === "Enter") end(side)(e); if (e.key === "Escape") { e.stopPropagation(); lab.root?.focus({ preventScroll: true }); } }} />;
   return (
     <div className="slide">
-      {edge("lo", "Least")}
-      <input type="range" aria-label={`Slide ${node.name}`} min={range.lo} max={range.hi} step={step} value={shown} onPointerDown={() => { wish.current.round++; }} onChange={(e) => void slide(Number(e.currentTarget.value))}
+      {edge("lo", t("Least"))}
+      <input type="range" aria-label={t("Slide {name}", { name: node.name })} min={range.lo} max={range.hi} step={step} value={shown} onPointerDown={() => { wish.current.round++; }} onChange={(e) => void slide(Number(e.currentTarget.value))}
         style={{ "--fl-share": `${((shown - range.lo) / (range.hi - range.lo)) * 100}%` } as React.CSSProperties} />
-      {edge("hi", "Most")}
-      <label className="lv" title="Run after every edit, while that is quick (L)"><input type="checkbox" checked={live} onChange={(e) => void lab.command(e.target.checked ? "live_on" : "live_off")} />live</label>
+      {edge("hi", t("Most"))}
+      <label className="lv" title={t("Run after every edit, while that is quick (L)")}><input type="checkbox" checked={live} onChange={(e) => void lab.command(e.target.checked ? "live_on" : "live_off")} />{t("live")}</label>
     </div>
   );
 }
@@ -197,13 +198,14 @@ function Pad({ node, sheet }: { node: SceneNode; sheet: Sheet }) {
   const where = sheet.curve ? `[${at}]` : `[${Math.floor(at / sheet.cols)}, ${at % sheet.cols}]`;
   return (
     <div className="padb">
-      <canvas ref={ref} className="drawp" data-filled style={{ width: w, height: h }} tabIndex={0} role="img" aria-label={`Draw ${node.name}: ${sheet.curve ? `a curve of ${sheet.cols} points` : `${sheet.rows} by ${sheet.cols} cells`}; at ${where} ${num(data[at] ?? 0)}. Arrows move${sheet.curve ? " and bend" : ", Space paints, 0 clears"}.`}
+      <canvas ref={ref} className="drawp" data-filled style={{ width: w, height: h }} tabIndex={0} role="img" aria-label={sheet.curve ? t("Draw {name}: a curve of {cols} points; at {where} {value}. Arrows move and bend.", { name: node.name, cols: sheet.cols, where, value: num(data[at] ?? 0) })
+          : t("Draw {name}: {rows} by {cols} cells; at {where} {value}. Arrows move, Space paints, 0 clears.", { name: node.name, rows: sheet.rows, cols: sheet.cols, where, value: num(data[at] ?? 0) })}
         onPointerDown={(e) => { e.currentTarget.setPointerCapture(e.pointerId); stroke.current = [...data]; draw(e); }} onPointerMove={(e) => { if (stroke.current) draw(e); }} onPointerUp={finish} onPointerCancel={finish} onContextMenu={(e) => e.preventDefault()}
         onKeyDown={onKeyDown} onFocus={() => setAt((i) => i)} />
       <div className="padr">
-        {!sheet.curve && <label className="fld ink">Ink<input className="tf" aria-label="Ink" value={ink} onChange={(e) => setInk(e.target.value)} onKeyDown={(e) => { if (e.key === "Escape") { e.stopPropagation(); lab.root?.focus({ preventScroll: true }); } }} /></label>}
-        <button type="button" className="bt" onClick={() => { const next = data.map(() => 0); setData(next); send(next); }}>Clear</button>
-        <span className="muted f0">{where} {num(data[at] ?? 0)}{sheet.curve ? "" : " · Shift erases"}</span>
+        {!sheet.curve && <label className="fld ink">{t("Ink")}<input className="tf" aria-label={t("Ink")} value={ink} onChange={(e) => setInk(e.target.value)} onKeyDown={(e) => { if (e.key === "Escape") { e.stopPropagation(); lab.root?.focus({ preventScroll: true }); } }} /></label>}
+        <button type="button" className="bt" onClick={() => { const next = data.map(() => 0); setData(next); send(next); }}>{t("Clear")}</button>
+        <span className="muted f0">{where} {num(data[at] ?? 0)}{sheet.curve ? "" : ` · ${t("Shift erases")}`}</span>
       </div>
     </div>
   );
@@ -222,8 +224,8 @@ export function ValueEditor({ node }: { node: SceneNode }) {
     <>
       {typeof held === "number" && <SliderRow node={node} value={held} whole={dtype.startsWith("int") || dtype.startsWith("uint")} />}
       <div className="act tight">
-        {sheet && <button type="button" className="bt" aria-pressed={drawing} onClick={() => setDrawing(!drawing)}><Icon name="conv" size={12} /> Draw</button>}
-        <button type="button" className="bt" aria-pressed={binding || node.bound !== null} title="Take the value from a variable of the notebook when a run starts" onClick={() => setBinding(!binding)}><Icon name="input" size={12} /> {node.bound !== null ? "Bound" : "Bind"}</button>
+        {sheet && <button type="button" className="bt" aria-pressed={drawing} onClick={() => setDrawing(!drawing)}><Icon name="conv" size={12} /> {t("Draw")}</button>}
+        <button type="button" className="bt" aria-pressed={binding || node.bound !== null} title={t("Take the value from a variable of the notebook when a run starts")} onClick={() => setBinding(!binding)}><Icon name="input" size={12} /> {node.bound !== null ? t("Bound") : t("Bind")}</button>
       </div>
       {drawing && sheet && <Pad key={`${sheet.rows} ${sheet.cols}`} node={node} sheet={sheet} />}
       {(binding || node.bound !== null) && <Binding node={node} />}
@@ -241,8 +243,8 @@ function Binding({ node }: { node: SceneNode }) {
     if (to !== (node.bound ?? "")) void lab_.edit([{ tag: "Bind", node: node.name, variable: to }], to ? `${node.name} takes its value from ${to} when a run starts.` : `${node.name} keeps its own value.`);
   };
   return (
-    <div className="fld"><label htmlFor={id}>Variable</label>
-      <input id={id} className="tf m" type="text" autoComplete="off" spellCheck={false} placeholder="a name in the notebook" value={draft ?? node.bound ?? ""} onChange={(e) => setDraft(e.target.value)} onBlur={() => commit(lab)}
+    <div className="fld"><label htmlFor={id}>{t("Variable")}</label>
+      <input id={id} className="tf m" type="text" autoComplete="off" spellCheck={false} placeholder={t("a name in the notebook")} value={draft ?? node.bound ?? ""} onChange={(e) => setDraft(e.target.value)} onBlur={() => commit(lab)}
         onKeyDown={(e) => { if (e.key === "Enter") { e.preventDefault(); commit(lab); } if (e.key === "Escape") { e.preventDefault(); e.stopPropagation(); setDraft(null); lab.root?.focus({ preventScroll: true }); } }} />
     </div>
   );

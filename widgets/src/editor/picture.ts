@@ -1,5 +1,6 @@
 // The canvas as a picture for the notebook's saved output: the same places, drawn with canvas 2D, so that it needs no page to be seen again.
 import { css, scaleOf } from "../shared/color";
+import { t as words } from "../shared/words";
 import { problemOf, shortDtype, visible } from "./geometry";
 import { frameRect, noteRect } from "./annotations";
 import type { State, Tensor } from "./store";
@@ -65,7 +66,7 @@ export function pictureOf(s: State, root: HTMLElement): Png | null {
     g.setLineDash([]);
     write(visible(f.label), f.x + 10, f.y + 17, 11, paint.color("--fl-text-2"), true);
   }
-  for (const c of s.layout?.captions ?? []) write(c.text, c.x, c.y + 11, 11, paint.color(`--fl-phase-${c.phase}`), true);
+  for (const c of s.layout?.captions ?? []) write(words(c.text), c.x, c.y + 11, 11, paint.color(`--fl-phase-${c.phase}`), true);
   for (const r of s.routes.values()) {
     const bad = r.edge.error !== null;
     const live = r.edge.tensor !== null && s.thumbs.has(r.edge.tensor);
@@ -100,7 +101,7 @@ export function pictureOf(s: State, root: HTMLElement): Png | null {
   const thumb = (t: Tensor | undefined, shape: string | null, cx: number, cy: number, mw: number, mh: number, size: number) => {
     if (t?.value != null) {
       const all = t.uniform && t.shape.length > 0;
-      write(all ? `all ${t.value}` : t.value, cx, cy + size / 3, all ? Math.min(13, size) : size, paint.color("--fl-text-1"), true, "center", 100); return; }
+      write(all ? words("all {value}", { value: t.value }) : t.value, cx, cy + size / 3, all ? Math.min(13, size) : size, paint.color("--fl-text-1"), true, "center", 100); return; }
     if (t && t.data.length) {
       const { cw, ch } = cellOf(t.rows, t.cols, mw, mh);
       const colour = scaleOf(root, t.map);
@@ -164,7 +165,7 @@ export function pictureOf(s: State, root: HTMLElement): Png | null {
       if (geo.kind === "compact") write(`${shape ?? ""} ${shortDtype(out?.dtype ?? null)}`, p.x + geo.w / 2, p.y + 36, 10, paint.color("--fl-text-2"), false, "center");
       else {
         thumb(tensor, shape, p.x + (geo.w + geo.pad[0] - geo.pad[1]) / 2, p.y + 24 + geo.body / 2, 54, 42, 17);
-        write(problem !== null ? "does not fit" : shape ?? "", p.x + 7, p.y + geo.h - 6, 10, paint.color(problem !== null ? "--fl-state-error" : "--fl-text-2"));
+        write(problem !== null ? words("does not fit") : shape ?? "", p.x + 7, p.y + geo.h - 6, 10, paint.color(problem !== null ? "--fl-state-error" : "--fl-text-2"));
         write(node ? shortDtype(out?.dtype ?? null) : `×${"count" in e ? e.count : ""}`, p.x + geo.w - 7, p.y + geo.h - 6, 10, paint.color("--fl-text-3"), false, "right");
       }
     }

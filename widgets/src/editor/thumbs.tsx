@@ -2,6 +2,7 @@
 import * as React from "react";
 import { num } from "../shared/format";
 import { paintGrid } from "../shared/paint";
+import { t } from "../shared/words";
 import { useLab, useLabState, type Tensor } from "./store";
 
 /** Whole pixels a cell, inside at most w × h. */
@@ -61,7 +62,7 @@ export function Ghost({ shape, w, h }: { shape: string | null; w: number; h: num
 /** The value on a node: number, "all 0.0417", grid; the dashed grid while there is none. */
 export function Thumbnail({ tensor, shape, w, h, small = false }: { tensor: Tensor | undefined; shape: string | null; w: number; h: number; small?: boolean }) {
   if (!tensor) return <Ghost shape={shape} w={w} h={h} />;
-  if (tensor.uniform && tensor.value !== null && tensor.shape.length > 0) return <span className={small ? "scalar sm" : "const"}>all {tensor.value}</span>;
+  if (tensor.uniform && tensor.value !== null && tensor.shape.length > 0) return <span className={small ? "scalar sm" : "const"}>{t("all {value}", { value: tensor.value })}</span>;
   if (tensor.value !== null) return <span className={small || tensor.value.length > 8 ? "scalar sm" : "scalar"}>{tensor.value}</span>;
   if (!tensor.data.length) return <span className="unknown">empty</span>;
   if (tensor.shape.length === 0) return <span className={small ? "scalar sm" : "scalar"}>{num(tensor.data[0])}</span>;
