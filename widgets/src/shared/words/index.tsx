@@ -213,15 +213,36 @@ export function Words({ model, children }: { model: Model; children: React.React
   return <LanguageContext.Provider value={value}>{children}</LanguageContext.Provider>;
 }
 
-/** The control: an icon that is the browser's own list. Each language stands in it under its own name. */
+/** The control: a button that opens the languages, each under its own name. No list of options: those are what a search finds. */
 export function LanguageChoice() {
   const { language: now, choose: take } = React.useContext(LanguageContext);
+  const [open, setOpen] = React.useState(false);
+  const box = React.useRef<HTMLSpanElement>(null);
+  const button = React.useRef<HTMLButtonElement>(null);
+  React.useEffect(() => { if (open) box.current?.querySelector<HTMLElement>('[aria-checked="true"]')?.focus(); }, [open]);
+  const close = () => { setOpen(false); button.current?.focus(); };
+  const onKeyDown = (e: React.KeyboardEvent) => {
+    const items = [...(box.current?.querySelectorAll<HTMLElement>('[role="menuitemradio"]') ?? [])];
+    const by = { ArrowDown: 1, ArrowUp: -1 }[e.key];
+    if (!open) return;
+    if (by !== undefined) items[(items.indexOf(document.activeElement as HTMLElement) + by + items.length) % items.length]?.focus();
+    else if (e.key === "Escape") close();
+    else return;
+    e.preventDefault();
+    e.stopPropagation();
+  };
   return (
-    <label className="fl-language" title={t("Language")}>
-      <Icon name="language" size={14} />
-      <select aria-label={t("Language")} value={now} onChange={(e) => take(e.currentTarget.value as Language)}>
-        {LANGUAGES.map((l) => <option key={l.tag} value={l.tag} lang={l.tag}>{l.name}</option>)}
-      </select>
-    </label>
+    <span className="fl-language" ref={box} onKeyDown={onKeyDown} onBlur={(e) => { if (!box.current?.contains(e.relatedTarget as Node | null)) setOpen(false); }}>
+      <button type="button" ref={button} aria-label={t("Language")} title={t("Language")} aria-haspopup="menu" aria-expanded={open} onClick={() => setOpen(!open)}><Icon name="language" size={14} /></button>
+      {open && (
+        <div className="fl-languages" role="menu" aria-label={t("Language")}>
+          {LANGUAGES.map((l) => (
+            <button key={l.tag} type="button" role="menuitemradio" aria-checked={l.tag === now} tabIndex={-1} lang={l.tag} onClick={() => { take(l.tag); close(); }}>
+              <span aria-hidden="true">{l.tag === now ? "✓" : ""}</span>{l.name}
+            </button>
+          ))}
+        </div>
+      )}
+    </span>
   );
 }
