@@ -287,7 +287,7 @@ def test_values_are_slid_live_drawn_pasted_and_bound(ready, page, shots):
     # drawn
     hand.select("x")
     hand.inspector.get_by_role("button", name="Draw", exact=True).click()
-    pad = hand.inspector.get_by_role("img", name="Draw x")
+    pad = hand.inspector.get_by_role("application", name="Draw x")
     hand.inspector.get_by_role("textbox", name="Ink").fill("2")
     pad.click(position={"x": 5, "y": 5})
     hand.settled()

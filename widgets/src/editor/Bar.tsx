@@ -16,7 +16,7 @@ function Button({ name, icon, keys, wide = false, primary = false, disabled = fa
     >
       <Icon name={icon} />
       {wide && <span>{name}</span>}
-      {wide && keys && <kbd>{keys}</kbd>}
+      {wide && keys && <kbd aria-hidden="true" data-keys={keys} />}
     </button>
   );
 }
@@ -92,7 +92,7 @@ export function Bar() {
 function Title({ title }: { title: string }) {
   const lab = useLab();
   const [draft, setDraft] = React.useState<string | null>(null);
-  if (draft === null) return <b title={t("Double-click to rename")} onDoubleClick={() => setDraft(title)}>{visible(title) || t("untitled")}</b>;
+  if (draft === null) return <button type="button" className="title" title={t("Double-click or F2 renames")} aria-label={t("Title: {title}. F2 renames.", { title: visible(title) || t("untitled") })} onDoubleClick={() => setDraft(title)} onKeyDown={(e) => { if (e.key === "Enter" || e.key === "F2") { e.preventDefault(); e.stopPropagation(); setDraft(title); } }}>{visible(title) || t("untitled")}</button>;
   const end = (keep: boolean) => { setDraft(null); if (keep && draft.trim() && draft !== title) void lab.edit([{ tag: "SetTitle", title: draft.trim() }], "Renamed."); };
   return <input className="tf" aria-label={t("Title")} autoFocus value={draft} onChange={(e) => setDraft(e.target.value)} onBlur={() => end(true)}
     onKeyDown={(e) => { if (e.key === "Enter") end(true); if (e.key === "Escape") { e.stopPropagation(); end(false); } }} />;
@@ -132,28 +132,29 @@ function Find() {
   }, [q, scene]);
   React.useEffect(() => setActive(0), [q]);
   const go = (name: string) => { setText(""); setOpen(false); lab.go(name); };
+  const onKeyDown = (e: React.KeyboardEvent) => {
+    if (e.nativeEvent.isComposing) return;
+    if (e.key === "ArrowDown" || e.key === "ArrowUp") { e.preventDefault(); setActive((i) => Math.max(0, Math.min(hits.length - 1, i + (e.key === "ArrowDown" ? 1 : -1)))); }
+    else if (e.key === "Enter") { e.preventDefault(); const h = hits[active] ?? hits[0]; if (h) go(h.id); else if (q) lab.say(`Nothing here is called ${text.trim()}.`); }
+    else if (e.key === "Escape") { e.stopPropagation(); setText(""); setOpen(false); lab.root?.focus({ preventScroll: true }); }
+  };
   return (
     <div className="findb" ref={box} onBlur={(e) => { if (!box.current?.contains(e.relatedTarget as Node | null)) setOpen(false); }}>
       <Icon name="find" size={13} />
       <input
-        ref={(el) => { lab.find = el; }} type="text" role="searchbox" aria-label={t("Find")} placeholder={t("Find")} autoComplete="off" spellCheck={false} value={text} aria-controls={id} aria-expanded={open && hits.length > 0}
+        ref={(el) => { lab.find = el; }} type="text" role="searchbox" aria-label={t("Find")} placeholder={t("Find")} autoComplete="off" spellCheck={false} value={text} aria-controls={open && hits.length ? id : undefined}
         aria-activedescendant={open && hits.length ? `${id}-${active}` : undefined} onFocus={() => setOpen(true)} onChange={(e) => { setText(e.target.value); setOpen(true); }}
-        onKeyDown={(e) => {
-          if (e.nativeEvent.isComposing) return;
-          if (e.key === "ArrowDown" || e.key === "ArrowUp") { e.preventDefault(); setActive((i) => Math.max(0, Math.min(hits.length - 1, i + (e.key === "ArrowDown" ? 1 : -1)))); }
-          else if (e.key === "Enter") { e.preventDefault(); const h = hits[active] ?? hits[0]; if (h) go(h.id); else if (q) lab.say(`Nothing here is called ${text.trim()}.`); }
-          else if (e.key === "Escape") { e.stopPropagation(); setText(""); setOpen(false); lab.root?.focus({ preventScroll: true }); }
-        }}
+        onKeyDown={onKeyDown}
       />
-      <kbd>Ctrl F</kbd>
-      {open && q && (
-        <ul className="hits pop" role="listbox" id={id} aria-label={t("Found")}>
+      <kbd aria-hidden="true">Ctrl F</kbd>
+      {open && q && hits.length === 0 && <p className="pop none muted">{t("Nothing found")}</p>}
+      {open && q && hits.length > 0 && (
+        <ul className="hits pop" role="listbox" id={id} aria-label={t("Found")} tabIndex={0} aria-activedescendant={hits.length ? `${id}-${active}` : undefined} onKeyDown={onKeyDown}>
           {hits.map((h, i) => (
             <li key={h.id} role="option" id={`${id}-${i}`} aria-selected={i === active} className={`c-${h.category}${i === active ? " sel" : ""}`} onMouseDown={(e) => e.preventDefault()} onClick={() => go(h.id)}>
               <Icon name={categoryIcon(h.category)} size={12} className="ci" /><span className="hn">{visible(h.id)}<small>{h.op === "scope" ? t("scope") : h.op}</small></span><span className="ho">{h.note}</span>
             </li>
           ))}
-          {hits.length === 0 && <li className="none muted">{t("Nothing found")}</li>}
         </ul>
       )}
     </div>

@@ -123,7 +123,7 @@ function Flow() {
       onPaneClick={() => { if (performance.now() - lab.dropped < 100) return; lab.set({ wire: null, pending: null, into: null, mark: null }); lab.select([]); lab.root?.focus({ preventScroll: true }); }}
       onDoubleClick={(e) => { if (!(e.target as Element).closest("[data-node], [data-scope], [data-edge], .ecard")) lab.askForOperation(null, pan.screenToFlowPosition({ x: e.clientX, y: e.clientY })); }}
       onPointerMove={onPointerMove} onPointerDownCapture={() => { lab.pointing = true; }} onPointerUpCapture={() => { lab.pointing = false; }} onPointerCancelCapture={() => { lab.pointing = false; }}
-      className={wiring ? "wiring" : ""} aria-label={t("Graph")}
+      className={wiring ? "wiring" : ""} aria-label={nodes.length ? t("Graph") : t("Graph, empty: A adds an operation")} tabIndex={nodes.length ? -1 : 0}
     >
       <ViewBridge />
       <ViewportPortal>

@@ -70,7 +70,7 @@ function Code() {
       {code?.note ? <p className="muted f1 cnote">{told(code.note)}</p> : null}
       <ul className="clines" ref={list} role="listbox" aria-label={t("Lines")} tabIndex={0} onKeyDown={onKeyDown}>
         {lines.map((line, k) => (
-          <li key={k} role="option" tabIndex={-1} aria-selected={lit.has(k)} data-lit={lit.has(k) || undefined} data-for={owner.get(k)} className={owner.has(k) ? "own" : ""} onClick={() => go(k)}>
+          <li key={k} role="option" aria-label={line.trim() === "" ? t("{n}, empty", { n: k + 1 }) : undefined} tabIndex={-1} aria-selected={lit.has(k)} data-lit={lit.has(k) || undefined} data-for={owner.get(k)} className={owner.has(k) ? "own" : ""} onClick={() => go(k)}>
             <i aria-hidden="true">{k + 1}</i><code>{tokens(line)}</code>
           </li>
         ))}

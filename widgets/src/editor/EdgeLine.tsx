@@ -1,8 +1,9 @@
 // One drawn edge: casing, line, chevron or badge; and the labels, in a layer of their own so that no line crosses a label.
 import * as React from "react";
+import { wordsOfEdge } from "./describe";
 import { dtypeFamily, visible } from "./geometry";
 import { type Route, nearTarget } from "./routes";
-import { t, told } from "../shared/words";
+import { t } from "../shared/words";
 import { useLab, useLabState } from "./store";
 
 const CHEVRON = "M-3 -4L3 0L-3 4";
@@ -34,7 +35,7 @@ export const EdgeLine = React.memo(function EdgeLine({ route }: { route: Route }
       ref={ref} className={cls} data-edge={edge.id} data-shape={edge.shape ?? ""} data-dtype={edge.dtype ?? ""} data-error={bad ? edge.error ?? "" : undefined}
       tabIndex={-1} role="group" aria-roledescription={edge.control ? t("control edge") : edge.loop ? t("edge to the next timestep") : t("edge")} onClick={pick}
       onFocus={() => { if (!lab.pointing && lab.state.edge !== edge.id) lab.select([], edge.id); }}
-      aria-label={`${visible(edge.id)}${edge.shape ? `, ${edge.shape} ${edge.dtype ?? ""}` : ""}${bad ? `, ${t("does not fit: {why}", { why: told(edge.error ?? "") })}` : ""}`}
+      aria-label={wordsOfEdge(edge)}
     >
       <title>{`${visible(edge.id)}${edge.shape ? `  ${edge.shape} ${edge.dtype ?? ""}` : ""}`}</title>
       {/* a box as wide as the way is, so that a straight wire is something that can be seen, pointed at and measured */}

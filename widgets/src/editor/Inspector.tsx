@@ -55,7 +55,7 @@ function Field({ label, value, onCommit, mono = false, list, multiline = false, 
     if (e.key === "Escape") {
       e.preventDefault();
       e.stopPropagation();
-      if (draft !== null) { setDraft(null); setBad(false); } else lab.root?.focus({ preventScroll: true });
+      if (draft !== null) { setDraft(null); setBad(false); } else lab.back();
     }
   };
   const shared = {
@@ -367,7 +367,7 @@ function Table({ value, data, rows, cols, lo, hi, theme, root, vector = false }:
     body.push(<tr key={r}><th scope="row">{vector ? "" : r}</th>{cells}</tr>);
   }
   return <table className="ht" data-filled style={{ "--cols": cols } as React.CSSProperties} aria-label={whole ? t("Values") : t("Values of the slice")}>
-    <thead><tr><th />{Array.from({ length: cols }, (_, c) => <th key={c} scope="col">{cols === 1 && rows === value.cols ? "" : c}</th>)}</tr></thead>
+    <thead><tr><th scope="col"><span className="unseen">{t("row")}</span></th>{Array.from({ length: cols }, (_, c) => <th key={c} scope="col">{cols === 1 && rows === value.cols ? "" : c}</th>)}</tr></thead>
     <tbody>{body}</tbody>
   </table>;
 }
@@ -385,6 +385,14 @@ function Heat({ value, data, lo, hi, theme }: { value: Value; data: Float32Array
   React.useLayoutEffect(() => {
     if (ref.current && lab.root) paintGrid(ref.current, data, value.rows, value.cols, lo, hi, value.map, lab.root);
   }, [lab, data, value, lo, hi, theme]);
+  const onKeyDown = (e: React.KeyboardEvent) => {
+    const by = ({ ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] } as const)[e.key as "ArrowLeft"] as readonly [number, number] | undefined;
+    if (!by || e.altKey || e.ctrlKey || e.metaKey) return;
+    e.preventDefault();
+    e.stopPropagation();
+    const inside = (i: number, n: number) => Math.max(0, Math.min(n - 1, i));
+    setAt(at ? { r: inside(at.r + by[0], value.rows), c: inside(at.c + by[1], value.cols) } : { r: 0, c: 0 });
+  };
   const dims = value.shape.slice(-2);
   const rows = value.shape.length === 1 ? 1 : Number(dims[0]);
   const cols = Number(dims[dims.length - 1]);
@@ -395,11 +403,11 @@ function Heat({ value, data, lo, hi, theme }: { value: Value; data: Float32Array
       <div className="axis x" style={{ width: w }}><span>0</span><span>{cols - 1}</span></div>
       <div className="hrow">
         <div className="axis y" style={{ height: h }}><span>0</span>{rows > 1 && <span>{rows - 1}</span>}</div>
-        <canvas ref={ref} data-filled style={{ width: w, height: h }} role="img" aria-label={t("Heatmap, {rows} by {cols} cells", { rows: value.rows, cols: value.cols })}
+        <canvas ref={ref} data-filled style={{ width: w, height: h }} role="application" aria-roledescription={t("heatmap")} aria-label={t("Heatmap, {rows} by {cols} cells. Arrows read them.", { rows: value.rows, cols: value.cols })} tabIndex={0} onKeyDown={onKeyDown} onBlur={() => setAt(null)}
           onPointerMove={(e) => { const b = e.currentTarget.getBoundingClientRect(); setAt({ r: Math.min(value.rows - 1, Math.max(0, Math.floor(((e.clientY - b.top) / b.height) * value.rows))), c: Math.min(value.cols - 1, Math.max(0, Math.floor(((e.clientX - b.left) / b.width) * value.cols))) }); }}
           onPointerLeave={() => setAt(null)} />
       </div>
-      <div className="muted f0 probe">{at && x !== null ? `[${value.shape.length > 1 ? `${real(at.r, value.rows, rows)}, ` : ""}${real(at.c, value.cols, cols)}]  ${num(x)}` : value.sampled ? t("{shown} of {all} cells shown", { shown: `${value.rows} × ${value.cols}`, all: `${rows} × ${cols}` }) : value.slice}</div>
+      <div className="muted f0 probe" aria-live="polite">{at && x !== null ? `[${value.shape.length > 1 ? `${real(at.r, value.rows, rows)}, ` : ""}${real(at.c, value.cols, cols)}]  ${num(x)}` : value.sampled ? t("{shown} of {all} cells shown", { shown: `${value.rows} × ${value.cols}`, all: `${rows} × ${cols}` }) : value.slice}</div>
     </div>
   );
 }
@@ -424,7 +432,7 @@ function StatsView({ value }: { value: Value }) {
     <section className="stats">
       <div className={`health${sick ? " sick" : ""}`}><Icon name={sick ? "error" : "done"} size={13} /><span><b>{sick ? t("Not healthy") : t("Healthy")}</b> · NaN {num(s.nan)} · Inf {num(s.inf)} · {t("zeros")} {percent(s.zeros, s.zeros > 0 && s.zeros < 0.1 ? 1 : 0)}</span></div>
       <table className="stt" data-testid="stats" data-min={s.min ?? ""} data-max={s.max ?? ""} data-mean={s.mean ?? ""} data-std={s.std ?? ""}>
-        <thead><tr><th /><th>{visible(lastPart(value.tensor))} {shapeText(value.shape)}</th></tr></thead>
+        <thead><tr><th scope="col"><span className="unseen">{t("statistic")}</span></th><th scope="col">{visible(lastPart(value.tensor))} {shapeText(value.shape)}</th></tr></thead>
         <tbody>
           {([["min", s.min], ["max", s.max], ["mean", s.mean], ["std", s.std], ["norm", s.norm]] as const).map(([k, x]) => <tr key={k}><th scope="row">{t(k)}</th><td>{cell(x)}</td></tr>)}
           <tr><th scope="row">{t("zeros")}</th><td>{percent(s.zeros, 0)}</td></tr>

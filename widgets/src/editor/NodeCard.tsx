@@ -4,12 +4,11 @@ import type { NodeProps } from "@xyflow/react";
 import type { SceneNode, SceneScope } from "../protocol.gen";
 import { Icon, categoryIcon } from "../shared/icons";
 import { t, tn, told } from "../shared/words";
+import { wordsOfNode, wordsOfScope } from "./describe";
 import { type ElementGeo, type PortGeo, dtypeFamily, inKey, lastPart, outKey, problemOf, shortDtype, visible } from "./geometry";
 import { type PortRef, useLab, useLabState } from "./store";
 import { Thumbnail } from "./thumbs";
 import { usePortGestures } from "./wiring";
-
-const stateWord = { idle: "waiting", ready: "ready", running: "running", done: "done", error: "error" } as const;
 
 export const NodeCard = React.memo(function NodeCard({ id }: NodeProps) {
   const node = useLabState((s) => s.nodes.get(id));
@@ -56,11 +55,11 @@ function OpCard({ node, geo }: { node: SceneNode; geo: ElementGeo }) {
   return (
     <div
       ref={ref} className={cls} style={{ width: geo.w, height: geo.h }} tabIndex={tabIndex} onFocus={onFocus} role="group" aria-roledescription={t("node")}
-      aria-label={`${visible(node.name)}, ${node.op}, ${t(stateWord[shown])}${out?.shape ? `, ${out.shape}` : ""}`} title={visible(node.name)}
+      aria-label={wordsOfNode(node, shown, tensor?.value)} aria-current={selected || undefined} title={visible(node.name)}
       data-node={node.name} data-op={node.op} data-state={shown} data-phase={node.phase} data-next={next ? t("next") : undefined} {...hover}
     >
       {node.gradient_of !== null && <span className="tag">∂ {visible(lastPart(node.gradient_of))}</span>}
-      <header>
+      <header role="presentation">
         <Icon name={categoryIcon(category)} size={12} className="ci" />
         <b>{visible(node.label)}</b>
         {(shown !== "idle" || node.inputs.length > 0) && <Icon name={shown} size={12} className="st" />}
@@ -81,10 +80,10 @@ function OpCard({ node, geo }: { node: SceneNode; geo: ElementGeo }) {
 function Foot({ node, open }: { node: SceneNode; open: string[] }) {
   const out = node.outputs[0];
   const problem = problemOf(node);
-  if (problem !== null) return <footer title={visible(told(problem))}><span>{t("does not fit")}</span><span /></footer>;
-  if (out?.shape == null && open.length) return <footer><span>{t("needs {ports}", { ports: open.join(", ") })}</span><span /></footer>;
-  if (!out) return <footer><span /><span /></footer>;
-  return <footer><span>{out.shape ?? t("shape ?")}</span><span className={`d-${dtypeFamily(out.dtype)}`}>{shortDtype(out.dtype)}</span></footer>;
+  if (problem !== null) return <footer role="presentation" title={visible(told(problem))}><span>{t("does not fit")}</span><span /></footer>;
+  if (out?.shape == null && open.length) return <footer role="presentation"><span>{t("needs {ports}", { ports: open.join(", ") })}</span><span /></footer>;
+  if (!out) return <footer role="presentation"><span /><span /></footer>;
+  return <footer role="presentation"><span>{out.shape ?? t("shape ?")}</span><span className={`d-${dtypeFamily(out.dtype)}`}>{shortDtype(out.dtype)}</span></footer>;
 }
 
 /** What is asked for ends in a ring. */
@@ -114,7 +113,7 @@ function SourceCard({ node, geo }: { node: SceneNode; geo: ElementGeo }) {
     <div
       ref={ref} className={`n src ${node.source} c-${kind} p-${node.phase} s-${shown}${drop ? " drop" : " flat"}${selected ? " sel" : ""}${fired ? " fired" : ""}`}
       style={{ width: geo.w, height: geo.h }} tabIndex={tabIndex} onFocus={onFocus} role="group" aria-roledescription={t("node")}
-      aria-label={`${visible(node.name)}, ${node.op}${out?.shape ? `, ${out.shape}` : ""}`} title={visible(node.name)}
+      aria-label={wordsOfNode(node, shown, tensor?.value)} aria-current={selected || undefined} title={visible(node.name)}
       data-node={node.name} data-op={node.op} data-state={shown} data-phase={node.phase} data-source={node.source ?? ""} {...hover}
     >
       <div className="sx">
@@ -145,18 +144,18 @@ function ScopeCard({ scope, geo }: { scope: SceneScope; geo: ElementGeo }) {
     <div
       ref={ref} className={`n fold c-${category} p-${scope.phase} s-${shown}${selected ? " sel" : ""}${fired ? " fired" : ""}${next ? " next" : ""}`}
       style={{ width: geo.w, height: geo.h }} tabIndex={tabIndex} onFocus={onFocus} role="group" aria-roledescription={scope.composite !== null ? t("composite") : t("folded scope")}
-      aria-label={`${scope.composite !== null ? t("composite") : t("scope")} ${visible(scope.name)}, ${t("folded")}, ${tn(scope.count, "{n} node", "{n} nodes")}, ${t(stateWord[shown])}`} title={t("{name}: double-click or Enter unfolds", { name: visible(scope.name) })}
+      aria-label={wordsOfScope(scope, shown)} aria-current={selected || undefined} title={t("{name}: double-click or Enter unfolds", { name: visible(scope.name) })}
       data-scope={scope.name} data-composite={scope.composite ?? undefined} data-state={shown} data-phase={scope.phase} data-next={next ? t("next") : undefined} {...hover} onDoubleClick={(e) => { e.stopPropagation(); void lab.into(scope.name); }}
     >
       <i className="sh2" /><i className="sh1" />
       <div className="fc">
-        <header>
+        <header role="presentation">
           <Icon name={categoryIcon(category)} size={12} className="ci" />
           <b>{scope.phase === "backward" ? `∂ ${visible(scope.label)}` : visible(scope.label)}</b>
           <Icon name={shown} size={12} className="st" />
         </header>
         <div className="bd" style={{ height: geo.body, paddingLeft: Math.max(0, geo.pad[0] - geo.pad[1]), paddingRight: Math.max(0, geo.pad[1] - geo.pad[0]) }}>{tensor || scope.shape !== null ? <Thumbnail tensor={tensor} shape={scope.shape} w={54} h={42} /> : <span className="inside">{tn(scope.count, "{n} node", "{n} nodes")}</span>}</div>
-        <footer><span>{scope.shape ?? ""}</span><span>{progress ? `${progress[0]} / ${progress[1]}` : ""}</span></footer>
+        <footer role="presentation"><span>{scope.shape ?? ""}</span><span>{progress ? `${progress[0]} / ${progress[1]}` : ""}</span></footer>
       </div>
       <span className="xn" data-filled>×{scope.count}</span>
       {geo.ports.map((p) => <ScopePort key={p.key} port={p} scope={scope} />)}

@@ -61,26 +61,27 @@ export function ConnectMenu() {
   if (!open || !pending) return null;
   const close = () => { lab.set({ panel: null, pending: null }); lab.focus(pending.node); };
   const take = (t: Target | undefined) => { if (!t) return; lab.set({ panel: null }); lab.focus(pending.node); void lab.join(t.from ?? pending, t.port); };
+  const onKeyDown = (e: React.KeyboardEvent) => {
+    if (e.key === "ArrowDown" || e.key === "ArrowUp") { e.preventDefault(); setActive((i) => Math.max(0, Math.min(targets.length - 1, i + (e.key === "ArrowDown" ? 1 : -1)))); }
+    else if (e.key === "Enter") { e.preventDefault(); take(targets[active]); }
+    else if (e.key === "Escape") { e.preventDefault(); e.stopPropagation(); close(); }
+  };
   return (
     <div className="sheet connect" role="dialog" aria-label={t("Connect to")}>
       <h2>{t("Connect {name} with…", { name: visible(pending.node) })}</h2>
       <input
-        className="tf" type="text" role="combobox" aria-label={t("Connect to")} aria-expanded="true" aria-controls={id} aria-activedescendant={targets.length ? `${id}-${active}` : undefined} autoFocus autoComplete="off" spellCheck={false}
+        className="tf" type="text" role="combobox" aria-label={t("Connect to")} aria-expanded={targets.length > 0} aria-controls={targets.length ? id : undefined} aria-activedescendant={targets.length ? `${id}-${active}` : undefined} autoFocus autoComplete="off" spellCheck={false}
         value={text} onChange={(e) => { setText(e.target.value); setActive(0); }}
-        onKeyDown={(e) => {
-          if (e.key === "ArrowDown" || e.key === "ArrowUp") { e.preventDefault(); setActive((i) => Math.max(0, Math.min(targets.length - 1, i + (e.key === "ArrowDown" ? 1 : -1)))); }
-          else if (e.key === "Enter") { e.preventDefault(); take(targets[active]); }
-          else if (e.key === "Escape") { e.preventDefault(); e.stopPropagation(); close(); }
-        }}
+        onKeyDown={onKeyDown}
       />
-      <ul className="hits" role="listbox" id={id} aria-label={t("Ports")}>
+      {targets.length === 0 && <p className="none muted">{t("Nothing fits: add a node with A.")}</p>}
+      {targets.length > 0 && <ul className="hits" role="listbox" id={id} aria-label={t("Ports")} tabIndex={0} aria-activedescendant={`${id}-${active}`} onKeyDown={onKeyDown}>
         {targets.slice(0, 60).map((t, i) => (
           <li key={t.label} role="option" id={`${id}-${i}`} aria-selected={i === active} className={`c-${t.category}${i === active ? " sel" : ""}`} onMouseDown={(e) => e.preventDefault()} onClick={() => take(t)}>
             <Icon name={categoryIcon(t.category)} size={12} className="ci" /><span className="hn">{visible(t.label)}</span><span className="ho">{t.note}</span>
           </li>
         ))}
-        {targets.length === 0 && <li className="none muted">{t("Nothing fits: add a node with A.")}</li>}
-      </ul>
+      </ul>}
     </div>
   );
 }
@@ -94,7 +95,7 @@ export function Empty() {
   return (
     <div className={`empty${searching ? " quiet" : ""}`}>
       <p>{t("Add an operation, wire it to the next, and watch real numbers flow.")}</p>
-      <button type="button" className="fakesearch" onClick={() => lab.askForOperation()}><Icon name="find" size={13} /><span>{t("Search operations")}</span><kbd>A</kbd></button>
+      <button type="button" className="fakesearch" onClick={() => lab.askForOperation()}><Icon name="find" size={13} /><span>{t("Search operations")}</span><kbd aria-hidden="true">A</kbd></button>
       {examples.length > 0 && <>
         <p className="muted f1">{t("or start from")}</p>
         <div className="exs">{examples.slice(0, 3).map((e) => <button type="button" key={e.label} className="bt" onClick={() => void lab.edit(e.edits, `Opened ${e.label}.`).then(() => lab.view?.fit())}><Icon name="tidy" size={12} /> {visible(told(e.label))}</button>)}</div>

@@ -3,6 +3,7 @@ import * as React from "react";
 import type { CompositeSpec, Scene } from "../protocol.gen";
 import { Icon, categoryIcon } from "../shared/icons";
 import { t, tn } from "../shared/words";
+import { aboutNode, aboutScope } from "./describe";
 import { lastPart, problemOf, shortDtype, visible } from "./geometry";
 import { searchOps, type Hit } from "./search";
 import { useAgain } from "./making";
@@ -87,15 +88,15 @@ export function Search() {
         <Icon name="find" size={13} />
         <input
           ref={(el) => { lab.search = el; }} type="text" role="searchbox" aria-label={t("Add an operation")} placeholder={t("Add an operation")} autoComplete="off" spellCheck={false} value={query}
-          aria-controls={id} aria-expanded={open} aria-activedescendant={open && hits.length ? `${id}-${active}` : undefined}
+          aria-controls={open ? id : undefined} aria-activedescendant={open && all ? `${id}-${active}` : undefined}
           onChange={(e) => lab.set({ query: e.target.value })} onFocus={() => lab.set({ searching: true })} onKeyDown={onKeyDown}
         />
-        <kbd>A</kbd>
+        <kbd aria-hidden="true">A</kbd>
       </label>
       {open && (
         <div className={`sdrop${carrying ? " carrying" : ""}`}>
-          <div className="muted f0 ctx">{[visible(context), palette ? (hits.length ? t("Enter adds the first") : query ? t("nothing found") : "") : t("waiting for the kernel")].filter(Boolean).join(" · ")}</div>
-          <ul className="hits" role="listbox" id={id} ref={list} aria-label={t("Operations")}>
+          <div className="muted f0 ctx" aria-live="polite">{[visible(context), palette ? (all && query ? t("{n} found", { n: all }) : "") : t("waiting for the kernel"), palette ? (hits.length ? t("Enter adds the first") : query ? t("nothing found") : "") : ""].filter(Boolean).join(" · ")}</div>
+          <ul className="hits" role="listbox" id={id} ref={list} aria-label={t("Operations")} tabIndex={0} aria-activedescendant={all ? `${id}-${active}` : undefined} onKeyDown={onKeyDown}>
             {hits.map((h, i) => <HitRow key={h.op.type} hit={h} id={`${id}-${i}`} on={i === active} />)}
             {again.map((c, i) => <CompositeRow key={c.of} made={c} id={`${id}-${hits.length + i}`} on={hits.length + i === active} />)}
           </ul>
@@ -246,37 +247,74 @@ export function outlineRows(scene: Scene): Row[] {
 function Outline() {
   const lab = useLab();
   const scene = useLabState((s) => s.scene);
+  const selected = useLabState((s) => s.selected);
   const rows = React.useMemo(() => (scene ? outlineRows(scene) : []), [scene]);
   const [shut, setShut] = React.useState<ReadonlySet<string>>(new Set());
-  const visibleRows = rows.filter((r) => ![...shut].some((g) => r.id !== g && r.id.startsWith(`${g}/`)));
-  const move = (e: React.KeyboardEvent<HTMLUListElement>) => {
-    if (e.key !== "ArrowDown" && e.key !== "ArrowUp") return;
-    const items = [...e.currentTarget.querySelectorAll<HTMLElement>("li")];
-    const i = items.indexOf(document.activeElement as HTMLElement);
-    if (i < 0) return;
+  const [at, setAt] = React.useState<string | null>(null);
+  const typed = React.useRef({ text: "", when: 0 });
+  const list = React.useRef<HTMLUListElement>(null);
+  const shown = rows.filter((r) => ![...shut].some((g) => r.id !== g && r.id.startsWith(`${g}/`))).slice(0, 400);
+  // one row is in the order of Tab: the one that was last at hand, else what is selected on the canvas
+  const home = (shown.find((r) => r.id === at) ?? shown.find((r) => selected.includes(r.id)) ?? shown[0])?.id;
+  const toggle = (id: string) => setShut((s) => { const next = new Set(s); if (!next.delete(id)) next.add(id); return next; });
+  const pick = (row: Row) => { if (!row.group) { lab.select([row.id]); lab.view?.show(row.id); } };
+  const go = (row: Row | undefined) => {
+    if (!row) return;
+    setAt(row.id);
+    [...list.current?.querySelectorAll<HTMLElement>("[data-row]") ?? []].find((el) => el.dataset.row === row.id)?.focus();
+    pick(row);
+  };
+  const onKeyDown = (e: React.KeyboardEvent) => {
+    if (e.ctrlKey || e.metaKey || e.altKey || e.nativeEvent.isComposing) return;
+    const i = shown.findIndex((r) => r.id === (document.activeElement as HTMLElement | null)?.dataset.row);
+    const row = shown[i];
+    if (!row) return;
+    const parent = shown.slice(0, i).reverse().find((r) => r.depth < row.depth);
+    if (e.key === "ArrowDown") go(shown[i + 1]);
+    else if (e.key === "ArrowUp") go(shown[i - 1]);
+    else if (e.key === "Home") go(shown[0]);
+    else if (e.key === "End") go(shown[shown.length - 1]);
+    else if (e.key === "ArrowRight") {
+      if (row.group && shut.has(row.id)) toggle(row.id);
+      else if (row.group) go(shown[i + 1]);
+      else if (lab.state.scopes.has(row.id)) lab.fold([row.id], true);
+    } else if (e.key === "ArrowLeft") {
+      if (row.group && !shut.has(row.id)) toggle(row.id);
+      else go(parent);
+    } else if (e.key === "Enter" || e.key === " ") {
+      if (row.group) toggle(row.id);
+      else lab.go(row.id);
+    } else if (/^[\p{L}\p{N}_]$/u.test(e.key)) {
+      // letters look for a name here, as in every tree; in the canvas they are commands
+      const now = performance.now();
+      const text = (now - typed.current.when < TYPING ? typed.current.text : "") + e.key.toLowerCase();
+      typed.current = { text, when: now };
+      const rest = [...shown.slice(i + 1), ...shown.slice(0, i + 1)];
+      go((text.length > 1 && row.label.toLowerCase().startsWith(text) ? row : undefined) ?? rest.find((r) => r.label.toLowerCase().startsWith(text)));
+    } else return;
     e.preventDefault();
     e.stopPropagation();
-    items[Math.max(0, Math.min(items.length - 1, i + (e.key === "ArrowDown" ? 1 : -1)))]?.focus();
   };
   return (
     <section className="outline">
       <div className="sh pd"><h2>{t("Outline")}</h2><span className="muted f0">{scene ? tn(scene.total, "{n} node", "{n} nodes") : ""}{scene?.scopes.length ? ` · ${t("{n} folded", { n: scene.scopes.length })}` : ""}</span></div>
-      <ul className="outl" aria-label={t("Outline")} onKeyDown={move}>
-        {visibleRows.slice(0, 400).map((r, i) => r.group
-          ? <li key={`g${r.id}`} className="grp" style={{ paddingLeft: 8 + 14 * r.depth }} tabIndex={i === 0 ? 0 : -1} title={t("{name}: click shows or hides its rows, double-click folds it on the canvas", { name: visible(r.id) })}
-              onClick={() => setShut((s) => { const next = new Set(s); if (!next.delete(r.id)) next.add(r.id); return next; })} onDoubleClick={() => lab.fold([r.id], false)}
-              onKeyDown={(e) => { if (e.key === "Enter" || e.key === " ") { e.preventDefault(); e.stopPropagation(); setShut((s) => { const next = new Set(s); if (!next.delete(r.id)) next.add(r.id); return next; }); } }}>
-              <Icon name={shut.has(r.id) ? "chevronRight" : "chevronDown"} size={10} /><span>{visible(r.label)}</span>
-            </li>
-          : <OutlineRow key={r.id} row={r} first={i === 0} />)}
-      </ul>
-      {scene && scene.nodes.length === 0 && scene.scopes.length === 0 && <p className="muted f1 none">{t("Nothing here yet.")}</p>}
+      {shown.length > 0
+        ? <ul className="outl" role="tree" aria-label={t("Outline")} ref={list} onKeyDown={onKeyDown}>
+            {shown.map((r) => r.group
+              ? <li key={`g${r.id}`} role="treeitem" aria-level={r.depth + 1} aria-expanded={!shut.has(r.id)} aria-selected={false} data-row={r.id} className="grp" style={{ paddingLeft: 8 + 14 * r.depth }} tabIndex={r.id === home ? 0 : -1}
+                  title={t("{name}: click shows or hides its rows, double-click folds it on the canvas", { name: visible(r.id) })} onClick={() => toggle(r.id)} onDoubleClick={() => lab.fold([r.id], false)}>
+                  <Icon name={shut.has(r.id) ? "chevronRight" : "chevronDown"} size={10} /><span>{visible(r.label)}</span><span className="unseen">, {t("scope")}</span>
+                </li>
+              : <OutlineRow key={r.id} row={r} home={r.id === home} pick={() => { setAt(r.id); pick(r); }} />)}
+          </ul>
+        : scene && <p className="muted f1 none">{t("Nothing here yet.")}</p>}
     </section>
   );
 }
 
-function OutlineRow({ row, first }: { row: Row; first: boolean }) {
-  const lab = useLab();
+const TYPING = 800;   // ms in which letters belong to one word
+
+function OutlineRow({ row, home, pick }: { row: Row; home: boolean; pick(): void }) {
   const node = useLabState((s) => s.nodes.get(row.id));
   const scope = useLabState((s) => s.scopes.get(row.id));
   const state = useLabState((s) => s.run.states.get(row.id) ?? "idle");
@@ -289,13 +327,13 @@ function OutlineRow({ row, first }: { row: Row; first: boolean }) {
   const shown = (node ? problemOf(node) : item.error) !== null ? "error" : state;
   const note = scope ? (progress ? `${progress[0]} / ${progress[1]}` : `×${scope.count}`)
     : thumb?.value != null && !thumb.uniform ? thumb.value : node?.outputs[0]?.shape ?? "";
-  const go = () => { lab.select([row.id]); lab.view?.show(row.id); };
   return (
-    <li className={`c-${category} s-${shown}${on ? " on" : ""}`} style={{ paddingLeft: 12 + 14 * row.depth }} tabIndex={first ? 0 : -1} aria-current={on || undefined} title={visible(row.id)}
-      onClick={go} onKeyDown={(e) => { if (e.key === "Enter" || e.key === " ") { e.preventDefault(); e.stopPropagation(); lab.go(row.id); } }}>
+    <li className={`c-${category} s-${shown}${on ? " on" : ""}`} role="treeitem" aria-level={row.depth + 1} aria-selected={on} aria-expanded={scope ? false : undefined}
+      data-row={row.id} style={{ paddingLeft: 12 + 14 * row.depth }} tabIndex={home ? 0 : -1} title={visible(row.id)} onClick={pick}>
       <Icon name={categoryIcon(category)} size={11} className="ci" />
       <span>{visible(row.label)}</span>
-      <em>{note}{node && shortDtype(node.outputs[0]?.dtype ?? null).startsWith("i") ? ` ${shortDtype(node.outputs[0]?.dtype ?? null)}` : ""}</em>
+      <span className="unseen">, {node ? aboutNode(node, shown, thumb?.value) : scope && aboutScope(scope, shown)}</span>
+      <em aria-hidden="true">{note}{node && shortDtype(node.outputs[0]?.dtype ?? null).startsWith("i") ? ` ${shortDtype(node.outputs[0]?.dtype ?? null)}` : ""}</em>
       <Icon name={shown} size={12} className="st" />
     </li>
   );

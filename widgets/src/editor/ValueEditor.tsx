@@ -198,14 +198,14 @@ function Pad({ node, sheet }: { node: SceneNode; sheet: Sheet }) {
   const where = sheet.curve ? `[${at}]` : `[${Math.floor(at / sheet.cols)}, ${at % sheet.cols}]`;
   return (
     <div className="padb">
-      <canvas ref={ref} className="drawp" data-filled style={{ width: w, height: h }} tabIndex={0} role="img" aria-label={sheet.curve ? t("Draw {name}: a curve of {cols} points; at {where} {value}. Arrows move and bend.", { name: node.name, cols: sheet.cols, where, value: num(data[at] ?? 0) })
+      <canvas ref={ref} className="drawp" data-filled style={{ width: w, height: h }} tabIndex={0} role="application" aria-roledescription={t("drawing")} aria-label={sheet.curve ? t("Draw {name}: a curve of {cols} points; at {where} {value}. Arrows move and bend.", { name: node.name, cols: sheet.cols, where, value: num(data[at] ?? 0) })
           : t("Draw {name}: {rows} by {cols} cells; at {where} {value}. Arrows move, Space paints, 0 clears.", { name: node.name, rows: sheet.rows, cols: sheet.cols, where, value: num(data[at] ?? 0) })}
         onPointerDown={(e) => { e.currentTarget.setPointerCapture(e.pointerId); stroke.current = [...data]; draw(e); }} onPointerMove={(e) => { if (stroke.current) draw(e); }} onPointerUp={finish} onPointerCancel={finish} onContextMenu={(e) => e.preventDefault()}
         onKeyDown={onKeyDown} onFocus={() => setAt((i) => i)} />
       <div className="padr">
         {!sheet.curve && <label className="fld ink">{t("Ink")}<input className="tf" aria-label={t("Ink")} value={ink} onChange={(e) => setInk(e.target.value)} onKeyDown={(e) => { if (e.key === "Escape") { e.stopPropagation(); lab.root?.focus({ preventScroll: true }); } }} /></label>}
         <button type="button" className="bt" onClick={() => { const next = data.map(() => 0); setData(next); send(next); }}>{t("Clear")}</button>
-        <span className="muted f0">{where} {num(data[at] ?? 0)}{sheet.curve ? "" : ` · ${t("Shift erases")}`}</span>
+        <span className="muted f0" aria-live="polite">{where} {num(data[at] ?? 0)}{sheet.curve ? "" : ` · ${t("Shift erases")}`}</span>
       </div>
     </div>
   );

@@ -32,7 +32,7 @@ export const FOOTER = 19;
 export const COMPACT_H = 48;
 export const DROP_H = 54;
 export const FLAT_H = 40;
-const PITCH = 22;
+const PITCH = 24;   // what a finger can hit: targets of 24 px must not overlap
 
 export const inKey = (port: string): string => `in:${port}`;
 export const outKey = (index: number | string): string => `out:${index}`;
@@ -213,7 +213,7 @@ function nodeGeo(n: SceneNode, top: string | undefined): ElementGeo {
     return finish({ id: n.name, kind: "compact", w, h: COMPACT_H, mirrored, body: COMPACT_H - 22, pad: [0, 0], ports, byKey: new Map() });
   }
   const rows = Math.max(side.length, n.outputs.length, 1);
-  const body = Math.max(NODE_H - HEADER - FOOTER, rows * PITCH + 5);
+  const body = Math.max(NODE_H - HEADER - FOOTER, rows * PITCH + 1);
   const middle = HEADER + body / 2 - 2.5;
   const yOf = (i: number, count: number) => middle + (i - (count - 1) / 2) * PITCH;
   const ports: PortGeo[] = [];

@@ -37,6 +37,8 @@ function App() {
   const root = React.useCallback((el: HTMLDivElement | null) => { lab.root = el; setMounted(el !== null); }, [lab]);
   usePicture(lab);
   React.useEffect(() => onThemeChange(() => lab.set({ theme: lab.state.theme + 1 })), [lab]);
+  // by keyboard the focus rests on something that can be heard, never on the frame around everything
+  const onFocus = (e: React.FocusEvent) => { if (e.target === e.currentTarget && e.target.matches(":focus-visible")) lab.back(); };
   const onKeyDown = (e: React.KeyboardEvent) => {
     if (e.defaultPrevented || isTextField(e.target)) return;
     if (handleKey(lab, e.nativeEvent)) { e.preventDefault(); }
@@ -44,7 +46,7 @@ function App() {
   return (
     <div
       ref={root} className={codeOpen ? "flowlab fl-lab with-code" : "flowlab fl-lab"} data-testid="flowlab" lang={lang} tabIndex={-1} data-cursor={cursor} data-length={length} data-total={total} data-mode={mode} data-busy={busy ? "true" : undefined}
-      data-playing={playing || undefined} data-live={live || undefined} role="group" aria-label="flowlab" onKeyDown={onKeyDown}
+      data-playing={playing || undefined} data-live={live || undefined} role="group" aria-label="flowlab" onFocus={onFocus} onKeyDown={onKeyDown}
       onPaste={(e) => { if (isTextField(e.target)) return; e.preventDefault(); e.stopPropagation(); onPaste(lab, e.clipboardData.getData("text/plain")); }}
     >
       {mounted ? PARTS : null}
@@ -54,7 +56,9 @@ function App() {
 
 function Status() {
   const status = useLabState((s) => s.status);
-  return <div className="status" role="status" aria-live="polite">{status.split("\n").map(told).join(" ")}</div>;
+  const said = useLabState((s) => s.said);
+  // a new element each time: what is said twice is heard twice
+  return <div className="status" role="status" aria-live="polite"><span key={said}>{status.split("\n").map(told).join(" ")}</span></div>;
 }
 
 /** One element for good: what changes on the root must not draw the parts again, each of which listens for itself. */

@@ -2,6 +2,7 @@
 import { type Lab, type PortRef } from "./store";
 import { align, bypass, copy, cutOut, differentiate, duplicate, group, nudge, NUDGE, pasteSoon, toggleCode, ungroup } from "./making";
 import { frameSelection, writeNote } from "./Notes";
+import { num } from "../shared/format";
 import { focusFind } from "./Palette";
 
 /** `native` keys go on to the browser, whose own event brings what they are for. */
@@ -17,7 +18,9 @@ const send = (name: Parameters<Lab["command"]>[0]) => (lab: Lab): void => { lab.
 
 /** Along the wires: of what is joined to this, the one that lies most in that direction; without any, the nearest there. */
 function walk(lab: Lab, dx: number, dy: number): void {
-  const { selected, at, geos, wiring, home } = lab.state;
+  const { selected, edge, at, geos, wiring, home } = lab.state;
+  const wire = edge !== null ? wiring.edges.get(edge) : undefined;
+  if (wire) return lab.go(dx + dy < 0 ? wire.src : wire.dst);
   const from = selected[selected.length - 1] ?? home;
   if (!from) return;
   if (!selected.length) return lab.go(from);
@@ -40,6 +43,37 @@ function walk(lab: Lab, dx: number, dy: number): void {
   };
   const to = best(joined, 0.35) ?? best(at.keys(), 1) ?? best(joined, 0);
   if (to !== null) lab.go(to);
+}
+
+/** The wires of a node, in and out, and after the last one the node again. */
+function nextWire(lab: Lab): void {
+  const { selected, edge, wiring } = lab.state;
+  const owner = edge !== null ? lab.wiresOf : selected.length === 1 ? selected[0] : null;
+  if (owner === null || !lab.state.at.has(owner)) return lab.say("Select a node first, then W.");
+  const wires = [...(wiring.into.get(owner) ?? []), ...(wiring.outOf.get(owner) ?? [])].map((e) => e.id);
+  if (!wires.length) return lab.say(`${owner} has no wires: C connects it.`);
+  const next = edge === null ? wires[0] : wires[wires.indexOf(edge) + 1];
+  if (next === undefined) { lab.wiresOf = null; return lab.go(owner); }
+  lab.select([], next);
+  lab.wiresOf = owner;
+  lab.focus(`edge:${next}`);
+}
+
+/** Numbers as they are read aloud: rows apart from each other. */
+function spoken(value: unknown): string {
+  if (Array.isArray(value)) return value.map(spoken).join(value.some(Array.isArray) ? "; " : ", ");
+  return typeof value === "number" ? num(value) : String(value);
+}
+
+/** What the inspector shows, in words. */
+function sayValue(lab: Lab): void {
+  const tensor = lab.shown();
+  if (tensor === null) return lab.say("Select a node first, then V.");
+  const held = lab.state.value?.message;
+  const name = tensor.replace(/:0$/, "");
+  if (held?.tensor !== tensor || !held.known) return lab.say(`${name} has no value yet: run, or step until it fires.`);
+  const s = held.stats;
+  lab.say(held.json !== null ? `Value of ${name}: ${spoken(JSON.parse(held.json))}` : s ? `${name}, ${held.shape.join(" by ")} numbers from ${num(s.min ?? NaN)} to ${num(s.max ?? NaN)}, mean ${num(s.mean ?? NaN)}` : `${name} is too large to be said.`);
 }
 
 /** Enter goes in: unfolds a scope, edits a node. */
@@ -108,6 +142,8 @@ export const KEYS: Key[] = [
   { keys: "L", group: "Run", does: "live: run after every edit", when: letter("l"), run: (lab) => void lab.command(lab.state.run.live ? "live_off" : "live_on") },
   { keys: "Ctrl+A", group: "Move", does: "select all", when: ctrl("a"), run: (lab) => lab.select([...lab.state.at.keys()]) },
   { keys: "← ↑ → ↓", group: "Move", does: "move along the wires", when: (e) => plain(e) && e.key.startsWith("Arrow"), run: () => undefined },
+  { keys: "W", group: "Move", does: "to the node's wires, one after the other", when: letter("w"), run: nextWire },
+  { keys: "V", group: "Move", does: "say the value", when: letter("v"), run: sayValue },
   { keys: "Enter", group: "Move", does: "into a scope; to a node's form", when: key("Enter"), run: enter },
   { keys: "Backspace", group: "Move", does: "out of the scope: fold it", when: key("Backspace"), run: out },
   { keys: "Ctrl+F", group: "Move", does: "find", when: ctrl("f"), run: focusFind },
@@ -139,7 +175,10 @@ function leave(lab: Lab): void {
     return;
   }
   lab.say("The keys are the notebook's again. Click the canvas to go on here.");
-  (document.activeElement as HTMLElement | null)?.blur();
+  // whatever holds this widget and takes the focus, be it a cell of JupyterLab or of something else
+  const outside = lab.root?.parentElement?.closest<HTMLElement>("[tabindex]");
+  if (outside) outside.focus({ preventScroll: true });
+  else (document.activeElement as HTMLElement | null)?.blur();
 }
 
 /** A key pressed inside the root and outside text fields. True when it was ours. */

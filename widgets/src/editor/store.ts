@@ -54,6 +54,8 @@ export type State = {
   output: number;
   alerts: Alert[];
   status: string;
+  /** How often something has been said. */
+  said: number;
   offer: Offer | null;
   /** What could take the tensor in question, by operation. */
   fits: Fits | null;
@@ -139,7 +141,7 @@ export class Lab {
     this.wire = new Wire(model);
     this.state = {
       palette: null, ops: new Map(), scene: null, nodes: new Map(), scopes: new Map(), wiring: new Wiring(EMPTY_SCENE), geos: new Map(), at: new Map(), layout: null,
-      frames: [], routes: new Map(), run: NO_RUN, thumbs: new Map(), value: null, asked: null, slice: "", output: 0, alerts: [], status: "", offer: null, fits: null, busy: false,
+      frames: [], routes: new Map(), run: NO_RUN, thumbs: new Map(), value: null, asked: null, slice: "", output: 0, alerts: [], status: "", said: 0, offer: null, fits: null, busy: false,
       gone: false, selected: [], edge: null, home: null, wire: null, pending: null, query: "", searching: false, panel: null, playing: false, speed: 1, flights: [],
       theme: 0, dragCursor: null, into: null, carry: null, dropEdge: null, lit: DARK, mark: null, code: null, codeOpen: false,
     };
@@ -151,7 +153,7 @@ export class Lab {
   };
 
   set(change: Partial<State>): void {
-    this.state = { ...this.state, ...change };
+    this.state = { ...this.state, ...change, said: this.state.said + (change.status === undefined ? 0 : 1) };
     for (const l of [...this.listeners]) l();
   }
 
@@ -286,6 +288,8 @@ export class Lab {
   }
 
   dragging = false;
+  /** The node whose wires are gone through by keyboard. */
+  wiresOf: string | null = null;
   /** Does the viewport still follow the graph, or has a person moved it? */
   following = true;
 
@@ -431,6 +435,7 @@ export class Lab {
     const same = names.length === this.state.selected.length && names.every((n, i) => n === this.state.selected[i]);
     if (this.state.mark && (names.length || edge !== null)) this.set({ mark: null });
     if (same && edge === this.state.edge) return;
+    this.wiresOf = null;
     this.set({ selected: names, edge, output: 0, slice: "", home: names[names.length - 1] ?? this.state.home });
     if (!same) void this.send({ type: "selected", names });
     this.light(null);
@@ -503,6 +508,14 @@ export class Lab {
     const go = () => this.refs.get(id)?.focus({ preventScroll: true });
     go();
     requestAnimationFrame(go);
+  }
+
+  /** Where the keyboard goes on: at what is selected, else on the canvas. */
+  back(): void {
+    const { selected, edge } = this.state;
+    const id = edge !== null ? `edge:${edge}` : selected[selected.length - 1];
+    const canvas = this.root?.querySelector<HTMLElement>(".react-flow");
+    ((id !== undefined && this.refs.get(id)) || canvas)?.focus({ preventScroll: true });
   }
 
   /** Selects and focuses an element, and brings it into view. */
@@ -638,7 +651,7 @@ export class Lab {
     }
     if (edge !== null) {
       const e = wiring.edges.get(edge);
-      if (e) await this.edit([cut(e)], "Cut the wire.");
+      if (e && await this.edit([cut(e)], "Cut the wire.") && this.wiresOf !== null) { this.go(this.wiresOf); this.wiresOf = null; }
       return;
     }
     if (!selected.length || !scene) return;

@@ -112,7 +112,7 @@ export function App({ model }: { model: Model }) {
     >
       {data && moment ? (
         <LightContext.Provider value={light}>
-          <header className="bar">
+          <header className="bar" role="presentation">
             <div className="name"><Icon name="recurrent" size={15} /><b>{layers[data.info.layer].node}</b>{data.info.title && <span>{data.info.title}</span>}</div>
             {layers.length > 1 && (
               <div className="seg" role="group" aria-label="Layer">
