@@ -17,7 +17,10 @@ TERMS = {
     "引數": "參數",
 }
 # sentences in which a row and a column are told apart: what is 行 on one side of the strait is 列 on the other
-OWN: dict[str, str] = {}
+OWN: dict[str, str] = {
+    "row": "列",
+    "Heatmap, {rows} by {cols} cells. Arrows read them.": "熱圖，{rows} 列 {cols} 欄。方向鍵逐格讀出。",
+}
 
 
 def traditional(words: Mapping[str, str]) -> dict[str, str]:

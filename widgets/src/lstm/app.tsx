@@ -2,10 +2,10 @@ import * as React from "react";
 import { VERSION, type LSTMData, type Notice } from "../protocol.gen";
 import { Slider, useWidth } from "../shared/controls";
 import { onThemeChange } from "../shared/color";
-import { count } from "../shared/format";
 import { isTextField } from "../shared/guard";
 import { Icon } from "../shared/icons";
 import { type Model, useKernel } from "../shared/wire";
+import { LanguageChoice, t as words, told, tn, useLanguage } from "../shared/words";
 import { Saturation, Norm, ClampCard, type ClampRequest } from "./cards";
 import { type LayerData, layerOf, momentOf } from "./data";
 import { Diagram } from "./diagram";
@@ -31,6 +31,7 @@ export function App({ model }: { model: Model }) {
   const light = useLightState(step);
   const [root, width] = useWidth<HTMLDivElement>();
   const theme = useTheme();
+  const lang = useLanguage();
 
   React.useEffect(() => kernel.subscribe((message, buffers) => {
     switch (message.type) {
@@ -106,38 +107,39 @@ export function App({ model }: { model: Model }) {
 
   return (
     <div
-      ref={root} className="fl-lstm" data-testid="lstm-view" data-columns={columns} data-t={t} data-unit={unit}
+      ref={root} className="fl-lstm" data-testid="lstm-view" lang={lang} data-columns={columns} data-t={t} data-unit={unit}
       data-layer={data ? data.info.layer + 1 : undefined} data-busy={kernel.busy || undefined}
-      tabIndex={0} role="group" aria-label={`LSTM view${data ? ` of ${layers[data.info.layer].node}` : ""}. Arrow keys move step and unit.`} onKeyDown={onKeyDown}
+      tabIndex={0} role="group" aria-label={data ? words("LSTM view of {node}. Arrow keys move step and unit.", { node: layers[data.info.layer].node }) : words("LSTM view. Arrow keys move step and unit.")} onKeyDown={onKeyDown}
     >
       {data && moment ? (
         <LightContext.Provider value={light}>
           <header className="bar" role="presentation">
             <div className="name"><Icon name="recurrent" size={15} /><b>{layers[data.info.layer].node}</b>{data.info.title && <span>{data.info.title}</span>}</div>
             {layers.length > 1 && (
-              <div className="seg" role="group" aria-label="Layer">
+              <div className="seg" role="group" aria-label={words("Layer")}>
                 {layers.map((l, k) => (
                   <button key={l.node} type="button" title={l.node} aria-pressed={k === data.info.layer} onClick={() => ask(k, data.info.sample)}>
-                    Layer {k + 1}{data.info.clamped_layers.includes(k) && <i title="a gate of this layer is clamped"> ●</i>}
+                    {words("Layer {n}", { n: k + 1 })}{data.info.clamped_layers.includes(k) && <i title={words("a gate of this layer is clamped")}> ●</i>}
                   </button>
                 ))}
               </div>
             )}
-            <Slider label="Timestep" value={t} max={steps - 1} text={`${t} / ${steps - 1}`} onChange={setT} />
-            <Slider label="Unit" value={unit} max={units - 1} text={`${unit} / ${units - 1}`} onChange={setUnit} />
-            <button type="button" className="play" aria-label={playing ? "Pause" : "Play"} onClick={play}>
-              <Icon name={playing ? "pause" : "play"} size={13} />{playing ? "Pause" : "Play"}
+            <Slider label={words("Timestep")} value={t} max={steps - 1} text={`${t} / ${steps - 1}`} onChange={setT} />
+            <Slider label={words("Unit")} value={unit} max={units - 1} text={`${unit} / ${units - 1}`} onChange={setUnit} />
+            <button type="button" className="play" aria-label={playing ? words("Pause") : words("Play")} onClick={play}>
+              <Icon name={playing ? "pause" : "play"} size={13} />{playing ? words("Pause") : words("Play")}
             </button>
             {data.info.samples > 1 && <Sample data={data} ask={ask} />}
             {width >= 1300 && <span className="facts">{facts(data.info)}</span>}
+            <LanguageChoice />
           </header>
           {notice && <Message notice={notice} close={() => setNotice(null)} />}
           <Maps data={data} moment={moment} plain={sameMoment(plain, data) ? plain : null} t={t} unit={unit} space={plotSpace} move={move} theme={theme} root={root} />
           <div className="right">
-            <div className="steps" role="group" aria-label="The four steps">
+            <div className="steps" role="group" aria-label={words("The four steps")}>
               {STEPS.map((s, k) => (
                 <button key={s.key} type="button" aria-pressed={step === s.key} onClick={() => setStep(step === s.key ? null : s.key)}>
-                  <b>{k + 1}</b>{s.word}<span>{s.formula}</span>
+                  <b>{k + 1}</b>{words(s.word)}<span>{s.formula}</span>
                 </button>
               ))}
             </div>
@@ -151,7 +153,7 @@ export function App({ model }: { model: Model }) {
             </div>
           </div>
         </LightContext.Provider>
-      ) : notice ? <Message notice={notice} /> : <p className="waiting" role="status">Waiting for the kernel’s numbers …</p>}
+      ) : notice ? <Message notice={notice} /> : <p className="waiting" role="status">{words("Waiting for the kernel’s numbers …")}</p>}
       <Slow busy={kernel.busy} />
     </div>
   );
@@ -160,8 +162,8 @@ export function App({ model }: { model: Model }) {
 function facts(info: LSTMData): string {
   const { units, timesteps } = info.layers[info.layer];
   const same = info.layers.every((l) => l.units === units);
-  const stack = info.layers.length > 1 && same ? `${info.layers.length} layers × ${count(units, "unit")}` : count(units, "unit");
-  return `${stack}, ${count(timesteps, "step")}`;
+  const stack = info.layers.length > 1 && same ? words("{layers} layers × {units}", { layers: info.layers.length, units: tn(units, "{n} unit", "{n} units") }) : tn(units, "{n} unit", "{n} units");
+  return words("{stack}, {steps}", { stack, steps: tn(timesteps, "{n} step", "{n} steps") });
 }
 
 function sameMoment(a: LayerData | null, b: LayerData): boolean {
@@ -173,9 +175,9 @@ function Sample({ data, ask }: { data: LayerData; ask(layer: number, sample: num
   const [text, setText] = React.useState(String(sample));
   React.useEffect(() => setText(String(sample)), [sample]);
   return (
-    <label className="sample">Sample
+    <label className="sample">{words("Sample")}
       <input
-        type="number" aria-label="Sample" min={0} max={samples - 1} value={text}
+        type="number" aria-label={words("Sample")} min={0} max={samples - 1} value={text}
         onChange={(e) => {
           setText(e.currentTarget.value);
           const n = Number(e.currentTarget.value);
@@ -192,8 +194,8 @@ function Message({ notice, close }: { notice: Pick<Notice, "level" | "text" | "h
   return (
     <div className={`message ${notice.level}`} role={notice.level}>
       {notice.level === "alert" && <Icon name="error" />}
-      <span><b>{notice.text}</b> {notice.hint}</span>
-      {close && <button type="button" aria-label="Dismiss" onClick={close}><Icon name="close" size={12} /></button>}
+      <span><b>{told(notice.text)}</b> {told(notice.hint)}</span>
+      {close && <button type="button" aria-label={words("Dismiss")} onClick={close}><Icon name="close" size={12} /></button>}
     </div>
   );
 }

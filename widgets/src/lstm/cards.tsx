@@ -3,6 +3,7 @@ import * as React from "react";
 import type { Notice } from "../protocol.gen";
 import { useWidth } from "../shared/controls";
 import { num, powerOfTen } from "../shared/format";
+import { t as words } from "../shared/words";
 import { type Gate, GATES, type LayerData, WORDS, saturation } from "./data";
 import { useLight } from "./lit";
 
@@ -10,14 +11,14 @@ export function Saturation({ data, t }: { data: LayerData; t: number }) {
   const light = useLight();
   return (
     <section className="panel saturation">
-      <h2 title={`Shares of all ${data.units} units: gates under 0.1 are shut, over 0.9 open`}>Saturation at t = {t}</h2>
+      <h2 title={words("Shares of all {n} units: gates under 0.1 are shut, over 0.9 open", { n: data.units })}>{words("Saturation at t = {t}", { t })}</h2>
       {(["f", "i", "o"] as const).map((gate) => {
         const { shut, open } = saturation(data.values[gate], data.units, t);
         return (
           <div className="share" key={gate} data-lit={light.is(gate)} {...light.on(gate)}>
             <i>{gate}</i>
-            <div className="track" title={`${WORDS[gate]}: share of units under 0.1 and over 0.9`}><u className="shut" style={{ width: `${shut * 100}%` }} /><u className="open" style={{ width: `${open * 100}%` }} /></div>
-            <span>{Math.round(shut * 100)} % shut · {Math.round(open * 100)} % open</span>
+            <div className="track" title={words("{gate}: share of units under 0.1 and over 0.9", { gate: words(WORDS[gate]) })}><u className="shut" style={{ width: `${shut * 100}%` }} /><u className="open" style={{ width: `${open * 100}%` }} /></div>
+            <span>{words("{shut} % shut · {open} % open", { shut: Math.round(shut * 100), open: Math.round(open * 100) })}</span>
           </div>
         );
       })}
@@ -37,9 +38,9 @@ export function Norm({ norm, t }: { norm: Float32Array; t: number }) {
   const line = [...norm].map((v, k) => (v > 0 ? `${x(k).toFixed(1)} ${y(v).toFixed(1)}` : "")).filter(Boolean);
   return (
     <section className="panel norm">
-      <h2 title="Norm of the loss’s gradient with respect to the cell state, on a logarithmic axis">‖∂L/∂c(t)‖, log · now {num(norm[t])}</h2>
+      <h2 title={words("Norm of the loss’s gradient with respect to the cell state, on a logarithmic axis")}>{words("‖∂L/∂c(t)‖, log · now {value}", { value: num(norm[t]) })}</h2>
       <div ref={box}>
-        <svg width={width} height={height} role="img" aria-label="Norm of the loss’s gradient with respect to the cell state at each step">
+        <svg width={width} height={height} role="img" aria-label={words("Norm of the loss’s gradient with respect to the cell state at each step")}>
           {decades.map((d) => <React.Fragment key={d}><path className="grid" d={`M34 ${y(10 ** d)}H${width - 4}`} /><text x={30} y={y(10 ** d) + 3.5} textAnchor="end">{powerOfTen(d)}</text></React.Fragment>)}
           <path className="gradient" d={`M${line.join("L")}`} />
           <path className="cursor" d={`M${x(t)} 4V64`} />
@@ -96,22 +97,22 @@ export function ClampCard({ data, unit, clamp, tell }: {
     setSingle(one);
     for (const gate of GATES) if (isOn(gate)) send(gate, true, texts[gate], one);
   };
-  const elsewhere = layers.filter((k) => k !== layer).map((k) => `layer ${k + 1}`);
+  const elsewhere = layers.filter((k) => k !== layer).map((k) => words("layer {n}", { n: k + 1 }));
   return (
     <section className="panel clamp">
       <div className="head">
-        <h2>Clamp a gate</h2>
-        <span className="seg small" role="group" aria-label="Clamp in">
-          <button type="button" aria-pressed={!single} onClick={() => scope(false)}>all units</button>
-          <button type="button" aria-pressed={single} onClick={() => scope(true)}>unit {clamps.find((c) => c.unit !== null)?.unit ?? unit}</button>
+        <h2>{words("Clamp a gate")}</h2>
+        <span className="seg small" role="group" aria-label={words("Clamp in")}>
+          <button type="button" aria-pressed={!single} onClick={() => scope(false)}>{words("all units")}</button>
+          <button type="button" aria-pressed={single} onClick={() => scope(true)}>{words("unit {n}", { n: clamps.find((c) => c.unit !== null)?.unit ?? unit })}</button>
         </span>
       </div>
       <div className="gates">
         {GATES.map((gate) => (
           <div key={gate} className="one">
-            <label><input type="checkbox" aria-label={`Clamp ${gate}`} checked={isOn(gate)} onChange={(e) => send(gate, e.currentTarget.checked, texts[gate], single)} /><i aria-hidden="true">{gate}</i></label>
+            <label><input type="checkbox" aria-label={words("Clamp {gate}", { gate })} checked={isOn(gate)} onChange={(e) => send(gate, e.currentTarget.checked, texts[gate], single)} /><i aria-hidden="true">{gate}</i></label>
             <input
-              className="to" inputMode="decimal" spellCheck={false} autoComplete="off" aria-label={`Clamp ${gate} to`} value={texts[gate]}
+              className="to" inputMode="decimal" spellCheck={false} autoComplete="off" aria-label={words("Clamp {gate} to", { gate })} value={texts[gate]}
               aria-invalid={parse(texts[gate]) === null || undefined}
               onChange={(e) => type(gate, e.currentTarget.value)}
               onKeyDown={(e) => { if (e.key === "Enter" && isOn(gate)) send(gate, true, texts[gate], single); }}
@@ -120,11 +121,11 @@ export function ClampCard({ data, unit, clamp, tell }: {
         ))}
       </div>
       <p role="status">
-        {layers.length === 0 ? "Off: the values are as recorded." : (
+        {layers.length === 0 ? words("Off: the values are as recorded.") : (
           <>
-            {clamps.length > 0 && `Held: ${clamps.map((c) => `${c.gate} at ${num(c.value)}${c.unit === null ? "" : ` in unit ${c.unit}`}`).join(", ")}. `}
-            {elsewhere.length > 0 && `Also a gate of ${elsewhere.join(" and ")}. `}
-            {rerun ? "Everything after it ran again." : "Only this layer ran again; a trace would rerun what follows."}
+            {clamps.length > 0 && `${words("Held: {gates}.", { gates: clamps.map((c) => (c.unit === null ? words("{gate} at {value}", { gate: c.gate, value: num(c.value) }) : words("{gate} at {value} in unit {unit}", { gate: c.gate, value: num(c.value), unit: c.unit }))).join(words(", ")) })} `}
+            {elsewhere.length > 0 && `${words("Also a gate of {layers}.", { layers: elsewhere.join(words(" and ")) })} `}
+            {rerun ? words("Everything after it ran again.") : words("Only this layer ran again; a trace would rerun what follows.")}
           </>
         )}
       </p>

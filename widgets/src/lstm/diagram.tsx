@@ -2,6 +2,7 @@
 import * as React from "react";
 import { useWidth } from "../shared/controls";
 import { num, percent } from "../shared/format";
+import { t as words } from "../shared/words";
 import type { LayerData, Moment } from "./data";
 import { type Part, useLight } from "./lit";
 
@@ -15,7 +16,7 @@ export function Diagram({ data, moment, t, unit }: { data: LayerData; moment: Mo
   const width = Math.max(MIN, measured);
   return (
     <section className="panel">
-      <div className="head"><h2>One step of unit {unit}, t = {t}</h2><span className="sentence">{sentence(moment, t)}</span></div>
+      <div className="head"><h2>{words("One step of unit {unit}, t = {t}", { unit, t })}</h2><span className="sentence">{sentence(moment, t)}</span></div>
       <div ref={panel} className="drawing"><Cell data={data} m={moment} width={width} t={t} /></div>
     </section>
   );
@@ -23,13 +24,12 @@ export function Diagram({ data, moment, t, unit }: { data: LayerData; moment: Mo
 
 /** What happened in this step, in words. */
 export function sentence(m: Moment, t: number): string {
-  if ([m.f, m.i, m.g, m.c].some(Number.isNaN)) return "NaN has reached this unit: some number before it was not one.";
-  if (t === 0 && m.before === 0) return `It starts empty, and ${num(m.write)} is written.`;
-  const kept = `${percent(m.f)} of ${num(m.before)}`;
-  const written = `${num(m.write)} is written`;
-  if (m.f < 0.4) return `It drops the old state: only ${kept} is kept, and ${written}.`;
-  if (m.f < 0.8) return `It lets part of the old state go: ${kept} is kept, and ${written}.`;
-  return `It holds the old state: ${kept} is kept, and ${written}.`;
+  if ([m.f, m.i, m.g, m.c].some(Number.isNaN)) return words("NaN has reached this unit: some number before it was not one.");
+  if (t === 0 && m.before === 0) return words("It starts empty, and {value} is written.", { value: num(m.write) });
+  const values = { share: percent(m.f), old: num(m.before), value: num(m.write) };
+  if (m.f < 0.4) return words("It drops the old state: only {share} of {old} is kept, and {value} is written.", values);
+  if (m.f < 0.8) return words("It lets part of the old state go: {share} of {old} is kept, and {value} is written.", values);
+  return words("It holds the old state: {share} of {old} is kept, and {value} is written.", values);
 }
 
 function Cell({ data, m, width, t }: { data: LayerData; m: Moment; width: number; t: number }) {
@@ -46,7 +46,7 @@ function Cell({ data, m, width, t }: { data: LayerData; m: Moment; width: number
   const c = g + Math.round((h - g) * 0.57);
   const wire = (part: Part | null, kind: string, d: string) => <path className={`wire ${kind}`} data-lit={part ? light.is(part) : undefined} d={d} />;
   return (
-    <svg width={width} height={HEIGHT} viewBox={`0 0 ${width} ${HEIGHT}`} role="img" aria-label={`LSTM cell: c ${num(m.before)} times f ${num(m.f)} plus i ${num(m.i)} times g ${num(m.g)} gives c ${num(m.c)}; o ${num(m.o)} times tanh c gives h ${num(m.h)}`}>
+    <svg width={width} height={HEIGHT} viewBox={`0 0 ${width} ${HEIGHT}`} role="img" aria-label={words("LSTM cell: c {before} times f {f} plus i {i} times g {g} gives c {c}; o {o} times tanh c gives h {h}", { before: num(m.before), f: num(m.f), i: num(m.i), g: num(m.g), c: num(m.c), o: num(m.o), h: num(m.h) })}>
       <path className="belt" d={`M14 ${BELT}H${end}`} />
       {wire("before", "c", `M14 ${BELT}H${f - 14}`)}
       {wire("keep", "c", `M${f + 14} ${BELT}H${g - 14}`)}
@@ -81,7 +81,7 @@ function Cell({ data, m, width, t }: { data: LayerData; m: Moment; width: number
       <Label x={h + 8} y={61} symbol="tanh c" value={m.tanh} part="tanh" />
       <Label x={h + 32} y={110} symbol="h" sub="t" value={m.h} part="h" />
       <text className="label" x={18} y={188}>
-        <tspan className="symbol">h</tspan><tspan className="sub" dy={3}>t−1</tspan><tspan dy={-3} dx={4}>and</tspan>
+        <tspan className="symbol">h</tspan><tspan className="sub" dy={3}>t−1</tspan><tspan dy={-3} dx={4}>{words("and")}</tspan>
         <tspan className="symbol" dx={4}>x</tspan><tspan className="sub" dy={3}>t</tspan>
         <tspan dy={-3} dx={5}>({source(data, t)})</tspan>
       </text>
@@ -91,8 +91,8 @@ function Cell({ data, m, width, t }: { data: LayerData; m: Moment; width: number
 
 function source(data: LayerData, t: number): string {
   const { layer } = data.info;
-  const from = layer > 0 && data.info.layers[layer - 1].units === data.features ? `layer ${layer}` : "the input";
-  return `${data.features + data.units} numbers in: ${data.features} from ${from}, ${data.units} from ${t ? `t = ${t - 1}` : "the start"}`;
+  const from = layer > 0 && data.info.layers[layer - 1].units === data.features ? words("layer {n}", { n: layer }) : words("the input");
+  return words("{n} numbers in: {features} from {from}, {units} from {when}", { n: data.features + data.units, features: data.features, from, units: data.units, when: t ? `t = ${t - 1}` : words("the start") });
 }
 
 function Knot({ x, y, sign, part }: { x: number; y: number; sign: string; part: Part }) {

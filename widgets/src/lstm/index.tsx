@@ -3,6 +3,7 @@ import * as React from "react";
 import { createRoot } from "react-dom/client";
 import { guardShortcuts } from "../shared/guard";
 import type { Model } from "../shared/wire";
+import { Words } from "../shared/words";
 import { App } from "./app";
 import "../shared/tokens.css";
 import "../shared/controls.css";
@@ -14,7 +15,7 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   el.append(host);
   const unguard = guardShortcuts(host);
   const root = createRoot(host);
-  root.render(<App model={model} />);
+  root.render(<Words model={model}><App model={model} /></Words>);
   return () => {
     unguard();
     root.unmount();

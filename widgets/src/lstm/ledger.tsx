@@ -1,6 +1,7 @@
 // The memory ledger of one unit: what it kept and what it wrote, step by step, and the state that this made.
 import * as React from "react";
 import { niceStep, tick } from "../shared/format";
+import { t as words } from "../shared/words";
 import { type LayerData, momentOf } from "./data";
 import { useLight } from "./lit";
 
@@ -22,12 +23,12 @@ export function Ledger({ data, t, unit, setT }: { data: LayerData; t: number; un
   return (
     <section className="panel ledger" data-lit={light.is("keep") || light.is("write")}>
       <div className="head">
-        <h2>Memory ledger of unit {unit}</h2>
-        <span className="legend"><i className="keep" />keep f·c(t−1)<i className="write" />write i·g<i className="line" />c(t)<i className="dashed" />h(t) = o·tanh c</span>
+        <h2>{words("Memory ledger of unit {unit}", { unit })}</h2>
+        <span className="legend"><i className="keep" />{words("keep")} f·c(t−1)<i className="write" />{words("write")} i·g<i className="line" />c(t)<i className="dashed" />h(t) = o·tanh c</span>
       </div>
       <div ref={box} className="chart">
         <svg
-          width={width} height={height} role="img" aria-label={`Memory ledger of unit ${unit} over ${data.steps} steps`}
+          width={width} height={height} role="img" aria-label={words("Memory ledger of unit {unit} over {steps} steps", { unit, steps: data.steps })}
           onPointerDown={(e) => { e.currentTarget.setPointerCapture(e.pointerId); go(e); }}
           onPointerMove={(e) => { if (e.buttons & 1) go(e); }}
         >

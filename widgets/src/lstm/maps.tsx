@@ -3,6 +3,7 @@ import * as React from "react";
 import { css, inkOn, scaleOf } from "../shared/color";
 import { niceStep, num, short } from "../shared/format";
 import { paintMap } from "../shared/paint";
+import { t as words, told, useLanguage } from "../shared/words";
 import { type LayerData, type Moment, type Shown, SHOWN, WORDS, clipped, rangeOf, transposed } from "./data";
 import { useLight } from "./lit";
 
@@ -65,10 +66,10 @@ export function Maps({ data, moment, plain, t, unit, space, move, theme, root }:
     <div className="left" style={{ "--plot": `${axis.width}px` } as React.CSSProperties}>
       <div className="row">
         <div className="gutter">
-          <h2>Input</h2>
-          <p>{data.info.strip_label}</p>
+          <h2>{words("Input")}</h2>
+          <p>{told(data.info.strip_label)}</p>
           {!data.info.strip_image && <Scale lo={data.info.strip_lo} hi={data.info.strip_hi} map={data.info.strip_map} />}
-          {reading.length > 0 && <div className="below" title="What each head would answer if it were asked at each step, and how sure it would be"><h2>Reading</h2><p>if asked by then</p><Scale lo={0} hi={1} map="seq" /></div>}
+          {reading.length > 0 && <div className="below" title={words("What each head would answer if it were asked at each step, and how sure it would be")}><h2>{words("Reading")}</h2><p>{words("if asked by then")}</p><Scale lo={0} hi={1} map="seq" /></div>}
         </div>
         <div className="plot" {...scrub}>
           <Strip data={data} width={axis.width} height={strip} theme={theme} root={root} />
@@ -95,7 +96,7 @@ export function Maps({ data, moment, plain, t, unit, space, move, theme, root }:
         />
       ))}
       <div className="row axis">
-        <div className="gutter"><p>step t{shared > 1 && `; ${shared} units a row, the stronger shown`}</p></div>
+        <div className="gutter"><p>{shared > 1 ? words("step t; {n} units a row, the stronger shown", { n: shared }) : words("step t")}</p></div>
         <div className="plot">
           {marks.map((m) => {
             const x = axis.x(m) + axis.cell / 2;
@@ -134,12 +135,13 @@ function Scale({ lo, hi, map }: { lo: number; hi: number; map: "seq" | "div" }) 
 const Strip = React.memo(function Strip({ data, width, height, theme, root }: { data: LayerData; width: number; height: number; theme: number; root: Root }) {
   const canvas = React.useRef<HTMLCanvasElement>(null);
   const { strip_rows: rows, strip_cols: cols, strip_channels: channels, strip_image: image, strip_lo: lo, strip_hi: hi, strip_map: map, strip_label: label } = data.info;
+  useLanguage();
   React.useLayoutEffect(() => {
     if (!canvas.current || !root.current || !rows || !cols) return;
     if (image) paintImage(canvas.current, data.strip, rows, cols, channels);
     else paintMap(canvas.current, data.strip, rows, cols, width, height, lo, hi, map, root.current);
   }, [data, width, height, theme]);
-  return <canvas ref={canvas} className={image ? "image" : "grid"} role="img" aria-label={`Input: ${label}`} style={{ width, height }} />;
+  return <canvas ref={canvas} className={image ? "image" : "grid"} role="img" aria-label={words("Input: {what}", { what: told(label) })} style={{ width, height }} />;
 });
 
 function paintImage(canvas: HTMLCanvasElement, data: Float32Array, rows: number, cols: number, channels: number) {
@@ -179,8 +181,9 @@ const Reading = React.memo(function Reading({ data, axis, theme, root }: { data:
       g.fillText(row.symbols[t], axis.x(t) + axis.cell / 2, r * READING + READING / 2);
     }));
   }, [data, axis, theme]);
+  useLanguage();
   const said = rows.map((r) => `${r.label} ${r.symbols[r.symbols.length - 1] ?? ""}`).join(", ");
-  return <canvas ref={canvas} role="img" aria-label={`What each head would answer at each step; at the last: ${said}`} style={{ width: axis.width, height }} />;
+  return <canvas ref={canvas} role="img" aria-label={words("What each head would answer at each step; at the last: {said}", { said })} style={{ width: axis.width, height }} />;
 });
 
 function Heatmap({ name, data, value, was, axis, height, t, unit, move, theme, root }: {
@@ -204,12 +207,12 @@ function Heatmap({ name, data, value, was, axis, height, t, unit, move, theme, r
       <div className="gutter">
         <div className="letter">
           <b>{name}</b>
-          <span title={clip ? `${clip} of ${data.values.c.length} values lie beyond the scale and take its last colour` : undefined}>
-            {WORDS[name]}{clip > 0 && ` · ${clip} clip`}
+          <span title={clip ? words("{n} of {total} values lie beyond the scale and take its last colour", { n: clip, total: data.values.c.length }) : undefined}>
+            {words(WORDS[name])}{clip > 0 && ` · ${words("{n} clip", { n: clip })}`}
           </span>
         </div>
         <div className="readout" data-readout={name} data-value={String(value)} data-lit={lit}>{num(value)}</div>
-        {held.length > 0 ? <p className="held">held{held[0].unit !== null && ` in unit ${held[0].unit}`}</p> : changed && <p className="held">was {num(was)}</p>}
+        {held.length > 0 ? <p className="held">{held[0].unit !== null ? words("held in unit {unit}", { unit: held[0].unit }) : words("held")}</p> : changed && <p className="held">{words("was {value}", { value: num(was) })}</p>}
         <Scale lo={lo} hi={hi} map={map} />
       </div>
       <div className="plot map" data-gate={name} data-lit={lit} {...scrub}>
@@ -225,10 +228,11 @@ const Cells = React.memo(function Cells({ name, data, width, height, theme, root
   name: Shown; data: LayerData; width: number; height: number; theme: number; root: Root;
 }) {
   const canvas = React.useRef<HTMLCanvasElement>(null);
+  useLanguage();
   React.useLayoutEffect(() => {
     if (!canvas.current || !root.current) return;
     const { lo, hi, map, middle } = rangeOf(name, data.info.c_limit);
     paintMap(canvas.current, transposed(data.values[name], data.steps, data.units), data.units, data.steps, width, height, lo, hi, map, root.current, { middle });
   }, [data, width, height, theme]);
-  return <canvas ref={canvas} role="img" aria-label={`${WORDS[name]} ${name}, ${data.units} units by ${data.steps} steps`} style={{ width, height }} />;
+  return <canvas ref={canvas} role="img" aria-label={words("{gate} {letter}, {units} units by {steps} steps", { gate: words(WORDS[name]), letter: name, units: data.units, steps: data.steps })} style={{ width, height }} />;
 });
