@@ -137,6 +137,10 @@ class Breakpoints:
                     break
         return pauses, seen
 
+    def held(self, id: int) -> int:
+        """How often a breakpoint has held so far."""
+        return self._held.get(id, 0)
+
     def _counts(self, b: Breakpoint) -> bool:
         """One more time that it holds; has it held often enough to act?"""
         self._held[b.id] = self._held.get(b.id, 0) + 1

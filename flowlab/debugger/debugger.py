@@ -664,6 +664,14 @@ class Debugger:
                 self._uncommit()
                 self._begin_before(key[0], key[2], {k: v for k, v in self._inner_overrides.items() if k != key})
 
+    @property
+    def overridden(self) -> tuple[tuple[str, Any], ...]:
+        """What is overridden: names of tensors, each with its timestep (None for every one, or outside of loops)."""
+        slots = {slot: key for key, slot in self.plan.slots.items()}
+        ids = {n.id: n.name for n in self.plan.graph.nodes}
+        outside = [(f"{ids[node]}:{index}", None) for node, index in (slots[s] for s in self._overrides)]
+        return (*outside, *((f"{node}:{index}", at) for node, index, at in self._inner_overrides))
+
     def _enters(self, tensor: Tensor) -> bool:
         """Is it what a loop's body, which runs here, takes in at every timestep?"""
         def look(plan: Plan) -> bool:

@@ -16,7 +16,7 @@ import anywidget
 import numpy as np
 import traitlets
 
-from ..core.errors import DeviceError, DocumentError, FeedError, FetchError, FlowError, KernelError, plural
+from ..core.errors import DebuggerError, DeviceError, DocumentError, FeedError, FetchError, FlowError, KernelError, plural
 from ..core.files import write_atomically
 from ..core.graph import Graph, Node
 from ..core.op import REGISTRY
@@ -44,7 +44,7 @@ from ..io.edits import (
     edit_from_json,
 )
 from ..runtime.session import Session
-from . import loops as L, protocol as P, saved, scene as S, values as V
+from . import debugging as D, loops as L, protocol as P, saved, scene as S, values as V
 from .examples import EXAMPLES
 from .words import Worded
 
@@ -57,6 +57,8 @@ MAX_PICTURE = 8 * 2**20
 LIVE_BUDGET = 0.3       # seconds that a run after an edit may take: one that takes longer is too heavy to be live
 LIVE_NODES = 2000
 MANY_BYTES = 512 * 2**20    # variables larger than this are not initialised for the sake of a picture
+
+_RUNS = frozenset({"run", "resume", "run_to"})      # commands that could pass by a NaN unseen
 
 
 class Editor(Worded, anywidget.AnyWidget):
@@ -88,8 +90,14 @@ class Editor(Worded, anywidget.AnyWidget):
         self._selection: tuple[str, ...] = ()
         self._debugger: Debugger | None = None
         self._begun_with: Mapping[int, np.ndarray] | None = None
-        self._stops: list[tuple[str, Any]] = []     # breakpoints (target, condition) that wait for the next run,
+        self._stops: list[D.Waiting] = []           # breakpoints that wait for the next run,
         self._watched: list[str] = []               # and watches
+        self._boxes: dict[str, str] = {}            # the part of a watched tensor that is looked at
+        self._pause_on_bad = True                   # a run from the page pauses at its first NaN or infinity
+        self._branch: tuple[str, Debugger] | None = None
+        self._pausing = False                       # does what runs now pause there?
+        self._told_bad = False                      # of the first NaN or infinity of this run
+        self._sent_debugging = P.Debugging()        # what the page knows of it
         self._error: FlowError | None = None
         self._versions: dict[int, int] = {}
         self._counted = False
@@ -308,14 +316,17 @@ class Editor(Worded, anywidget.AnyWidget):
         names = {n.id: n.name for n in self._document.nodes.values()}
 
         def now(target: str) -> str | None:
+            if any(c in target for c in "*?"):
+                return target       # a pattern is of names to come too
             name, colon, output = target.rpartition(":") if ":" in target else (target, "", "")
             old = before.nodes.get(name)
             found = names.get(old.id) if old is not None else None
             found = found or (name if name in self._document.nodes else None)
             return None if found is None else f"{found}{colon}{output}"
 
-        gone = [f"the breakpoint at {t}" for t, _ in self._stops if now(t) is None] + [f"the watch of {t}" for t in self._watched if now(t) is None]
-        self._stops = [(found, when) for t, when in self._stops if (found := now(t)) is not None]
+        gone = [f"the breakpoint at {b.target}" for b in self._stops if now(b.target) is None] + [f"the watch of {t}" for t in self._watched if now(t) is None]
+        self._stops = [replace(b, target=found) for b in self._stops if (found := now(b.target)) is not None]
+        self._boxes = {found: box for t, box in self._boxes.items() if (found := now(t)) is not None}
         self._watched = [found for t in self._watched if (found := now(t)) is not None]
         self._tell_dropped(gone)
 
@@ -328,24 +339,31 @@ class Editor(Worded, anywidget.AnyWidget):
         """Set the breakpoints and watches that waited for this run; those whose node is not sound yet go on waiting."""
         graph, gone = self._built.graph, []
         stops, watched, self._stops, self._watched = self._stops, self._watched, [], []
-        for target, when in stops:
-            if target.partition(":")[0] not in graph:
-                self._stops.append((target, when))
+        for found in stops:
+            node, pattern = found.target.partition(":")[0], any(c in found.target for c in "*?")
+            if not pattern and node not in graph and not self._inside(node):
+                self._stops.append(found)
                 continue
             try:
-                dbg.breakpoints.add(target, when=when)
-            except FlowError:       # the node has fewer outputs than it had
-                gone.append(f"the breakpoint at {target}")
+                found.put(dbg)
+            except FlowError:       # the node has fewer outputs than it had, or no name fits the pattern now
+                if pattern:
+                    self._stops.append(found)
+                else:
+                    gone.append(f"the breakpoint at {found.target}")
         for target in watched:
-            if target.partition(":")[0] not in graph:
+            if target.partition(":")[0] not in graph and not self._inside(target.partition(":")[0]):
                 self._watched.append(target)
                 continue
             try:
-                graph.tensor(target)
-                dbg.watches.append(target)
+                dbg.watch(target)
             except FlowError:
                 gone.append(f"the watch of {target}")
         self._tell_dropped(gone)
+
+    def _inside(self, name: str) -> bool:
+        """Is it a node inside a loop that can be stepped?"""
+        return any(name in loop.inside for loop in self._view().loops.values())
 
     def _carry(self, old: Session | None, names: Mapping[str, str], *, trust: bool = False) -> None:
         """Take variables' values over, by name (before a renaming), shape, dtype and initializer; say which start anew.
@@ -427,9 +445,9 @@ class Editor(Worded, anywidget.AnyWidget):
     def _reset(self) -> None:
         """End the run; its breakpoints and watches wait for the next."""
         if self._debugger is not None:
-            self._stops += [(b.target, b.condition or b.when) for b in self._debugger.breakpoints]
+            self._stops += [D.Waiting.of(b) for b in self._debugger.breakpoints]
             self._watched += [w for w in self._debugger.watches if w not in self._watched]
-        self._debugger, self._error, self._counted = None, None, False
+        self._debugger, self._error, self._counted, self._branch, self._told_bad = None, None, False, None, False
 
     def _settle(self) -> None:
         """Count the commits of variables: one at the end of a run, taken back with its last firing."""
@@ -451,6 +469,7 @@ class Editor(Worded, anywidget.AnyWidget):
                 dbg = self._start()     # variables were assigned meanwhile: a run reads them when it starts
         cursor = dbg.cursor
         self._error = None
+        pause = dbg.breakpoints.add("*", D.NOT_FINITE) if self._pausing and not self._told_bad and dbg.total else None
         try:
             result = act(dbg)
             if isinstance(result, Stop) and result.reason == "error" and dbg.error is not None:
@@ -460,6 +479,9 @@ class Editor(Worded, anywidget.AnyWidget):
                 self._error = error
             raise
         finally:
+            self._pausing = False
+            if pause is not None:
+                dbg.breakpoints.remove(pause)
             self._settle()
             inner = self._view().document.nodes
             fired = [e.node if e.node in inner else e.top for e in dbg.records[cursor:dbg.cursor]]
@@ -623,6 +645,23 @@ class Editor(Worded, anywidget.AnyWidget):
                               timesteps=self._timesteps())
         self._sent_states, self._sent_order = S.drawn_states(moment, shown), moment.order
         self._say(replace(message, live=self._live), [buffer])
+        self._say_debugging()
+
+    def _say_debugging(self) -> None:
+        """Tell the page of breakpoints, watches, overrides and the branch, if any of it has changed."""
+        if not self._page:
+            return
+        dbg, drawn = self._debugger, self._drawn().owner.get
+        found = [(D.Waiting.of(b), dbg.breakpoints.held(b.id)) for b in dbg.breakpoints] if dbg is not None else []
+        watches = [*(dbg.watches if dbg is not None else ()), *self._watched]
+        message = P.Debugging(
+            breaks=[D.breakpoint_spec(b, drawn, held) for b, held in (*found, *((b, 0) for b in self._stops))],
+            watches=[D.watch_spec(dbg, self._built.graph, t, self._value_of(t), drawn, self._boxes.get(t, "")) for t in watches],
+            overridden=sorted({name for name, _ in dbg.overridden}) if dbg is not None else [], pause_on_bad=self._pause_on_bad,
+            branch=D.differences(dbg, self._branch[1], drawn, self._branch[0]) if dbg is not None and self._branch is not None else None)
+        if message != self._sent_debugging:
+            self._sent_debugging = message
+            self._say(message)
 
     def _idle_source(self, tensor: str) -> bool:
         """Does the tensor come from a source that no run needs now, and has it a value all the same?"""
@@ -699,6 +738,8 @@ class Editor(Worded, anywidget.AnyWidget):
             return self._tell_replaced(edits, before)
         if kind == "command":
             return self._command(content)
+        if kind == "debug":
+            return self._debug(content)
         if kind == "ask":
             return self._ask(str(content.get("tensor"))[:2100], str(content.get("slice") or ""))
         if kind == "ask_fits":
@@ -716,7 +757,7 @@ class Editor(Worded, anywidget.AnyWidget):
         raise DocumentError("the page sent a message that this kernel does not know.", hint="Reload the page, or restart the kernel.")
 
     def _hello(self, content: dict[str, Any]) -> None:
-        self._reloaded, self._page = self._page, True
+        self._reloaded, self._page, self._sent_debugging = self._page, True, P.Debugging()
         if content.get("version") != P.VERSION:
             self._notice("alert", "The page and the kernel have different versions of flowlab.", "Restart the kernel, or reload the page.")
         self._say(S.palette(EXAMPLES))
@@ -731,6 +772,7 @@ class Editor(Worded, anywidget.AnyWidget):
     def _command(self, content: dict[str, Any]) -> None:
         name, node, cursor, scopes = content.get("name"), content.get("node"), content.get("cursor"), content.get("scopes")
         node = node if isinstance(node, str) else None
+        self._pausing = name in _RUNS and self._pause_on_bad
         match name:
             case "undo":
                 label = self._undo[-1][0] if self._undo else None
@@ -785,6 +827,106 @@ class Editor(Worded, anywidget.AnyWidget):
             case _:
                 raise DocumentError(f"there is no command {str(name)[:40]!r}.", hint="Reload the page, or restart the kernel.")
 
+    def _debug(self, content: dict[str, Any]) -> None:
+        """A breakpoint, a watch, an override or a question from the page."""
+        name, text = content.get("name"), str(content.get("text") or "")[:D.MAX_TEXT + 1]
+        target = str(content.get("target") or "")[:2100]
+        at = content.get("at")
+        match name:
+            case "break_add" if target:
+                self._add_break(D.Waiting(target, text.strip() or None, _whole(content.get("hits"), 1), None if content.get("timestep") is None else _whole(content.get("timestep"), -1),
+                                          str(content.get("action") or "pause")))
+            case "break_remove":
+                self._remove_break(text)
+            case "watch_add" if target:
+                self._watch(target)
+            case "watch_remove" if target:
+                self._watched = [w for w in self._watched if w != target]
+                if self._debugger is not None and target in self._debugger.watches:
+                    self._debugger.watches.remove(target)
+                self._boxes.pop(target, None)
+                self._notice("status", f"{target} is watched no more.")
+            case "watch_box" if target:
+                self._boxes[target] = text.strip()[:200]
+            case "override" | "branch" if target:
+                self._override(target, D.typed(text, target), beside=name == "branch")
+            case "override_clear":
+                if self._debugger is not None:
+                    self._go(lambda dbg: dbg.clear_override(target or None), fresh=False)
+                    self._notice("status", f"{target or 'Every tensor'} has its own value again, once it fires.")
+            case "branch_drop":
+                self._branch = None
+                self._notice("status", "The second run is gone; the first is as it was.")
+            case "pause_on_bad_on" | "pause_on_bad_off":
+                self._pause_on_bad = name == "pause_on_bad_on"
+                self._notice("status", "A run pauses at its first NaN or infinity." if self._pause_on_bad else "A run goes on past NaN and infinities.")
+            case "why_nan" | "why_zero":
+                self._answer_why(target or None, "zero" if name == "why_zero" else "nan")
+            case "explain" if target:
+                dbg = self._running()
+                numbers = at if isinstance(at, list) and all(isinstance(k, int) for k in at) else None
+                self._say(D.explained(dbg, target, numbers, "zh" if str(content.get("language")).startswith("zh") else "en", self._drawn().owner.get))
+            case _:
+                raise DocumentError(f"there is no debugging command {str(name)[:40]!r}.", hint="Reload the page, or restart the kernel.")
+        self._say_debugging()
+
+    def _running(self) -> Debugger:
+        if self._debugger is None:
+            raise DebuggerError("nothing has fired yet.", hint="Step or Run first.")
+        return self._debugger
+
+    def _add_break(self, wanted: D.Waiting) -> None:
+        dbg = self._debugger if self._debugger is not None else self._start()
+        wanted.put(dbg)     # says what is wrong with it
+        where = f"at {wanted.target}" if any(c in wanted.target for c in "*?") else f"after {wanted.target}" if ":" in wanted.target or wanted.when else f"before {wanted.target}"
+        condition = f" when {wanted.when}" if wanted.when else ""
+        self._notice("status", f"{'Pauses' if wanted.action == 'pause' else 'Logs' if wanted.action == 'log' else 'Takes a snapshot'} {where}{condition}.")
+        self._say_state(full=True)
+
+    def _remove_break(self, key: str) -> None:
+        self._stops, gone = D.keep(self._stops, key)
+        dbg = self._debugger
+        for found in dbg.breakpoints if dbg is not None else ():
+            if D.Waiting.of(found).key == key:
+                dbg.breakpoints.remove(found.id)
+                gone = True
+        self._notice("status", "Removed the breakpoint." if gone else "That breakpoint is gone already.")
+
+    def _watch(self, target: str) -> None:
+        if self._debugger is not None:
+            self._debugger.watch(target)
+        elif target not in self._watched:
+            if target.rpartition(":")[0] not in self._view().document.nodes:
+                raise DebuggerError(f"there is no tensor {target}.", hint="Select a node or an edge.")
+            self._watched.append(target)
+        self._notice("status", f"Watching {target}.")
+
+    def _override(self, target: str, value: Any, *, beside: bool) -> None:
+        """Another value in a tensor's place: in this run, or in a second run beside it, which goes on to its end."""
+        dbg = self._debugger if self._debugger is not None else self._start()
+        held = self._value_of(target)
+        if held is not None and np.ndim(value) == 0 and held.ndim:      # one number stands for all
+            value = np.full(held.shape, value, held.dtype if held.dtype.kind == "f" else None)
+        if not beside:
+            self._go(lambda d: d.override(target, value))
+            self._notice("status", f"Overrode {target}: what was computed from it fires again.", "It holds until it is cleared, also after going back.")
+            return
+        other = dbg.branch()
+        for found in other.breakpoints:
+            other.breakpoints.remove(found.id)
+        other.override(target, value)
+        other.resume()
+        self._branch = (f"{target} overridden at firing {dbg.cursor}", other)
+        parted = D.differences(dbg, other, self._drawn().owner.get, "").count
+        self._notice("status", f"A second run with another {target} went on to {'its end' if other.done else f'firing {other.cursor}'}: {plural(parted, 'output')} of those fired in both differ.")
+
+    def _answer_why(self, target: str | None, kind: str) -> None:
+        found = D.why(self._running(), target, kind, self._drawn().owner.get)
+        if found is None:
+            self._notice("status", f"{target or 'Nothing that has fired'} {'is not all zeros' if kind == 'zero' else 'holds no NaN and no infinity'}." if target else "Nothing that has fired holds a NaN or an infinity.")
+        else:
+            self._say(found)
+
     # ---- what happened, in words
 
     def _tell_replaced(self, edits: Sequence[Edit], before: Document) -> None:
@@ -825,6 +967,8 @@ class Editor(Worded, anywidget.AnyWidget):
                 self._notice("status", f"Differentiated {tensor.removesuffix(':0')} by {', '.join(by[:6])}{' …' if len(by) > 6 else ''}: {plural(len(found), 'node')} on the way back.")
 
     def _tell_step(self, event: Any) -> None:
+        if event is not None and self._pause_on_bad and self._tell_bad():
+            return
         if event is None:
             self._notice("status", "The run is complete.", "Step back, or Run again.")
         else:
@@ -844,13 +988,29 @@ class Editor(Worded, anywidget.AnyWidget):
 
     def _tell_stop(self, stop: Any) -> None:
         dbg = self._debugger
+        if isinstance(stop, Stop) and stop.reason == "breakpoint" and self._tell_bad():
+            return
         if isinstance(stop, Stop) and stop.reason != "end":
             self._notice("status", f"Stopped {'before' if stop.reason == 'node' else 'at'} {stop.node}.")
         elif dbg is not None:
             self._notice("status", "The run is complete." if dbg.done else f"Back at firing {dbg.cursor}.")
 
+    def _tell_bad(self) -> bool:
+        """Say it when the run has paused because a NaN or an infinity has come up; False if it has not."""
+        dbg = self._debugger
+        if dbg is None or self._told_bad or dbg.error is not None or not D.made_bad(dbg):
+            return False
+        self._told_bad = True
+        event = dbg.records[dbg.cursor - 1]
+        where = f" at {' '.join(map(str, event.frame))}" if event.frame else ""
+        self._notice("alert", f"{event.node}{where} made {'NaN' if any(v is not None and np.isnan(v).any() for v in dbg.outputs_of(event)) else 'an infinity'}.",
+                     "Ask why in the inspector; Resume goes on.", event.node)
+        return True
+
     def _tell_results(self, seconds: float) -> None:
         dbg = self._debugger
+        if self._tell_bad():
+            return
         if dbg is not None and not dbg.done:
             self._notice("status", f"Stopped at a breakpoint: next is {dbg.ready[0]}." if dbg.ready else "Stopped at a breakpoint.")
             return
@@ -1124,6 +1284,10 @@ def _chosen(edits: Sequence[Edit], before: Document, after: Document) -> list[st
         around = around.rpartition("/")[0]
     prefix = f"{around}/" if around else ""
     return list(dict.fromkeys(f"{prefix}{n.removeprefix(prefix).partition('/')[0]}" for n in new))[:500]
+
+
+def _whole(value: Any, otherwise: int) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
 
 
 def _seconds(t: float) -> str:

@@ -329,6 +329,97 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BreakSpec:
+    """A breakpoint. `key` removes it; `drawn` is the element it is seen on, null for a pattern or what is not drawn."""
+    key: str
+    target: str                     # "hidden/MatMul" pauses before, "hidden/MatMul:0" after
+    drawn: str | None
+    when: str = ""                  # a condition, "max > 10"
+    hits: int = 1
+    timestep: int | None = None
+    action: Literal["pause", "log", "snapshot"] = "pause"
+    held: int = 0                   # how often it has held in this run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchSpec:
+    """One row of the table of watches: a tensor's health now, and its mean at each firing so far."""
+    tensor: str
+    drawn: str | None
+    shape: str
+    dtype: str
+    known: bool
+    stats: Stats | None = None      # of the part in the box
+    line: list[float | None] = field(default_factory=list)
+    box: str = ""                   # "[0, :, ::2]"
+    wrong: str = ""                 # why the box does not fit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apart:
+    """One output on which the second run differs from the first."""
+    tensor: str
+    drawn: str | None
+    frame: str
+    kind: str                       # "value" or "shape"
+    relative: float | None
+    largest: float | None
+    at: list[int]
+    a: str
+    b: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch:
+    """The second run, begun beside the first with something overridden: it never commits."""
+    name: str                       # "hidden/Relu:0 overridden at firing 12"
+    cursor: int
+    total: int
+    done: bool
+    error: str
+    compared: int
+    count: int                      # outputs that differ
+    rows: list[Apart] = field(default_factory=list)               # the first of them
+    sizes: dict[str, float] = field(default_factory=dict)         # tensor → relative difference, at most 1
+    results: list[Outcome] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Debugging:
+    """Breakpoints, watches, overrides and the branch; sent when any of it has changed."""
+    type: Literal["debugging"] = "debugging"
+    breaks: list[BreakSpec] = field(default_factory=list)
+    watches: list[WatchSpec] = field(default_factory=list)
+    overridden: list[str] = field(default_factory=list)           # tensors
+    pause_on_bad: bool = True       # at the first NaN or infinity of a run
+    branch: Branch | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """Where a NaN, an infinity or a zero began, the drawn elements on the way from there, and the story in sentences."""
+    type: Literal["why"] = "why"
+    kind: str
+    tensor: str
+    node: str
+    drawn: str | None
+    frame: str
+    path: list[str] = field(default_factory=list)
+    sentences: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """What a firing did to one element of its output."""
+    type: Literal["explained"] = "explained"
+    tensor: str
+    drawn: str | None
+    index: list[int] = field(default_factory=list)
+    arithmetic: str = ""
+    sentences: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
     """Something to tell the person: role=status or role=alert."""
     type: Literal["notice"] = "notice"
@@ -420,6 +511,21 @@ class Command:
     node: str | None = None
     cursor: int | None = None
     scopes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Debug:
+    """A breakpoint, watch, override or question. `target` is a node or tensor; `text` a condition, a value in JSON, a slice or a breakpoint's key."""
+    type: Literal["debug"] = "debug"
+    name: Literal["break_add", "break_remove", "watch_add", "watch_remove", "watch_box", "override", "override_clear", "branch", "branch_drop", "pause_on_bad_on", "pause_on_bad_off",
+                  "why_nan", "why_zero", "explain"]
+    target: str | None = None
+    text: str = ""
+    hits: int = 1
+    timestep: int | None = None
+    action: Literal["pause", "log", "snapshot"] = "pause"
+    at: list[int] | None = None
+    language: str = "en"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -549,10 +655,10 @@ class Clamp:
     unit: int | None = None
 
 
-TO_PAGE = (Palette, Scene, RunState, Value, Fits, Clip, Code, Notice, Offer, Kept, Done, LSTMData)
-TO_KERNEL = (Hello, Edit, Command, Ask, AskFits, AskClip, AskCode, Picture, Selected, LSTMAsk, Clamp)
+TO_PAGE = (Palette, Scene, RunState, Value, Fits, Clip, Code, Debugging, Why, Explained, Notice, Offer, Kept, Done, LSTMData)
+TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskClip, AskCode, Picture, Selected, LSTMAsk, Clamp)
 PIECES = (AttrSpec, OpSpec, Example, InPort, OutPort, SceneNode, ScopePort, CompositeSpec, NoteSpec, FrameSpec, SceneScope, OpenScope, SceneEdge, Repair, Diagnostic, Thumb, Stats,
-          LayerInfo, ReadingRow, ClampState, Outcome)
+          LayerInfo, ReadingRow, ClampState, Outcome, BreakSpec, WatchSpec, Apart, Branch)
 
 
 def as_json(message: Any) -> dict[str, Any]:

@@ -163,30 +163,30 @@ def stats(array: np.ndarray) -> P.Stats:
     """The health of a tensor; what is not finite is counted, and left out of everything else."""
     flat = np.asarray(array).ravel().astype("float64")
     nan, inf = int(np.isnan(flat).sum()), int(np.isinf(flat).sum())
-    finite = flat[np.isfinite(flat)] if nan or inf else flat
+    kept = flat[np.isfinite(flat)] if nan or inf else flat
     zeros = float((flat == 0).mean()) if flat.size else 0.0
-    if not finite.size:
+    if not kept.size:
         return P.Stats(min=None, max=None, mean=None, std=None, norm=None, zeros=zeros, nan=nan, inf=inf)
     with np.errstate(over="ignore", invalid="ignore"):
-        lo, hi = float(finite.min()), float(finite.max())
-        mean, std, norm = float(finite.mean()), float(finite.std()), float(np.sqrt(np.dot(finite, finite)))
+        lo, hi = float(kept.min()), float(kept.max())
+        mean, std, norm = float(kept.mean()), float(kept.std()), float(np.sqrt(np.dot(kept, kept)))
     wide = hi - lo
     counts = []
     if wide > 0 and math.isfinite(wide):
-        places = np.minimum((finite - lo) / wide * BINS, BINS - 1).astype("int64")
+        places = np.minimum((kept - lo) / wide * BINS, BINS - 1).astype("int64")
         counts = np.bincount(places, minlength=BINS).tolist()
-    return P.Stats(min=lo, max=hi, mean=_finite(mean), std=_finite(std), norm=_finite(norm), zeros=zeros, nan=nan, inf=inf, counts=counts, lo=lo, hi=hi)
+    return P.Stats(min=lo, max=hi, mean=finite(mean), std=finite(std), norm=finite(norm), zeros=zeros, nan=nan, inf=inf, counts=counts, lo=lo, hi=hi)
 
 
-def _finite(x: float) -> float | None:
+def finite(x: float) -> float | None:
     return x if math.isfinite(x) else None
 
 
 # ---------------------------------------------------------------- the inspector's answer
 
 
-def read_slice(text: str, shape: tuple[int, ...]) -> tuple[Any, ...]:
-    """`[0, :, ::2]` as an index of `shape`; AttributeValueError names the axis that does not fit."""
+def read_slice(text: str, shape: tuple[int, ...], *, picture: bool = True) -> tuple[Any, ...]:
+    """`[0, :, ::2]` as an index of `shape`, for a picture with two axes at most; AttributeValueError names the axis that does not fit."""
     inner = text.strip()
     if len(inner) > 200:
         raise AttributeValueError("a slice has at most 200 characters.")
@@ -212,7 +212,7 @@ def read_slice(text: str, shape: tuple[int, ...]) -> tuple[Any, ...]:
             raise AttributeValueError(f"{part[:40]!r} is not a place or a range on axis {axis}.", axis=axis, hint="Write one part an axis, such as [0, :, ::2].")
     out.extend(slice(None) for _ in shape[len(parts):])
     free = [k for k, p in enumerate(out) if isinstance(p, slice)]
-    for k in free[:-2]:     # a picture has two axes: the first place on the others
+    for k in free[:-2] if picture else ():      # the first place on the others
         if not shape[k]:
             raise AttributeValueError(f"axis {k} has no places.", axis=k)
         start = out[k].indices(shape[k])[0]

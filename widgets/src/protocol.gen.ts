@@ -42,6 +42,14 @@ export type ReadingRow = { label: string; symbols: string[]; shares: number[] };
 export type ClampState = { gate: "f" | "i" | "g" | "o"; value: number; unit: number | null };
 /** A fetched value before and after the clamp, as the person would read it: "loss 0.0312 → 4.210". */
 export type Outcome = { label: string; before: string; after: string };
+/** A breakpoint. `key` removes it; `drawn` is the element it is seen on, null for a pattern or what is not drawn. */
+export type BreakSpec = { key: string; target: string; drawn: string | null; when: string; hits: number; timestep: number | null; action: "pause" | "log" | "snapshot"; held: number };
+/** One row of the table of watches: a tensor's health now, and its mean at each firing so far. */
+export type WatchSpec = { tensor: string; drawn: string | null; shape: string; dtype: string; known: boolean; stats: Stats | null; line: (number | null)[]; box: string; wrong: string };
+/** One output on which the second run differs from the first. */
+export type Apart = { tensor: string; drawn: string | null; frame: string; kind: string; relative: number | null; largest: number | null; at: number[]; a: string; b: string };
+/** The second run, begun beside the first with something overridden: it never commits. */
+export type Branch = { name: string; cursor: number; total: number; done: boolean; error: string; compared: number; count: number; rows: Apart[]; sizes: Record<string, number>; results: Outcome[] };
 /** Sent once after hello: every operation there is. */
 export type Palette = { type: "palette"; version: number; ops: OpSpec[]; categories: string[]; dtypes: string[]; initializers: string[]; examples: Example[] };
 /** Everything the canvas draws. Sent after hello and after every edit, undo, redo, fold. */
@@ -56,6 +64,12 @@ export type Fits = { type: "fits"; tensor: string; shapes: Record<string, string
 export type Clip = { type: "clip"; text: string; count: number };
 /** Answer to ask_code: Python that makes the graph or the selected part; `lines` says in which lines (from 0) each node is made. */
 export type Code = { type: "code"; text: string; names: string[]; lines: Record<string, number[]>; note: string };
+/** Breakpoints, watches, overrides and the branch; sent when any of it has changed. */
+export type Debugging = { type: "debugging"; breaks: BreakSpec[]; watches: WatchSpec[]; overridden: string[]; pause_on_bad: boolean; branch: Branch | null };
+/** Where a NaN, an infinity or a zero began, the drawn elements on the way from there, and the story in sentences. */
+export type Why = { type: "why"; kind: string; tensor: string; node: string; drawn: string | null; frame: string; path: string[]; sentences: string[] };
+/** What a firing did to one element of its output. */
+export type Explained = { type: "explained"; tensor: string; drawn: string | null; index: number[]; arithmetic: string; sentences: string[] };
 /** Something to tell the person: role=status or role=alert. */
 export type Notice = { type: "notice"; level: "status" | "alert"; text: string; hint: string; node: string | null; edge: string | null };
 /** The cell was run again and the notebook holds an edited document: go on with it, or start from the cell's. */
@@ -72,6 +86,8 @@ export type Hello = { type: "hello"; version: number };
 export type Edit = { type: "edit"; edits: Record<string, unknown>[]; merge?: string };
 /** A button or key. `node` for fire, run_to and save's path; `cursor` for seek; `scopes` for fold and unfold (empty: all). */
 export type Command = { type: "command"; name: "undo" | "redo" | "save" | "run" | "step" | "back" | "step_level" | "back_level" | "step_scope" | "step_timestep" | "back_timestep" | "step_pass" | "resume" | "seek" | "fire" | "run_to" | "fold" | "unfold" | "stop" | "go_on" | "start_fresh" | "live_on" | "live_off"; node?: string | null; cursor?: number | null; scopes?: string[] };
+/** A breakpoint, watch, override or question. `target` is a node or tensor; `text` a condition, a value in JSON, a slice or a breakpoint's key. */
+export type Debug = { type: "debug"; name: "break_add" | "break_remove" | "watch_add" | "watch_remove" | "watch_box" | "override" | "override_clear" | "branch" | "branch_drop" | "pause_on_bad_on" | "pause_on_bad_off" | "why_nan" | "why_zero" | "explain"; target?: string | null; text?: string; hits?: number; timestep?: number | null; action?: "pause" | "log" | "snapshot"; at?: number[] | null; language?: string };
 /** Show this tensor in the inspector. */
 export type Ask = { type: "ask"; tensor: string; slice?: string };
 /** Which operations could take this tensor? */
@@ -88,5 +104,5 @@ export type Selected = { type: "selected"; names: string[] };
 export type LSTMAsk = { type: "lstm_ask"; layer: number; sample: number };
 /** Hold a gate of this layer at a value and run again; value null lets it go. `unit` null means all units. */
 export type Clamp = { type: "clamp"; layer: number; gate: "f" | "i" | "g" | "o"; value: number | null; unit?: number | null };
-export type ToPage = Palette | Scene | RunState | Value | Fits | Clip | Code | Notice | Offer | Kept | Done | LSTMData;
-export type ToKernel = Hello | Edit | Command | Ask | AskFits | AskClip | AskCode | Picture | Selected | LSTMAsk | Clamp;
+export type ToPage = Palette | Scene | RunState | Value | Fits | Clip | Code | Debugging | Why | Explained | Notice | Offer | Kept | Done | LSTMData;
+export type ToKernel = Hello | Edit | Command | Debug | Ask | AskFits | AskClip | AskCode | Picture | Selected | LSTMAsk | Clamp;

@@ -1,0 +1,131 @@
+"""What the lab shows of a debugger beyond its place: breakpoints, watches, overrides, a second run beside the first, and what a firing did."""
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import DebuggerError, FlowError
+from ..core.graph import Graph
+from ..core.types import shape_text
+from ..debugger import Breakpoint, Debugger
+from ..trace.compare import Comparison, compare
+from ..trace.why import bad
+from . import protocol as P, values as V
+
+NOT_FINITE = "nan or inf"
+LINE = 400          # points of a watch's line
+DIFFERENCES = 40    # listed in the page; all are counted
+MAX_TEXT = 64 * 2**10
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A breakpoint that the next run gets."""
+
+    target: str
+    when: str | Callable[..., bool] | None = None
+    hits: int = 1
+    timestep: int | None = None
+    action: str = "pause"
+
+    @property
+    def key(self) -> str:
+        """What tells it from another: the page has it removed by this."""
+        return "|".join(map(str, (self.target, self.when or "", self.hits, "" if self.timestep is None else self.timestep, self.action)))
+
+    @classmethod
+    def of(cls, found: Breakpoint) -> Waiting:
+        return cls(found.target, found.condition or found.when, found.hits, found.timestep, found.action)
+
+    def put(self, dbg: Debugger) -> int:
+        """Set it in a run; FlowError if it has no place there."""
+        return dbg.breakpoints.add(self.target, self.when, hits=self.hits, timestep=self.timestep, action=self.action)
+
+
+def breakpoint_spec(found: Waiting, drawn: Callable[[str], str | None], held: int = 0) -> P.BreakSpec:
+    node = found.target.rpartition(":")[0] if ":" in found.target else found.target
+    return P.BreakSpec(key=found.key, target=found.target, drawn=drawn(node), when=found.when if isinstance(found.when, str) else "a function" if found.when else "",
+                       hits=found.hits, timestep=found.timestep, action=found.action, held=held)
+
+
+def watch_spec(dbg: Debugger | None, graph: Graph, name: str, value: np.ndarray | None, drawn: Callable[[str], str | None], box: str) -> P.WatchSpec:
+    """One row of the table: the tensor as it is now, and its mean firing by firing."""
+    node = name.rpartition(":")[0]
+    try:
+        type = graph.tensor(name).type
+    except FlowError:       # inside a loop, or gone
+        type = None
+    line = []
+    if dbg is not None:
+        output = int(name.rpartition(":")[2]) if name.rpartition(":")[2].isdigit() else 0
+        fired = [e for e in dbg.records[:dbg.cursor] if e.node == node][-LINE:]
+        line = [V.finite(e.stats[output].mean) for e in fired if output < len(e.stats)]
+    seen, wrong = value, ""
+    if value is not None and box:
+        try:
+            seen = np.asarray(value[V.read_slice(box, value.shape, picture=False)])
+        except FlowError as error:
+            seen, wrong = value, error.message
+    return P.WatchSpec(tensor=name, drawn=drawn(node), shape=shape_text(value.shape if value is not None else type.shape) if value is not None or type is not None else "",
+                       dtype=str(value.dtype) if value is not None else type.dtype.name if type is not None else "", known=value is not None,
+                       stats=V.stats(seen) if seen is not None else None, line=line, box=box, wrong=wrong)
+
+
+def differences(one: Debugger, other: Debugger, drawn: Callable[[str], str | None], name: str) -> P.Branch:
+    """Where the second run parts from the first."""
+    found: Comparison = compare(one, other)
+    rows = [P.Apart(tensor=d.tensor, drawn=drawn(d.tensor.rpartition(":")[0]), frame=" ".join(map(str, d.frame)), kind=d.kind, relative=V.finite(d.relative), largest=V.finite(d.largest),
+                    at=list(d.at), a=V.num(d.a) if d.kind == "value" else shape_text(d.a), b=V.num(d.b) if d.kind == "value" else shape_text(d.b))
+            for d in found.differences[:DIFFERENCES]]
+    by_edge: dict[str, float] = {}
+    for d in found.differences:
+        size = 1.0 if not np.isfinite(d.relative) else min(float(d.relative), 1.0)
+        by_edge[d.tensor] = max(by_edge.get(d.tensor, 0.0), size)
+    results = []
+    for k, v in (other.results or {}).items() if isinstance(other.results, Mapping) else ():
+        a = one.value(f"{k}:0") if one.computed(f"{k}:0") else None
+        if v is not None and np.size(v) == 1:
+            results.append(P.Outcome(label=k, before=V.num(float(a)) if a is not None else "–", after=V.num(float(v))))
+    return P.Branch(name=name, cursor=other.cursor, total=other.total, done=other.done, error=other.error.message if other.error is not None else "", compared=found.compared,
+                    count=len(found.differences), rows=rows, sizes=by_edge, results=results[:12])
+
+
+def explained(dbg: Debugger, tensor: str, at: Sequence[int] | None, language: str, drawn: Callable[[str], str | None]) -> P.Explained:
+    found = dbg.explain(tensor, at, language)
+    return P.Explained(tensor=tensor, drawn=drawn(tensor.rpartition(":")[0]), index=list(found.index), arithmetic=found.arithmetic, sentences=list(found.sentences))
+
+
+def why(dbg: Debugger, tensor: str | None, kind: str, drawn: Callable[[str], str | None]) -> P.Why | None:
+    """The way back to where it began; None if there is nothing wrong."""
+    found = dbg.why_zero(tensor) if kind == "zero" and tensor is not None else dbg.why_nan(tensor)
+    if found is None:
+        return None
+    path = list(dict.fromkeys(d for n, _ in found.path if (d := drawn(n)) is not None))
+    return P.Why(kind=found.kind, tensor=found.tensor, node=found.node, drawn=drawn(found.node), frame=" ".join(map(str, found.frame)), path=path, sentences=list(found.sentences))
+
+
+def typed(text: str, name: str) -> Any:
+    """What a person typed as another value: numbers in JSON, NaN and Infinity among them."""
+    if len(text) > MAX_TEXT:
+        raise DebuggerError(f"the value typed for {name} has {len(text):,} characters, at most {MAX_TEXT:,} are read.", hint="Use dbg.override in Python.")
+    try:
+        return json.loads(text.replace("−", "-").replace("∞", "Infinity"))
+    except (json.JSONDecodeError, RecursionError) as error:
+        where = f" from character {error.pos + 1} on" if isinstance(error, json.JSONDecodeError) else ""
+        raise DebuggerError(f"the value typed for {name} cannot be read{where}.", node=name.rpartition(":")[0], hint="Type numbers as [[1, 2], [3, 4]], or one number for all elements.") from None
+
+
+def made_bad(dbg: Debugger) -> bool:
+    """Did the last firing give a NaN or an infinity?"""
+    return bool(dbg.cursor) and any(v is not None and bad(v) for v in dbg.outputs_of(dbg.records[dbg.cursor - 1]))
+
+
+def keep(items: Iterable[Waiting], key: str) -> tuple[list[Waiting], bool]:
+    """All but the one with this key, and whether it was there."""
+    items = list(items)
+    left = [i for i in items if i.key != key]
+    return left, len(left) < len(items)

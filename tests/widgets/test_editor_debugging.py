@@ -1,0 +1,159 @@
+"""Breakpoints, watches, overrides, a second run and questions, asked for as the page asks."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import flowlab as fl
+from flowlab.io.edits import RemoveNodes, Rename
+from flowlab.widgets.editor import Editor
+from tests.widgets.test_editor_kernel import Page
+
+pytestmark = pytest.mark.filterwarnings("ignore:divide by zero")
+
+
+def logs() -> fl.Graph:
+    with fl.Graph("logs") as g:
+        a = fl.placeholder((2,), name="x")
+        y = fl.log(a, name="log")
+        fl.sum(fl.multiply(y, 2.0, name="twice"), name="total")
+    return g
+
+
+@pytest.fixture
+def page() -> Page:
+    return Page(Editor(logs(), feeds={"x": np.float32([2, 0])}))
+
+
+def debug(page: Page, name: str, **fields) -> bool:
+    return page.say("debug", name=name, **fields)
+
+
+def told(page: Page) -> dict:
+    return page.last("debugging")
+
+
+def test_a_run_from_the_page_pauses_once_at_the_first_nan_or_infinity(page):
+    assert page.press("run") and page.run["mode"] == "paused" and page.run["last"] == "log"
+    assert "log made an infinity" in page.alert() and "Resume goes on" in page.alert()
+    assert page.press("resume") and page.run["done"]
+    page.press("stop")
+    assert debug(page, "pause_on_bad_off") and not told(page)["pause_on_bad"]
+    assert page.press("run") and page.run["done"]
+    page.press("stop")
+    debug(page, "pause_on_bad_on")
+    assert page.editor.run()["total"] == -np.inf         # a cell's run goes to its end
+
+
+def test_stepping_onto_an_infinity_says_so(page):
+    assert page.press("step") and "log made an infinity" in page.alert()
+    assert page.press("step") and not [m for m, _ in page.answer if m["type"] == "notice" and m["level"] == "alert"]     # what follows from it is no news
+
+
+def test_breakpoints_are_set_seen_kept_from_run_to_run_and_follow_a_new_name(page):
+    debug(page, "pause_on_bad_off")
+    assert debug(page, "break_add", target="twice") and debug(page, "break_add", target="total:0", text="max < 0", hits=1)
+    assert [(b["target"], b["drawn"], b["when"]) for b in told(page)["breaks"]] == [("twice", "twice", ""), ("total:0", "total", "max < 0")]
+    page.press("run")
+    assert page.run["next"] == "twice"
+    page.press("resume")
+    assert page.run["last"] == "total" and told(page)["breaks"][1]["held"] == 1
+    page.press("stop")
+    assert page.edit(Rename("twice", "double"))
+    assert {b["target"] for b in told(page)["breaks"]} == {"double", "total:0"}
+    page.press("run")
+    assert page.run["next"] == "double"
+    assert debug(page, "break_remove", text=told(page)["breaks"][0]["key"]) and len(told(page)["breaks"]) == 1
+    assert page.edit(RemoveNodes(("total",))) and told(page)["breaks"] == []
+    assert any("Dropped the breakpoint at total:0" in m["text"] for m, _ in page.heard if m["type"] == "notice")
+
+
+def test_a_condition_that_cannot_be_read_shows_where(page):
+    assert not debug(page, "break_add", target="log:0", text="max >> 3")
+    assert "▸" in page.alert() and told(page) is None
+
+
+@pytest.mark.parametrize("fields", [dict(target="nowhere"), dict(target="log", hits=0), dict(target="log", timestep=-4), dict(target="log:0", action="explode"), dict(target="zz*")])
+def test_a_breakpoint_that_has_no_place_is_refused(page, fields):
+    assert not debug(page, "break_add", **fields) and page.alert() and told(page) is None
+
+
+def test_watches_tell_health_a_line_and_the_part_in_the_box(page):
+    assert debug(page, "watch_add", target="log:0")
+    row, = told(page)["watches"]
+    assert not row["known"] and row["shape"] == "(2,)" and row["stats"] is None
+    page.press("step")
+    row, = told(page)["watches"]
+    assert row["known"] and row["stats"]["inf"] == 1 and len(row["line"]) == 1
+    assert debug(page, "watch_box", target="log:0", text="[0:1]")
+    row, = told(page)["watches"]
+    assert row["stats"]["inf"] == 0 and row["stats"]["max"] == pytest.approx(np.log(2))
+    debug(page, "watch_box", target="log:0", text="[9]")
+    assert "no 9" in told(page)["watches"][0]["wrong"]
+    assert not debug(page, "watch_add", target="nowhere:0")
+    assert debug(page, "watch_remove", target="log:0") and told(page)["watches"] == []
+
+
+def test_a_watch_draws_a_line_over_the_timesteps_of_a_loop():
+    with fl.Graph() as g:
+        seq = fl.placeholder((4, 3), name="seq")
+        with fl.scan(seq, time_axis=0, name="rnn") as step:
+            h = step.state("h", init=fl.constant(np.zeros(3, "f")))
+            new = fl.tanh(h + step.input, name="new")
+            step.update(h, new)
+            step.output(new)
+    page = Page(Editor(g, feeds={"seq": np.ones((4, 3), "f")}))
+    page.press("step_timestep")
+    assert debug(page, "watch_add", target="rnn/new:0")
+    page.press("run")
+    row, = told(page)["watches"]
+    assert len(row["line"]) == 4 and row["line"] == sorted(row["line"])
+
+
+def test_an_override_fires_again_what_came_from_it_and_is_taken_back(page):
+    debug(page, "pause_on_bad_off")
+    page.press("run")
+    assert debug(page, "override", target="log:0", text="[1, 2]") and told(page)["overridden"] == ["log:0"]
+    assert page.run["cursor"] == 1 and page.press("resume") and float(page.editor.results["total"]) == 6
+    assert debug(page, "override", target="log:0", text="1") and page.press("resume") and float(page.editor.results["total"]) == 4      # one number for all
+    assert not debug(page, "override", target="log:0", text="[1, 2, 3]") and "(2,)" in page.alert() and "(3,)" in page.alert()
+    assert not debug(page, "override", target="log:0", text="[1, oops]") and "character 5" in page.alert()
+    assert debug(page, "override_clear", target="log:0") and told(page)["overridden"] == []
+
+
+def test_a_second_run_leaves_the_first_alone_and_says_where_they_part(page):
+    debug(page, "pause_on_bad_off")
+    page.press("run")
+    cursor = page.run["cursor"]
+    assert debug(page, "branch", target="log:0", text="[1, 2]")
+    branch = told(page)["branch"]
+    assert branch["done"] and branch["count"] == 3 and [r["tensor"] for r in branch["rows"]] == ["log:0", "twice:0", "total:0"]
+    assert branch["results"] == [{"label": "total", "before": "−∞", "after": "6"}] and branch["sizes"]["twice:0"] > 0
+    assert page.run["cursor"] == cursor and float(page.editor.results["total"]) == -np.inf
+    assert debug(page, "branch_drop") and told(page)["branch"] is None
+
+
+def test_why_lights_the_way_and_explain_puts_the_numbers_in(page):
+    page.press("run")
+    page.press("resume")
+    assert debug(page, "why_nan", target="total:0")
+    why = page.last("why")
+    assert why["node"] == "log" and why["path"] == ["log", "twice", "total"] and "logarithm of 0" in " ".join(why["sentences"])
+    assert debug(page, "explain", target="twice:0", at=[0]) and page.last("explained")["arithmetic"] == "0.6931 · 2 = 1.386"
+    assert debug(page, "explain", target="log:0", language="zh-TW") and any("元素" in s for s in page.last("explained")["sentences"])
+    assert debug(page, "why_zero", target="twice:0") and page.last("why") is why       # nothing is wrong: said, not shown
+    assert not debug(page, "explain", target="twice:0", at=[5]) and not debug(page, "nonsense")
+
+
+def test_nothing_can_be_asked_before_a_run(page):
+    assert not debug(page, "explain", target="log:0") and "Step or Run first" in page.alert()
+    assert not debug(page, "why_nan")
+
+
+def test_a_page_that_comes_again_is_told_of_it_all(page):
+    debug(page, "break_add", target="twice")
+    debug(page, "watch_add", target="log:0")
+    before = told(page)
+    start = len(page.heard)
+    page.say("hello", version=1)
+    assert [m for m, _ in page.heard[start:] if m["type"] == "debugging"] == [before]
