@@ -67,7 +67,8 @@ def _began(kind: str, asked_for: str, frame: Frame, step: Step, slot: int, way: 
     said = why_blank(step.node, inputs) if kind == "zero" else why_bad(step.node, inputs, output)
     sentences = [f"{frame.name(step)} ({step.node.op.name}){where} {said}"]
     if step.node.location:
-        sentences.append(f"It was made in {step.node.location[0]}, line {step.node.location[1]}.")
+        file, line = step.node.location
+        sentences.append(f"It was made in {'a cell of this notebook' if 'ipykernel_' in file else file}, line {line}.")
     return Why(_kind(kind, output), asked_for, frame.name(step), frame.place, tuple(reversed(way)), (*sentences, *_way_said(way, asked_for)))
 
 

@@ -10,6 +10,7 @@ import { t, tn, told } from "../shared/words";
 import { Formula } from "./formula";
 import { align, bypass, copy, differentiate, duplicate, group, tableText, ungroup, useAgain } from "./making";
 import { COLOURS, frameSelection, writeNote } from "./Notes";
+import { DebugActions, DebugPane, ExplainCard, WhyButtons, WhyCard, explain } from "./Debug";
 import { ValueEditor } from "./ValueEditor";
 import { lastPart, visible } from "./geometry";
 import { cut, severe, useLab, useLabState } from "./store";
@@ -151,6 +152,8 @@ function NodePane({ node }: { node: SceneNode }) {
         <button type="button" className="bt" title={t("Delete")} onClick={() => void lab.remove()}><Icon name="trash" size={12} /> {t("Delete")}</button>
       </section>
       {problems.length > 0 && <section className="probs">{problems.map((d, i) => <p key={i} className={d.severe ? "sev" : ""}><Icon name={d.severe ? "error" : "idle"} size={12} /> {visible(told(d.message))}{d.hint ? <em> {visible(told(d.hint))}</em> : null}</p>)}</section>}
+      <WhyCard />
+      {(node.source === null || node.outputs.length > 0) && <DebugActions target={node.source === null ? node.name : null} tensor={(node.outputs[output] ?? node.outputs[0])?.tensor ?? null} />}
       <Did tensor={(node.outputs[output] ?? node.outputs[0])?.tensor ?? null} outputs={node.outputs.length > 1 ? node.outputs.map((o) => o.name) : []} node={node} />
     </>
   );
@@ -215,6 +218,8 @@ function EdgePane({ id }: { id: string }) {
       <section className="act"><button type="button" className="bt" title={t("Delete")} onClick={() => void lab.edit([cut(edge)], "Cut the wire.")}><Icon name="trash" size={12} /> {t("Cut wire")}</button>
         {!edge.control && <button type="button" className="bt" title={t("Put an operation into it (A)")} onClick={() => lab.askForOperation(null, null, edge.id)}><Icon name="add" size={12} /> {t("Insert")}</button>}
         <button type="button" className="bt" onClick={() => lab.go(edge.src)}>{t("To its source")}</button></section>
+      <WhyCard />
+      {edge.tensor !== null && <DebugActions target={edge.tensor} tensor={edge.tensor} />}
       {edge.tensor !== null && <Did tensor={edge.tensor} outputs={[]} node={null} />}
     </>
   );
@@ -286,6 +291,7 @@ function GraphPane() {
       })}</ul></section>}
       {bad.length > 0 && <section className="probs"><h2>{t("Does not fit")}</h2>{bad.slice(0, 8).map((d, i) => <p key={i} className="sev"><Icon name="error" size={12} /> <button type="button" onClick={go(d.node)}>{visible(d.node)}</button> {visible(told(d.message))}</p>)}</section>}
       {open.length > 0 && <section className="probs"><h2>{t("Still open")}</h2>{open.slice(0, 8).map((d, i) => <p key={i}><Icon name="idle" size={12} /> <button type="button" onClick={go(d.node)}>{visible(d.node)}</button> {visible(told(d.message))}</p>)}{open.length > 8 && <p className="muted">{t("and {n} more", { n: open.length - 8 })}</p>}</section>}
+      {scene.total > 0 && <DebugPane />}
       {run.next !== null && run.mode !== "edit" && <section><h2>{t("Next")}</h2><ul className="plain rows"><li><button type="button" onClick={go(run.next_drawn ?? run.next)}>{visible(run.next)}</button><span>{t("{n} ready", { n: run.ready })}</span></li></ul></section>}
       {scene.total > 0 && <section className="act"><button type="button" className="bt" title={t("Markdown with formulas, on the canvas (N)")} onClick={() => writeNote(lab)}><Icon name="outline" size={12} /> {t("Write a note")}</button></section>}
       <section className="muted f1 tip">{scene.total ? t("Select a node or an edge to see its numbers.") : t("Press A and type, or pick an operation on the left.")} {t("? lists the keys.")}</section>
@@ -301,6 +307,7 @@ function Did({ tensor, outputs, node }: { tensor: string | null; outputs: string
   const output = useLabState((s) => s.output);
   const slice = useLabState((s) => s.slice);
   const op = useLabState((s) => (node ? s.ops.get(node.op) : undefined));
+  const fired = useLabState((s) => { const from = tensor === null ? "" : tensor.slice(0, tensor.lastIndexOf(":")); return s.run.states.get(from) === "done" && s.nodes.get(from)?.source === null; });
   if (tensor === null) return op?.doc ? <section className="did"><h2>{t("What it does")}</h2><p className="doc">{op.doc}</p></section> : null;
   const m = value?.message.tensor === tensor ? value.message : null;
   const formula = m?.formula || op?.latex || "";
@@ -309,9 +316,10 @@ function Did({ tensor, outputs, node }: { tensor: string | null; outputs: string
   return (
     <>
       <section className="did">
-        <div className="sh"><h2>{m?.known ? t("What it did") : t("What it will do")}</h2>{outputs.length > 0 && (
+        <div className="sh"><h2>{m?.known ? t("What it did") : t("What it will do")}</h2>{fired && <button type="button" className="ex" title={t("This run's numbers in its formula (E)")} onClick={() => explain(lab)}>{t("Explain")}</button>}{outputs.length > 0 && (
           <select className="tf out" aria-label={t("Output")} value={output} onChange={(e) => { lab.set({ output: Number(e.target.value), slice: "" }); lab.ask(); }}>{outputs.map((o, i) => <option key={o} value={i}>{o}</option>)}</select>)}</div>
         {formula && <Formula latex={formula} />}
+        <ExplainCard tensor={tensor} />
         {m && value ? <ValueView value={m} data={value.data} /> : <div className="skeleton" />}
         {doc && <p className="wd">{doc}</p>}
       </section>
@@ -431,6 +439,7 @@ function StatsView({ value }: { value: Value }) {
   return (
     <section className="stats">
       <div className={`health${sick ? " sick" : ""}`}><Icon name={sick ? "error" : "done"} size={13} /><span><b>{sick ? t("Not healthy") : t("Healthy")}</b> · NaN {num(s.nan)} · Inf {num(s.inf)} · {t("zeros")} {percent(s.zeros, s.zeros > 0 && s.zeros < 0.1 ? 1 : 0)}</span></div>
+      <WhyButtons tensor={value.tensor} bad={sick} zeros={many && s.zeros === 1} />
       <table className="stt" data-testid="stats" data-min={s.min ?? ""} data-max={s.max ?? ""} data-mean={s.mean ?? ""} data-std={s.std ?? ""}>
         <thead><tr><th scope="col"><span className="unseen">{t("statistic")}</span></th><th scope="col">{visible(lastPart(value.tensor))} {shapeText(value.shape)}</th></tr></thead>
         <tbody>

@@ -6,6 +6,7 @@ import { Icon, categoryIcon } from "../shared/icons";
 import { t, tn, told } from "../shared/words";
 import { wordsOfNode, wordsOfScope } from "./describe";
 import { type ElementGeo, type PortGeo, dtypeFamily, inKey, lastPart, outKey, problemOf, shortDtype, visible } from "./geometry";
+import { Marks } from "./Debug";
 import { type PortRef, useLab, useLabState } from "./store";
 import { Thumbnail } from "./thumbs";
 import { usePortGestures } from "./wiring";
@@ -73,6 +74,7 @@ function OpCard({ node, geo }: { node: SceneNode; geo: ElementGeo }) {
       {geo.ports.map((p) => <Port key={p.key} owner={node.name} port={p} node={node} />)}
       {waits && waits[1] > 1 && waits[0] < waits[1] && state === "idle" && <span className="join">{waits[0]} / {waits[1]}</span>}
       {node.fetch && <FetchRing geo={geo} node={node} />}
+      <Marks name={node.name} tensors={node.outputs} />
     </div>
   );
 }
@@ -126,6 +128,7 @@ function SourceCard({ node, geo }: { node: SceneNode; geo: ElementGeo }) {
       <div className="sv"><Thumbnail tensor={tensor} shape={out?.shape ?? null} w={32} h={drop ? 25 : 22} small /></div>
       {geo.ports.map((p) => <Port key={p.key} owner={node.name} port={p} node={node} />)}
       {node.fetch && geo.kind === "flat" && <FetchRing geo={geo} node={node} />}
+      <Marks name={node.name} tensors={node.outputs} />
     </div>
   );
 }

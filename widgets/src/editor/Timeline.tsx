@@ -2,9 +2,13 @@
 import * as React from "react";
 import { useWidth } from "../shared/controls";
 import { Icon } from "../shared/icons";
-import { t } from "../shared/words";
+import { t, tn } from "../shared/words";
 import { textWidth, visible } from "./geometry";
+import { breakText } from "./Debug";
+import type { BreakSpec } from "../protocol.gen";
 import { useLab, useLabState } from "./store";
+
+const MOST_FLAGS = 200;
 
 const PHASES = { f: { word: "Forward", mark: "▶", cls: "forward" }, b: { word: "Backward", mark: "◀", cls: "backward" }, u: { word: "Update", mark: "◆", cls: "update" } } as const;
 type Mark = keyof typeof PHASES;
@@ -44,6 +48,17 @@ function stepsOf(names: string[]): { text: string; from: number; to: number }[] 
   return out;
 }
 
+/** Where breakpoints stand on the record: before a node's firings, or after those that a condition looks at. */
+function flagsOf(breaks: BreakSpec[], names: string[]): { at: number; text: string; cond: boolean }[] {
+  const out = new Map<number, { at: number; text: string; cond: boolean }>();
+  for (const b of breaks) {
+    const after = b.target.includes(":") || b.when !== "";
+    const node = b.target.includes(":") ? b.target.slice(0, b.target.lastIndexOf(":")) : b.target;
+    names.forEach((n, i) => { if (n === node && out.size < MOST_FLAGS) out.set(after ? i + 1 : i, { at: after ? i + 1 : i, text: `${visible(b.target)} ${breakText(b)}`, cond: after }); });
+  }
+  return [...out.values()];
+}
+
 export function Timeline() {
   const lab = useLab();
   const run = useLabState((s) => s.run);
@@ -76,6 +91,8 @@ export function Timeline() {
   }, [run.ticks, cursor, pitch, wide]);
   const ranges = React.useMemo(() => bands(run.ticks), [run.ticks]);
   const steps = React.useMemo(() => stepsOf(run.names), [run.names]);
+  const breaks = useLabState((s) => s.debugging.breaks);
+  const flags = React.useMemo(() => flagsOf(breaks, run.names), [breaks, run.names]);
 
   const cursorAt = (e: React.PointerEvent): number => {
     const box = e.currentTarget.getBoundingClientRect();
@@ -96,6 +113,7 @@ export function Timeline() {
       <div className="tll">
         <b><span className={past ? "past" : ""}>{cursor}</span> / {total}</b>
         <span className="muted f0">{run.mode === "edit" && !length ? (total ? t("firings in a run") : t("nothing to run yet")) : run.done && !past ? t("run complete") : t("{n} ready", { n: run.ready })}</span>
+        {breaks.length > 0 && <button type="button" className="tlb f0" onClick={() => lab.select([])}><Icon name="flag" size={10} /> {tn(breaks.length, "{n} breakpoint", "{n} breakpoints")}</button>}
       </div>
       <div
         ref={ref} className="tlx" role="slider" aria-label={t("Timeline")} aria-valuemin={0} aria-valuemax={length} aria-valuenow={cursor} aria-valuetext={text} tabIndex={0} onKeyDown={onKeyDown}
@@ -114,6 +132,7 @@ export function Timeline() {
           {pitch < 0.6 && ranges.map((r) => <rect key={r.from} className={`tt p-${PHASES[r.mark].cls}`} x={edge(r.from - 1)} y="34" width={Math.max(1, edge(r.to) - edge(r.from - 1))} height="22" />)}
           {run.ticks.length < total && wide && <path className="todo" d={Array.from({ length: total - run.ticks.length }, (_, i) => `M${at(run.ticks.length + i + 1)} 43v4`).join("")} />}
           {steps.map((s) => edge(s.to) - edge(s.from - 1) > 16 && <g key={s.from}><path className="tsb" d={`M${edge(s.from - 1) + 2} 62v4H${edge(s.to) - 2}v-4`} /><text className="tst" x={(edge(s.from - 1) + edge(s.to)) / 2} y="76" textAnchor="middle">{s.text}</text></g>)}
+          {flags.map((f) => <g key={f.at} className="tlf"><title>{f.text}</title><path className="tlpole" d={`M${edge(f.at)} 60V97`} /><path className={f.cond ? "tlflag cond" : "tlflag"} d={`M${edge(f.at)} 82h10l-2.5 4 2.5 4h-10z`} /></g>)}
           {hover !== null && hover !== cursor && <path className="ghostc" d={`M${edge(hover)} 30V60`} />}
           {total > 0 && <><path className={`cur${past ? " past" : ""}`} d={`M${edge(cursor)} 26V98`} /><path className={`curh${past ? " past" : ""}`} d={`M${edge(cursor) - 7} 8h14v11l-7 8 -7 -8z`} /></>}
           <Caption x={hover !== null ? edge(hover) : edge(cursor)} width={width} text={length ? `${hover ?? cursor}  ${name(hover ?? cursor)}` : ""} />

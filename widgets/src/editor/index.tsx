@@ -11,6 +11,7 @@ import { Words, told, useLanguage } from "../shared/words";
 import { Bar } from "./Bar";
 import { Canvas } from "./Canvas";
 import { CodePanel } from "./CodePanel";
+import { WatchTable } from "./Debug";
 import { Inspector } from "./Inspector";
 import { ConnectMenu, Empty, GoneBar, KeysPanel, OfferBar } from "./Overlays";
 import { Carried, Palette, Rail } from "./Palette";
@@ -67,7 +68,7 @@ const PARTS = (
     <Bar />
     <Rail />
     <Palette />
-    <Canvas><Banner /><OfferBar /><GoneBar /><Empty /><KeysPanel /><ConnectMenu /></Canvas>
+    <Canvas><Banner /><OfferBar /><GoneBar /><Empty /><KeysPanel /><ConnectMenu /><WatchTable /></Canvas>
     <CodePanel />
     <Inspector />
     <Timeline />

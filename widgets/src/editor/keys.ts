@@ -1,6 +1,7 @@
 // Every key, in one table: what is listed by `?` is what is handled.
 import { type Lab, type PortRef } from "./store";
 import { align, bypass, copy, cutOut, differentiate, duplicate, group, nudge, NUDGE, pasteSoon, toggleCode, ungroup } from "./making";
+import { explain, openForm, toggleBreak, toggleWatch } from "./Debug";
 import { frameSelection, writeNote } from "./Notes";
 import { num } from "../shared/format";
 import { focusFind } from "./Palette";
@@ -157,6 +158,11 @@ export const KEYS: Key[] = [
   { keys: "[", group: "Run", does: "timestep back", when: key("["), run: send("back_timestep") },
   { keys: "P", group: "Run", does: "step pass", when: letter("p"), run: send("step_pass") },
   { keys: "R", group: "Run", does: "run to the selection", when: letter("r"), run: (lab) => { const n = lab.state.selected[0]; if (n !== undefined) void lab.command("run_to", { node: n }); else lab.say("Select a node first, then R."); } },
+  { keys: "B", group: "Debug", does: "breakpoint here, or none", when: letter("b"), run: toggleBreak },
+  { keys: "Shift+B", group: "Debug", does: "breakpoint on a condition…", when: big("b"), run: (lab) => openForm(lab, "break") },
+  { keys: "Shift+W", group: "Debug", does: "watch the tensor, or no more", when: big("w"), run: toggleWatch },
+  { keys: "O", group: "Debug", does: "override the tensor…", when: letter("o"), run: (lab) => openForm(lab, "override") },
+  { keys: "E", group: "Debug", does: "explain this firing", when: letter("e"), run: (lab) => explain(lab) },
   { keys: "Space", group: "Run", does: "play or pause", when: key(" "), run: (lab) => { if (lab.state.playing) lab.pause(); else void lab.play(); } },
   { keys: "?", group: "Move", does: "show or hide these keys", when: key("?"), run: (lab) => lab.set({ panel: lab.state.panel === "keys" ? null : "keys" }) },
 ];

@@ -1,8 +1,8 @@
 // What the page knows and can do. Messages from the kernel and the person's gestures are the only things that change it; every part of the page reads it.
 import * as React from "react";
 import {
-  VERSION, type Command, type Diagnostic, type Fits, type Offer, type OpSpec, type Palette, type RunState, type Scene, type SceneEdge, type SceneNode, type SceneScope,
-  type Code, type Thumb, type ToPage, type Value,
+  VERSION, type Command, type Debug, type Debugging, type Diagnostic, type Explained, type Fits, type Offer, type OpSpec, type Palette, type RunState, type Scene, type SceneEdge, type SceneNode, type SceneScope,
+  type Code, type Thumb, type ToPage, type Value, type Why,
 } from "../protocol.gen";
 import { Wire, type Model, type Outgoing } from "../shared/wire";
 import { prefersReducedMotion } from "../shared/controls";
@@ -84,7 +84,15 @@ export type State = {
   mark: Mark | null;
   code: Code | null;
   codeOpen: boolean;
+  debugging: Debugging;
+  /** Where a NaN or a zero began; its way is lit until it is closed. */
+  why: Why | null;
+  explained: Explained | null;
+  /** The form that is open in the inspector. */
+  form: "break" | "override" | null;
 };
+
+export const NO_DEBUGGING: Debugging = { type: "debugging", breaks: [], watches: [], overridden: [], pause_on_bad: true, branch: null };
 
 const DARK: ReadonlySet<string> = new Set();
 
@@ -143,7 +151,7 @@ export class Lab {
       palette: null, ops: new Map(), scene: null, nodes: new Map(), scopes: new Map(), wiring: new Wiring(EMPTY_SCENE), geos: new Map(), at: new Map(), layout: null,
       frames: [], routes: new Map(), run: NO_RUN, thumbs: new Map(), value: null, asked: null, slice: "", output: 0, alerts: [], status: "", said: 0, offer: null, fits: null, busy: false,
       gone: false, selected: [], edge: null, home: null, wire: null, pending: null, query: "", searching: false, panel: null, playing: false, speed: 1, flights: [],
-      theme: 0, dragCursor: null, into: null, carry: null, dropEdge: null, lit: DARK, mark: null, code: null, codeOpen: false,
+      theme: 0, dragCursor: null, into: null, carry: null, dropEdge: null, lit: DARK, mark: null, code: null, codeOpen: false, debugging: NO_DEBUGGING, why: null, explained: null, form: null,
     };
   }
 
@@ -204,6 +212,18 @@ export class Lab {
         return;
       case "code":
         this.set({ code: m });
+        return;
+      case "debugging":
+        this.set({ debugging: m });
+        return;
+      case "why":
+        this.set({ why: m, lit: new Set(m.path) });
+        if (m.drawn !== null) { this.select([m.drawn]); this.set({ why: m, lit: new Set(m.path) }); this.view?.show(m.drawn, true); }
+        this.say(m.sentences.join(" "));
+        return;
+      case "explained":
+        this.set({ explained: m });
+        this.say([m.arithmetic, ...m.sentences].filter(Boolean).join(" "));
         return;
       case "kept":
         keep(this.model, m);
@@ -385,7 +405,13 @@ export class Lab {
   // ------------------------------------------------------------ to the kernel
 
   command(name: Command["name"], more: Partial<Omit<Command, "type" | "name">> = {}): Promise<boolean> {
+    if (this.state.alerts.length && (name === "run" || name === "resume" || name === "stop")) this.set({ alerts: [] });    // what stopped the run before
     return this.send({ type: "command", name, node: null, cursor: null, scopes: [], ...more });
+  }
+
+  /** A breakpoint, a watch, an override or a question. */
+  debug(name: Debug["name"], more: Partial<Omit<Debug, "type" | "name">> = {}): Promise<boolean> {
+    return this.send({ type: "debug", name, target: null, text: "", ...more });
   }
 
   private open = 0;
@@ -436,7 +462,7 @@ export class Lab {
     if (this.state.mark && (names.length || edge !== null)) this.set({ mark: null });
     if (same && edge === this.state.edge) return;
     this.wiresOf = null;
-    this.set({ selected: names, edge, output: 0, slice: "", home: names[names.length - 1] ?? this.state.home });
+    this.set({ selected: names, edge, output: 0, slice: "", form: null, explained: null, home: names[names.length - 1] ?? this.state.home });
     if (!same) void this.send({ type: "selected", names });
     this.light(null);
     if (!same && this.state.codeOpen && this.state.code !== null && this.state.code.names.length) this.askCode();
@@ -448,8 +474,8 @@ export class Lab {
   /** Lights the partners of what the mouse is over; else those of what is selected. */
   light(id: string | null, over = false): void {
     if (over) this.hovered = id;
-    const { selected } = this.state;
-    const lit = partnersOf(this, this.hovered ?? (selected.length === 1 ? selected[0] : null));
+    const { selected, why } = this.state;
+    const lit = why !== null ? new Set(why.path) : partnersOf(this, this.hovered ?? (selected.length === 1 ? selected[0] : null));
     if (lit.size || this.state.lit.size) this.set({ lit });
   }
 
