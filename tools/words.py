@@ -12,13 +12,24 @@ BOOKS = Path(__file__).resolve().parent.parent / "widgets/src/shared/words"
 
 # what OpenCC writes → what Taiwan writes, in this order
 TERMS = {
-    "單元格": "儲存格", "單擊": "按一下", "雙擊": "按兩下", "撤銷": "復原", "啟用函式": "激活函數", "函式": "函數", "歸一化": "正規化", "方差": "變異數", "均值": "平均值",
+    "單元格": "儲存格", "單擊": "按一下", "雙擊": "按兩下", "撤銷": "復原", "啟用": "激活", "迴圈神經": "循環神經", "門控迴圈": "門控循環", "函式": "函數", "歸一化": "正規化", "方差": "變異數", "均值": "平均值",
     "實時": "即時", "便籤": "便條", "標量": "純量", "查詢": "尋找", "斷點": "中斷點", "埠": "連接埠", "全域性": "全域", "區域性": "區域",
     "引數": "參數",
 }
 # sentences in which a row and a column are told apart: what is 行 on one side of the strait is 列 on the other
 OWN: dict[str, str] = {
     "row": "列",
+    "recurrent": "循環",
+    "left columns {a} ≠ right rows {b}: cannot multiply ({x}) by ({y}).": "左邊的行數 {a} ≠ 右邊的列數 {b}：({x}) 不能乘 ({y})。",
+    "b needs {n} rows, or a needs {m} columns.": "b 需要 {n} 列，或者 a 需要 {m} 行。",
+    "x has {n} features, kernel has {m} rows.": "x 有 {n} 個特徵，kernel 有 {m} 列。",
+    "Multiply matrices: rows of a by columns of b; leading axes are a batch.": "矩陣相乘：a 的列乘 b 的行；前面的軸是批次。",
+    "Split a matrix into orthogonal columns of length 1 and an upper triangle. The derivative is for matrices at least as high as wide.":
+        "把矩陣分解為長度為 1 的正交行與上三角矩陣。高不小於寬時才有導數。",
+    "Find x with a · x = b; b is a vector, or a matrix of columns.": "求滿足 a · x = b 的 x；b 是向量，或由行組成的矩陣。",
+    "Multiply the values so far along an axis; without an axis, the values in one row.": "沿軸把到此為止的值相乘；不給軸時把所有值排成一列。",
+    "Add up the values so far along an axis; without an axis, the values in one row.": "沿軸把到此為止的值相加；不給軸時把所有值排成一列。",
+    "Repeat each entry along an axis so many times; without an axis, the values in one row.": "沿軸把每項重複若干次；不給軸時把所有值排成一列。",
     "Heatmap, {rows} by {cols} cells. Arrows read them.": "熱圖，{rows} 列 {cols} 欄。方向鍵逐格讀出。",
 }
 
@@ -49,4 +60,7 @@ def write(name: str, words: Mapping[str, str]) -> None:
 
 
 if __name__ == "__main__":
+    from flowlab.widgets.scene import palette
+
     write("zh-TW.json", traditional(read("zh-CN.json")))
+    write("ops.zh-TW.json", traditional({label: label for label in sorted({op.label_zh for op in palette([]).ops if op.label_zh})}))

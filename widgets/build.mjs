@@ -22,6 +22,7 @@ const options = {
   define: { "process.env.NODE_ENV": watch ? '"development"' : '"production"' },
   logLevel: "info",
   legalComments: "none",
+  charset: "utf8",      // a Chinese character in three bytes, not six
 };
 
 if (watch) await (await context(options)).watch();

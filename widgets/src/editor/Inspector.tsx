@@ -6,7 +6,7 @@ import { useWidth } from "../shared/controls";
 import { num, percent, seconds, signed, tick } from "../shared/format";
 import { Icon, categoryIcon } from "../shared/icons";
 import { paintGrid } from "../shared/paint";
-import { t, tn, told } from "../shared/words";
+import { opWord, t, tn, told } from "../shared/words";
 import { Formula } from "./formula";
 import { align, bypass, copy, differentiate, duplicate, group, tableText, ungroup, useAgain } from "./making";
 import { COLOURS, frameSelection, writeNote } from "./Notes";
@@ -139,7 +139,7 @@ function NodePane({ node }: { node: SceneNode }) {
         <div className={`ic1 c-${category}`}><Icon name={categoryIcon(category)} size={16} /></div>
         <div className="inm">
           <Field label={t("Name")} hideLabel className="nm" value={node.name} onCommit={(to) => (to.trim() ? lab.edit([{ tag: "Rename", name: node.name, to: to.trim() }], `Renamed to ${to.trim()}.`) : undefined)} />
-          <div className="muted f1">{node.op} · <span className={`pb p-${node.phase}`}>{MARK[node.phase]} {t(node.phase)}</span> · {sub}</div>
+          <div className="muted f1">{opWord(spec) ? `${opWord(spec)} ${node.op}` : node.op} · <span className={`pb p-${node.phase}`}>{MARK[node.phase]} {t(node.phase)}</span> · {sub}</div>
         </div>
       </section>
       <Form node={node} spec={spec} />
@@ -308,10 +308,10 @@ function Did({ tensor, outputs, node }: { tensor: string | null; outputs: string
   const slice = useLabState((s) => s.slice);
   const op = useLabState((s) => (node ? s.ops.get(node.op) : undefined));
   const fired = useLabState((s) => { const from = tensor === null ? "" : tensor.slice(0, tensor.lastIndexOf(":")); return s.run.states.get(from) === "done" && s.nodes.get(from)?.source === null; });
-  if (tensor === null) return op?.doc ? <section className="did"><h2>{t("What it does")}</h2><p className="doc">{op.doc}</p></section> : null;
+  if (tensor === null) return op?.doc ? <section className="did"><h2>{t("What it does")}</h2><p className="doc">{told(op.doc)}</p></section> : null;
   const m = value?.message.tensor === tensor ? value.message : null;
   const formula = m?.formula || op?.latex || "";
-  const doc = m?.doc || op?.doc || "";
+  const doc = told(m?.doc || op?.doc || "");
   const rank = m ? m.shape.length : 0;
   return (
     <>

@@ -2,7 +2,7 @@
 import * as React from "react";
 import type { CompositeSpec, Scene } from "../protocol.gen";
 import { Icon, categoryIcon } from "../shared/icons";
-import { t, tn } from "../shared/words";
+import { opWord, t, tn, told } from "../shared/words";
 import { aboutNode, aboutScope } from "./describe";
 import { lastPart, problemOf, shortDtype, visible } from "./geometry";
 import { searchOps, type Hit } from "./search";
@@ -111,12 +111,12 @@ function HitRow({ hit, id, on }: { hit: Hit; id: string; on: boolean }) {
   const { op } = hit;
   const signature = op.inputs.length ? `(${op.inputs.join(", ")}${op.variadic ? ", …" : ""})` : op.category === "input" ? t("source") : "()";
   return (
-    <li role="option" id={id} data-op={op.type} aria-selected={on} className={`c-${op.category}${on ? " sel" : ""}${hit.fits ? "" : " no"}`} title={op.doc}
+    <li role="option" id={id} data-op={op.type} aria-selected={on} className={`c-${op.category}${on ? " sel" : ""}${hit.fits ? "" : " no"}`} title={told(op.doc)}
       onMouseDown={(e) => e.preventDefault()} {...carried(lab, { kind: "op", id: op.type, label: op.function, category: op.category }, () => void lab.add(op.type))}>
       <Icon name={categoryIcon(op.category)} size={13} className="ci" />
       <span className="hn">
         {op.function.slice(0, hit.from)}{hit.to > hit.from && <mark>{op.function.slice(hit.from, hit.to)}</mark>}{op.function.slice(hit.to)}
-        <small>{hit.why || op.label_zh || op.doc}</small>
+        <small>{told(hit.why) || opWord(op) || op.doc}</small>
       </span>
       <span className="ho" title={signature}>{hit.gives ? `→ ${hit.gives}` : signature}</span>
     </li>

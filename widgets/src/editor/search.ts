@@ -1,5 +1,6 @@
 // Finding operations: by function, type, other words, Chinese, and the letters in order.
 import type { Fits, OpSpec } from "../protocol.gen";
+import { TRADITIONAL } from "../shared/words";
 
 export type Hit = { op: OpSpec; from: number; to: number; fits: boolean; why: string; gives: string };
 
@@ -28,7 +29,7 @@ export function searchOps(ops: readonly OpSpec[], text: string, port: "in" | "ou
   const query = fold(text.trim());
   const found: { hit: Hit; cost: number; i: number }[] = [];
   ops.forEach((op, i) => {
-    let cost = Math.min(meets(query, op.function), meets(query, op.type) + 0.1, ...op.aliases.map((a) => meets(query, a) + 0.6), op.label_zh ? meets(query, op.label_zh) + 0.4 : Infinity);
+    let cost = Math.min(meets(query, op.function), meets(query, op.type) + 0.1, ...op.aliases.map((a) => meets(query, a) + 0.6), ...(op.label_zh ? [op.label_zh, TRADITIONAL[op.label_zh] ?? op.label_zh].map((word) => meets(query, word) + 0.4) : []));
     if (!Number.isFinite(cost)) {
       if (inOrder(query, op.function)) cost = 6;
       else if (query.length > 2 && fold(op.doc).includes(query)) cost = 7;

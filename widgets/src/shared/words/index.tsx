@@ -6,6 +6,7 @@ import * as React from "react";
 import { Icon } from "../icons";
 import type { Model } from "../wire";
 import "./words.css";
+import opsTW from "./ops.zh-TW.json";
 import zhCN from "./zh-CN.json";
 import zhTW from "./zh-TW.json";
 
@@ -16,6 +17,15 @@ export type Values = Readonly<Record<string, string | number>>;
 
 export const LANGUAGES: readonly { tag: Language; name: string }[] = [{ tag: "en", name: "English" }, { tag: "zh-CN", name: "简体中文" }, { tag: "zh-TW", name: "繁體中文" }];
 export const BOOKS: Readonly<Record<Exclude<Language, "en">, Book>> = { "zh-CN": zhCN, "zh-TW": zhTW };
+
+/** 简体 words of operations → 繁體. Each operation declares the first beside its English name. */
+export const TRADITIONAL: Book = opsTW;
+
+/** An operation's own word in the language of the screen; none in English, where its name is one. */
+export function opWord(op: { label_zh: string } | undefined): string {
+  if (!op || current === "en") return "";
+  return current === "zh-TW" ? TRADITIONAL[op.label_zh] ?? op.label_zh : op.label_zh;
+}
 
 const REMEMBERED = "flowlab:language";
 const PLACE = /\{(\w+)(!?)\}/g;
@@ -62,6 +72,10 @@ export function tx(key: string, nodes: Readonly<Record<string, React.ReactNode>>
 
 // ---------------------------------------------------------------- finished sentences
 
+/** What may stand in a place: `{n}` is a number, every other name is for anything. */
+const NUMBER = "([−+-]?\\d[\\d.,e+−-]*)";
+const ANYTHING = "([\\s\\S]+?)";
+
 type Template = { key: string; shape: RegExp; places: string[]; literal: number };
 
 /** Templates by one of their words, so that a sentence is held against a few of them; those without a word under "". */
@@ -71,7 +85,8 @@ function indexed(book: Book): Map<string, Template[]> {
     const literals = key.split(/\{\w+\}/);
     if (literals.length < 2 || !/\p{L}/u.test(literals.join(""))) continue;
     const places = [...key.matchAll(PLACE)].map((m) => m[1]);
-    const shape = new RegExp(`^${literals.map((l) => l.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&")).join("([\\s\\S]+?)")}$`, "iu");
+    const quoted = literals.map((l) => l.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&"));
+    const shape = new RegExp(`^${quoted.map((l, i) => (i === 0 ? l : `${places[i - 1] === "n" ? NUMBER : ANYTHING}${l}`)).join("")}$`, "iu");
     // a word that touches a place may go on in what stands there
     const whole = literals.flatMap((l, i) => wordsOf(i > 0 ? l.replace(/^[\p{L}\p{N}]+/u, "") : l).filter((w, k, all) => i === literals.length - 1 || k < all.length - 1 || !/[\p{L}\p{N}]$/u.test(l)));
     const word = whole.sort((a, b) => b.length - a.length)[0] ?? "";
@@ -121,15 +136,15 @@ function look(text: string, memory: Memory): string {
   }
   const whole = match(text, memory);
   if (whole !== null) return whole;
-  // a word of the book that ends a sentence: "Cut wire."
-  if (text.endsWith(".")) {
-    const said = match(text.slice(0, -1), memory);
-    if (said !== null) return `${said}。`;
-  }
   const at = text.indexOf(": ");
   if (at > 0 && at < 80) {
     const rest = match(text.slice(at + 2), memory) ?? (text.indexOf(": ", at + 2) > 0 ? told(text.slice(at + 2)) : null);
     if (rest !== null && rest !== text.slice(at + 2)) return `${text.slice(0, at)}：${rest}`;
+  }
+  // a word of the book that ends a sentence: "Cut wire."
+  if (text.endsWith(".")) {
+    const said = match(text.slice(0, -1), memory);
+    if (said !== null) return `${said}。`;
   }
   return text;
 }
