@@ -11,8 +11,9 @@ import numpy as np
 from ..core.errors import DebuggerError, FlowError
 from ..core.graph import Graph
 from ..core.types import shape_text
-from ..debugger import Breakpoint, Debugger
+from ..debugger import Breakpoint, Debugger, Stop
 from ..trace.compare import Comparison, compare
+from ..trace.trace import Event
 from ..trace.why import bad
 from . import protocol as P, values as V
 
@@ -117,6 +118,23 @@ def typed(text: str, name: str) -> Any:
     except (json.JSONDecodeError, RecursionError) as error:
         where = f" from character {error.pos + 1} on" if isinstance(error, json.JSONDecodeError) else ""
         raise DebuggerError(f"the value typed for {name} cannot be read{where}.", node=name.rpartition(":")[0], hint="Type numbers as [[1, 2], [3, 4]], or one number for all elements.") from None
+
+
+def step_into(dbg: Debugger, scope: str) -> Stop:
+    """Go to before the first node of a scope that has not fired; where all have, nowhere."""
+    loops = {n.name for n in dbg.graph.nodes if n.op.routine is not None}       # which fire last of what is in their scope
+    first = next((name for name in dbg.names() if name.startswith(f"{scope}/") and name not in loops and dbg.state(name) in ("idle", "ready")), None)
+    return dbg.run_to(first) if first is not None else Stop("node", dbg.ready[0] if dbg.ready else None)
+
+
+def step_out(dbg: Debugger, scope: str) -> tuple[Event, ...]:
+    """Finish a scope: fire until nothing in it is left, its own nodes before others wherever they are ready."""
+    own = {s.node.name for s in dbg.plan.steps if s.node.name.startswith(f"{scope}/")}
+    events: list[Event] = []
+    while not dbg.done and any(dbg.state(name) != "done" for name in own):
+        inside = dbg.ready and (dbg.ready[0].startswith(f"{scope}/") or next((r for r in dbg.ready if r in own), None))
+        events += dbg.step_scope() if inside is True else [dbg.fire(inside)] if inside else [event for event in (dbg.step(),) if event is not None]
+    return tuple(events)
 
 
 def made_bad(dbg: Debugger) -> bool:

@@ -803,6 +803,10 @@ class Editor(Worded, anywidget.AnyWidget):
                 self._tell_back(self._back_while(self._level))
             case "back_timestep":
                 self._tell_back(self._back_while(lambda e: (e.index,) if not e.frame else e.frame[:2]))
+            case "into" if node is not None:
+                self._tell_stop(self._go(lambda dbg: D.step_into(dbg, node)))
+            case "out" if node is not None:
+                self._tell_steps(self._go(lambda dbg: D.step_out(dbg, node)))
             case "resume":
                 self._tell_stop(self._resume())
             case "run_to" if node is not None:

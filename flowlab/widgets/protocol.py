@@ -504,10 +504,10 @@ class Edit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A button or key. `node` for fire, run_to and save's path; `cursor` for seek; `scopes` for fold and unfold (empty: all)."""
+    """A button or key. `node` for fire, run_to, into, out (a scope) and save's path; `cursor` for seek; `scopes` for fold and unfold (empty: all)."""
     type: Literal["command"] = "command"
     name: Literal["undo", "redo", "save", "run", "step", "back", "step_level", "back_level", "step_scope", "step_timestep",
-                  "back_timestep", "step_pass", "resume", "seek", "fire", "run_to", "fold", "unfold", "stop", "go_on", "start_fresh", "live_on", "live_off"]
+                  "back_timestep", "step_pass", "into", "out", "resume", "seek", "fire", "run_to", "fold", "unfold", "stop", "go_on", "start_fresh", "live_on", "live_off"]
     node: str | None = None
     cursor: int | None = None
     scopes: list[str] = field(default_factory=list)

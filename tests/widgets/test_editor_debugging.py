@@ -157,3 +157,29 @@ def test_a_page_that_comes_again_is_told_of_it_all(page):
     start = len(page.heard)
     page.say("hello", version=1)
     assert [m for m, _ in page.heard[start:] if m["type"] == "debugging"] == [before]
+
+
+def test_into_a_scope_stops_at_its_first_node_and_out_of_it_finishes_it():
+    with fl.Graph() as g:
+        x = fl.placeholder((2, 3), name="x")
+        h = fl.nn.dense(fl.tanh(x, name="first"), 4, activation="relu", name="hidden")
+        fl.sum(h, name="total")
+    page = Page(Editor(g, feeds={"x": np.ones((2, 3), "f")}))
+    assert page.press("into", node="hidden") and page.run["next"] == "hidden/MatMul" and page.run["cursor"] == 1
+    assert page.press("out", node="hidden") and page.run["next"] == "total" and page.run["cursor"] == 4
+    assert page.press("into", node="hidden") and page.run["cursor"] == 4        # there is nothing left in there
+    assert page.press("resume") and page.run["done"]
+
+
+def test_into_and_out_of_a_loop():
+    with fl.Graph() as g:
+        seq = fl.placeholder((4, 3), name="seq")
+        with fl.scan(seq, time_axis=0, name="rnn") as step:
+            h = step.state("h", init=fl.constant(np.zeros(3, "f")))
+            new = fl.tanh(h + step.input, name="new")
+            step.update(h, new)
+            step.output(new)
+        fl.sum(step.outputs[0], name="total")
+    page = Page(Editor(g, feeds={"seq": np.ones((4, 3), "f")}))
+    assert page.press("into", node="rnn") and page.run["cursor"] == 0 and page.run["next"] == "rnn/Add"
+    assert page.press("step") and page.press("out", node="rnn") and page.run["next"] == "total"

@@ -702,13 +702,19 @@ export class Lab {
 
   /** Unfolds a scope and goes on at the first thing inside. */
   async into(scope: string): Promise<void> {
+    const fired = this.state.run.progress.get(scope);
     if (!await this.command("unfold", { scopes: [scope] })) return;
-    const first = [...this.state.at.keys()].find((id) => id.startsWith(`${scope}/`));
+    // while a run is stepped, going in is a step too: to the first node in there
+    const steps = this.state.run.mode === "paused" && fired !== undefined && fired[0] < fired[1];
+    if (steps) await this.command("into", { node: scope });
+    const first = (steps ? this.state.run.next_drawn : null) ?? [...this.state.at.keys()].find((id) => id.startsWith(`${scope}/`));
     if (first !== undefined) this.go(first);
   }
 
-  /** Folds a scope and goes on at its card. */
+  /** Folds a scope and goes on at its card; one that a run stands in is run to its end. */
   async outOf(scope: string): Promise<void> {
+    const { run } = this.state;
+    if (run.mode === "paused" && run.next !== null && run.next.startsWith(`${scope}/`)) await this.command("out", { node: scope });
     if (await this.command("fold", { scopes: [scope] }) && this.state.at.has(scope)) this.go(scope);
   }
 
