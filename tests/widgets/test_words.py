@@ -136,7 +136,7 @@ def test_every_operation_has_chinese_words_in_both_scripts():
 def _wrong(*edits):
     ed = fl.Editor()
     ed.edit(*edits)
-    return [d for d in ed.diagnostics]
+    return list(ed.diagnostics)
 
 
 def test_what_does_not_fit_is_told_with_its_hint_and_repairs():
