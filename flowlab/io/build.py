@@ -3,29 +3,21 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
-
-import numpy as np
 
 from ..core.errors import AttributeValueError, CycleError, DTypeError, FlowError, NameTakenError, ShapeError, UnknownOpError, plural
 from ..core.graph import Graph, Tensor
 from ..core.op import Op, get_op
 from ..core.types import TensorType
 from .document import DocNode, Document, normalized
-from .edits import AddNode, Connect, Disconnect, Edit, RemoveControl, SetAttr, free_name
+from .edits import RemoveControl
+from .repairs import MISFITS, Later, Misfit, Repair, Side, Ways, cut, sides
 
 _KINDS: tuple[tuple[type[FlowError], str], ...] = (
     (ShapeError, "shape"), (DTypeError, "dtype"), (AttributeValueError, "attr"), (UnknownOpError, "op"), (NameTakenError, "name"), (CycleError, "cycle"))
-
-
-@dataclass(frozen=True, slots=True)
-class Repair:
-    """One way out: what it says on its button, and the edits behind it."""
-
-    label: str
-    edits: tuple[Edit, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +35,8 @@ class Diagnostic:
     edge: str | None = None
     hint: str = ""
     severe: bool = True
-    repairs: tuple[Repair, ...] = ()
+    repairs: Sequence[Repair] = ()
+    sides: Sequence[Side] = ()      # the tensors that do not fit together, with the axes that keep them apart
 
     def __str__(self) -> str:
         return f"{self.node}: {self.message} {self.hint}".rstrip()
@@ -62,16 +55,22 @@ def build(document: Document, graph: Graph | None = None) -> Build:
     """Make a Graph of every part of the document that is sound, in document order as far as the wires allow. `graph`: an empty one to fill."""
     graph = Graph(document.name) if graph is None else graph
     found: list[Diagnostic] = []
+    misfits: dict[int, Misfit] = {}
     order, stuck = _order(document)
     for node in order:
-        _place(document, graph, node, found)
+        _place(document, graph, node, found, misfits)
     found.extend(_cycles(document, stuck))
     for scope, made in document.composites.items():     # of those that are here whole
         if scope in graph._scopes and all(t.rpartition(":")[0] in graph for t in (*made.inputs.values(), *made.outputs.values())):
             graph.composites[scope] = made
+    types = MappingProxyType({t.name: t.type for n in graph.nodes for t in n.outputs})
+    if misfits:
+        ways = Ways(document, types, frozenset((d.node, d.kind) for d in found if d.severe))
+        for k, (at, misfit) in enumerate(misfits.items()):
+            found[at] = replace(found[at], sides=Later(partial(sides, misfit)), repairs=Later(partial(ways.out_of, misfit, k < MISFITS)))
     rank = {name: k for k, name in enumerate(document.nodes)}
     found.sort(key=lambda d: (not d.severe, rank[d.node]))
-    return Build(graph, tuple(found), MappingProxyType({t.name: t.type for n in graph.nodes for t in n.outputs}))
+    return Build(graph, tuple(found), types)
 
 
 def _before(node: DocNode) -> list[str]:
@@ -102,12 +101,16 @@ def _order(document: Document) -> tuple[list[DocNode], list[DocNode]]:
     return order, [n for n in nodes if n.name not in placed]
 
 
-def _place(document: Document, graph: Graph, node: DocNode, found: list[Diagnostic]) -> None:
-    """Add the node to the graph, or say why it cannot be added."""
+def _place(document: Document, graph: Graph, node: DocNode, found: list[Diagnostic], misfits: dict[int, Misfit]) -> None:
+    """Add the node to the graph, or say why it cannot be added; of inputs that do not fit, what is needed to look for ways out."""
     def say(kind: str, message: str, *, port: str | None = None, axis: int | None = None, hint: str = "", severe: bool = True,
             repairs: Sequence[Repair] = ()) -> None:
         edge = f"{node.inputs[port]}->{node.name}:{port}" if port in node.inputs else None
         found.append(Diagnostic(kind, node.name, message, port, axis, edge, hint, severe, tuple(repairs)))
+
+    def clash(error: FlowError, wired: Sequence[str], inputs: Sequence[Tensor], attrs: Mapping[str, Any] | None, port: str | None, fails: Any) -> None:
+        say(_kind(error), error.message, port=port, axis=error.axis, hint=error.hint)
+        misfits[len(found) - 1] = Misfit(node, op, attrs, tuple(wired), tuple(t.type for t in inputs), port, error, fails)
 
     try:
         op = get_op(node.op)
@@ -117,25 +120,25 @@ def _place(document: Document, graph: Graph, node: DocNode, found: list[Diagnost
         attrs = normalized(op, node.attrs)
     except AttributeValueError as error:
         unset = error.port in op.attrs and op.attrs[error.port].required and error.port not in node.attrs
-        _early(document, graph, node, op, None, *ports_of(op, node.inputs)[::2], say)
+        _early(document, graph, node, op, None, *ports_of(op, node.inputs)[::2], clash)
         return say("attr", error.message, port=error.port, axis=error.axis, hint="Set it in the inspector." if unset else error.hint, severe=not unset)
     wired, strays, missing = ports_of(op, node.inputs)
     for port in strays:
         say("missing", f"{op.word} has no input {port!r}.", port=port, hint=f"Its inputs: {', '.join(i.name for i in op.inputs) or 'none'}.",
-            repairs=[_cut(node, port)])
+            repairs=[cut(node, port)])
     for port in missing:
         say("missing", f"{op.word}: input {port} is open.", port=port, hint="Wire a tensor to it.", severe=False)
     if strays or missing:
-        return _early(document, graph, node, op, attrs, wired, missing, say)
+        return _early(document, graph, node, op, attrs, wired, missing, clash)
     inputs: list[Tensor] = []
     for port in wired:
         name, _, index = node.inputs[port].rpartition(":")
         if name not in graph:
-            _early(document, graph, node, op, attrs, wired, missing, say)
+            _early(document, graph, node, op, attrs, wired, missing, clash)
             return say("missing", f"waits for {name}, which is not sound yet.", port=port, severe=False)
         outputs = graph.node(name).outputs
         if int(index) >= len(outputs):
-            return say("missing", f"{name} has {plural(len(outputs), 'output')}, so there is no {node.inputs[port]}.", port=port, repairs=[_cut(node, port)])
+            return say("missing", f"{name} has {plural(len(outputs), 'output')}, so there is no {node.inputs[port]}.", port=port, repairs=[cut(node, port)])
         inputs.append(outputs[int(index)])
     waits = next((c for c in node.control if c not in graph), None)
     if waits is not None:
@@ -144,24 +147,25 @@ def _place(document: Document, graph: Graph, node: DocNode, found: list[Diagnost
         graph.add(op, inputs, attrs, name=node.name, ports=tuple(wired), control_inputs=[graph.node(c) for c in node.control], device=node.device,
                   phase=node.phase, gradient_of=node.gradient_of, id=node.id, full_name=True)
     except FlowError as error:
-        def infers(types: Sequence[TensorType]) -> bool:
+        def fails(types: Sequence[TensorType], attrs: Mapping[str, Any] | None) -> FlowError | None:
             try:
                 op.infer([SimpleNamespace(type=t) for t in types], wired, attrs)
-            except (FlowError, ArithmeticError, LookupError, TypeError, ValueError):
-                return False
-            return True
+            except FlowError as wrong:
+                return wrong
+            except (ArithmeticError, LookupError, TypeError, ValueError) as wrong:
+                return ShapeError(str(wrong))
+            return None
 
-        kind = _kind(error)
         port = error.port
-        if kind in ("shape", "dtype") and port not in node.inputs and wired:
+        if _kind(error) in ("shape", "dtype") and port not in node.inputs and wired:
             port = wired[-1]    # the wire made last is the one that does not fit
-        say(kind, error.message, port=port, axis=error.axis, hint=error.hint, repairs=_repairs(document, node, wired, inputs, port, infers))
+        clash(error, wired, inputs, attrs, port, fails)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:    # a shape rule met something that it never thought of
         say("shape", f"{op.word}: {error}", port=wired[-1] if wired else None)
     return None
 
 
-def _early(document: Document, graph: Graph, node: DocNode, op: Op, attrs: Mapping[str, Any] | None, wired: Sequence[str], missing: Sequence[str], say: Any) -> None:
+def _early(document: Document, graph: Graph, node: DocNode, op: Op, attrs: Mapping[str, Any] | None, wired: Sequence[str], missing: Sequence[str], clash: Callable[..., None]) -> None:
     """Say what is certainly wrong with the wired inputs while others are open or wait themselves; without `attrs`, of their dtypes alone."""
     known: dict[str, Tensor] = {}
     for port in wired:
@@ -173,14 +177,13 @@ def _early(document: Document, graph: Graph, node: DocNode, op: Op, attrs: Mappi
         return
     waiting = [p for p in (*wired, *missing) if p not in known]
 
-    def clash(types: Sequence[TensorType]) -> FlowError | None:
+    def fails(types: Sequence[TensorType], attrs: Mapping[str, Any] | None) -> FlowError | None:
         return op.clash(dict(zip(known, types)), waiting, attrs)
 
-    error = clash([t.type for t in known.values()])
+    error = fails([t.type for t in known.values()], attrs)
     if error is not None:
         port = error.port if error.port in known or isinstance(error, AttributeValueError) else next(reversed(known))
-        say(_kind(error), error.message, port=port, axis=error.axis, hint=error.hint,
-            repairs=_repairs(document, node, list(known), list(known.values()), port, lambda types: clash(types) is None))
+        clash(error, list(known), list(known.values()), attrs, port, fails)
 
 
 def _kind(error: FlowError) -> str:
@@ -235,11 +238,11 @@ def _cycles(document: Document, stuck: list[DocNode]) -> list[Diagnostic]:
                 on_cycle.update(ring)
                 node = document.nodes[name]
                 if port is None:
-                    edge, cut = f"^{src}->{name}", Repair(f"Cut ^{src}", (RemoveControl(src, name),))
+                    edge, way = f"^{src}->{name}", Repair(f"Cut ^{src}", (RemoveControl(src, name),))
                 else:
-                    edge, cut = f"{node.inputs[port]}->{name}:{port}", _cut(node, port)
+                    edge, way = f"{node.inputs[port]}->{name}:{port}", cut(node, port)
                 shown = " → ".join(ring[::-1][:6]) + (" → …" if len(ring) > 6 else "")
-                found.append(Diagnostic("cycle", name, f"a cycle: {shown} → {ring[-1]}; each waits for the other.", port, None, edge, "Cut one of its wires.", True, (cut,)))
+                found.append(Diagnostic("cycle", name, f"a cycle: {shown} → {ring[-1]}; each waits for the other.", port, None, edge, "Cut one of its wires.", True, (way,)))
             else:
                 color[src] = 1
                 path.append((src, iter(_wires_in(document.nodes[src]))))
@@ -253,78 +256,3 @@ def _cycles(document: Document, stuck: list[DocNode]) -> list[Diagnostic]:
 
 def _wires_in(node: DocNode) -> list[tuple[str, str | None]]:
     return [(src.rpartition(":")[0], port) for port, src in node.inputs.items()] + [(c, None) for c in node.control]
-
-
-# ---------------------------------------------------------------- ways out
-
-
-def _cut(node: DocNode, port: str) -> Repair:
-    return Repair("Cut the wire", (Disconnect(f"{node.name}:{port}"),))
-
-
-def _repairs(document: Document, node: DocNode, wired: Sequence[str], inputs: Sequence[Tensor], port: str | None,
-             sound: Callable[[Sequence[TensorType]], bool]) -> list[Repair]:
-    """Small changes after which the node is sound: each was tried on the shape rule, none is a guess."""
-    types = [t.type for t in inputs]
-    offers: list[Repair] = []
-    fits_seen: set[str] = set()
-
-    def fits(k: int, type: TensorType) -> bool:
-        return sound([type if j == k else t for j, t in enumerate(types)])
-
-    def offer(label: str, *edits: Edit) -> None:
-        if label not in fits_seen:
-            fits_seen.add(label)
-            offers.append(Repair(label, edits))
-
-    ports = sorted(range(len(wired)), key=lambda k: wired[k] != port)    # the port that was named first
-    for k in ports:
-        for word, kind, extra in (("Cast", "Cast", [{"dtype": t.dtype.name} for j, t in enumerate(types) if j != k] + [{"dtype": d} for d in ("float32", "int64", "bool")]),
-                                  ("Transpose", "Transpose", [{}]), ("Add an axis to", "ExpandDims", [{"axis": -1}, {"axis": 0}])):
-            for given in extra:
-                after = _infer_one(kind, types[k], given)
-                if after is None or after == types[k] or not fits(k, after):
-                    continue
-                name = free_name(document, f"{node.scope}/{kind}" if node.scope else kind)
-                label = f"Cast {wired[k]} to {after.dtype.name}" if kind == "Cast" else f"{word} {wired[k]}"
-                offer(label, AddNode(kind, name=name, attrs=given), Connect(node.inputs[wired[k]], f"{name}:{_first_port(kind)}"),
-                      Connect(f"{name}:0", f"{node.name}:{wired[k]}"))
-                break
-        source = document.nodes[node.inputs[wired[k]].rpartition(":")[0]]
-        wants = _other_shape(source, types, k, fits)
-        if wants is not None:
-            offer(f"Make {source.name} {wants[0]}", SetAttr(source.name, "shape", wants[1]))
-    offers = offers[:3]
-    if port in node.inputs:
-        offers.append(_cut(node, port))
-    return offers
-
-
-def _infer_one(kind: str, type: TensorType, given: Mapping[str, Any]) -> TensorType | None:
-    """What the op `kind` makes of one tensor; None where it makes nothing, or where it would not change it."""
-    try:
-        op = get_op(kind)
-        (after,) = op.infer([SimpleNamespace(type=type)], [op.inputs[0].name], op.normalize(given))
-    except (FlowError, LookupError, TypeError, ValueError):
-        return None
-    return after
-
-
-def _first_port(kind: str) -> str:
-    return get_op(kind).inputs[0].name
-
-
-def _other_shape(source: DocNode, types: list[TensorType], k: int, fits: Any) -> tuple[str, tuple] | None:
-    """A size for one axis of a placeholder or variable, taken from the other inputs, with which the node fits."""
-    if source.op not in ("Placeholder", "Variable") or isinstance(source.attrs.get("value"), np.ndarray) or source.phase != "forward":
-        return None
-    shape = types[k].shape
-    sizes = dict.fromkeys(d for j, t in enumerate(types) if j != k for d in t.shape if isinstance(d, int))
-    for axis in range(len(shape)):
-        for size in sizes:
-            tried = (*shape[:axis], size, *shape[axis + 1:])
-            if tried != shape and fits(k, types[k].with_shape(tried)):
-                from ..core.types import shape_text
-
-                return shape_text(tried), tried
-    return None

@@ -44,7 +44,7 @@ from ..io.edits import (
     edit_from_json,
 )
 from ..runtime.session import Session
-from . import debugging as D, loops as L, protocol as P, saved, scene as S, values as V
+from . import debugging as D, loops as L, previews, protocol as P, saved, scene as S, values as V
 from .examples import EXAMPLES
 from .words import Worded
 
@@ -52,6 +52,7 @@ _STATIC = Path(__file__).parent / "static"
 _MISSING = "export default { render({ el }) { el.textContent = 'The page of flowlab is not built: run node widgets/build.mjs, or pip install flowlab.'; } };"
 MAX_UNDO = 1000
 MAX_EDITS = 20_000      # in one message
+MAX_PREVIEW = 50        # edits of one preview
 MAX_CODE = 512 * 2**10  # characters of Python that a page shows
 MAX_PICTURE = 8 * 2**20
 LIVE_BUDGET = 0.3       # seconds that a run after an edit may take: one that takes longer is too heavy to be live
@@ -744,6 +745,10 @@ class Editor(Worded, anywidget.AnyWidget):
             return self._ask(str(content.get("tensor"))[:2100], str(content.get("slice") or ""))
         if kind == "ask_fits":
             return self._ask_fits(str(content.get("tensor"))[:2100])
+        if kind == "ask_preview":
+            return self._ask_preview(str(content.get("key"))[:4000], content.get("edits"))
+        if kind == "ask_reach":
+            return self._say(previews.reach(self._document, self._built, self._drawn(), str(content.get("port"))[:4000]))
         if kind in ("ask_clip", "ask_code"):
             names = content.get("names")
             names = [n for n in names if isinstance(n, str)] if isinstance(names, list) else []
@@ -1042,6 +1047,17 @@ class Editor(Worded, anywidget.AnyWidget):
             self._say(S.fits(self._built.graph.tensor(name)))
         except FlowError:
             self._say(P.Fits(tensor=name))
+
+    def _ask_preview(self, key: str, edits: Any) -> None:
+        """Show what these edits would come to; what cannot be done at all is said in the preview, not as an alert."""
+        try:
+            if not isinstance(edits, list) or len(edits) > MAX_PREVIEW:
+                raise DocumentError("that is not a list of edits.")
+            made = [edit_from_json(e) for e in edits]
+            self._refuse_inside(made)
+            self._say(previews.preview(self._document, self._built, self._drawn(), made, key))
+        except FlowError as error:
+            self._say(P.Preview(key=key, ok=False, text=error.message, why=error.message))
 
     def _ask_clip(self, names: list[str]) -> None:
         self._refuse_inside([Duplicate(tuple(names))])

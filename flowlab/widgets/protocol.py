@@ -189,6 +189,16 @@ class Repair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One of the tensors that do not fit together; `axes` are those that keep them apart."""
+    port: str
+    tensor: str
+    shape: list[str] = field(default_factory=list)        # ["batch", "3"]
+    dtype: str = ""
+    axes: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnostic:
     """One thing that does not fit yet: an address and a way out."""
     kind: Literal["shape", "dtype", "missing", "cycle", "attr", "op", "name", "feed"]
@@ -200,6 +210,39 @@ class Diagnostic:
     hint: str = ""
     severe: bool = True             # False: only an open input, no alert
     repairs: list[Repair] = field(default_factory=list)
+    sides: list[Side] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GhostNode:
+    """A node that a preview shows where it would stand: in the wire `src` → `dst`."""
+    name: str
+    op: str
+    label: str
+    category: str
+    attrs: str                      # "axes = (0, 2, 1)"
+    shape: str | None
+    dtype: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GhostEdge:
+    """A wire that a preview shows; `src` and `dst` are drawn elements or ghosts."""
+    src: str
+    src_port: str
+    dst: str
+    dst_port: str
+    shape: str | None
+    dtype: str | None
+    error: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GhostChange:
+    """A drawn element that would be another: "(5, 2) → (3, 2)"."""
+    element: str
+    before: str
+    after: str
 
 
 # ---------------------------------------------------------------- kernel → page
@@ -450,6 +493,30 @@ class Fits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """Answer to ask_preview: what these edits would come to. Nothing has changed."""
+    type: Literal["preview"] = "preview"
+    key: str
+    ok: bool                        # sound, as far as the edits reach
+    text: str                       # for a screen reader: "Transpose: (3, 64) → (64, 3); MatMul gives (batch, 64)."
+    nodes: list[GhostNode] = field(default_factory=list)
+    edges: list[GhostEdge] = field(default_factory=list)
+    changes: list[GhostChange] = field(default_factory=list)
+    cuts: list[str] = field(default_factory=list)         # ids of wires that would go
+    why: str = ""                   # what does not fit then, and where
+    sides: list[Side] = field(default_factory=list)
+    repair: str = ""                # the first way out of that
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """Answer to ask_reach: the ports that a wire from this one would not fit, and why."""
+    type: Literal["reach"] = "reach"
+    port: str
+    whys: dict[str, str] = field(default_factory=dict)    # "MatMul:in:b" → the reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Clip:
     """Answer to ask_clip: the nodes as text for the clipboard, and how many they are."""
     type: Literal["clip"] = "clip"
@@ -541,6 +608,21 @@ class AskFits:
     """Which operations could take this tensor?"""
     type: Literal["ask_fits"] = "ask_fits"
     tensor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskPreview:
+    """What would these edits come to?"""
+    type: Literal["ask_preview"] = "ask_preview"
+    key: str
+    edits: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskReach:
+    """Which drawn ports would a wire from here not fit? `port` is a hook, "x:out:0"."""
+    type: Literal["ask_reach"] = "ask_reach"
+    port: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -655,9 +737,9 @@ class Clamp:
     unit: int | None = None
 
 
-TO_PAGE = (Palette, Scene, RunState, Value, Fits, Clip, Code, Debugging, Why, Explained, Notice, Offer, Kept, Done, LSTMData)
-TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskClip, AskCode, Picture, Selected, LSTMAsk, Clamp)
-PIECES = (AttrSpec, OpSpec, Example, InPort, OutPort, SceneNode, ScopePort, CompositeSpec, NoteSpec, FrameSpec, SceneScope, OpenScope, SceneEdge, Repair, Diagnostic, Thumb, Stats,
+TO_PAGE = (Palette, Scene, RunState, Value, Fits, Preview, Reach, Clip, Code, Debugging, Why, Explained, Notice, Offer, Kept, Done, LSTMData)
+TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskPreview, AskReach, AskClip, AskCode, Picture, Selected, LSTMAsk, Clamp)
+PIECES = (AttrSpec, OpSpec, Example, InPort, OutPort, SceneNode, ScopePort, CompositeSpec, NoteSpec, FrameSpec, SceneScope, OpenScope, SceneEdge, Repair, Side, Diagnostic, GhostNode, GhostEdge, GhostChange, Thumb, Stats,
           LayerInfo, ReadingRow, ClampState, Outcome, BreakSpec, WatchSpec, Apart, Branch)
 
 

@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -56,13 +58,8 @@ def fits(tensor: Tensor) -> P.Fits:
             whys[op.name] = f"takes {' or '.join(sorted(_WANTED.get(k, 'anything') for k in kinds))}"
             continue
         ports[op.name] = port_for(op, tensor.type) or op.inputs[0].name
-        if op.variadic or sum(not i.optional for i in op.inputs) != 1 or op.inputs[0].optional:
-            continue
-        asked = [name for name, attr in op.attrs.items() if attr.required]
-        if any(op.attrs[name].kind not in ("int", "ints") for name in asked):
-            continue
         try:
-            types = op.infer((tensor,), (op.inputs[0].name,), op.normalize(dict.fromkeys(asked, 1)))
+            given = predicted(op, tensor.type, ports[op.name])
         except (AttributeValueError, DTypeError):  # it waits for an attribute, or for a cast
             continue
         except FlowError as error:
@@ -70,9 +67,59 @@ def fits(tensor: Tensor) -> P.Fits:
             whys[op.name] = wants[0].lower() + wants[1:] if wants.startswith("It takes") else error.message.rstrip(".").partition(": ")[2] or error.message
             whys[op.name] = whys[op.name].removeprefix("it ")
             continue
-        if types and not asked:  # the shape of an attribute that is still to be given would be a guess
-            shapes[op.name] = shape_text(types[0].shape) + ("" if types[0].dtype == tensor.dtype else f" {types[0].dtype}")
+        if given:
+            shapes[op.name] = given
     return P.Fits(tensor=tensor.name, shapes=shapes, whys=whys, ports=ports)
+
+
+_RANKS = {"linalg": (2, 1, 3, 4), "recurrent": (2, 1), "conv": (4, 3, 5, 1)}
+_TRIES = 24
+
+
+def predicted(op: Op, type: TensorType, port: str) -> str:
+    """What the op gives when this is the type of one input: sizes that the open inputs decide are ?, one that an attribute decides has its name.
+
+    "" where that would be a guess; ShapeError where the op takes no such tensor, whatever else it gets.
+    """
+    asked = [name for name, attr in op.attrs.items() if attr.required]
+    if len(asked) > 1 or any(op.attrs[name].kind not in ("int", "ints") for name in asked):
+        return ""
+    others = [i for i in op.inputs if not i.optional and not i.variadic and i.name != port]
+    alone, found, error = not others and not op.variadic, [], None
+    for size in (2, 3) if asked else (0,):
+        attrs = op.normalize(dict.fromkeys(asked, size))
+        for types in itertools.islice(_beside(op, type, others), _TRIES):
+            given = {port: type, **types} if not op.variadic else {port: type, f"{port.rpartition('.')[0]}.1": type, **types}
+            named = list(given) if op.variadic else [i.name for i in op.inputs if i.name in given]
+            try:
+                found.append(op.infer([SimpleNamespace(type=given[p]) for p in named], named, attrs)[0])
+                break
+            except AttributeValueError:
+                return ""
+            except FlowError as wrong:
+                error = wrong
+            except LookupError:     # it gives nothing
+                return ""
+    if not found and not alone and not asked and len(others) < 3:
+        error = op.clash({port: type}, [i.name for i in others], op.normalize({}))
+    if error is not None and not found and (alone or error.port == port):
+        raise error
+    if not found or len({t.rank for t in found}) > 1:
+        return ""
+    sizes = ["?" if d is None else str(d) if len(found) == 1 or found[1].shape[k] == d else asked[0] for k, d in enumerate(found[0].shape)]
+    return (f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})") + ("" if found[0].dtype == type.dtype else f" {found[0].dtype}")
+
+
+def _beside(op: Op, type: TensorType, others: list[Any]) -> Iterator[dict[str, TensorType]]:
+    """Types that the open inputs of an op may get, the likeliest first."""
+    dtypes = [type.dtype if type.dtype.kind in KINDS[i.kind] else np.dtype({"Int": "int64", "Bool": "bool"}.get(i.kind, "float32")) for i in others]
+    ranks = _RANKS.get(op.category)
+    if ranks is None and all((i.kind in ("Int", "Bool")) == (type.dtype.kind in "iub") for i in others):
+        yield {i.name: TensorType(type.shape, d) for i, d in zip(others, dtypes)}
+    if ranks is None:
+        ranks = (max(type.rank - 1, 0), type.rank, 1, 2, 3, 4)
+    for chosen in itertools.product(ranks, repeat=len(others)):
+        yield {i.name: TensorType((None,) * r, d) for i, r, d in zip(others, chosen, dtypes)}
 
 
 def op_spec(op: Op) -> P.OpSpec:
@@ -299,7 +346,8 @@ def diagnostic(found: Diagnostic) -> P.Diagnostic:
     """A diagnostic as the page takes it, its repairs ready to be sent back."""
     repairs = [P.Repair(label=r.label, edits=[edit_to_json(e) for e in r.edits]) for r in found.repairs]
     return P.Diagnostic(kind=found.kind, node=found.node, port=found.port, axis=found.axis, edge=found.edge, message=found.message, hint=found.hint,
-                        severe=found.severe, repairs=repairs)
+                        severe=found.severe, repairs=repairs,
+                        sides=[P.Side(port=s.port, tensor=s.tensor, shape=["?" if d is None else str(d) for d in s.shape], dtype=s.dtype, axes=list(s.axes)) for s in found.sides])
 
 
 def scene_node(document: Document, built: Build, node: DocNode, fetch: bool, feeds: Mapping[str, np.ndarray]) -> P.SceneNode:

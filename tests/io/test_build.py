@@ -147,7 +147,7 @@ def test_a_wired_input_that_cannot_be_right_is_told_while_others_are_open():
 def test_whole_numbers_are_asked_for_before_the_table_is_there():
     severe, every = wrong(AddNode("Placeholder", "i"), AddNode("Gather"), Connect("i:0", "Gather:indices"))
     assert severe == [("dtype", "Gather", "indices", "i:0->Gather:indices")] and "whole numbers" in every[0].message
-    assert [r.label for r in every[0].repairs] == ["Cast indices to int64", "Cut the wire"]
+    assert [r.label for r in every[0].repairs] == ["Make i hold int64", "Cast indices to int64", "Cut the wire"]
     assert wrong(AddNode("Placeholder", "i"), AddNode("OneHot"), Connect("i:0", "OneHot:indices"))[0] == [("dtype", "OneHot", "indices", "i:0->OneHot:indices")]     # depth is not set yet
 
 

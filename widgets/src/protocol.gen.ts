@@ -28,8 +28,16 @@ export type OpenScope = { name: string; label: string; parent: string; members: 
 export type SceneEdge = { id: string; src: string; src_port: string; dst: string; dst_port: string; tensor: string | null; shape: string | null; dtype: string | null; phase: "forward" | "backward" | "update"; control: boolean; error: string | null; merged: number; loop: boolean };
 /** One button of an error card: clicking it sends these edits. */
 export type Repair = { label: string; edits: Record<string, unknown>[] };
+/** One of the tensors that do not fit together; `axes` are those that keep them apart. */
+export type Side = { port: string; tensor: string; shape: string[]; dtype: string; axes: number[] };
 /** One thing that does not fit yet: an address and a way out. */
-export type Diagnostic = { kind: "shape" | "dtype" | "missing" | "cycle" | "attr" | "op" | "name" | "feed"; node: string; port: string | null; axis: number | null; edge: string | null; message: string; hint: string; severe: boolean; repairs: Repair[] };
+export type Diagnostic = { kind: "shape" | "dtype" | "missing" | "cycle" | "attr" | "op" | "name" | "feed"; node: string; port: string | null; axis: number | null; edge: string | null; message: string; hint: string; severe: boolean; repairs: Repair[]; sides: Side[] };
+/** A node that a preview shows where it would stand: in the wire `src` → `dst`. */
+export type GhostNode = { name: string; op: string; label: string; category: string; attrs: string; shape: string | null; dtype: string | null };
+/** A wire that a preview shows; `src` and `dst` are drawn elements or ghosts. */
+export type GhostEdge = { src: string; src_port: string; dst: string; dst_port: string; shape: string | null; dtype: string | null; error: boolean };
+/** A drawn element that would be another: "(5, 2) → (3, 2)". */
+export type GhostChange = { element: string; before: string; after: string };
 /** A tensor small enough to paint. `offset` and rows × cols index the float32 of the message's first buffer. */
 export type Thumb = { tensor: string; shape: number[]; dtype: string; rows: number; cols: number; offset: number; lo: number; hi: number; map: "seq" | "div"; value: string | null; uniform: boolean; nan: number; inf: number };
 /** Health of a tensor. */
@@ -60,6 +68,10 @@ export type RunState = { type: "state"; mode: "edit" | "run" | "paused" | "past"
 export type Value = { type: "value"; tensor: string; known: boolean; shape: (number | string | null)[]; dtype: string; rows: number; cols: number; sampled: boolean; slice: string; lo: number; hi: number; map: "seq" | "div"; json: string | null; stats: Stats | null; formula: string; doc: string };
 /** Answer to ask_fits, by operation: the shape it would give if this tensor is all it needs, or why it cannot take it. */
 export type Fits = { type: "fits"; tensor: string; shapes: Record<string, string>; whys: Record<string, string>; ports: Record<string, string> };
+/** Answer to ask_preview: what these edits would come to. Nothing has changed. */
+export type Preview = { type: "preview"; key: string; ok: boolean; text: string; nodes: GhostNode[]; edges: GhostEdge[]; changes: GhostChange[]; cuts: string[]; why: string; sides: Side[]; repair: string };
+/** Answer to ask_reach: the ports that a wire from this one would not fit, and why. */
+export type Reach = { type: "reach"; port: string; whys: Record<string, string> };
 /** Answer to ask_clip: the nodes as text for the clipboard, and how many they are. */
 export type Clip = { type: "clip"; text: string; count: number };
 /** Answer to ask_code: Python that makes the graph or the selected part; `lines` says in which lines (from 0) each node is made. */
@@ -92,6 +104,10 @@ export type Debug = { type: "debug"; name: "break_add" | "break_remove" | "watch
 export type Ask = { type: "ask"; tensor: string; slice?: string };
 /** Which operations could take this tensor? */
 export type AskFits = { type: "ask_fits"; tensor: string };
+/** What would these edits come to? */
+export type AskPreview = { type: "ask_preview"; key: string; edits: Record<string, unknown>[] };
+/** Which drawn ports would a wire from here not fit? `port` is a hook, "x:out:0". */
+export type AskReach = { type: "ask_reach"; port: string };
 /** These nodes and the wires between them as text, please. */
 export type AskClip = { type: "ask_clip"; names: string[] };
 /** The Python of these nodes, or of the whole graph. */
@@ -104,5 +120,5 @@ export type Selected = { type: "selected"; names: string[] };
 export type LSTMAsk = { type: "lstm_ask"; layer: number; sample: number };
 /** Hold a gate of this layer at a value and run again; value null lets it go. `unit` null means all units. */
 export type Clamp = { type: "clamp"; layer: number; gate: "f" | "i" | "g" | "o"; value: number | null; unit?: number | null };
-export type ToPage = Palette | Scene | RunState | Value | Fits | Clip | Code | Debugging | Why | Explained | Notice | Offer | Kept | Done | LSTMData;
-export type ToKernel = Hello | Edit | Command | Debug | Ask | AskFits | AskClip | AskCode | Picture | Selected | LSTMAsk | Clamp;
+export type ToPage = Palette | Scene | RunState | Value | Fits | Preview | Reach | Clip | Code | Debugging | Why | Explained | Notice | Offer | Kept | Done | LSTMData;
+export type ToKernel = Hello | Edit | Command | Debug | Ask | AskFits | AskPreview | AskReach | AskClip | AskCode | Picture | Selected | LSTMAsk | Clamp;

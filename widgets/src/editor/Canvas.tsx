@@ -6,6 +6,7 @@ import { Icon } from "../shared/icons";
 import { t, told } from "../shared/words";
 import { EdgeLabel, EdgeLine } from "./EdgeLine";
 import { AlertStrip, ErrorCards } from "./ErrorCards";
+import { Ghosts, WireHint } from "./Ghosts";
 import { Minimap } from "./Minimap";
 import { NodeCard } from "./NodeCard";
 import { MadeFrames, Notes } from "./Notes";
@@ -120,9 +121,9 @@ function Flow() {
       panOnScroll={focused} zoomOnScroll={false} preventScrolling={focused} zoomActivationKeyCode={["Meta", "Control"]} zoomOnPinch
       onNodeDragStart={() => { lab.dragging = true; }} onNodeDrag={(_, __, dragged) => { const over = dragged.length === 1 ? wireUnder(lab, dragged[0].id) : null; if (over !== lab.state.dropEdge) lab.set({ dropEdge: over }); }} onNodeDragStop={onDragStop} onSelectionDragStop={(e, list) => onDragStop(e, list[0], list)}
       onNodeClick={(e, n) => { if (!e.shiftKey && !e.ctrlKey && !e.metaKey && lab.state.selected.length > 1 && lab.state.selected.includes(n.id)) lab.select([n.id]); }}
-      onPaneClick={() => { if (performance.now() - lab.dropped < 100) return; lab.set({ wire: null, pending: null, into: null, mark: null }); lab.select([]); lab.root?.focus({ preventScroll: true }); }}
+      onPaneClick={() => { if (lab.dropped) { lab.dropped = false; return; } lab.set({ wire: null, pending: null, into: null, mark: null }); lab.select([]); lab.root?.focus({ preventScroll: true }); }}
       onDoubleClick={(e) => { if (!(e.target as Element).closest("[data-node], [data-scope], [data-edge], .ecard")) lab.askForOperation(null, pan.screenToFlowPosition({ x: e.clientX, y: e.clientY })); }}
-      onPointerMove={onPointerMove} onPointerDownCapture={() => { lab.pointing = true; }} onPointerUpCapture={() => { lab.pointing = false; }} onPointerCancelCapture={() => { lab.pointing = false; }}
+      onPointerMove={onPointerMove} onPointerDownCapture={() => { lab.pointing = true; lab.dropped = false; }} onPointerUpCapture={() => { lab.pointing = false; }} onPointerCancelCapture={() => { lab.pointing = false; }}
       className={wiring ? "wiring" : ""} aria-label={nodes.length ? t("Graph") : t("Graph, empty: A adds an operation")} tabIndex={nodes.length ? -1 : 0}
     >
       <ViewBridge />
@@ -131,7 +132,9 @@ function Flow() {
         <Edges />
         <Notes />
         <div className="over"><Tokens /></div>
+        <Ghosts />
         <WirePreview />
+        <WireHint />
       </ViewportPortal>
     </ReactFlow>
   );

@@ -4,7 +4,7 @@ import { wordsOfEdge } from "./describe";
 import { dtypeFamily, visible } from "./geometry";
 import { type Route, nearTarget } from "./routes";
 import { t } from "../shared/words";
-import { useLab, useLabState } from "./store";
+import { WIRED, useLab, useLabState } from "./store";
 
 const CHEVRON = "M-3 -4L3 0L-3 4";
 
@@ -16,13 +16,14 @@ export const EdgeLine = React.memo(function EdgeLine({ route }: { route: Route }
   const drop = useLabState((s) => s.dropEdge === edge.id || s.carry?.edge === edge.id || s.into === edge.id);
   const apart = useLabState((s) => (edge.tensor !== null && s.debugging.branch !== null ? s.debugging.branch.sizes[edge.tensor] ?? 0 : 0));
   const loose = edge.control && (lab.state.wiring.into.get(edge.dst) ?? []).filter((e) => e.control).length > 3;
+  const leaves = useLabState((s) => s.ghost !== null && s.ghost.cuts.includes(edge.id) && !s.ghost.key.startsWith(WIRED));
   const near = useLabState((s) => s.selected.length === 1 && (s.selected[0] === edge.src || s.selected[0] === edge.dst));
   const ref = React.useCallback((el: SVGGElement | null) => {
     if (el) lab.refs.set(`edge:${edge.id}`, el);
     else lab.refs.delete(`edge:${edge.id}`);
   }, [lab, edge.id]);
   const bad = edge.error !== null;
-  const cls = `e p-${edge.phase} d-${dtypeFamily(edge.dtype)}${edge.control ? " control" : ""}${edge.loop ? " loop" : ""}${loose ? " loose" : ""}${bad ? " err" : live ? " live" : " wait"}${selected ? " sel" : ""}${drop ? " drop" : ""}${near ? " near" : ""}${apart > 0 ? " apart" : ""}`;
+  const cls = `e p-${edge.phase} d-${dtypeFamily(edge.dtype)}${edge.control ? " control" : ""}${edge.loop ? " loop" : ""}${loose ? " loose" : ""}${bad ? " err" : live ? " live" : " wait"}${selected ? " sel" : ""}${drop ? " drop" : ""}${near ? " near" : ""}${apart > 0 ? " apart" : ""}${leaves ? " leaves" : ""}`;
   const badge = bad ? nearTarget(route, Math.min(24, Math.hypot(route.to.x - route.from.x, route.to.y - route.from.y) / 2)) : null;
   const chip = route.chip;
   const pick = (e: React.MouseEvent) => {
@@ -65,14 +66,21 @@ export const EdgeLine = React.memo(function EdgeLine({ route }: { route: Route }
   );
 });
 
+/** A shape's text in pieces: sizes with their axis, and what stands between them. */
+function parted(text: string): { text: string; axis: number }[] {
+  let axis = 0;
+  return text.split(/([(), ]+)/).filter(Boolean).map((part) => (/^[(), ]+$/.test(part) ? { text: part, axis: -1 } : { text: part, axis: axis++ }));
+}
+
 export const EdgeLabel = React.memo(function EdgeLabel({ route }: { route: Route }) {
   const live = useLabState((s) => route.edge.tensor !== null && s.thumbs.has(route.edge.tensor));
+  const blamed = useLabState((s) => s.blamed.get(route.edge.id) ?? null);
   if (!route.label) return null;
   const { x, y, w, text } = route.label;
   return (
     <g className={`el p-${route.edge.phase}${live ? "" : " w"}${route.edge.error !== null ? " err" : ""}`}>
       <rect x={x - w / 2} y={y - 6.5} width={w} height="13" rx="3" />
-      <text x={x} y={y + 3.5} textAnchor="middle">{text}</text>
+      <text x={x} y={y + 3.5} textAnchor="middle">{blamed === null ? text : parted(text).map((part, i) => (blamed.includes(part.axis) ? <tspan key={i} className="ax">{part.text}</tspan> : part.text))}</text>
     </g>
   );
 });

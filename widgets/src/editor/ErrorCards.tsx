@@ -5,10 +5,11 @@ import type { Diagnostic } from "../protocol.gen";
 import { Icon } from "../shared/icons";
 import { t, told, useLanguage } from "../shared/words";
 import { COVERS, type Point, type Rect, overlaps, visible } from "./geometry";
+import { Sides } from "./Ghosts";
 import { nearTarget } from "./routes";
 import { type Alert, cut, keyOf, useLab, useLabState } from "./store";
 
-type Card = { key: string; anchor: Point; owner: string | null; head: string; text: string; where: string; hint: string; actions: { label: string; run(): void }[]; close?: () => void };
+type Card = { key: string; anchor: Point; owner: string | null; head: string; text: string; where: string; hint: string; sides: Diagnostic["sides"]; actions: { label: string; edits: Record<string, unknown>[]; run(): void }[]; close?: () => void };
 
 const STEP = 16;
 const EDGE = 8;
@@ -75,13 +76,13 @@ function useCards(): Card[] {
       const where = d.severe ? place(d.node, d.edge) : null;
       if (!where) continue;
       const route = d.edge !== null ? routes.get(d.edge) : undefined;
-      const actions = d.repairs.map((r) => ({ label: told(r.label), run: () => void lab.edit(r.edits, `${r.label}.`) }));
-      if (route && !d.repairs.some((r) => r.edits.some((e) => e.tag === "Disconnect"))) actions.push({ label: t("Cut wire"), run: () => void lab.edit([cut(route.edge)], "Cut the wire.") });
-      cards.push({ key: keyOf(d), ...where, ...split(told(d.message)), where: address(d), hint: told(d.hint), actions });
+      const actions = d.repairs.map((r) => ({ label: told(r.label), edits: r.edits, run: () => void lab.edit(r.edits, `${r.label}.`) }));
+      if (route && !d.repairs.some((r) => r.edits.some((e) => e.tag === "Disconnect"))) actions.push({ label: t("Cut wire"), edits: [cut(route.edge)], run: () => void lab.edit([cut(route.edge)], "Cut the wire.") });
+      cards.push({ key: keyOf(d), ...where, ...split(told(d.message)), where: address(d), hint: told(d.hint), sides: d.sides, actions });
     }
     for (const a of alerts) {
       const where = place(a.node, a.edge);
-      if (where) cards.push({ key: `alert${a.id}`, ...where, ...split(told(a.text)), where: "", hint: told(a.hint), actions: [], close: () => lab.dismiss(a.id) });
+      if (where) cards.push({ key: `alert${a.id}`, ...where, ...split(told(a.text)), where: "", hint: told(a.hint), sides: [], actions: [], close: () => lab.dismiss(a.id) });
     }
     return cards;
   }, [lab, scene, alerts, at, geos, routes, lang]);
@@ -152,7 +153,9 @@ function Cards({ cards }: { cards: Card[] }) {
       const old = offsets.current.get(c.key);
       const kept = old && clamp({ x: anchor.x + old.x, y: anchor.y + old.y });
       let p: Point | null = kept ?? null;
-      if (!kept || !moving) {
+      // a card that is pointed at, or has the focus, stays under the hand
+      const held = kept !== undefined && (card.matches(":hover") || card.contains(document.activeElement));
+      if (!kept || !moving && !held) {
         p = spot(anchor, w, h, ground);
         // a card that stands nearly as well as it could stays where the eye has found it
         if (p && kept && costOf(kept, w, h, anchor, ground) < costOf(p, w, h, anchor, ground) + 40) p = kept;
@@ -180,8 +183,10 @@ function Cards({ cards }: { cards: Card[] }) {
             <span>{c.head && <b>{visible(c.head)} </b>}{visible(c.text)}</span>
             {c.close && <button type="button" className="x" aria-label={t("Dismiss")} onClick={c.close}><Icon name="close" size={10} /></button>}
           </div>
-          {[c.where, c.hint].filter(Boolean).map((l) => <div className="em" key={l}>{visible(l)}</div>)}
-          {c.actions.length > 0 && <div className="eb">{c.actions.map((b, i) => <button type="button" key={b.label} data-filled={i === 0 ? "" : undefined} className={`rb${i === 0 ? " pri" : ""}`} onClick={b.run}>{visible(b.label)}</button>)}</div>}
+          {c.sides.length > 0 && <Sides sides={c.sides} />}
+          {[c.where, c.hint.endsWith("?") && c.actions.length > 1 ? "" : c.hint].filter(Boolean).map((l) => <div className="em" key={l}>{visible(l)}</div>)}
+          {c.actions.length > 0 && <div className="eb">{c.actions.map((b, i) => <button type="button" key={b.label} data-filled={i === 0 ? "" : undefined} className={`rb${i === 0 ? " pri" : ""}`} onClick={b.run}
+            onPointerEnter={() => lab.preview(`${c.key} ${i}`, b.edits)} onPointerLeave={() => lab.unpreview()} onFocus={() => lab.preview(`${c.key} ${i}`, b.edits)} onBlur={() => lab.unpreview()}>{visible(b.label)}</button>)}</div>}
         </div>
       ))}
       {over > 0 && <button type="button" className="emore" title={t("Show the next")} onClick={() => setFirst((n) => (n + cards.length - over) % cards.length)}>{t("{n} more", { n: over })}</button>}

@@ -7,7 +7,7 @@ import { t, tn, told } from "../shared/words";
 import { wordsOfNode, wordsOfScope } from "./describe";
 import { type ElementGeo, type PortGeo, dtypeFamily, inKey, lastPart, outKey, problemOf, shortDtype, visible } from "./geometry";
 import { Marks } from "./Debug";
-import { type PortRef, useLab, useLabState } from "./store";
+import { type PortRef, type State, hookOf, useLab, useLabState } from "./store";
 import { Thumbnail } from "./thumbs";
 import { usePortGestures } from "./wiring";
 
@@ -166,6 +166,11 @@ function ScopeCard({ scope, geo }: { scope: SceneScope; geo: ElementGeo }) {
   );
 }
 
+/** Has the kernel said that the wire being drawn does not fit here? */
+function barred(s: State, port: PortRef): boolean {
+  return s.wire !== null && s.reach !== null && s.reach.port === hookOf(s.wire.from) && hookOf(port) in s.reach.whys;
+}
+
 function portStyle(p: PortGeo): React.CSSProperties {
   return { left: p.x, top: p.y };
 }
@@ -183,7 +188,7 @@ const Port = React.memo(function Port({ owner, port, node }: { owner: string; po
     return Boolean(e?.tensor && s.thumbs.has(e.tensor) && e.error === null && s.run.states.get(owner) === "done");
   });
   const active = useLabState((s) => { const f = s.wire?.from ?? s.pending; return Boolean(f && f.node === owner && f.dir === ref.dir && f.port === name); });
-  const dim = useLabState((s) => { const f = s.wire?.from; return Boolean(f && !(f.node === owner && f.dir === ref.dir && f.port === name) && lab.blocked(f, owner, ref.dir)); });
+  const dim = useLabState((s) => { const f = s.wire?.from; return Boolean(f && !(f.node === owner && f.dir === ref.dir && f.port === name) && (lab.blocked(f, owner, ref.dir) || barred(s, ref))); });
   const gestures = usePortGestures(ref);
   const what = isIn ? `${t("input {name}", { name: visible(name) })}${input?.optional ? `, ${t("optional")}` : ""}` : `${t("output {name}", { name: visible(output?.name ?? name) })}${output?.shape ? `, ${output.shape} ${output.dtype ?? ""}` : ""}`;
   const dtype = output ? dtypeFamily(output.dtype) : "float";
@@ -214,7 +219,7 @@ function ScopePort({ port, scope }: { port: PortGeo; scope: SceneScope }) {
   const has = useLabState((s) => info?.tensor != null && s.thumbs.has(info.tensor));
   const ref: PortRef = { node: owner, dir: isIn ? "in" : "out", port: id };
   const active = useLabState((s) => { const f = s.wire?.from ?? s.pending; return Boolean(f && f.node === owner && f.dir === ref.dir && f.port === id); });
-  const dim = useLabState((s) => { const f = s.wire?.from; return Boolean(f && !(f.node === owner && f.dir === ref.dir && f.port === id) && lab.blocked(f, owner, ref.dir)); });
+  const dim = useLabState((s) => { const f = s.wire?.from; return Boolean(f && !(f.node === owner && f.dir === ref.dir && f.port === id) && (lab.blocked(f, owner, ref.dir) || barred(s, ref))); });
   const gestures = usePortGestures(ref);
   const named = Boolean(info?.label);
   const what = `${isIn ? t("input {name}", { name: visible(info?.label || id) }) : t("output {name}", { name: visible(info?.label || id) })}${info?.shape ? `, ${info.shape} ${info.dtype ?? ""}` : ""}`;

@@ -168,6 +168,7 @@ export const KEYS: Key[] = [
 ];
 
 function leave(lab: Lab): void {
+  if (lab.unpreview() && !lab.state.wire) return;
   const { wire, pending, panel, selected, edge, into, mark } = lab.state;
   if (wire || pending || panel || into) {
     lab.set({ wire: null, pending: null, panel: null, into: null, status: "Cancelled." });

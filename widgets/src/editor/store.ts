@@ -1,7 +1,7 @@
 // What the page knows and can do. Messages from the kernel and the person's gestures are the only things that change it; every part of the page reads it.
 import * as React from "react";
 import {
-  VERSION, type Command, type Debug, type Debugging, type Diagnostic, type Explained, type Fits, type Offer, type OpSpec, type Palette, type RunState, type Scene, type SceneEdge, type SceneNode, type SceneScope,
+  VERSION, type Command, type Debug, type Debugging, type Diagnostic, type Explained, type Fits, type Offer, type OpSpec, type Palette, type Preview, type Reach, type RunState, type Scene, type SceneEdge, type SceneNode, type SceneScope,
   type Code, type Thumb, type ToPage, type Value, type Why,
 } from "../protocol.gen";
 import { Wire, type Model, type Outgoing } from "../shared/wire";
@@ -59,6 +59,12 @@ export type State = {
   offer: Offer | null;
   /** What could take the tensor in question, by operation. */
   fits: Fits | null;
+  /** What an edit would come to that has not been made: shown, and gone again. */
+  ghost: Preview | null;
+  /** Why the wire that is being drawn cannot go to the port under the mouse, where the kernel need not be asked. */
+  refused: { port: PortRef; text: string } | null;
+  /** The ports that the wire being drawn would not fit. */
+  reach: Reach | null;
   busy: boolean;
   gone: boolean;
   selected: string[];
@@ -79,6 +85,8 @@ export type State = {
   carry: Carry | null;
   /** The wire that a dragged node would be dropped into. */
   dropEdge: string | null;
+  /** Axes that keep tensors apart, by the wire that brings them. */
+  blamed: ReadonlyMap<string, readonly number[]>;
   /** Elements that a hover lights. */
   lit: ReadonlySet<string>;
   mark: Mark | null;
@@ -149,9 +157,9 @@ export class Lab {
     this.wire = new Wire(model);
     this.state = {
       palette: null, ops: new Map(), scene: null, nodes: new Map(), scopes: new Map(), wiring: new Wiring(EMPTY_SCENE), geos: new Map(), at: new Map(), layout: null,
-      frames: [], routes: new Map(), run: NO_RUN, thumbs: new Map(), value: null, asked: null, slice: "", output: 0, alerts: [], status: "", said: 0, offer: null, fits: null, busy: false,
+      frames: [], routes: new Map(), run: NO_RUN, thumbs: new Map(), value: null, asked: null, slice: "", output: 0, alerts: [], status: "", said: 0, offer: null, fits: null, ghost: null, refused: null, reach: null, busy: false,
       gone: false, selected: [], edge: null, home: null, wire: null, pending: null, query: "", searching: false, panel: null, playing: false, speed: 1, flights: [],
-      theme: 0, dragCursor: null, into: null, carry: null, dropEdge: null, lit: DARK, mark: null, code: null, codeOpen: false, debugging: NO_DEBUGGING, why: null, explained: null, form: null,
+      theme: 0, dragCursor: null, into: null, carry: null, dropEdge: null, blamed: new Map(), lit: DARK, mark: null, code: null, codeOpen: false, debugging: NO_DEBUGGING, why: null, explained: null, form: null,
     };
   }
 
@@ -207,6 +215,12 @@ export class Lab {
       case "fits":
         this.set({ fits: m });
         return;
+      case "preview":
+        if (m.key === this.previewing) this.set({ ghost: m, ...(m.key.startsWith(WIRED) ? {} : { status: `Preview: ${m.text || m.why} Nothing has changed yet.` }) });
+        return;
+      case "reach":
+        this.set({ reach: m });
+        return;
       case "clip":
         this.clip = { text: m.text, count: m.count };
         return;
@@ -234,6 +248,7 @@ export class Lab {
   }
 
   private takeScene(scene: Scene): void {
+    this.unpreview();
     const before = this.state;
     this.keepFocus();
     const first = before.scene === null;
@@ -264,6 +279,7 @@ export class Lab {
     const resolved = this.state.alerts.filter((a) => a.edge === null || wiring.edges.has(a.edge));
     const base: Partial<State> = {
       scene, wiring, geos, layout, nodes: new Map(scene.nodes.map((n) => [n.name, n])), scopes: new Map(scene.scopes.map((s) => [s.name, s])), selected, edge,
+      blamed: new Map(scene.diagnostics.flatMap((d) => d.sides.filter((side) => side.axes.length).map((side): [string, readonly number[]] => [`${side.tensor}->${d.node}:${side.port}`, side.axes]))),
       alerts: resolved.length === this.state.alerts.length ? this.state.alerts : resolved, flights: [],
       home: before.home !== null && names.has(before.home) ? before.home : ids[0] ?? null,
     };
@@ -443,6 +459,43 @@ export class Lab {
     return ok;
   }
 
+  private previewing: string | null = null;
+
+  /** Shows what these edits would come to, until `unpreview`: nothing changes. */
+  preview(key: string, edits: Record<string, unknown>[]): void {
+    if (this.previewing === key) return;
+    this.unpreview();
+    this.previewing = key;
+    this.quiet({ type: "ask_preview", key, edits });
+  }
+
+  /** Takes the ghosts away. */
+  unpreview(): boolean {
+    const shown = this.state.ghost !== null || this.state.refused !== null;
+    this.previewing = null;
+    if (shown) this.set({ ghost: null, refused: null, ...(this.state.status.startsWith("Preview: ") ? { status: "" } : {}) });
+    return shown;
+  }
+
+  /** A wire is being drawn, and this port is under the mouse or has the focus: would it fit? */
+  tryWire(port: PortRef): void {
+    const from = this.state.wire?.from;
+    if (!from || (from.node === port.node && from.dir === port.dir && from.port === port.port)) return;
+    this.unpreview();
+    const why = this.refusal(from, port);
+    if (why !== null) return this.set({ refused: { port, text: why } });
+    const [src, dst] = from.dir === "out" ? [from, port] : [port, from];
+    this.preview(`${WIRED}${hookOf(port)}`, [{ tag: "Connect", src: `${src.node}:${src.port}`, dst: `${dst.node}:${dst.port}` }]);
+  }
+
+  /** Asks which ports a wire from here would not fit: they dim. */
+  askReach(port: PortRef): void {
+    this.unpreview();
+    const hook = hookOf(port);
+    this.set({ reach: null });
+    this.quiet({ type: "ask_reach", port: hook });
+  }
+
   /** Says what happened. English, as everything that is said: it is put into the language of the screen where it is shown. */
   say(text: string): void { this.set({ status: text }); }
 
@@ -609,8 +662,8 @@ export class Lab {
     await this.edit(edits, `Added ${spec.function}.`);
   }
 
-  /** When a wire was last dropped in empty space: the click that ends such a drag is no click on the canvas. */
-  dropped = -1;
+  /** Was a wire just dropped in empty space? The click that ends such a drag is no click on the canvas. */
+  dropped = false;
   /** Is the mouse down in the canvas? A focus that follows it selects through the click, not through the focus. */
   pointing = false;
   dropPoint: Point | null = null;
@@ -660,6 +713,7 @@ export class Lab {
   }
 
   async join(a: PortRef, b: PortRef): Promise<void> {
+    this.unpreview();
     this.set({ wire: null, pending: null, alerts: [] });
     const why = this.refusal(a, b);
     if (why !== null) return this.alert(why, why.includes("cycle") ? "A loop over time is a scan." : "", b.node);
@@ -759,6 +813,12 @@ export class Lab {
     this.set({ dragCursor: null });
   }
 }
+
+/** What keys of previews of a wire that is being drawn begin with. */
+export const WIRED = "wire ";
+
+/** A port as its hook names it. */
+export const hookOf = (p: PortRef): string => `${p.node}:${p.dir}:${p.port}`;
 
 /** The edit that takes this wire away. */
 export function cut(e: SceneEdge): Record<string, unknown> {

@@ -34,8 +34,9 @@ export function clickPort(lab: Lab, port: PortRef): void {
   const wire = lab.state.wire;
   if (!wire) {
     const view = lab.portPoint(port);
+    lab.askReach(port);
     lab.set({ wire: { from: port, mode: "click", x: view.x, y: view.y, over: null }, pending: null, alerts: [], status: `Wiring from ${port.node}: click the other port, Esc cancels.` });
-  } else if (same(wire.from, port)) lab.set({ wire: null });
+  } else if (same(wire.from, port)) { lab.unpreview(); lab.set({ wire: null }); }
   else void lab.join(wire.from, port);
 }
 
@@ -49,6 +50,10 @@ export function usePortGestures(port: PortRef) {
       clickPort(lab, port);
     },
     onDoubleClick: (e: React.MouseEvent) => e.stopPropagation(),
+    onPointerEnter: () => lab.tryWire(port),
+    onPointerLeave: () => { if (lab.state.wire) lab.unpreview(); },
+    onFocus: () => { if (!lab.pointing) lab.tryWire(port); },
+    onBlur: () => { if (lab.state.wire) lab.unpreview(); },
     onPointerDown: (e: React.PointerEvent) => {
       if (e.button !== 0) return;
       dragged.current = false;
@@ -57,6 +62,7 @@ export function usePortGestures(port: PortRef) {
       const move = (m: PointerEvent) => {
         if (m.pointerId !== pointer) return;
         if (!dragged.current && Math.hypot(m.clientX - start.x, m.clientY - start.y) < 5) return;
+        if (!dragged.current) lab.askReach(port);
         dragged.current = true;
         const p = lab.view?.toFlow({ x: m.clientX, y: m.clientY }) ?? { x: 0, y: 0 };
         const over = portAt(lab, m.clientX, m.clientY);
@@ -70,7 +76,7 @@ export function usePortGestures(port: PortRef) {
       const cancel = (m: PointerEvent) => {
         if (m.pointerId !== pointer) return;
         stop();
-        if (dragged.current) lab.set({ wire: null });
+        if (dragged.current) { lab.unpreview(); lab.set({ wire: null }); }
       };
       const up = (m: PointerEvent) => {
         if (m.pointerId !== pointer) return;
@@ -79,10 +85,11 @@ export function usePortGestures(port: PortRef) {
         // the click that follows a drag on one port is no click
         setTimeout(() => { dragged.current = false; }, 0);
         const to = portAt(lab, m.clientX, m.clientY) ?? portOf(lab, m.clientX, m.clientY, port);
+        lab.unpreview();
         if (to && same(to, port)) { lab.set({ wire: null }); return; }
         if (to) { void lab.join(port, to); return; }
         lab.set({ wire: null });
-        lab.dropped = performance.now();
+        lab.dropped = true;
         const canvas = document.elementFromPoint(m.clientX, m.clientY)?.closest(".cv");
         if (canvas && lab.root?.contains(canvas)) lab.askForOperation(port, lab.view?.toFlow({ x: m.clientX, y: m.clientY }) ?? null);
       };
