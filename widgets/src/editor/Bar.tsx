@@ -32,13 +32,14 @@ export function Bar() {
   const live = useLabState((s) => s.run.live);
   const codeOpen = useLabState((s) => s.codeOpen);
   const send = (name: Parameters<typeof lab.command>[0]) => () => { if (name !== "stop") lab.pause(); void lab.command(name); };
+  const { bar, onKeyDown } = useOneStop();
   const [asking, setAsking] = React.useState<string | null>(null);
   const save = (path: string | null) => { setAsking(null); void lab.command("save", { node: path }); };
   const proposal = () => `${(scene?.title || "graph").replace(/[^\p{L}\p{N}_.-]+/gu, "_").slice(0, 60) || "graph"}.flow.json`;
   const file = scene?.path ? scene.path.slice(scene.path.lastIndexOf("/") + 1) : null;
   const saved = scene ? (scene.path ? `${file} · ${scene.dirty ? t("changed") : t("saved")}` : scene.total ? t("not saved yet") : "") : "";
   return (
-    <div className="bar" role="toolbar" aria-label={t("Commands")}>
+    <div className="bar" role="toolbar" aria-label={t("Commands")} ref={bar} onKeyDown={onKeyDown}>
       <div className="cmds">
         <div className="gname">
           <Icon name="tidy" />
@@ -86,6 +87,31 @@ export function Bar() {
       {asking !== null && <SaveForm name={asking} rename={setAsking} save={save} />}
     </div>
   );
+}
+
+/** One place in the order of Tab for all the commands; arrows go from one to the next. */
+function useOneStop() {
+  const bar = React.useRef<HTMLDivElement>(null);
+  const stops = () => [...bar.current?.querySelectorAll<HTMLElement>("button") ?? []].filter((b) => !b.closest("[role=menu], form"));
+  const settle = (at: HTMLElement | undefined) => { for (const b of stops()) b.tabIndex = b === at ? 0 : -1; };
+  React.useLayoutEffect(() => {
+    const all = stops();
+    settle(all.find((b) => b === document.activeElement) ?? all.find((b) => b.tabIndex === 0 && !b.hasAttribute("disabled")) ?? all.find((b) => !b.hasAttribute("disabled")));
+  });
+  const onKeyDown = (e: React.KeyboardEvent) => {
+    const at = e.target as HTMLElement;
+    // after a click the arrows are still the canvas's
+    if (e.defaultPrevented || e.ctrlKey || e.altKey || e.metaKey || !at.matches("button:focus-visible") || !stops().includes(at)) return;
+    const all = stops().filter((b) => !b.hasAttribute("disabled") && b.checkVisibility());
+    const i = all.indexOf(at);
+    const to = { ArrowRight: all[(i + 1) % all.length], ArrowLeft: all[(i - 1 + all.length) % all.length], Home: all[0], End: all[all.length - 1] }[e.key];
+    if (!to) return;
+    e.preventDefault();
+    e.stopPropagation();
+    settle(to);
+    to.focus();
+  };
+  return { bar, onKeyDown };
 }
 
 /** The document's name; a double click or F2 on it edits. */

@@ -317,7 +317,7 @@ function Edges() {
   let list = [...routes.values()];
   if (cull) list = list.filter((r) => cull({ x: Math.min(r.from.x, r.to.x), y: Math.min(r.from.y, r.to.y), w: Math.abs(r.to.x - r.from.x) + 1, h: Math.abs(r.to.y - r.from.y) + 1 }));
   return (
-    <svg className="es" width="1" height="1">
+    <svg className="es" width="1" height="1" role="presentation">
       {list.map((r) => <EdgeLine key={r.edge.id} route={r} />)}
       <g className="els" aria-hidden="true">{list.map((r) => <EdgeLabel key={r.edge.id} route={r} />)}</g>
     </svg>

@@ -73,7 +73,7 @@ export function Minimap() {
   const clamp = (v: number, hi: number) => Math.max(0.75, Math.min(hi - 0.75, v));
   return (
     <div className={`mini${away ? " away" : ""}`} ref={box} role="img" aria-label={t("Minimap, {n} elements", { n: items.length })}>
-      <svg width={W} height={H} viewBox={`0 0 ${W} ${H}`} onPointerDown={go} onPointerMove={go}>
+      <svg width={W} height={H} viewBox={`0 0 ${W} ${H}`} aria-hidden="true" onPointerDown={go} onPointerMove={go}>
         {items.map((r) => <rect key={r.id} className={`mm ${r.cls}`} x={r.x * k + ox} y={r.y * k + oy} width={Math.max(1.5, r.w * k)} height={Math.max(1.5, r.h * k)} rx="1.5" />)}
         {view && (() => {
           const left = clamp(view.x * k + ox, W);

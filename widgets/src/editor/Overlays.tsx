@@ -58,7 +58,21 @@ export function ConnectMenu() {
     const q = text.trim().toLowerCase();
     return out.filter((t) => t.label.toLowerCase().includes(q)).sort((a, b) => Number(a.wired) - Number(b.wired));
   }, [open, pending, nodes, scopes, text, lab, lang]);
+  // what was typed is there, and cannot be wired: the reason is worth more than an empty list
+  const refused = React.useMemo((): string | null => {
+    const q = text.trim().toLowerCase();
+    if (!open || !pending || !q || targets.length) return null;
+    for (const name of [...nodes.keys(), ...scopes.keys()]) {
+      const ports = [...lab.inputsOf(name).map((p) => ({ dir: "in" as const, p })), ...lab.outputsOf(name).map((p) => ({ dir: "out" as const, p }))];
+      const meant = ports.filter(({ p }) => `${name}:${p.label}`.toLowerCase().includes(q));
+      const port = meant.find(({ dir }) => dir !== pending.dir) ?? meant[0];
+      const why = port && lab.refusal(pending, { node: name, dir: port.dir, port: port.p.port });
+      if (why) return why;
+    }
+    return null;
+  }, [open, pending, nodes, scopes, text, targets, lab]);
   if (!open || !pending) return null;
+  const found = targets.length ? (text.trim() ? t("{n} found", { n: targets.length }) : "") : told(refused ?? "Nothing fits: add a node with A.");
   const close = () => { lab.set({ panel: null, pending: null }); lab.focus(pending.node); };
   const take = (t: Target | undefined) => { if (!t) return; lab.set({ panel: null }); lab.focus(pending.node); void lab.join(t.from ?? pending, t.port); };
   const onKeyDown = (e: React.KeyboardEvent) => {
@@ -74,7 +88,7 @@ export function ConnectMenu() {
         value={text} onChange={(e) => { setText(e.target.value); setActive(0); }}
         onKeyDown={onKeyDown}
       />
-      {targets.length === 0 && <p className="none muted">{t("Nothing fits: add a node with A.")}</p>}
+      <p className="none muted" aria-live="polite">{found}</p>
       {targets.length > 0 && <ul className="hits" role="listbox" id={id} aria-label={t("Ports")} tabIndex={0} aria-activedescendant={`${id}-${active}`} onKeyDown={onKeyDown}>
         {targets.slice(0, 60).map((t, i) => (
           <li key={t.label} role="option" id={`${id}-${i}`} aria-selected={i === active} className={`c-${t.category}${i === active ? " sel" : ""}`} onMouseDown={(e) => e.preventDefault()} onClick={() => take(t)}>

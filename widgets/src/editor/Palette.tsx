@@ -303,7 +303,7 @@ function Outline() {
             {shown.map((r) => r.group
               ? <li key={`g${r.id}`} role="treeitem" aria-level={r.depth + 1} aria-expanded={!shut.has(r.id)} aria-selected={false} data-row={r.id} className="grp" style={{ paddingLeft: 8 + 14 * r.depth }} tabIndex={r.id === home ? 0 : -1}
                   title={t("{name}: click shows or hides its rows, double-click folds it on the canvas", { name: visible(r.id) })} onClick={() => toggle(r.id)} onDoubleClick={() => lab.fold([r.id], false)}>
-                  <Icon name={shut.has(r.id) ? "chevronRight" : "chevronDown"} size={10} /><span>{visible(r.label)}</span><span className="unseen">, {t("scope")}</span>
+                  <Icon name={shut.has(r.id) ? "chevronRight" : "chevronDown"} size={10} /><span>{visible(r.label)}</span><span className="unseen">{t("scope")}</span>
                 </li>
               : <OutlineRow key={r.id} row={r} home={r.id === home} pick={() => { setAt(r.id); pick(r); }} />)}
           </ul>
@@ -332,7 +332,7 @@ function OutlineRow({ row, home, pick }: { row: Row; home: boolean; pick(): void
       data-row={row.id} style={{ paddingLeft: 12 + 14 * row.depth }} tabIndex={home ? 0 : -1} title={visible(row.id)} onClick={pick}>
       <Icon name={categoryIcon(category)} size={11} className="ci" />
       <span>{visible(row.label)}</span>
-      <span className="unseen">, {node ? aboutNode(node, shown, thumb?.value) : scope && aboutScope(scope, shown)}</span>
+      <span className="unseen">{node ? aboutNode(node, shown, thumb?.value) : scope && aboutScope(scope, shown)}</span>
       <em aria-hidden="true">{note}{node && shortDtype(node.outputs[0]?.dtype ?? null).startsWith("i") ? ` ${shortDtype(node.outputs[0]?.dtype ?? null)}` : ""}</em>
       <Icon name={shown} size={12} className="st" />
     </li>

@@ -42,8 +42,11 @@ function walk(lab: Lab, dx: number, dy: number): void {
     for (const id of ids) { const c = cost(id, need); if (c < least) { least = c; found = id; } }
     return found;
   };
-  const to = best(joined, 0.35) ?? best(at.keys(), 1) ?? best(joined, 0);
+  // who cannot see where things lie still goes on along the wire: right with the data, left against it
+  const along = dx > 0 ? (wiring.outOf.get(from) ?? []).map((e) => e.dst) : dx < 0 ? (wiring.into.get(from) ?? []).map((e) => e.src) : [];
+  const to = best(joined, 0.35) ?? along[0] ?? best(at.keys(), 1) ?? best(joined, 0);
   if (to !== null) lab.go(to);
+  else lab.say("Nothing lies that way.");
 }
 
 /** The wires of a node, in and out, and after the last one the node again. */
@@ -85,7 +88,9 @@ function enter(lab: Lab): void {
   if (scopes.has(selected[0])) return void lab.into(selected[0]);
   if (!nodes.has(selected[0])) return;
   const form = lab.root?.querySelector('[data-testid="inspector"]');
-  (form?.querySelector<HTMLElement>(".form :is(input, select, textarea)") ?? form?.querySelector<HTMLElement>(".nm"))?.focus();
+  const field = form?.querySelector<HTMLElement>(".form :is(input, select, textarea)") ?? form?.querySelector<HTMLElement>(".nm");
+  field?.focus();
+  if (field instanceof HTMLInputElement && field.type === "text") field.select();
 }
 
 /** Backspace goes out: folds the scope that the selected element stands in. */
