@@ -490,6 +490,7 @@ class Fits:
     shapes: dict[str, str] = field(default_factory=dict)
     whys: dict[str, str] = field(default_factory=dict)
     ports: dict[str, str] = field(default_factory=dict)   # the input that it would go into
+    best: list[str] = field(default_factory=list)         # what people most often go on with from such a tensor, the likeliest first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,19 @@ def fits(tensor: Tensor) -> P.Fits:
             continue
         if given:
             shapes[op.name] = given
-    return P.Fits(tensor=tensor.name, shapes=shapes, whys=whys, ports=ports)
+    return P.Fits(tensor=tensor.name, shapes=shapes, whys=whys, ports=ports, best=usual(tensor.type, whys))
+
+
+_IMAGES, _SEQUENCES = ("Conv2D", "MaxPool2D", "AvgPool2D", "BatchNorm"), ("LSTM", "GRU", "RNN", "Conv1D", "LayerNorm")
+_WHOLE = ("OneHot", "Gather", "Cast", "Equal")
+_SCALARS = ("Multiply", "Add", "Subtract", "Divide", "Square", "Negative", "Exp", "Log")
+_USUAL = ("MatMul", "Add", "Relu", "Multiply", "Subtract", "Mean", "Sum", "Softmax", "Sigmoid", "Tanh", "SparseSoftmaxCrossEntropy", "Concat", "Reshape", "Transpose", "Dropout", "LayerNorm", "Square", "Max", "Argmax")
+
+
+def usual(type: TensorType, whys: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+    """What people most often go on with from a tensor of this rank and dtype, the likeliest first, without what cannot take it."""
+    first = _WHOLE if type.dtype.kind in "iu" else _IMAGES if type.rank == 4 else _SEQUENCES if type.rank == 3 else _SCALARS if type.rank == 0 else ()
+    return [name for name in dict.fromkeys([*first, *_USUAL]) if name in REGISTRY and name not in whys]
 
 
 _RANKS = {"linalg": (2, 1, 3, 4), "recurrent": (2, 1), "conv": (4, 3, 5, 1)}

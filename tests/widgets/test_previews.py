@@ -45,6 +45,23 @@ def test_an_edit_that_moves_the_misfit_is_told_with_both_sides():
     assert p.repair == "Make W (3, 4)"
 
 
+@pytest.mark.parametrize("shape, dtype, first", [(("batch", 784), "float32", "MatMul"), (("batch", 1, 28, 28), "float32", "Conv2D"), (("batch", "time", 5), "float32", "LSTM"),
+                                                 (("batch",), "int64", "OneHot"), ((), "float32", "Multiply")])
+def test_the_search_begins_with_what_people_go_on_with_and_says_what_comes_of_it(shape, dtype, first):
+    with fl.Graph():
+        fits = S.fits(fl.placeholder(shape, dtype, name="x"))
+    assert fits.best[0] == first and not set(fits.best) & set(fits.whys) and first in fits.shapes | fits.ports
+    assert len(fits.shapes) > 60
+
+
+def test_what_open_inputs_and_attributes_decide_is_no_guess():
+    with fl.Graph():
+        rows, numbers, image = fl.placeholder(("batch", 3)), fl.placeholder(("batch",), "int64"), fl.placeholder(("batch", 28, 28))
+        assert S.fits(rows).shapes["MatMul"] == "(batch, ?)" and S.fits(rows).shapes["Add"] == "(batch, 3)" and "Reshape" not in S.fits(rows).shapes
+        assert S.fits(numbers).shapes["OneHot"] == "(batch, depth) float32"
+        assert "takes 4 axes" in S.fits(image).whys["Conv2D"] and S.fits(image).shapes["MatMul"] == "(batch, 28, ?)"
+
+
 def test_ports_that_a_wire_would_not_fit_are_named_from_either_end():
     document = apply(small(), AddNode("Variable", "V", attrs={"shape": "7, 4"}), AddNode("MatMul", "late"), Connect("x:0", "late:a"), AddNode("OneHot"))
     built = build(document)

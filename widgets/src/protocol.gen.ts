@@ -67,7 +67,7 @@ export type RunState = { type: "state"; mode: "edit" | "run" | "paused" | "past"
 /** Answer to value: one tensor for the inspector. Buffer 0: float32 rows × cols, downsampled if the tensor is larger. */
 export type Value = { type: "value"; tensor: string; known: boolean; shape: (number | string | null)[]; dtype: string; rows: number; cols: number; sampled: boolean; slice: string; lo: number; hi: number; map: "seq" | "div"; json: string | null; stats: Stats | null; formula: string; doc: string };
 /** Answer to ask_fits, by operation: the shape it would give if this tensor is all it needs, or why it cannot take it. */
-export type Fits = { type: "fits"; tensor: string; shapes: Record<string, string>; whys: Record<string, string>; ports: Record<string, string> };
+export type Fits = { type: "fits"; tensor: string; shapes: Record<string, string>; whys: Record<string, string>; ports: Record<string, string>; best: string[] };
 /** Answer to ask_preview: what these edits would come to. Nothing has changed. */
 export type Preview = { type: "preview"; key: string; ok: boolean; text: string; nodes: GhostNode[]; edges: GhostEdge[]; changes: GhostChange[]; cuts: string[]; why: string; sides: Side[]; repair: string };
 /** Answer to ask_reach: the ports that a wire from this one would not fit, and why. */

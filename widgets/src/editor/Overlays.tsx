@@ -4,7 +4,7 @@ import { Icon, categoryIcon } from "../shared/icons";
 import { t, told, tx, useLanguage } from "../shared/words";
 import { visible } from "./geometry";
 import { KEYS } from "./keys";
-import { type PortRef, useLab, useLabState } from "./store";
+import { type PortRef, hookOf, useLab, useLabState } from "./store";
 
 export function KeysPanel() {
   const lab = useLab();
@@ -22,7 +22,7 @@ export function KeysPanel() {
   );
 }
 
-type Target = { port: PortRef; from?: PortRef; label: string; note: string; category: string; wired: boolean };
+type Target = { port: PortRef; from?: PortRef; label: string; note: string; category: string; wired: boolean; why?: string };
 
 export function ConnectMenu() {
   const lab = useLab();
@@ -30,6 +30,7 @@ export function ConnectMenu() {
   const pending = useLabState((s) => s.pending);
   const nodes = useLabState((s) => s.nodes);
   const scopes = useLabState((s) => s.scopes);
+  const reach = useLabState((s) => s.reach);
   const lang = useLanguage();
   const [text, setText] = React.useState("");
   const [active, setActive] = React.useState(0);
@@ -52,12 +53,18 @@ export function ConnectMenu() {
     for (const n of all) {
       const dir = pending.dir === "out" ? "in" : "out";
       if (lab.blocked(pending, n.name, dir)) continue;
-      if (dir === "in") for (const p of n.inputs) out.push({ port: { node: n.name, dir, port: p.port }, label: `${n.name}:${p.label}`, note: p.wired ? t("replaces its wire") : p.optional ? t("optional") : t("open"), category: n.category, wired: p.wired });
+      // the wire that is there already is no choice
+      const wired = (p: { port: string }) => lab.state.wiring.edges.has(`${pending.node}:${pending.port}->${n.name}:${p.port}`);
+      if (dir === "in") for (const p of n.inputs.filter((q) => !wired(q))) out.push({ port: { node: n.name, dir, port: p.port }, label: `${n.name}:${p.label}`, note: p.wired ? t("replaces its wire") : p.optional ? t("optional") : t("open"), category: n.category, wired: p.wired });
       else for (const o of n.outputs) out.push({ port: { node: n.name, dir, port: o.port }, label: label(n.name, o, n.outputs.length), note: o.shape ?? "", category: n.category, wired: false });
     }
     const q = text.trim().toLowerCase();
-    return out.filter((t) => t.label.toLowerCase().includes(q)).sort((a, b) => Number(a.wired) - Number(b.wired));
-  }, [open, pending, nodes, scopes, text, lab, lang]);
+    // what would not fit comes last, with its reason
+    const whys = reach !== null && reach.port === hookOf(pending) ? reach.whys : {};
+    const weighed = out.map((o) => (o.from === undefined && hookOf(o.port) in whys ? { ...o, why: whys[hookOf(o.port)] } : o));
+    return weighed.filter((t) => t.label.toLowerCase().includes(q)).sort((a, b) => Number(a.why !== undefined) - Number(b.why !== undefined) || Number(a.wired) - Number(b.wired));
+  }, [open, pending, nodes, scopes, text, lab, lang, reach]);
+  React.useEffect(() => { if (open && pending) lab.askReach(pending); }, [lab, open, pending]);
   // what was typed is there, and cannot be wired: the reason is worth more than an empty list
   const refused = React.useMemo((): string | null => {
     const q = text.trim().toLowerCase();
@@ -91,8 +98,8 @@ export function ConnectMenu() {
       <p className="none muted" aria-live="polite">{found}</p>
       {targets.length > 0 && <ul className="hits" role="listbox" id={id} aria-label={t("Ports")} tabIndex={0} aria-activedescendant={`${id}-${active}`} onKeyDown={onKeyDown}>
         {targets.slice(0, 60).map((t, i) => (
-          <li key={t.label} role="option" id={`${id}-${i}`} aria-selected={i === active} className={`c-${t.category}${i === active ? " sel" : ""}`} onMouseDown={(e) => e.preventDefault()} onClick={() => take(t)}>
-            <Icon name={categoryIcon(t.category)} size={12} className="ci" /><span className="hn">{visible(t.label)}</span><span className="ho">{t.note}</span>
+          <li key={t.label} role="option" id={`${id}-${i}`} aria-selected={i === active} className={`c-${t.category}${i === active ? " sel" : ""}${t.why !== undefined ? " no" : ""}`} onMouseDown={(e) => e.preventDefault()} onClick={() => take(t)}>
+            <Icon name={categoryIcon(t.category)} size={12} className="ci" /><span className="hn">{visible(t.label)}{t.why !== undefined && <small title={told(t.why)}>{visible(told(t.why))}</small>}</span><span className="ho">{t.note}</span>
           </li>
         ))}
       </ul>}

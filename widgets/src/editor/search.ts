@@ -38,7 +38,10 @@ export function searchOps(ops: readonly OpSpec[], text: string, port: "in" | "ou
     const sided = port === null || (port === "both" ? op.inputs.length > 0 && op.outputs.length > 0 : port === "out" ? op.inputs.length > 0 : op.outputs.length > 0);
     const why = sided ? known?.whys[op.type] ?? "" : port === "both" ? "has no input, or no output" : port === "out" ? "takes no input" : "gives no output";
     const at = op.function.toLowerCase().indexOf(text.trim().toLowerCase());
-    const last = why !== "" && cost >= 1 ? 20 : 0;
+    // with nothing typed, and between words as good as each other: what people most often go on with comes first
+    const usual = known?.best.indexOf(op.type) ?? -1;
+    if (usual >= 0) cost -= query === "" ? 1 - usual / 1000 : 0.005 * (1 - usual / 1000);
+    const last = why !== "" && (query === "" ? port !== null : cost >= 1) ? 20 : 0;
     found.push({ cost: cost + last, i, hit: { op, fits: why === "", from: query && at >= 0 ? at : 0, to: query && at >= 0 ? at + text.trim().length : 0, why, gives: known?.shapes[op.type] ?? "" } });
   });
   return found.sort((a, b) => a.cost - b.cost || a.i - b.i).map((f) => f.hit);
