@@ -12,13 +12,15 @@ BOOKS = Path(__file__).resolve().parent.parent / "widgets/src/shared/words"
 
 # what OpenCC writes → what Taiwan writes, in this order
 TERMS = {
-    "單元格": "儲存格", "單擊": "按一下", "雙擊": "按兩下", "撤銷": "復原", "啟用": "激活", "迴圈神經": "循環神經", "門控迴圈": "門控循環", "函式": "函數", "歸一化": "正規化", "方差": "變異數", "均值": "平均值",
+    "單元格": "儲存格", "單擊": "按一下", "雙擊": "按兩下", "撤銷": "復原", "啟用": "激活", "影象": "影像", "迴圈神經": "循環神經", "門控迴圈": "門控循環", "函式": "函數", "歸一化": "正規化", "方差": "變異數", "均值": "平均值",
     "實時": "即時", "便籤": "便條", "標量": "純量", "查詢": "尋找", "斷點": "中斷點", "埠": "連接埠", "全域性": "全域", "區域性": "區域",
     "引數": "參數",
 }
 # sentences in which a row and a column are told apart: what is 行 on one side of the strait is 列 on the other
 OWN: dict[str, str] = {
     "row": "列",
+    "Flatten {port} to rows of {n}": "把 {port} 展平為每列 {n} 個",
+    "Take the largest class of each row of {port}": "取 {port} 每列最大的類別",
     "recurrent": "循環",
     "left columns {a} ≠ right rows {b}: cannot multiply ({x}) by ({y}).": "左邊的行數 {a} ≠ 右邊的列數 {b}：({x}) 不能乘 ({y})。",
     "b needs {n} rows, or a needs {m} columns.": "b 需要 {n} 列，或者 a 需要 {m} 行。",

@@ -69,3 +69,12 @@ def test_the_language_is_switched_while_the_lab_is_used(notebook):
     assert document() == before
     nb.exec("ed.language = 'zh-CN'")
     expect(lab.get_by_role("button", name="运行", exact=True)).to_be_visible()
+
+    # the person's own colours come before the theme's, and what is chosen is told by an edge
+    lab.locator('[data-node="x"]').focus()
+    nb.page.emulate_media(forced_colors="active")
+    for dark in (False, True):
+        nb.page.evaluate("dark => document.body.setAttribute('data-jp-theme-light', String(!dark))", dark)
+        colours = lab.evaluate("el => ['--fl-canvas', '--fl-accent', '--fl-phase-backward'].map((name) => getComputedStyle(el).getPropertyValue(name).trim())")
+        assert colours == ["Canvas", "Highlight", "LinkText"]
+    expect(lab.locator(".outl .on")).to_have_css("outline-style", "solid")
