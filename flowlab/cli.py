@@ -90,6 +90,7 @@ def start_lab(options: argparse.Namespace) -> int:
     from flowlab import server
 
     server.answer_at_once()
+    server.drop_state_of_strangers()
     page = f"/lab/tree/{quote(FIRST_NOTEBOOK)}"
     token = os.environ.get("JUPYTER_TOKEN") or secrets.token_hex(24)
     settings = [

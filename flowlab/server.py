@@ -33,3 +33,25 @@ def answer_at_once() -> None:
 
     open_at_once.answers_at_once = True
     KernelWebsocketHandler.open = open_at_once
+
+
+def drop_state_of_strangers(manager: Any = None) -> None:
+    """Open notebooks whose signature does not check without the widget state that is saved in them; a second call changes nothing.
+
+    Jupyter brings such state back as soon as a notebook is opened, trusted or not. `flowlab lab` does not: running the cell makes the widget anew.
+    """
+    if manager is None:
+        from jupyter_server.services.contents.manager import ContentsManager as manager
+    marked = manager.mark_trusted_cells
+    if getattr(marked, "drops_state", False):
+        return
+
+    @wraps(marked)
+    def mark_and_drop(self: Any, nb: Any, path: str = "") -> None:
+        ours = self.notary.check_signature(nb)     # before marking: that changes what was signed
+        marked(self, nb, path)
+        if not ours:
+            nb["metadata"].pop("widgets", None)
+
+    mark_and_drop.drops_state = True
+    manager.mark_trusted_cells = mark_and_drop

@@ -1,6 +1,8 @@
 """What every test may rely on."""
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,6 +22,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             items[:] = [item for item in items if not item.get_closest_marker("gpu")]
             config.hook.pytest_deselected(items=card)
             _LEFT_OUT.append(f"{len(card)} tests marked gpu are left out: {why}.")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _data_of_nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a lab remembers of recent files and unsaved edits goes into a folder of the tests' own, not into that of the person who runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_DATA_DIR", os.fspath(tmp_path_factory.mktemp("jupyter-data")))
+        yield
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

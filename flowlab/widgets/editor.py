@@ -1,7 +1,6 @@
 """Editor: the lab's kernel side. It holds the document, builds the graph, steps the run, and answers the page."""
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import sys
@@ -17,14 +16,13 @@ import numpy as np
 import traitlets
 
 from ..core.errors import DebuggerError, DeviceError, DocumentError, FeedError, FetchError, FlowError, KernelError, plural
-from ..core.files import write_atomically
 from ..core.graph import Graph, Node
 from ..core.op import REGISTRY
 from ..debugger import Debugger, Stop
 from ..io import making
 from ..io.build import Diagnostic, build
 from ..io.codegen import python_lines
-from ..io.document import Document, document_of, file_bytes, from_text, read_bounded
+from ..io.document import Document, document_of
 from ..io.edits import (
     AddComposite,
     AddNode,
@@ -46,6 +44,7 @@ from ..io.edits import (
 from ..runtime.session import Session
 from . import debugging as D, loops as L, previews, protocol as P, saved, scene as S, values as V
 from .examples import EXAMPLES
+from .keeping import Home, Keeping, same_file
 from .words import Worded
 
 _STATIC = Path(__file__).parent / "static"
@@ -53,6 +52,7 @@ _MISSING = "export default { render({ el }) { el.textContent = 'The page of flow
 MAX_UNDO = 1000
 MAX_EDITS = 20_000      # in one message
 MAX_PREVIEW = 50        # edits of one preview
+REMEMBERED = 2000       # answers to messages that may come twice
 MAX_CODE = 512 * 2**10  # characters of Python that a page shows
 MAX_PICTURE = 8 * 2**20
 LIVE_BUDGET = 0.3       # seconds that a run after an edit may take: one that takes longer is too heavy to be live
@@ -62,10 +62,11 @@ MANY_BYTES = 512 * 2**20    # variables larger than this are not initialised for
 _RUNS = frozenset({"run", "resume", "run_to"})      # commands that could pass by a NaN unseen
 
 
-class Editor(Worded, anywidget.AnyWidget):
+class Editor(Keeping, Worded, anywidget.AnyWidget):
     """Build a graph by hand, and step it: with nothing given, an empty canvas.
 
     `graph` is copied into a document and never changed; `session` lends the values of its variables; `feeds` are arrays by placeholder.
+    `open(path)` brings a graph file onto the canvas, `save(path)` writes one; from then on every edit goes to that file, while `autosave` is True.
     `language` is what the screen speaks: `en`, `zh-CN` or `zh-TW`; without it the page decides, and a person may change it there.
     """
 
@@ -85,8 +86,11 @@ class Editor(Worded, anywidget.AnyWidget):
             raise DocumentError(f"{type(graph).__name__} is not a graph.", hint="fl.Editor takes a Graph, a Document, or nothing for an empty canvas.")
         self._document = document
         self._built = build(document)
-        self._undo: list[tuple[str, Document]] = []
-        self._redo: list[tuple[str, Document]] = []
+        self._undo: list[tuple[str, Document, Home]] = []
+        self._redo: list[tuple[str, Document, Home]] = []
+        self._begin_keeping(document)
+        self._answered: dict[int, bool] = {}    # messages that were done: one that comes again, after a broken connection, is not done twice
+        self._answering = 0
         self._revision = 0
         self._selection: tuple[str, ...] = ()
         self._debugger: Debugger | None = None
@@ -111,10 +115,6 @@ class Editor(Worded, anywidget.AnyWidget):
         self._sent_tensors: set[str] = set()
         self._sent_cursor = 0
         self._sent_order: tuple = ()
-        self._known_documents: list[Document] = [document]
-        self._saved_document = document
-        self._path: str | None = None
-        self._disk: dict[str, str] = {}         # file → digest of what we last read from it or wrote to it
         self._live = False
         self._merge = ""
         self._merging = ""          # what the last step of undo may take in: a slider that is dragged
@@ -127,7 +127,7 @@ class Editor(Worded, anywidget.AnyWidget):
         self._carry(session, {}, trust=True)
         if feeds is not None:
             self._document = replace(self._document, feeds=self._checked_feeds(feeds))
-            self._saved_document = self._document
+            self._home.base = self._document
         self.on_msg(self._on_message)
 
     # ------------------------------------------------------------ what a person asks for in Python
@@ -250,64 +250,55 @@ class Editor(Worded, anywidget.AnyWidget):
         self._reset()
         self._say_state(full=True)
 
-    def save(self, path: str | os.PathLike | None = None, *, overwrite: bool = False) -> Path:
-        """Write the document to a file, `<title>.flow.json` here if no path is given; returns where.
-
-        A file that something else has changed since it was read or written here is not replaced unless `overwrite` says so.
-        """
-        target = Path(path) if path is not None else Path(self._path or file_name(self._document.name))
-        data = file_bytes(self._document)
-        if not overwrite:
-            self._refuse_stranger(target, data)
-        write_atomically(target, data)
-        self._disk[str(target.resolve())] = _digest(data)
-        self._path, self._saved_document = str(target), self._document
-        self._known_documents.append(self._document)
-        self._say_scene()
-        return target
-
     # ------------------------------------------------------------ changing the document
 
-    def _commit(self, document: Document, label: str, select: str | None = None) -> None:
-        if document == self._document:
+    def _commit(self, document: Document, label: str, select: str | None = None, home: Home | None = None) -> None:
+        if document == self._document and home is None:
             self._say_scene(select)     # nothing changed; the page may have shown it optimistically
             return
-        if not (self._merge and self._merge == self._merging and self._undo):
-            self._undo.append((label, self._document))
+        if home is not None or not (self._merge and self._merge == self._merging and self._undo):
+            self._undo.append((label, self._document, self._home))
         self._merging = self._merge
         del self._undo[:-MAX_UNDO]
         self._redo.clear()
-        self._adopt(document, select)
+        self._adopt(document, select, home)
 
-    def _travel(self, source: list[tuple[str, Document]], target: list[tuple[str, Document]]) -> bool:
+    def _travel(self, source: list[tuple[str, Document, Home]], target: list[tuple[str, Document, Home]]) -> bool:
         if not source:
             self._say_scene()
             return False
         self._merging, self._chosen = "", []
-        label, document = source.pop()
-        target.append((label, self._document))
+        label, document, home = source.pop()
+        target.append((label, self._document, self._home))
         # folding is a way of looking, not a change: it stays as it is now
-        folded = None if self._document.folded is None else self._document.folded & document.scopes
-        self._adopt(replace(document, folded=folded))
+        if home is self._home:
+            document = replace(document, folded=None if self._document.folded is None else self._document.folded & document.scopes)
+        self._adopt(document, home=home)
         return True
 
-    def _adopt(self, document: Document, select: str | None = None) -> None:
-        """Take the document, and rebuild what depends on it."""
+    def _adopt(self, document: Document, select: str | None = None, home: Home | None = None) -> None:
+        """Take the document, and rebuild what depends on it. One of another home is another graph: nothing carries over but what that home had."""
         before, self._document = self._document, document
+        moving = home is not None and home is not self._home
         self._drawn_cache = None
-        rebuilt = document.nodes is not before.nodes and (list(document.nodes) != list(before.nodes) or any(document.nodes[k] != before.nodes[k] for k in document.nodes))
+        rebuilt = moving or document.nodes is not before.nodes and (
+            list(document.nodes) != list(before.nodes) or any(document.nodes[k] != before.nodes[k] for k in document.nodes))
         if rebuilt:
-            moved = {n.id: n.name for n in before.nodes.values()}
+            moved = {} if moving else {n.id: n.name for n in before.nodes.values()}
             old, self._built = self._session, build(document)
             self._session = Session(self._built.graph, seed=old.seed)
-            self._carry(old, {n.name: moved[n.id] for n in document.nodes.values() if n.id in moved})
+            if moving:
+                self._home.session, self._home = old, home
+                self._versions = {}
+            self._carry(home.session if moving else old, {n.name: moved[n.id] for n in document.nodes.values() if n.id in moved})
         elif document.name != before.name:
             self._built.graph.name = document.name
         changed = rebuilt or document.fetches != before.fetches or _unlike(document.feeds, before.feeds)
         if changed:
             self._reset()
-            self._follow(before)
+            self._follow(Document() if moving else before)
         self._selection = tuple(n for n in self._selection if n in document.nodes)
+        self._keep()
         self._say_scene(select)
         if changed:
             self._say_state(full=True)
@@ -673,13 +664,17 @@ class Editor(Worded, anywidget.AnyWidget):
         self._revision += 1
         view = self._view()
         self._say(S.scene(
-            view.document, view.built, self._drawn(), loops=view.loops, revision=self._revision, fetched=[n.name for n in self._fetched()], path=self._path,
-            dirty=self._document is not self._saved_document and self._document != self._saved_document, undo=self._undo[-1][0] if self._undo else None,
+            view.document, view.built, self._drawn(), loops=view.loops, revision=self._revision, fetched=[n.name for n in self._fetched()], path=self._shown_path(),
+            dirty=self._is_dirty(), undo=self._undo[-1][0] if self._undo else None,
             redo=self._redo[-1][0] if self._redo else None, select=select, chosen=self._chosen))
+        self._say_file()
 
     def _say(self, message: Any, buffers: Sequence[bytes] = ()) -> None:
         if self._page:
-            self.send(P.as_json(message), list(buffers))
+            content = P.as_json(message)
+            if self._answering and content["type"] in P.ASKED:
+                content["re"] = self._answering
+            self.send(content, list(buffers))
 
     def _notice(self, level: str, text: str, hint: str = "", node: str | None = None, edge: str | None = None) -> None:
         message = P.Notice(level=level, text=self._sentence(text), hint=hint, node=node, edge=edge)
@@ -700,26 +695,38 @@ class Editor(Worded, anywidget.AnyWidget):
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         """Answer one message: whatever goes wrong is told, and nothing is raised."""
-        ok = True
+        kind, seq = (content.get("type"), content.get("seq")) if isinstance(content, dict) else (None, None)
+        seq = seq if isinstance(seq, int) else 0
+        once = kind in ("edit", "command", "debug") and seq in self._answered
+        ok = self._answered[seq] if once else self._answer(content, seq)
+        if kind in ("edit", "command", "debug") and not once:
+            self._answered[seq] = ok
+            if len(self._answered) > REMEMBERED:
+                del self._answered[next(iter(self._answered))]
+        if kind in ("edit", "command", "picture"):
+            self._write_down(rest=kind == "picture")    # before the answer: what was answered is not lost
+        self._say(P.Done(seq=seq, ok=ok))
+        if kind in ("edit", "command", "picture"):
+            self._publish()
+
+    def _answer(self, content: Any, seq: int) -> bool:
+        """Do what a message asks for; False if it could not be done, which has then been told."""
+        self._answering = seq
         try:
             self._handle(content)
+            return True
         except FlowError as error:
-            ok = False
             self._notice("alert", error.message, error.hint, error.node)
         except KeyboardInterrupt:
-            ok = False
             self._notice("alert", "Interrupted.", "The variables are as after the last complete run.")
             self._say_state(full=True)
         except OSError as error:
-            ok = False
             self._notice("alert", f"The file could not be used: {error.strerror or error}.", "The document is safe in the lab. Try another folder or name.")
         except Exception as error:
-            ok = False
             self._notice("alert", f"{type(error).__name__}: {error}", "The document is safe. Please report this.")
-        seq = content.get("seq") if isinstance(content, dict) else None
-        self._say(P.Done(seq=seq if isinstance(seq, int) else 0, ok=ok))
-        if isinstance(content, dict) and content.get("type") in ("edit", "picture"):
-            self._publish()
+        finally:
+            self._answering = 0
+        return False
 
     def _handle(self, content: Any) -> None:
         kind = content.get("type") if isinstance(content, dict) else None
@@ -755,6 +762,12 @@ class Editor(Worded, anywidget.AnyWidget):
             return self._ask_clip(names) if kind == "ask_clip" else self._ask_code(names)
         if kind == "picture":
             return self._output.picture(content.get("png"), content.get("width"), content.get("height"))
+        if kind == "open_text":
+            return self._open_text(str(content.get("name") or "the text")[:200], content.get("text"))
+        if kind == "ask_files":
+            return self._ask_files()
+        if kind == "ask_name":
+            return self._ask_name(str(content.get("name") or "")[:1000])
         if kind == "selected":
             names = content.get("names")
             self._selection = tuple(n for n in names if isinstance(n, str)) if isinstance(names, list) else ()
@@ -765,6 +778,7 @@ class Editor(Worded, anywidget.AnyWidget):
         self._reloaded, self._page, self._sent_debugging = self._page, True, P.Debugging()
         if content.get("version") != P.VERSION:
             self._notice("alert", "The page and the kernel have different versions of flowlab.", "Restart the kernel, or reload the page.")
+        self._told = None       # a new page knows nothing of the file
         self._say(S.palette(EXAMPLES))
         self._say_scene()
         self._say_state(full=True)
@@ -785,9 +799,8 @@ class Editor(Worded, anywidget.AnyWidget):
             case "redo":
                 label = self._redo[-1][0] if self._redo else None
                 self._notice("status", f"Redid: {label}." if self.redo() else "There is nothing to redo.")
-            case "save":
-                target = self.save(file_name(node) if node else None)
-                self._notice("status", f"Saved to {target.name}.", f"In {target.resolve().parent}.")
+            case "new" | "open" | "save" | "save_as" | "replace" | "keep_copy" | "take_theirs" | "overwrite" | "autosave_on" | "autosave_off" | "look":
+                self._file_command(name, node)
             case "run":
                 started = time.perf_counter()
                 self.run()
@@ -831,6 +844,7 @@ class Editor(Worded, anywidget.AnyWidget):
                 self._go_on()
             case "start_fresh":
                 self._offer = None
+                self._output.forget()
                 self._notice("status", "Started from the cell's graph.")
                 self._publish()
             case _:
@@ -1155,6 +1169,7 @@ class Editor(Worded, anywidget.AnyWidget):
         if name == "unfold" and len(shown.nodes) + len(shown.scopes) > max(S.DRAWN_UP_TO, len(self._drawn().nodes) + len(self._drawn().scopes)):
             raise DocumentError(f"that would draw {len(shown.nodes) + len(shown.scopes):,} elements.", hint="Unfold scope by scope.")
         self._document, self._drawn_cache = document, shown
+        self._keep()
         self._say_scene()
         self._say_state(full=True)
 
@@ -1164,40 +1179,28 @@ class Editor(Worded, anywidget.AnyWidget):
         offer, self._offer = self._offer, None
         self._known_documents.append(offer.document)
         feeds = {**{k: v for k, v in self._document.feeds.items() if k in offer.document.nodes}, **offer.document.feeds}
-        self._commit(replace(offer.document, feeds=MappingProxyType(feeds)), "go on with the saved document")
-        self._notice("status", f"Going on with {offer.document.name!r}.", "Undo takes you back to the cell's graph.")
-        self._publish()
-
-    # ------------------------------------------------------------ disk
-
-    def _refuse_stranger(self, target: Path, data: bytes) -> None:
-        """DocumentError if the file holds something that is neither ours nor what we are about to write."""
-        if not target.exists():
-            return
-        there = read_bounded(target)
-        known = self._disk.get(str(target.resolve()))
-        if there == data or _digest(there) == known:
-            return
-        if known is None:
-            try:
-                theirs = from_text(there)
-            except DocumentError:
-                theirs = None
-            mine = [*self._known_documents, *(d for _, d in self._undo), *(d for _, d in self._redo)]
-            if theirs is not None and any(_same_file(theirs, d) for d in mine):
-                return
-        why = "was changed by another program since it was last read or written here" if known is not None else "is there already, and holds something else"
-        raise DocumentError(f"{target.name} {why}, so it was not replaced.",
-                            hint=f"Give the document another title, or write ed.save({target.name!r}, overwrite=True); fl.load_document({target.name!r}) opens what is there.")
+        document = replace(offer.document, feeds=MappingProxyType(feeds))
+        file = self._file_holding(offer)
+        if file is not None:
+            file.saved = document
+        self._commit(document, "go on with the saved document", home=Home(document, file) if file is not None else None)
+        self._notice("status", f"Going on with {offer.document.name!r}{f' in {file.path.name}' if file is not None else ''}.", "Undo takes you back to the cell's graph.")
 
     # ------------------------------------------------------------ the notebook's saved output
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         found = self._output.begin()
-        if found is not None and not self._undo and not _same_file(found.document, self._document):
+        if found is not None and not self._undo and not same_file(found.document, self._document):
             self._offer = found
         self._publish(anew=True)
         return super()._repr_mimebundle_(**kwargs)
+
+    def _write_down(self, rest: bool) -> None:
+        """Keep what a person has edited beside Jupyter's data, for the case that the kernel ends before the notebook is saved."""
+        if self._undo:
+            self._output.keep(self._document, self.path, rest)
+        else:
+            self._output.keep_nothing()
 
     def _publish(self, *, anew: bool = False) -> None:
         """Put picture and document beside the widget, where a notebook without a kernel still shows them."""
@@ -1238,13 +1241,6 @@ class Feeds(MutableMapping):
         return "{" + ", ".join(f"{k}: {v.dtype}{list(v.shape)}" for k, v in self.items()) + "}"
 
 
-def file_name(title: str) -> str:
-    """A file name made of a title: one name in this folder, whatever the title says."""
-    stem = re.sub(r"[^\w .()+-]", "_", Path(title.replace("\\", "/")).name.removesuffix(".flow.json"), flags=re.UNICODE).strip(" .")[:100]
-    stem = stem.encode("utf-8")[:200].decode("utf-8", "ignore").rstrip(" .")     # disks count bytes: a Chinese character has three
-    return f"{stem or 'untitled'}.flow.json"
-
-
 def memory() -> int:
     """Bytes that this process may use: the machine's memory, or its container's share."""
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")] if hasattr(os, "sysconf") else [2**34]
@@ -1256,15 +1252,6 @@ def memory() -> int:
         if text.isdigit():
             limits.append(int(text))
     return min(limits)
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _same_file(a: Document, b: Document) -> bool:
-    """Would both be written alike? Feeds too large for a file don't count, nor does what only the lab knows."""
-    return a is b or replace(a, next_id=0).to_json() == replace(b, next_id=0).to_json()
 
 
 def _unlike(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:

@@ -483,6 +483,50 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """The document's file, and how things stand with it. Sent after hello and whenever it changes."""
+    type: Literal["file"] = "file"
+    path: str | None                # from the notebook's folder, if it is there; null: no file yet
+    name: str = ""                  # "net.flow.json"
+    folder: str = ""
+    dirty: bool = False
+    autosave: bool = True
+    saved: str = ""                 # "14:02", when it was last read or written here
+    trouble: Literal["", "changed", "gone", "failed"] = ""
+    why: str = ""                   # changed: what the file holds now; else what went wrong
+    kept: str = ""                  # flowlab.id of the cell's saved output
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRow:
+    """One file that can be opened."""
+    path: str
+    name: str
+    place: str                      # "" in the notebook's folder, "models" below it, else the whole folder
+    when: str                       # "14:02"
+    recent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """Answer to ask_files: recent files, then the graph files in the notebook's folder and below, newest first."""
+    type: Literal["files"] = "files"
+    folder: str
+    rows: list[FileRow] = field(default_factory=list)
+    more: bool = False              # there are more than were looked at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameCheck:
+    """Answer to ask_name: what saving under this name would do."""
+    type: Literal["name_check"] = "name_check"
+    name: str                       # as it was typed
+    file: str = ""                  # the file's name
+    there: str = ""                 # what stands there already: "7 nodes, changed 14:02"
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fits:
     """Answer to ask_fits, by operation: the shape it would give if this tensor is all it needs, or why it cannot take it."""
     type: Literal["fits"] = "fits"
@@ -572,10 +616,11 @@ class Edit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A button or key. `node` for fire, run_to, into, out (a scope) and save's path; `cursor` for seek; `scopes` for fold and unfold (empty: all)."""
+    """A button or key. `node` for fire, run_to, into, out (a scope) and the path or name of open, save, save_as and replace; `cursor` for seek; `scopes` for fold and unfold (empty: all)."""
     type: Literal["command"] = "command"
     name: Literal["undo", "redo", "save", "run", "step", "back", "step_level", "back_level", "step_scope", "step_timestep",
-                  "back_timestep", "step_pass", "into", "out", "resume", "seek", "fire", "run_to", "fold", "unfold", "stop", "go_on", "start_fresh", "live_on", "live_off"]
+                  "back_timestep", "step_pass", "into", "out", "resume", "seek", "fire", "run_to", "fold", "unfold", "stop", "go_on", "start_fresh", "live_on", "live_off",
+                  "new", "open", "save_as", "replace", "keep_copy", "take_theirs", "overwrite", "autosave_on", "autosave_off", "look"]
     node: str | None = None
     cursor: int | None = None
     scopes: list[str] = field(default_factory=list)
@@ -638,6 +683,27 @@ class AskCode:
     """The Python of these nodes, or of the whole graph."""
     type: Literal["ask_code"] = "ask_code"
     names: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenText:
+    """A graph file that a person dropped, picked from this machine or pasted: its text."""
+    type: Literal["open_text"] = "open_text"
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskFiles:
+    """Which files can be opened?"""
+    type: Literal["ask_files"] = "ask_files"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskName:
+    """Can the document be saved under this name?"""
+    type: Literal["ask_name"] = "ask_name"
+    name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -738,9 +804,11 @@ class Clamp:
     unit: int | None = None
 
 
-TO_PAGE = (Palette, Scene, RunState, Value, Fits, Preview, Reach, Clip, Code, Debugging, Why, Explained, Notice, Offer, Kept, Done, LSTMData)
-TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskPreview, AskReach, AskClip, AskCode, Picture, Selected, LSTMAsk, Clamp)
-PIECES = (AttrSpec, OpSpec, Example, InPort, OutPort, SceneNode, ScopePort, CompositeSpec, NoteSpec, FrameSpec, SceneScope, OpenScope, SceneEdge, Repair, Side, Diagnostic, GhostNode, GhostEdge, GhostChange, Thumb, Stats,
+TO_PAGE = (Palette, Scene, RunState, Value, File, Files, NameCheck, Fits, Preview, Reach, Clip, Code, Debugging, Why, Explained, Notice, Offer, Kept, Done, LSTMData)
+TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskPreview, AskReach, AskClip, AskCode, OpenText, AskFiles, AskName, Picture, Selected, LSTMAsk, Clamp)
+# these say in `re` which message they come of: of two views of one lab, each knows its own questions by it
+ASKED = frozenset({"scene", "value", "fits", "preview", "reach", "clip", "code", "files", "name_check"})
+PIECES = (FileRow, AttrSpec, OpSpec, Example, InPort, OutPort, SceneNode, ScopePort, CompositeSpec, NoteSpec, FrameSpec, SceneScope, OpenScope, SceneEdge, Repair, Side, Diagnostic, GhostNode, GhostEdge, GhostChange, Thumb, Stats,
           LayerInfo, ReadingRow, ClampState, Outcome, BreakSpec, WatchSpec, Apart, Branch)
 
 

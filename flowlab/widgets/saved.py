@@ -5,7 +5,6 @@ import json
 import os
 import re
 import secrets
-from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from ..core.errors import DocumentError
 from ..io.document import Document, from_text
 from . import protocol as P, static_picture
+from .recovery import Recovery, Saved
 
 MIME = "application/vnd.flowlab.document+json"
 MAX_NOTEBOOK = 128 * 2**20
@@ -23,29 +23,13 @@ _PNG = re.compile(r"data:image/png;base64,[A-Za-z0-9+/]+={0,2}")
 _displays: dict[str, int] = {}      # how many labs each running of a cell has shown
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """A document that the notebook holds from an earlier running of the cell."""
-
-    document: Document
-    stamp: str      # ISO 8601
-
-    @property
-    def when(self) -> str:
-        """`24 Nov 2026, 14:02`, as the page shows it."""
-        try:
-            moment = datetime.fromisoformat(self.stamp)
-        except ValueError:
-            return ""
-        return f"{moment.day} {moment:%b %Y, %H:%M}"
-
-
 class Output:
     """The second output of a lab's cell: an image that needs no kernel, with the document as data beside it."""
 
     def __init__(self) -> None:
         self.shown = False
-        self._id = f"flowlab-{secrets.token_hex(8)}"
+        self.id = f"flowlab-{secrets.token_hex(8)}"
+        self._recovery: Recovery | None = None
         self._png: str | None = None
         self._size = (0, 0)
         self._said: Any = None
@@ -60,7 +44,26 @@ class Output:
         place = _displays.get(run, 0)
         _displays.clear()   # only the cell that runs now matters
         _displays[run] = place + 1
-        return None if self.shown else find(_notebook(), parent.get("metadata", {}).get("cellId"), place)
+        path, cell = notebook(), parent.get("metadata", {}).get("cellId")
+        if self.shown:
+            self.forget()       # it stands in another cell now
+        self._recovery = Recovery(path, cell, place) if path is not None and isinstance(cell, str) else None
+        return None if self.shown else later(find(path, cell, place), self._recovery.find() if self._recovery is not None else None)
+
+    def keep(self, document: Document, file: Path | None, rest: bool) -> None:
+        """Write down what a person has edited; `rest`: nothing has been edited for a while."""
+        if self._recovery is not None:
+            self._recovery.keep(document, file, rest)
+
+    def keep_nothing(self) -> None:
+        """Everything was taken back: what this lab has written down is its cell's own graph again."""
+        if self._recovery is not None and self._recovery.written is not None:
+            self._recovery.forget()
+
+    def forget(self) -> None:
+        """What was written down is not wanted any more."""
+        if self._recovery is not None:
+            self._recovery.forget()
 
     def picture(self, png: Any, width: Any, height: Any) -> None:
         """Take the page's picture of the canvas; DocumentError if it is none."""
@@ -90,10 +93,10 @@ class Output:
             image = f'<img alt="{alt}" src="{static_picture.data_uri(document)}">'
         stamp = when or datetime.now().astimezone().isoformat(timespec="seconds")
         data = {"text/html": image, "text/plain": escape(repr(document)), MIME: document.to_json()}
-        metadata = {"flowlab": {"id": self._id, "edited": edited, "saved": stamp}}
-        publish_display_data(data, metadata, transient={"display_id": self._id}, update=not anew)
+        metadata = {"flowlab": {"id": self.id, "edited": edited, "saved": stamp}}
+        publish_display_data(data, metadata, transient={"display_id": self.id}, update=not anew)
         self.shown = True
-        return P.Kept(id=self._id, data=data, metadata=metadata)
+        return P.Kept(id=self.id, data=data, metadata=metadata)
 
 
 def find(notebook: Path | None, cell: Any, place: int) -> Saved | None:
@@ -127,6 +130,17 @@ def _kernel() -> Any:
     return getattr(get_ipython(), "kernel", None)
 
 
-def _notebook() -> Path | None:
+def later(a: Saved | None, b: Saved | None) -> Saved | None:
+    """Of two saved documents, the one that was saved last."""
+    def moment(found: Saved) -> datetime:
+        try:
+            return datetime.fromisoformat(found.stamp).astimezone()
+        except (ValueError, OverflowError, OSError):
+            return datetime.fromtimestamp(0).astimezone()
+    return a or b if a is None or b is None else a if moment(a) > moment(b) else b
+
+
+def notebook() -> Path | None:
+    """The notebook that this kernel belongs to, where Jupyter says so."""
     path = os.environ.get("JPY_SESSION_NAME", "")
     return Path(path) if path.endswith(".ipynb") and Path(path).is_file() else None

@@ -28,7 +28,8 @@ from flowlab.io.edits import (
     edit_to_json,
 )
 from flowlab.widgets import protocol as P, saved
-from flowlab.widgets.editor import Editor, file_name
+from flowlab.widgets.editor import Editor
+from flowlab.widgets.files import file_name
 
 
 class Page:
@@ -118,7 +119,7 @@ def page() -> Page:
 
 def test_an_empty_canvas_says_what_can_be_put_on_it():
     page = Page(Editor())
-    assert [m["type"] for m, _ in page.heard] == ["palette", "scene", "state", "done"]
+    assert [m["type"] for m, _ in page.heard] == ["palette", "scene", "file", "state", "done"]
     assert page.scene["nodes"] == [] and page.scene["undo"] is None and page.run["mode"] == "edit"
     assert page.press("run") is False and "nothing to run" in page.alert()
 
@@ -463,6 +464,7 @@ def test_save_writes_the_document_beside_the_notebook(page, here):
     assert page.scene["dirty"] and page.press("save")
     assert fl.load(here / "my net.flow.json").nodes["loss"] and not page.scene["dirty"] and page.scene["path"] == "my net.flow.json"
     assert "my net.flow.json" in page.last("notice")["text"] and str(here) in page.last("notice")["hint"]
+    page.editor.autosave = False
     page.edit(RemoveNodes(("loss",)))
     assert page.scene["dirty"] and page.press("save") and "loss" not in fl.load_document(here / "my net.flow.json").nodes
 
@@ -494,12 +496,12 @@ def test_save_goes_on_in_a_file_that_holds_what_the_lab_started_from(page, here)
 def test_a_save_that_fails_says_so_and_loses_nothing(page, here, monkeypatch):
     page.press("save")
     before = (here / "untitled.flow.json").read_bytes()
-    page.edit(Rename("loss", "error"))
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
+    assert page.edit(Rename("loss", "error"))
     assert page.press("save") is False and "No space" in page.alert()
     assert (here / "untitled.flow.json").read_bytes() == before and page.scene["dirty"] and os.listdir(here) == ["untitled.flow.json"]
 

@@ -1,5 +1,7 @@
 // Written by flowlab/widgets/protocol.py; run `make protocol`.
 export const VERSION = 1;
+/** One file that can be opened. */
+export type FileRow = { path: string; name: string; place: string; when: string; recent: boolean };
 /** One attribute of an operation: the form field that edits it. */
 export type AttrSpec = { name: string; kind: "int" | "float" | "bool" | "str" | "dtype" | "shape" | "axis" | "choice" | "ints" | "json" | "value" | "initializer"; default: unknown; required: boolean; choices: string[]; help: string };
 /** One operation, as the palette shows it. */
@@ -66,6 +68,12 @@ export type Scene = { type: "scene"; revision: number; title: string; path: stri
 export type RunState = { type: "state"; mode: "edit" | "run" | "paused" | "past"; cursor: number; length: number; total: number; done: boolean; full: boolean; states: Record<string, "idle" | "ready" | "running" | "done" | "error">; progress: Record<string, number[]>; inputs: Record<string, number[]>; versions: Record<string, number>; thumbs: Thumb[]; gone: string[]; fired: string[]; last: string | null; last_drawn: string | null; last_phase: "forward" | "backward" | "update" | null; last_seconds: number | null; next: string | null; next_drawn: string | null; ready: number; ticks: string | null; names: string[] | null; fetches: string[]; error: Diagnostic | null; live: boolean; timesteps: Record<string, string> };
 /** Answer to value: one tensor for the inspector. Buffer 0: float32 rows × cols, downsampled if the tensor is larger. */
 export type Value = { type: "value"; tensor: string; known: boolean; shape: (number | string | null)[]; dtype: string; rows: number; cols: number; sampled: boolean; slice: string; lo: number; hi: number; map: "seq" | "div"; json: string | null; stats: Stats | null; formula: string; doc: string };
+/** The document's file, and how things stand with it. Sent after hello and whenever it changes. */
+export type File = { type: "file"; path: string | null; name: string; folder: string; dirty: boolean; autosave: boolean; saved: string; trouble: "" | "changed" | "gone" | "failed"; why: string; kept: string };
+/** Answer to ask_files: recent files, then the graph files in the notebook's folder and below, newest first. */
+export type Files = { type: "files"; folder: string; rows: FileRow[]; more: boolean };
+/** Answer to ask_name: what saving under this name would do. */
+export type NameCheck = { type: "name_check"; name: string; file: string; there: string; problem: string };
 /** Answer to ask_fits, by operation: the shape it would give if this tensor is all it needs, or why it cannot take it. */
 export type Fits = { type: "fits"; tensor: string; shapes: Record<string, string>; whys: Record<string, string>; ports: Record<string, string>; best: string[] };
 /** Answer to ask_preview: what these edits would come to. Nothing has changed. */
@@ -96,8 +104,8 @@ export type LSTMData = { type: "lstm"; version: number; title: string; layer: nu
 export type Hello = { type: "hello"; version: number };
 /** Change the document; all edits together are one undo step. See flowlab/io/edits.py for the tags. */
 export type Edit = { type: "edit"; edits: Record<string, unknown>[]; merge?: string };
-/** A button or key. `node` for fire, run_to, into, out (a scope) and save's path; `cursor` for seek; `scopes` for fold and unfold (empty: all). */
-export type Command = { type: "command"; name: "undo" | "redo" | "save" | "run" | "step" | "back" | "step_level" | "back_level" | "step_scope" | "step_timestep" | "back_timestep" | "step_pass" | "into" | "out" | "resume" | "seek" | "fire" | "run_to" | "fold" | "unfold" | "stop" | "go_on" | "start_fresh" | "live_on" | "live_off"; node?: string | null; cursor?: number | null; scopes?: string[] };
+/** A button or key. `node` for fire, run_to, into, out (a scope) and the path or name of open, save, save_as and replace; `cursor` for seek; `scopes` for fold and unfold (empty: all). */
+export type Command = { type: "command"; name: "undo" | "redo" | "save" | "run" | "step" | "back" | "step_level" | "back_level" | "step_scope" | "step_timestep" | "back_timestep" | "step_pass" | "into" | "out" | "resume" | "seek" | "fire" | "run_to" | "fold" | "unfold" | "stop" | "go_on" | "start_fresh" | "live_on" | "live_off" | "new" | "open" | "save_as" | "replace" | "keep_copy" | "take_theirs" | "overwrite" | "autosave_on" | "autosave_off" | "look"; node?: string | null; cursor?: number | null; scopes?: string[] };
 /** A breakpoint, watch, override or question. `target` is a node or tensor; `text` a condition, a value in JSON, a slice or a breakpoint's key. */
 export type Debug = { type: "debug"; name: "break_add" | "break_remove" | "watch_add" | "watch_remove" | "watch_box" | "override" | "override_clear" | "branch" | "branch_drop" | "pause_on_bad_on" | "pause_on_bad_off" | "why_nan" | "why_zero" | "explain"; target?: string | null; text?: string; hits?: number; timestep?: number | null; action?: "pause" | "log" | "snapshot"; at?: number[] | null; language?: string };
 /** Show this tensor in the inspector. */
@@ -112,6 +120,12 @@ export type AskReach = { type: "ask_reach"; port: string };
 export type AskClip = { type: "ask_clip"; names: string[] };
 /** The Python of these nodes, or of the whole graph. */
 export type AskCode = { type: "ask_code"; names?: string[] };
+/** A graph file that a person dropped, picked from this machine or pasted: its text. */
+export type OpenText = { type: "open_text"; name: string; text: string };
+/** Which files can be opened? */
+export type AskFiles = { type: "ask_files" };
+/** Can the document be saved under this name? */
+export type AskName = { type: "ask_name"; name: string };
 /** The canvas as a PNG data URI, for the notebook's saved output. */
 export type Picture = { type: "picture"; png: string; width: number; height: number };
 /** What is selected on the canvas. */
@@ -120,5 +134,5 @@ export type Selected = { type: "selected"; names: string[] };
 export type LSTMAsk = { type: "lstm_ask"; layer: number; sample: number };
 /** Hold a gate of this layer at a value and run again; value null lets it go. `unit` null means all units. */
 export type Clamp = { type: "clamp"; layer: number; gate: "f" | "i" | "g" | "o"; value: number | null; unit?: number | null };
-export type ToPage = Palette | Scene | RunState | Value | Fits | Preview | Reach | Clip | Code | Debugging | Why | Explained | Notice | Offer | Kept | Done | LSTMData;
-export type ToKernel = Hello | Edit | Command | Debug | Ask | AskFits | AskPreview | AskReach | AskClip | AskCode | Picture | Selected | LSTMAsk | Clamp;
+export type ToPage = Palette | Scene | RunState | Value | File | Files | NameCheck | Fits | Preview | Reach | Clip | Code | Debugging | Why | Explained | Notice | Offer | Kept | Done | LSTMData;
+export type ToKernel = Hello | Edit | Command | Debug | Ask | AskFits | AskPreview | AskReach | AskClip | AskCode | OpenText | AskFiles | AskName | Picture | Selected | LSTMAsk | Clamp;

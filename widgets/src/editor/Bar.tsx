@@ -2,6 +2,7 @@
 import * as React from "react";
 import { Icon, categoryIcon, type IconName } from "../shared/icons";
 import { LanguageChoice, t } from "../shared/words";
+import { FileMenu, Kept, save } from "./Files";
 import { visible } from "./geometry";
 import { toggleCode } from "./making";
 import { SPEEDS, useLab, useLabState } from "./store";
@@ -33,19 +34,11 @@ export function Bar() {
   const codeOpen = useLabState((s) => s.codeOpen);
   const send = (name: Parameters<typeof lab.command>[0]) => () => { if (name !== "stop") lab.pause(); void lab.command(name); };
   const { bar, onKeyDown } = useOneStop();
-  const [asking, setAsking] = React.useState<string | null>(null);
-  const save = (path: string | null) => { setAsking(null); void lab.command("save", { node: path }); };
-  const proposal = () => `${(scene?.title || "graph").replace(/[^\p{L}\p{N}_.-]+/gu, "_").slice(0, 60) || "graph"}.flow.json`;
-  const file = scene?.path ? scene.path.slice(scene.path.lastIndexOf("/") + 1) : null;
-  const saved = scene ? (scene.path ? `${file} · ${scene.dirty ? t("changed") : t("saved")}` : scene.total ? t("not saved yet") : "") : "";
   return (
     <div className="bar" role="toolbar" aria-label={t("Commands")} ref={bar} onKeyDown={onKeyDown}>
       <div className="cmds">
-        <div className="gname">
-          <Icon name="tidy" />
-          <Title title={scene?.title ?? ""} />
-          <span className="muted" title={scene?.path ?? ""}>{visible(saved)}</span>
-        </div>
+        <FileMenu />
+        <div className="gname"><Title title={scene?.title ?? ""} /><Kept /></div>
         <div className="cg"><Button name={t("Run")} icon="run" wide primary title={t("Run to the end")} onClick={send("run")} /></div>
         <div className="cg">
           <Button name={t("Step back")} icon="stepBack" keys="," wide onClick={send("back")} />
@@ -77,14 +70,12 @@ export function Bar() {
           <Button name={t("Tidy")} icon="tidy" title={t("Lay everything out anew")} onClick={() => void lab.tidy()} />
         </div>
         <div className="cg">
-          <Button name={t("Save")} icon="save" title={scene?.path ? t("Save to {path}", { path: visible(scene.path) }) : t("Save to a file")} onClick={() => save(scene?.path ?? proposal())} />
-          {scene?.path === null && <button type="button" className="cbn sm" aria-label={t("Save as")} title={t("Save under another name")} aria-expanded={asking !== null} onClick={() => setAsking(asking === null ? proposal() : null)}><Icon name="chevronDown" size={10} /></button>}
+          <Button name={t("Save")} icon="save" title={scene?.path ? t("Save to {path}", { path: visible(scene.path) }) : t("Save to a file")} keys="S" onClick={() => void save(lab)} />
         </div>
       </div>
       <div className="grow" />
       <LanguageChoice />
       <Find />
-      {asking !== null && <SaveForm name={asking} rename={setAsking} save={save} />}
     </div>
   );
 }
@@ -122,17 +113,6 @@ function Title({ title }: { title: string }) {
   const end = (keep: boolean) => { setDraft(null); if (keep && draft.trim() && draft !== title) void lab.edit([{ tag: "SetTitle", title: draft.trim() }], "Renamed."); };
   return <input className="tf" aria-label={t("Title")} autoFocus value={draft} onChange={(e) => setDraft(e.target.value)} onBlur={() => end(true)}
     onKeyDown={(e) => { if (e.key === "Enter") end(true); if (e.key === "Escape") { e.stopPropagation(); end(false); } }} />;
-}
-
-/** Asks for a file name once; then Save just saves. */
-function SaveForm({ name, rename, save }: { name: string; rename(to: string | null): void; save(path: string | null): void }) {
-  const lab = useLab();
-  return (
-    <form className="pop" onSubmit={(e) => { e.preventDefault(); save(name.trim() || null); }}>
-      <label>{t("File")}<input className="tf m" aria-label={t("File")} autoFocus value={name} onChange={(e) => rename(e.target.value)} onKeyDown={(e) => { if (e.key === "Escape") { e.stopPropagation(); rename(null); lab.root?.focus(); } }} /></label>
-      <button type="submit" className="bt">{t("Save here")}</button>
-    </form>
-  );
 }
 
 function Find() {

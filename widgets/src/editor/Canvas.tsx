@@ -119,7 +119,7 @@ function Flow() {
       onlyRenderVisibleElements={nodes.length > MANY} minZoom={0.1} maxZoom={3} zoomOnDoubleClick={false} proOptions={ATTRIBUTION}
       onMoveStart={(e) => { if (e) lab.following = false; }}
       panOnScroll={focused} zoomOnScroll={false} preventScrolling={focused} zoomActivationKeyCode={["Meta", "Control"]} zoomOnPinch
-      onNodeDragStart={() => { lab.dragging = true; }} onNodeDrag={(_, __, dragged) => { const over = dragged.length === 1 ? wireUnder(lab, dragged[0].id) : null; if (over !== lab.state.dropEdge) lab.set({ dropEdge: over }); }} onNodeDragStop={onDragStop} onSelectionDragStop={(e, list) => onDragStop(e, list[0], list)}
+      onNodeDragStart={(_, __, dragged) => { lab.dragging = true; lab.dragged = dragged.map((n) => n.id); }} onNodeDrag={(_, __, dragged) => { const over = dragged.length === 1 ? wireUnder(lab, dragged[0].id) : null; if (over !== lab.state.dropEdge) lab.set({ dropEdge: over }); }} onNodeDragStop={onDragStop} onSelectionDragStop={(e, list) => onDragStop(e, list[0], list)}
       onNodeClick={(e, n) => { if (!e.shiftKey && !e.ctrlKey && !e.metaKey && lab.state.selected.length > 1 && lab.state.selected.includes(n.id)) lab.select([n.id]); }}
       onPaneClick={() => { if (lab.dropped) { lab.dropped = false; return; } lab.set({ wire: null, pending: null, into: null, mark: null }); lab.select([]); lab.root?.focus({ preventScroll: true }); }}
       onDoubleClick={(e) => { if (!(e.target as Element).closest("[data-node], [data-scope], [data-edge], .ecard")) lab.askForOperation(null, pan.screenToFlowPosition({ x: e.clientX, y: e.clientY })); }}

@@ -100,6 +100,8 @@ function Cards({ cards }: { cards: Card[] }) {
   // these open and close what lies over the canvas
   useLabState((s) => s.run.mode);
   useLabState((s) => s.offer);
+  useLabState((s) => s.file);
+  useLabState((s) => s.link);
   useLabState((s) => s.panel);
   useLabState((s) => s.status);
   const [first, setFirst] = React.useState(0);

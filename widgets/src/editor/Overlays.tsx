@@ -142,8 +142,3 @@ export function OfferBar() {
   );
 }
 
-export function GoneBar() {
-  const gone = useLabState((s) => s.gone);
-  if (!gone) return null;
-  return <div className="offer gone" role="alert"><Icon name="error" size={13} /><span><b>{t("Kernel gone: your graph is safe.")}</b> {t("Its picture and document are in the notebook; run the cell again to go on.")}</span></div>;
-}

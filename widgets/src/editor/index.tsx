@@ -7,13 +7,14 @@ import "./editor.css";
 import { onThemeChange } from "../shared/color";
 import { guardShortcuts, isTextField } from "../shared/guard";
 import type { Model } from "../shared/wire";
-import { Words, told, useLanguage } from "../shared/words";
+import { Words, t, told, useLanguage } from "../shared/words";
 import { Bar } from "./Bar";
 import { Canvas } from "./Canvas";
 import { CodePanel } from "./CodePanel";
 import { WatchTable } from "./Debug";
 import { Inspector } from "./Inspector";
-import { ConnectMenu, Empty, GoneBar, KeysPanel, OfferBar } from "./Overlays";
+import { FileBar, LinkBar, OpenSheet, SaveSheet, useFileDrop } from "./Files";
+import { ConnectMenu, Empty, KeysPanel, OfferBar } from "./Overlays";
 import { Carried, Palette, Rail } from "./Palette";
 import { Banner, Timeline } from "./Timeline";
 import { handleKey } from "./keys";
@@ -34,20 +35,26 @@ function App() {
   const playing = useLabState((s) => s.playing);
   const codeOpen = useLabState((s) => s.codeOpen);
   const live = useLabState((s) => s.run.live);
+  const link = useLabState((s) => s.link);
+  const dirty = useLabState((s) => s.file?.dirty ?? false);
   const [mounted, setMounted] = React.useState(false);
   const root = React.useCallback((el: HTMLDivElement | null) => { lab.root = el; setMounted(el !== null); }, [lab]);
   usePicture(lab);
   React.useEffect(() => onThemeChange(() => lab.set({ theme: lab.state.theme + 1 })), [lab]);
-  // by keyboard the focus rests on something that can be heard, never on the frame around everything
-  const onFocus = (e: React.FocusEvent) => { if (e.target === e.currentTarget && e.target.matches(":focus-visible")) lab.back(); };
+  const drop = useFileDrop();
+  const onFocus = (e: React.FocusEvent) => {
+    if (!e.currentTarget.contains(e.relatedTarget)) lab.look();
+    // by keyboard the focus rests on something that can be heard, never on the frame around everything
+    if (e.target === e.currentTarget && e.target.matches(":focus-visible")) lab.back();
+  };
   const onKeyDown = (e: React.KeyboardEvent) => {
     if (e.defaultPrevented || isTextField(e.target)) return;
     if (handleKey(lab, e.nativeEvent)) { e.preventDefault(); }
   };
   return (
     <div
-      ref={root} className={codeOpen ? "flowlab fl-lab with-code" : "flowlab fl-lab"} data-testid="flowlab" lang={lang} tabIndex={-1} data-cursor={cursor} data-length={length} data-total={total} data-mode={mode} data-busy={busy ? "true" : undefined}
-      data-playing={playing || undefined} data-live={live || undefined} role="group" aria-label="flowlab" onFocus={onFocus} onKeyDown={onKeyDown}
+      ref={root} className={`flowlab fl-lab${codeOpen ? " with-code" : ""}${drop.over ? " dropping" : ""}`} data-testid="flowlab" lang={lang} tabIndex={-1} data-cursor={cursor} data-length={length} data-total={total} data-mode={mode} data-busy={busy ? "true" : undefined}
+      data-playing={playing || undefined} data-live={live || undefined} role="group" aria-label="flowlab" data-drop={drop.over ? t("Drop a graph file to open it") : undefined} data-dirty={dirty ? "true" : undefined} data-link={link === "up" ? undefined : link} {...drop.handlers} onFocus={onFocus} onKeyDown={onKeyDown}
       onPaste={(e) => { if (isTextField(e.target)) return; e.preventDefault(); e.stopPropagation(); onPaste(lab, e.clipboardData.getData("text/plain")); }}
     >
       {mounted ? PARTS : null}
@@ -68,7 +75,7 @@ const PARTS = (
     <Bar />
     <Rail />
     <Palette />
-    <Canvas><Banner /><OfferBar /><GoneBar /><Empty /><KeysPanel /><ConnectMenu /><WatchTable /></Canvas>
+    <Canvas><Banner /><div className="bars"><OfferBar /><FileBar /><LinkBar /></div><Empty /><KeysPanel /><ConnectMenu /><WatchTable /><OpenSheet /><SaveSheet /></Canvas>
     <CodePanel />
     <Inspector />
     <Timeline />
@@ -89,7 +96,7 @@ function usePicture(lab: Lab): void {
     if (!scene || playing) return;
     const t = setTimeout(() => {
       const made = lab.root && pictureOf(lab.state, lab.root);
-      if (!made || made.png === last.current || lab.state.gone) return;
+      if (!made || made.png === last.current || lab.state.link !== "up") return;
       last.current = made.png;
       lab.quiet({ type: "picture", ...made });
     }, PICTURE_AFTER);

@@ -1,5 +1,6 @@
 // Every key, in one table: what is listed by `?` is what is handled.
 import { type Lab, type PortRef } from "./store";
+import { askToOpen, askToSave, save } from "./Files";
 import { align, bypass, copy, cutOut, differentiate, duplicate, group, nudge, NUDGE, pasteSoon, toggleCode, ungroup } from "./making";
 import { explain, openForm, toggleBreak, toggleWatch } from "./Debug";
 import { frameSelection, writeNote } from "./Notes";
@@ -146,6 +147,9 @@ export const KEYS: Key[] = [
   { keys: "F", group: "Build", does: "frame what is selected", when: letter("f"), run: frameSelection },
   { keys: "K", group: "Move", does: "show the Python", when: letter("k"), run: toggleCode },
   { keys: "L", group: "Run", does: "live: run after every edit", when: letter("l"), run: (lab) => void lab.command(lab.state.run.live ? "live_off" : "live_on") },
+  { keys: "S", group: "File", does: "save to the document's file", when: letter("s"), run: (lab) => void save(lab) },
+  { keys: "Ctrl+Shift+S", group: "File", does: "save as…", when: ctrl("s", true), run: askToSave },
+  { keys: "Ctrl+O", group: "File", does: "open…", when: ctrl("o"), run: askToOpen },
   { keys: "Ctrl+A", group: "Move", does: "select all", when: ctrl("a"), run: (lab) => lab.select([...lab.state.at.keys()]) },
   { keys: "← ↑ → ↓", group: "Move", does: "move along the wires", when: (e) => plain(e) && e.key.startsWith("Arrow"), run: () => undefined },
   { keys: "W", group: "Move", does: "to the node's wires, one after the other", when: letter("w"), run: nextWire },

@@ -1,9 +1,11 @@
 // What is made of a selection: composites, copies, bypasses, insertions, alignments, gradients. The kernel makes the edit; here is what the person meant.
 import type { CompositeSpec } from "../protocol.gen";
 import type { Point } from "./geometry";
+import { openText } from "./Files";
 import type { Lab } from "./store";
 import { pointOn } from "./routes";
 
+const DOCUMENT = /^\s*\{\s*"flowlab"\s*:/;
 const CLIP = '{"flowlab_clip"';
 const WAIT = 200;       // ms in which a paste event follows its keys, where the browser gives one
 const NEAR = 16;        // how near to a wire a dragged node is dropped into it
@@ -105,6 +107,7 @@ export function onPaste(lab: Lab, text: string): void {
 }
 
 async function pasteText(lab: Lab, text: string): Promise<void> {
+  if (DOCUMENT.test(text)) return openText(lab, "the pasted graph", text);
   if (!text.trimStart().startsWith(CLIP)) {
     const node = lab.state.selected.length === 1 ? lab.state.nodes.get(lab.state.selected[0]) : undefined;
     const numbers = node?.source ? tableText(text) : null;

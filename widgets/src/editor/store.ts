@@ -2,11 +2,12 @@
 import * as React from "react";
 import {
   VERSION, type Command, type Debug, type Debugging, type Diagnostic, type Explained, type Fits, type Offer, type OpSpec, type Palette, type Preview, type Reach, type RunState, type Scene, type SceneEdge, type SceneNode, type SceneScope,
-  type Code, type Thumb, type ToPage, type Value, type Why,
+  type Code, type File as DocumentFile, type Files, type NameCheck, type Thumb, type ToPage, type Value, type Why,
 } from "../protocol.gen";
 import { Wire, type Model, type Outgoing } from "../shared/wire";
 import { prefersReducedMotion } from "../shared/controls";
 import { useLanguage } from "../shared/words";
+import { watchConnection } from "./connection";
 import { keep } from "./keep";
 import { partnersOf } from "./making";
 import { noteRect } from "./annotations";
@@ -18,7 +19,7 @@ export type Tensor = Thumb & { data: Float32Array };
 export type PortRef = { node: string; dir: "in" | "out"; port: string };
 export type Alert = { id: number; text: string; hint: string; node: string | null; edge: string | null };
 export type Flight = { key: number; edge: string };
-export type Panel = "add" | "outline" | "keys" | "connect" | null;
+export type Panel = "add" | "outline" | "keys" | "connect" | "open" | "save as" | null;
 /** A note or frame that is selected, and whether its text is being written. */
 export type Mark = { kind: "note" | "frame"; index: number; writing: boolean };
 /** What is carried from the palette to the canvas. */
@@ -66,7 +67,15 @@ export type State = {
   /** The ports that the wire being drawn would not fit. */
   reach: Reach | null;
   busy: boolean;
-  gone: boolean;
+  /** Is there a way to the kernel? While it is down, what a person does waits for it. */
+  link: "up" | "down" | "gone";
+  /** Changes that were under way when the kernel went. */
+  lost: number;
+  /** The document's file. */
+  file: DocumentFile | null;
+  /** Files that can be opened, as they were when that was asked last. */
+  files: Files | null;
+  nameCheck: NameCheck | null;
   selected: string[];
   edge: string | null;
   home: string | null;
@@ -101,6 +110,8 @@ export type State = {
 };
 
 export const NO_DEBUGGING: Debugging = { type: "debugging", breaks: [], watches: [], overridden: [], pause_on_bad: true, branch: null };
+/** Messages that answer one view's question; everything else is for all views of a lab. */
+const ANSWERS: ReadonlySet<ToPage["type"]> = new Set(["value", "fits", "preview", "reach", "clip", "code", "files", "name_check"]);
 
 const DARK: ReadonlySet<string> = new Set();
 
@@ -136,6 +147,9 @@ export type View = {
 
 const PATIENCE = 4000;      // ms without an answer before the lab says that it waits
 const FOLLOWED = 12;        // firings of one command, at most, that the viewport follows
+const LOOK = 1000;          // ms between two looks at the file
+/** What a person has done: it is sent again after a broken connection. */
+const CHANGES = ["edit", "command", "debug", "open_text"] as const;
 const SILENT = "The kernel has not answered yet. If it was restarted, run the cell again: your graph is in this page, and it is offered to you.";
 
 export class Lab {
@@ -158,7 +172,7 @@ export class Lab {
     this.state = {
       palette: null, ops: new Map(), scene: null, nodes: new Map(), scopes: new Map(), wiring: new Wiring(EMPTY_SCENE), geos: new Map(), at: new Map(), layout: null,
       frames: [], routes: new Map(), run: NO_RUN, thumbs: new Map(), value: null, asked: null, slice: "", output: 0, alerts: [], status: "", said: 0, offer: null, fits: null, ghost: null, refused: null, reach: null, busy: false,
-      gone: false, selected: [], edge: null, home: null, wire: null, pending: null, query: "", searching: false, panel: null, playing: false, speed: 1, flights: [],
+      link: "up", lost: 0, file: null, files: null, nameCheck: null, selected: [], edge: null, home: null, wire: null, pending: null, query: "", searching: false, panel: null, playing: false, speed: 1, flights: [],
       theme: 0, dragCursor: null, into: null, carry: null, dropEdge: null, blamed: new Map(), lit: DARK, mark: null, code: null, codeOpen: false, debugging: NO_DEBUGGING, why: null, explained: null, form: null,
     };
   }
@@ -175,30 +189,64 @@ export class Lab {
 
   /** Listens and says hello; returns the way to stop. */
   connect(): () => void {
+    const back = () => { if (document.visibilityState === "visible") this.look(); };
+    window.addEventListener("focus", back);
+    document.addEventListener("visibilitychange", back);
     const stop = [
       this.wire.connect(),
       this.wire.subscribe((m, buffers) => this.receive(m, buffers)),
+      watchConnection(this.model, (link) => this.linked(link)),
     ];
-    const live = () => { if ((this.model as { comm_live?: boolean }).comm_live === false) this.set({ gone: true, playing: false }); };
-    this.model.on("comm_live_update", live as never);
     void this.send({ type: "hello", version: VERSION });
     return () => {
       this.set({ playing: false });
       cancelAnimationFrame(this.frame);
-      this.model.off("comm_live_update", live as never);
+      window.removeEventListener("focus", back);
+      document.removeEventListener("visibilitychange", back);
       for (const s of stop) s();
     };
   }
 
+  /** The way to the kernel is open, broken for now, or there is no kernel any more. */
+  private linked(link: State["link"]): void {
+    const before = this.state.link;
+    if (link === before || before === "gone") return;
+    if (link === "gone") {
+      this.set({ link, playing: false, lost: this.wire.abandon(CHANGES) });
+      return;
+    }
+    this.set({ link, playing: false });
+    if (link === "up") void this.resume();
+  }
+
+  /** The connection is back: see what the kernel has, and send what it has not answered. */
+  private async resume(): Promise<void> {
+    const waiting = this.wire.again(CHANGES);
+    await this.send({ type: "hello", version: VERSION });
+    this.say(waiting ? `Connected again; ${waiting === 1 ? "one change was" : `${waiting} changes were`} sent.` : "Connected again.");
+  }
+
+  private looked = 0;
+
+  /** A person is back at this page: has something else changed the file meanwhile? */
+  look(): void {
+    const now = performance.now();
+    if (!this.state.file?.path || this.state.link !== "up" || now - this.looked < LOOK) return;
+    this.looked = now;
+    this.quiet({ type: "command", name: "look" });
+  }
+
   // ------------------------------------------------------------ from the kernel
 
-  private receive(m: ToPage, buffers: Float32Array[]): void {
+  private receive(m: ToPage & { re?: number }, buffers: Float32Array[]): void {
+    const foreign = this.wire.foreign(m);
+    if (foreign && ANSWERS.has(m.type)) return;     // what another view of this lab has asked for
     switch (m.type) {
       case "palette":
         this.set({ palette: m, ops: new Map(m.ops.map((o) => [o.type, o])) });
         if (m.version !== VERSION) this.alert("The page and the kernel are of different versions.", "Restart the kernel or reload the page.");
         return;
-      case "scene": return this.takeScene(m);
+      case "scene": return this.takeScene(foreign ? { ...m, select: null, chosen: [] } : m);
       case "state": return this.takeState(m, buffers[0] ?? new Float32Array());
       case "value": {
         if (m.tensor !== this.state.asked) return;
@@ -220,6 +268,15 @@ export class Lab {
         return;
       case "reach":
         this.set({ reach: m });
+        return;
+      case "file":
+        this.set({ file: m });
+        return;
+      case "files":
+        this.set({ files: m });
+        return;
+      case "name_check":
+        this.set({ nameCheck: m });
         return;
       case "clip":
         this.clip = { text: m.text, count: m.count };
@@ -272,6 +329,8 @@ export class Lab {
       yieldTo(auto, placed, geos, scene.notes.map(noteRect));
     }
     const target = new Map([...auto, ...placed]);
+    // what a hand holds stays in it, whatever another view or a cell has changed
+    if (this.dragging) for (const id of this.dragged) { const p = before.at.get(id); if (p && target.has(id)) target.set(id, p); }
     sortStackPorts(geos, target, wiring);
     const names = new Set(ids);
     const selected = before.selected.filter((n) => names.has(n));
@@ -326,6 +385,7 @@ export class Lab {
   dragging = false;
   /** The node whose wires are gone through by keyboard. */
   wiresOf: string | null = null;
+  dragged: readonly string[] = [];
   /** Does the viewport still follow the graph, or has a person moved it? */
   following = true;
 
@@ -452,6 +512,10 @@ export class Lab {
 
   /** Changes the document. Edits in a row that share `merge` are one step of undo. */
   async edit(edits: Record<string, unknown>[], said?: string, merge = ""): Promise<boolean> {
+    if (this.state.link === "gone") {
+      this.alert("This change was not made: the kernel is gone.", "Run the cell again, and go on with your graph there.");
+      return false;
+    }
     if (this.state.alerts.length) this.set({ alerts: [] });
     const before = this.state.status;
     const ok = await this.send({ type: "edit", edits, merge });

@@ -46,6 +46,8 @@ const PATHS = {
   foldAll: <path d="M2 7h10M7 1v3.5M5 3l2 1.8L9 3M7 13V9.5M5 11l2-1.8L9 11" />,
   unfoldAll: <path d="M2 7h10M7 5V1.5M5 3l2-1.8L9 3M7 9v3.5M5 11l2 1.8L9 11" />,
   tidy: <path d="M1.5 2h4v3h-4zM8.5 2h4v3h-4zM5 9h4v3H5zM3.5 5v2h7V5M7 7v2" />,
+  file: <path d="M3 1.5h5.5L11.5 4.5v8H3zM8.2 1.7v3.1h3.1" />,
+  check: <path d="M2.5 7.5l3 3 6-7" />,
   save: <path d="M2 2h8l2 2v8H2zM4.5 2v3h4V2M4 12V8h6v4" />,
   find: <><circle cx="6" cy="6" r="3.8" /><path d="M9 9l3.2 3.2" /></>,
   flag: <path d="M3 13V1.5h8L9 4.5l2 3H3" />,

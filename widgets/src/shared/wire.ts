@@ -37,7 +37,8 @@ export function floats(view: DataView | ArrayBuffer | Uint8Array): Float32Array 
 export class Wire {
   // two views of one widget hear each other's answers: each counts from a place of its own
   private seq = Math.floor(Math.random() * 2 ** 40);
-  private readonly open = new Map<number, (ok: boolean) => void>();
+  private readonly first = this.seq;
+  private readonly open = new Map<number, { message: Outgoing; answer: (ok: boolean) => void }>();
   private readonly handlers = new Set<Handler>();
   private readonly watchers = new Set<() => void>();
 
@@ -63,7 +64,7 @@ export class Wire {
   send = (message: Outgoing): Promise<boolean> => {
     const seq = ++this.seq;
     return new Promise((answer) => {
-      this.open.set(seq, answer);
+      this.open.set(seq, { message, answer });
       this.tell();
       try {
         this.model.send({ ...message, seq });
@@ -73,6 +74,27 @@ export class Wire {
         this.close(seq, false);
       }
     });
+  };
+
+  /** Did this message come of something that another view asked for? */
+  foreign = (message: { re?: number }): boolean => message.re !== undefined && (message.re <= this.first || message.re > this.seq);
+
+  /** Sends what has not been answered once more: the connection was broken, and the kernel knows by its number what it has done already. */
+  again = (types: readonly Outgoing["type"][]): number => {
+    let count = 0;
+    for (const [seq, { message }] of [...this.open]) {
+      if (!types.includes(message.type)) { this.close(seq, false); continue; }
+      count++;
+      try { this.model.send({ ...message, seq }); } catch { this.close(seq, false); }
+    }
+    return count;
+  };
+
+  /** Nobody will answer any more: ends all waiting, and says how many of these were under way. */
+  abandon = (types: readonly Outgoing["type"][]): number => {
+    const lost = [...this.open.values()].filter((o) => types.includes(o.message.type)).length;
+    for (const seq of [...this.open.keys()]) this.close(seq, false);
+    return lost;
   };
 
   subscribe = (handler: Handler): (() => void) => {
@@ -91,11 +113,11 @@ export class Wire {
   pending = (): number => this.open.size;
 
   private close(seq: number, ok: boolean) {
-    const answer = this.open.get(seq);
-    if (!answer) return;
+    const waiting = this.open.get(seq);
+    if (!waiting) return;
     this.open.delete(seq);
     this.tell();
-    answer(ok);
+    waiting.answer(ok);
   }
 
   private tell() {
