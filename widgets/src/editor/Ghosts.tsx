@@ -60,6 +60,12 @@ function places(lab: Lab, nodes: readonly GhostNode[], ends: (name: string) => {
 /** A way, and the place of its label: beside the ghost, which is where there is room. */
 const along = (segments: ReturnType<typeof curve>, where: number) => ({ d: pathOf(segments), mid: pointOn(segments, where) });
 
+/** Where a wire meets a ghost: on the side that its other end is on; the way in above, the way out below. */
+function beside(ghost: Point, other: Point | undefined, usual: Edge): { p: Point; side: Edge } {
+  const side = other === undefined ? usual : other.x < ghost.x + W / 2 ? "left" : "right";
+  return { p: { x: side === "left" ? ghost.x : ghost.x + W, y: ghost.y + (usual === "left" ? 16 : H - 14) }, side };
+}
+
 export function Ghosts() {
   const lab = useLab();
   const ghost = useLabState((s) => s.ghost);
@@ -83,9 +89,11 @@ export function Ghosts() {
     const wires = ghost.edges.flatMap((e) => {
       const s = spots.get(e.src);
       const d = spots.get(e.dst);
-      const from = s ? { p: { x: s.x + W, y: s.y + H / 2 }, side: "right" as Edge } : end(e.src, `out:${e.src_port}`);
-      const to = d ? { p: { x: d.x, y: d.y + H / 2 }, side: "left" as Edge } : end(e.dst, `in:${e.dst_port}`);
-      return from && to ? [{ key: `${e.src}:${e.src_port}->${e.dst}:${e.dst_port}`, e, ...along(curve([from.p, to.p], from.side, to.side), d ? 0.72 : s ? 0.28 : 0.5) }] : [];
+      const start = end(e.src, `out:${e.src_port}`);
+      const goal = end(e.dst, `in:${e.dst_port}`);
+      const from = s ? beside(s, d ?? goal?.p, "right") : start;
+      const to = d ? beside(d, s ?? start?.p, "left") : goal;
+      return from && to ? [{ key: `${e.src}:${e.src_port}->${e.dst}:${e.dst_port}`, e, ...along(curve([from.p, to.p], from.side, to.side), d ? 0.8 : s ? 0.2 : 0.5) }] : [];
     });
     return { spots, wires };
   }, [lab, ghost, at, geos]);
