@@ -100,6 +100,7 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
         self._boxes: dict[str, str] = {}            # the part of a watched tensor that is looked at
         self._pause_on_bad = True                   # a run from the page pauses at its first NaN or infinity
         self._branch: tuple[str, Debugger] | None = None
+        self._heat = ""                             # "time" or "memory" while the canvas shows what each node costs
         self._pausing = False                       # does what runs now pause there?
         self._told_bad = False                      # of the first NaN or infinity of this run
         self._sent_debugging = P.Debugging()        # what the page knows of it
@@ -650,6 +651,7 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
             breaks=[D.breakpoint_spec(b, drawn, held) for b, held in (*found, *((b, 0) for b in self._stops))],
             watches=[D.watch_spec(dbg, self._built.graph, t, self._value_of(t), drawn, self._boxes.get(t, "")) for t in watches],
             overridden=sorted({name for name, _ in dbg.overridden}) if dbg is not None else [], pause_on_bad=self._pause_on_bad,
+            heat=D.heat(dbg, self._heat, drawn) if self._heat else None,
             branch=D.differences(dbg, self._branch[1], drawn, self._branch[0]) if dbg is not None and self._branch is not None else None)
         if message != self._sent_debugging:
             self._sent_debugging = message
@@ -883,6 +885,9 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
             case "pause_on_bad_on" | "pause_on_bad_off":
                 self._pause_on_bad = name == "pause_on_bad_on"
                 self._notice("status", "A run pauses at its first NaN or infinity." if self._pause_on_bad else "A run goes on past NaN and infinities.")
+            case "heat" if text in ("time", "memory", ""):
+                self._heat = text
+                self._notice("status", {"time": "Each node shows the time that it took.", "memory": "Each node shows the memory of what it gave.", "": "Costs are hidden."}[text])
             case "why_nan" | "why_zero":
                 self._answer_why(target or None, "zero" if name == "why_zero" else "nan")
             case "explain" if target:
@@ -1039,7 +1044,7 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
             return
         scalars = [f"{k} = {V.num(float(v))}" for k, v in self.results.items() if v is not None and np.size(v) == 1]
         said = f": {', '.join(scalars[:4])}" if scalars else ""
-        self._notice("status", f"Ran {plural(dbg.total if dbg else 0, 'node')} in {_seconds(seconds)}{said}.")
+        self._notice("status", f"Ran {plural(dbg.total if dbg else 0, 'node')} in {V.seconds(seconds)}{said}.")
 
     # ---- single commands
 
@@ -1124,7 +1129,7 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
         took = time.perf_counter() - started
         if took > LIVE_BUDGET:
             self._live = False
-            self._notice("status", f"Live is off: a run takes {_seconds(took)}.", "Use Run.")
+            self._notice("status", f"Live is off: a run takes {V.seconds(took)}.", "Use Run.")
             self._say_state()
 
     # ---- values from the notebook
@@ -1296,9 +1301,6 @@ def _chosen(edits: Sequence[Edit], before: Document, after: Document) -> list[st
 def _whole(value: Any, otherwise: int) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
 
-
-def _seconds(t: float) -> str:
-    return f"{t * 1e6:.0f} µs" if t < 1e-3 else f"{t * 1e3:.0f} ms" if t < 1 else f"{t:.1f} s"
 
 
 def _names_in(edit: Edit) -> list[str]:

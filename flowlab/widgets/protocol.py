@@ -428,6 +428,15 @@ class Branch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Heat:
+    """What the firings so far have cost, by drawn element: its share of the whole and its own figure."""
+    kind: Literal["time", "memory"]
+    total: str                      # "3.4 ms"
+    shares: dict[str, float] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Debugging:
     """Breakpoints, watches, overrides and the branch; sent when any of it has changed."""
     type: Literal["debugging"] = "debugging"
@@ -436,6 +445,7 @@ class Debugging:
     overridden: list[str] = field(default_factory=list)           # tensors
     pause_on_bad: bool = True       # at the first NaN or infinity of a run
     branch: Branch | None = None
+    heat: Heat | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -628,10 +638,10 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Debug:
-    """A breakpoint, watch, override or question. `target` is a node or tensor; `text` a condition, a value in JSON, a slice or a breakpoint's key."""
+    """A breakpoint, watch, override or question. `target` is a node or tensor; `text` a condition, a value in JSON, a slice, a breakpoint's key, or the kind of heat."""
     type: Literal["debug"] = "debug"
     name: Literal["break_add", "break_remove", "watch_add", "watch_remove", "watch_box", "override", "override_clear", "branch", "branch_drop", "pause_on_bad_on", "pause_on_bad_off",
-                  "why_nan", "why_zero", "explain"]
+                  "why_nan", "why_zero", "explain", "heat"]
     target: str | None = None
     text: str = ""
     hits: int = 1
@@ -809,7 +819,7 @@ TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskPreview, AskReach, As
 # these say in `re` which message they come of: of two views of one lab, each knows its own questions by it
 ASKED = frozenset({"scene", "value", "fits", "preview", "reach", "clip", "code", "files", "name_check"})
 PIECES = (FileRow, AttrSpec, OpSpec, Example, InPort, OutPort, SceneNode, ScopePort, CompositeSpec, NoteSpec, FrameSpec, SceneScope, OpenScope, SceneEdge, Repair, Side, Diagnostic, GhostNode, GhostEdge, GhostChange, Thumb, Stats,
-          LayerInfo, ReadingRow, ClampState, Outcome, BreakSpec, WatchSpec, Apart, Branch)
+          LayerInfo, ReadingRow, ClampState, Outcome, BreakSpec, WatchSpec, Apart, Branch, Heat)
 
 
 def as_json(message: Any) -> dict[str, Any]:

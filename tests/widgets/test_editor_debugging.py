@@ -183,3 +183,15 @@ def test_into_and_out_of_a_loop():
     page = Page(Editor(g, feeds={"seq": np.ones((4, 3), "f")}))
     assert page.press("into", node="rnn") and page.run["cursor"] == 0 and page.run["next"] == "rnn/Add"
     assert page.press("step") and page.press("out", node="rnn") and page.run["next"] == "total"
+
+
+def test_costs_are_shown_by_what_is_drawn_and_add_up(page):
+    debug(page, "pause_on_bad_off")
+    page.press("run")
+    assert debug(page, "heat", text="memory")
+    heat = told(page)["heat"]
+    assert heat["labels"] == {"log": "8 B", "twice": "8 B", "total": "4 B"} and heat["total"] == "20 B" and sum(heat["shares"].values()) == pytest.approx(1)
+    assert debug(page, "heat", text="time") and set(told(page)["heat"]["shares"]) == {"log", "twice", "total"}
+    page.press("stop")
+    assert told(page)["heat"]["shares"] == {}
+    assert debug(page, "heat", text="") and told(page)["heat"] is None and not debug(page, "heat", text="light")

@@ -60,6 +60,8 @@ export type WatchSpec = { tensor: string; drawn: string | null; shape: string; d
 export type Apart = { tensor: string; drawn: string | null; frame: string; kind: string; relative: number | null; largest: number | null; at: number[]; a: string; b: string };
 /** The second run, begun beside the first with something overridden: it never commits. */
 export type Branch = { name: string; cursor: number; total: number; done: boolean; error: string; compared: number; count: number; rows: Apart[]; sizes: Record<string, number>; results: Outcome[] };
+/** What the firings so far have cost, by drawn element: its share of the whole and its own figure. */
+export type Heat = { kind: "time" | "memory"; total: string; shares: Record<string, number>; labels: Record<string, string> };
 /** Sent once after hello: every operation there is. */
 export type Palette = { type: "palette"; version: number; ops: OpSpec[]; categories: string[]; dtypes: string[]; initializers: string[]; examples: Example[] };
 /** Everything the canvas draws. Sent after hello and after every edit, undo, redo, fold. */
@@ -85,7 +87,7 @@ export type Clip = { type: "clip"; text: string; count: number };
 /** Answer to ask_code: Python that makes the graph or the selected part; `lines` says in which lines (from 0) each node is made. */
 export type Code = { type: "code"; text: string; names: string[]; lines: Record<string, number[]>; note: string };
 /** Breakpoints, watches, overrides and the branch; sent when any of it has changed. */
-export type Debugging = { type: "debugging"; breaks: BreakSpec[]; watches: WatchSpec[]; overridden: string[]; pause_on_bad: boolean; branch: Branch | null };
+export type Debugging = { type: "debugging"; breaks: BreakSpec[]; watches: WatchSpec[]; overridden: string[]; pause_on_bad: boolean; branch: Branch | null; heat: Heat | null };
 /** Where a NaN, an infinity or a zero began, the drawn elements on the way from there, and the story in sentences. */
 export type Why = { type: "why"; kind: string; tensor: string; node: string; drawn: string | null; frame: string; path: string[]; sentences: string[] };
 /** What a firing did to one element of its output. */
@@ -106,8 +108,8 @@ export type Hello = { type: "hello"; version: number };
 export type Edit = { type: "edit"; edits: Record<string, unknown>[]; merge?: string };
 /** A button or key. `node` for fire, run_to, into, out (a scope) and the path or name of open, save, save_as and replace; `cursor` for seek; `scopes` for fold and unfold (empty: all). */
 export type Command = { type: "command"; name: "undo" | "redo" | "save" | "run" | "step" | "back" | "step_level" | "back_level" | "step_scope" | "step_timestep" | "back_timestep" | "step_pass" | "into" | "out" | "resume" | "seek" | "fire" | "run_to" | "fold" | "unfold" | "stop" | "go_on" | "start_fresh" | "live_on" | "live_off" | "new" | "open" | "save_as" | "replace" | "keep_copy" | "take_theirs" | "overwrite" | "autosave_on" | "autosave_off" | "look"; node?: string | null; cursor?: number | null; scopes?: string[] };
-/** A breakpoint, watch, override or question. `target` is a node or tensor; `text` a condition, a value in JSON, a slice or a breakpoint's key. */
-export type Debug = { type: "debug"; name: "break_add" | "break_remove" | "watch_add" | "watch_remove" | "watch_box" | "override" | "override_clear" | "branch" | "branch_drop" | "pause_on_bad_on" | "pause_on_bad_off" | "why_nan" | "why_zero" | "explain"; target?: string | null; text?: string; hits?: number; timestep?: number | null; action?: "pause" | "log" | "snapshot"; at?: number[] | null; language?: string };
+/** A breakpoint, watch, override or question. `target` is a node or tensor; `text` a condition, a value in JSON, a slice, a breakpoint's key, or the kind of heat. */
+export type Debug = { type: "debug"; name: "break_add" | "break_remove" | "watch_add" | "watch_remove" | "watch_box" | "override" | "override_clear" | "branch" | "branch_drop" | "pause_on_bad_on" | "pause_on_bad_off" | "why_nan" | "why_zero" | "explain" | "heat"; target?: string | null; text?: string; hits?: number; timestep?: number | null; action?: "pause" | "log" | "snapshot"; at?: number[] | null; language?: string };
 /** Show this tensor in the inspector. */
 export type Ask = { type: "ask"; tensor: string; slice?: string };
 /** Which operations could take this tensor? */

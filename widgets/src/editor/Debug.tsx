@@ -48,6 +48,11 @@ export const explain = (lab: Lab, at: number[] | null = null): void => {
   if (tensor !== null) void lab.debug("explain", { target: tensor, at, language: language() });
 };
 
+const HEATS = ["", "time", "memory"] as const;
+
+/** No costs on the canvas, time, memory, none again. */
+export const nextHeat = (lab: Lab): void => void lab.debug("heat", { text: HEATS[(HEATS.indexOf(lab.state.debugging.heat?.kind ?? "") + 1) % HEATS.length] });
+
 // ---------------------------------------------------------------- in the inspector
 
 /** Watch, Break and Override for what the inspector shows; the form that one of them opens. */
@@ -205,6 +210,9 @@ export function DebugPane() {
       <section className="dbg"><h2>{t("Breakpoints")}</h2>
         {d.breaks.length > 0 && <ul className="plain brk">{d.breaks.map((b) => <Break key={b.key} b={b} named />)}</ul>}
         <label className="chk" htmlFor={id}><input id={id} type="checkbox" checked={d.pause_on_bad} onChange={(e) => void lab.debug(e.target.checked ? "pause_on_bad_on" : "pause_on_bad_off")} /> {t("Pause on the first NaN or Inf")}</label>
+        <div className="fld cst"><label htmlFor={`${id}h`}>{t("Costs on the canvas")}</label><select id={`${id}h`} className="tf" value={d.heat?.kind ?? ""} onChange={(e) => void lab.debug("heat", { text: e.target.value })}>
+          <option value="">{t("none")}</option><option value="time">{t("time")}</option><option value="memory">{t("memory")}</option></select></div>
+        {d.heat && <p className="muted f1">{t("{total} in the firings so far", { total: d.heat.total })}</p>}
         {d.overridden.length > 0 && <ul className="plain brk">{d.overridden.map((o) => <li key={o}><Icon name="pencil" size={11} /><span>{visible(o)}</span><span className="muted">{t("overridden")}</span><button type="button" className="x" aria-label={t("Take back the override of {tensor}", { tensor: visible(o) })} onClick={() => void lab.debug("override_clear", { target: o })}><Icon name="close" size={10} /></button></li>)}</ul>}
       </section>
     </>
@@ -323,4 +331,13 @@ export function Marks({ name, tensors }: { name: string; tensors: OutPort[] }) {
       {held && <i className="mk o" role="img" aria-label={t("overridden")}><Icon name="pencil" size={10} /></i>}
     </span>
   );
+}
+
+/** What an element has cost in this run: a bar along its foot, as long as its share, and the figure. */
+export function Cost({ name }: { name: string }) {
+  const share = useLabState((s) => s.debugging.heat?.shares[name]);
+  const label = useLabState((s) => s.debugging.heat?.labels[name]);
+  if (label === undefined) return null;
+  const part = share ?? 0;
+  return <span className="cost" style={{ "--share": part } as React.CSSProperties} data-share={part}><i /><b>{label} · {percent(part, 0)}</b></span>;
 }

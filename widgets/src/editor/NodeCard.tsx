@@ -6,7 +6,7 @@ import { Icon, categoryIcon } from "../shared/icons";
 import { t, tn, told } from "../shared/words";
 import { wordsOfNode, wordsOfScope } from "./describe";
 import { type ElementGeo, type PortGeo, dtypeFamily, inKey, lastPart, outKey, problemOf, shortDtype, visible } from "./geometry";
-import { Marks } from "./Debug";
+import { Cost, Marks } from "./Debug";
 import { type PortRef, type State, hookOf, useLab, useLabState } from "./store";
 import { Thumbnail } from "./thumbs";
 import { usePortGestures } from "./wiring";
@@ -75,6 +75,7 @@ function OpCard({ node, geo }: { node: SceneNode; geo: ElementGeo }) {
       {waits && waits[1] > 1 && waits[0] < waits[1] && state === "idle" && <span className="join">{waits[0]} / {waits[1]}</span>}
       {node.fetch && <FetchRing geo={geo} node={node} />}
       <Marks name={node.name} tensors={node.outputs} />
+      <Cost name={node.name} />
     </div>
   );
 }
@@ -160,6 +161,7 @@ function ScopeCard({ scope, geo }: { scope: SceneScope; geo: ElementGeo }) {
         <div className="bd" style={{ height: geo.body, paddingLeft: Math.max(0, geo.pad[0] - geo.pad[1]), paddingRight: Math.max(0, geo.pad[1] - geo.pad[0]) }}>{tensor || scope.shape !== null ? <Thumbnail tensor={tensor} shape={scope.shape} w={54} h={42} /> : <span className="inside">{tn(scope.count, "{n} node", "{n} nodes")}</span>}</div>
         <footer role="presentation"><span>{scope.shape ?? ""}</span><span>{progress ? `${progress[0]} / ${progress[1]}` : ""}</span></footer>
       </div>
+      <Cost name={scope.name} />
       <span className="xn" data-filled>×{scope.count}</span>
       {geo.ports.map((p) => <ScopePort key={p.key} port={p} scope={scope} />)}
     </div>

@@ -2,7 +2,7 @@
 import { type Lab, type PortRef } from "./store";
 import { askToOpen, askToSave, save } from "./Files";
 import { align, bypass, copy, cutOut, differentiate, duplicate, group, nudge, NUDGE, pasteSoon, toggleCode, ungroup } from "./making";
-import { explain, openForm, toggleBreak, toggleWatch } from "./Debug";
+import { explain, nextHeat, openForm, toggleBreak, toggleWatch } from "./Debug";
 import { frameSelection, writeNote } from "./Notes";
 import { num } from "../shared/format";
 import { focusFind } from "./Palette";
@@ -171,6 +171,7 @@ export const KEYS: Key[] = [
   { keys: "Shift+B", group: "Debug", does: "breakpoint on a condition…", when: big("b"), run: (lab) => openForm(lab, "break") },
   { keys: "Shift+W", group: "Debug", does: "watch the tensor, or no more", when: big("w"), run: toggleWatch },
   { keys: "O", group: "Debug", does: "override the tensor…", when: letter("o"), run: (lab) => openForm(lab, "override") },
+  { keys: "H", group: "Debug", does: "costs on the canvas: time, memory, none", when: letter("h"), run: nextHeat },
   { keys: "E", group: "Debug", does: "explain this firing", when: letter("e"), run: (lab) => explain(lab) },
   { keys: "Space", group: "Run", does: "play or pause", when: key(" "), run: (lab) => { if (lab.state.playing) lab.pause(); else void lab.play(); } },
   { keys: "?", group: "Move", does: "show or hide these keys", when: key("?"), run: (lab) => lab.set({ panel: lab.state.panel === "keys" ? null : "keys" }) },

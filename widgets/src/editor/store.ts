@@ -109,7 +109,7 @@ export type State = {
   form: "break" | "override" | null;
 };
 
-export const NO_DEBUGGING: Debugging = { type: "debugging", breaks: [], watches: [], overridden: [], pause_on_bad: true, branch: null };
+export const NO_DEBUGGING: Debugging = { type: "debugging", breaks: [], watches: [], overridden: [], pause_on_bad: true, branch: null, heat: null };
 /** Messages that answer one view's question; everything else is for all views of a lab. */
 const ANSWERS: ReadonlySet<ToPage["type"]> = new Set(["value", "fits", "preview", "reach", "clip", "code", "files", "name_check"]);
 
