@@ -70,7 +70,7 @@ def test_a_network_is_built_stepped_and_read_by_keys_alone(keys):
     nb, hand = keys
     # from the cell into the canvas
     nb.page.keyboard.press("Escape")
-    for _ in range(1, 20):
+    for tabs in range(1, 20):  # noqa: B007
         nb.page.keyboard.press("Tab")
         if hand.heard().startswith("Graph, empty"):
             break

@@ -74,7 +74,7 @@ export async function exportAs(lab: Lab, kind: "png" | "svg"): Promise<void> {
 
 // ---------------------------------------------------------------- the menu
 
-type Item = { label: string; icon?: IconName; keys?: string; note?: string; checked?: boolean; disabled?: boolean; group: string; run(): void };
+type Item = { label: string; icon?: IconName; keys?: string; note?: string; checked?: boolean; disabled?: boolean; section: string; run(): void };
 
 export function FileMenu() {
   const lab = useLab();
@@ -116,15 +116,15 @@ function Menu({ close }: { close(back: boolean): void }) {
   const away = link !== "up";
   const recent = (files?.rows ?? []).filter((r) => r.recent).slice(0, RECENT);
   const items: Item[] = [
-    { group: "open", label: t("New"), icon: "add", disabled: away, run: () => void lab.command("new") },
-    { group: "open", label: t("Open…"), keys: "Ctrl+O", disabled: away, run: () => askToOpen(lab) },
-    { group: "open", label: t("Open from this computer…"), disabled: away, run: () => pickFile(lab) },
-    ...recent.map((r): Item => ({ group: "recent", label: visible(r.name.replace(/\.flow\.json$/, "")), note: r.place ? visible(r.place) : r.when, disabled: away, run: () => void openPath(lab, r.path) })),
-    { group: "save", label: t("Save"), icon: "save", keys: "S", disabled: away, run: () => void save(lab) },
-    { group: "save", label: t("Save as…"), keys: "Ctrl+Shift+S", disabled: away, run: () => askToSave(lab) },
-    { group: "save", label: t("Autosave"), note: file?.path ? "" : t("once it has a file"), checked: file?.autosave ?? true, disabled: away, run: () => void lab.command(file?.autosave ? "autosave_off" : "autosave_on") },
-    { group: "export", label: t("Export PNG"), disabled: empty, run: () => void exportAs(lab, "png") },
-    { group: "export", label: t("Export SVG"), disabled: empty, run: () => void exportAs(lab, "svg") },
+    { section: "open", label: t("New"), icon: "add", disabled: away, run: () => void lab.command("new") },
+    { section: "open", label: t("Open…"), keys: "Ctrl+O", disabled: away, run: () => askToOpen(lab) },
+    { section: "open", label: t("Open from this computer…"), disabled: away, run: () => pickFile(lab) },
+    ...recent.map((r): Item => ({ section: "recent", label: visible(r.name.replace(/\.flow\.json$/, "")), note: r.place ? visible(r.place) : r.when, disabled: away, run: () => void openPath(lab, r.path) })),
+    { section: "save", label: t("Save"), icon: "save", keys: "S", disabled: away, run: () => void save(lab) },
+    { section: "save", label: t("Save as…"), keys: "Ctrl+Shift+S", disabled: away, run: () => askToSave(lab) },
+    { section: "save", label: t("Autosave"), note: file?.path ? "" : t("once it has a file"), checked: file?.autosave ?? true, disabled: away, run: () => void lab.command(file?.autosave ? "autosave_off" : "autosave_on") },
+    { section: "export", label: t("Export PNG"), disabled: empty, run: () => void exportAs(lab, "png") },
+    { section: "export", label: t("Export SVG"), disabled: empty, run: () => void exportAs(lab, "svg") },
   ];
   const enabled = () => [...(list.current?.querySelectorAll<HTMLElement>("[role^=menuitem]:not([aria-disabled=true])") ?? [])];
   React.useEffect(() => { enabled()[0]?.focus(); }, []);
@@ -144,14 +144,14 @@ function Menu({ close }: { close(back: boolean): void }) {
       if (next) { e.preventDefault(); next.focus(); }
     }
   };
-  const groups = [...new Set(items.map((i) => i.group))];
+  const groups = [...new Set(items.map((i) => i.section))];
   return (
     <div className="menu" role="menu" aria-label={t("File")} ref={list} onKeyDown={onKeyDown}>
       <div className="mhead"><b>{file?.path ? visible(file.name) : t("Not in a file yet")}</b><span className={file?.trouble ? "bad" : "muted"}>{file?.path ? `${stateOf(file, link)} · ${visible(file.folder)}` : t("the notebook's output keeps it")}</span></div>
       {groups.map((g) => (
         <div role="group" aria-label={g === "recent" ? t("Recent") : undefined} className="mg" key={g}>
           {g === "recent" && <div className="mt">{t("Recent")}</div>}
-          {items.filter((i) => i.group === g).map((i) => (
+          {items.filter((i) => i.section === g).map((i) => (
             <button
               key={`${i.label} ${i.note ?? ""}`} type="button" role={i.checked === undefined ? "menuitem" : "menuitemcheckbox"} aria-checked={i.checked} aria-disabled={i.disabled} tabIndex={-1} className="mi" aria-keyshortcuts={i.keys}
               onClick={() => { if (i.disabled) return; close(true); i.run(); }} onMouseEnter={(e) => { if (!i.disabled) e.currentTarget.focus(); }}
