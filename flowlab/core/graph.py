@@ -157,6 +157,9 @@ class _Nodes(Sequence):
         return f"[{', '.join(n.name for n in self._list)}]"
 
 
+_SOUND: set[str] = set()    # parts of names that have been looked at: the same few come again and again
+
+
 def check_part(part: str, whole: str | None = None) -> None:
     """Refuse what cannot be one part of a node's name; the error says what is wrong with it, and shows `whole`."""
     whole = part if whole is None else whole
@@ -333,7 +336,10 @@ class Graph:
             parts = str(name).split("/")
             name = f"{self._scope}/{name}" if self._scope else str(name)
         for part in parts:
-            check_part(part, "/".join(parts))
+            if part not in _SOUND:
+                check_part(part, "/".join(parts))
+                if len(_SOUND) < 100_000:
+                    _SOUND.add(part)
         if name in self._by_name:
             raise NameTakenError(f"the name {name!r} is taken by a {self._by_name[name].op.name} node.", node=name, hint=f"Try {self.unique(parts[-1])!r}.")
         if name in self._scopes:
@@ -387,6 +393,35 @@ class Graph:
                 self._scopes.add(prefix)
                 prefix = prefix.rpartition("/")[0]
         self._by_name[full] = node      # from here on it is one of the graph's, whatever interrupts
+        self._nodes.append(node)
+        return node
+
+    def again(self, old: Node, inputs: Sequence[Tensor], *, name: str, control_inputs: Sequence[Node] = (), device: str | None = None,
+              gradient_of: str | None = None) -> Node | None:
+        """Append a node like `old` of another graph without asking its rules again; None where they must be asked.
+
+        What comes in must be as it was there: tensors of the same types, from nodes of the same operations.
+        """
+        for t, before in zip(inputs, old.inputs, strict=True):
+            if t.node.op is not before.node.op or t.type is not before.type and t.type != before.type:
+                return None
+        if name in self._by_name or name in self._scopes:
+            return None
+        fresh, scope = [], name.rpartition("/")[0]
+        while scope and scope not in self._scopes:
+            if scope in self._by_name:
+                return None
+            fresh.append(scope)
+            scope = scope.rpartition("/")[0]
+        self._scopes.update(fresh)
+        node = Node()
+        node.graph, node.name, node.op, node.id = self, name, old.op, old.id
+        if old.id >= self._next_id:
+            self._next_id = old.id + 1
+        node.inputs, node.ports, node.attrs = tuple(inputs), old.ports, old.attrs
+        node.control_inputs, node.device, node.phase, node.gradient_of, node.location = tuple(control_inputs), device, old.phase, gradient_of, old.location
+        node.outputs = tuple([Tensor(node, t.index, t.type) for t in old.outputs])
+        self._by_name[name] = node
         self._nodes.append(node)
         return node
 

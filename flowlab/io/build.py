@@ -1,16 +1,18 @@
 """build: the one door from a Document, which may be half-wired, to a Graph, which is always sound."""
 from __future__ import annotations
 
+import gc
 import heapq
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from types import MappingProxyType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 from ..core.errors import AttributeValueError, CycleError, DTypeError, FlowError, NameTakenError, ShapeError, UnknownOpError, plural
-from ..core.graph import Graph, Tensor
-from ..core.op import Op, get_op
+from ..core.graph import Graph, Node, Tensor, caller
+from ..core.op import REGISTRY, Op, get_op
 from ..core.types import TensorType
 from .document import DocNode, Document, normalized
 from .edits import RemoveControl
@@ -49,28 +51,98 @@ class Build:
     graph: Graph
     diagnostics: tuple[Diagnostic, ...] = ()
     types: Mapping[str, TensorType] = field(default_factory=dict)   # "x:0" → type, of every sound tensor
+    document: Document | None = field(default=None, compare=False, repr=False)
 
 
-def build(document: Document, graph: Graph | None = None) -> Build:
-    """Make a Graph of every part of the document that is sound, in document order as far as the wires allow. `graph`: an empty one to fill."""
+def build(document: Document, graph: Graph | None = None, before: Build | None = None) -> Build:
+    """Make a Graph of every part of the document that is sound, in document order as far as the wires allow. `graph`: an empty one to fill.
+
+    `before`, what an earlier state of the document came to, spares the rules of every node that is as it was, whatever it is called by now.
+    """
     graph = Graph(document.name) if graph is None else graph
     found: list[Diagnostic] = []
     misfits: dict[int, Misfit] = {}
     order, stuck = _order(document)
-    for node in order:
-        _place(document, graph, node, found, misfits)
+    known = _placed(before)
+    with graph.state(location=caller()), _without_collection():    # one line of the person's makes them all
+        for node in order:
+            if not _as_before(graph, node, known.get(node.id)):
+                _place(document, graph, node, found, misfits)
     found.extend(_cycles(document, stuck))
     for scope, made in document.composites.items():     # of those that are here whole
         if scope in graph._scopes and all(t.rpartition(":")[0] in graph for t in (*made.inputs.values(), *made.outputs.values())):
             graph.composites[scope] = made
-    types = MappingProxyType({t.name: t.type for n in graph.nodes for t in n.outputs})
+    types = _Types(graph)
     if misfits:
         ways = Ways(document, types, frozenset((d.node, d.kind) for d in found if d.severe))
         for k, (at, misfit) in enumerate(misfits.items()):
             found[at] = replace(found[at], sides=Later(partial(sides, misfit)), repairs=Later(partial(ways.out_of, misfit, k < MISFITS)))
     rank = {name: k for k, name in enumerate(document.nodes)}
     found.sort(key=lambda d: (not d.severe, rank[d.node]))
-    return Build(graph, tuple(found), types)
+    return Build(graph, tuple(found), types, document)
+
+
+class _Types(Mapping):
+    """The types of a graph's tensors by name, looked up where they are kept: of ten thousand few are asked for."""
+
+    __slots__ = ("_graph",)
+
+    def __init__(self, graph: Graph):
+        self._graph = graph
+
+    def __getitem__(self, tensor: str) -> TensorType:
+        name, _, index = tensor.rpartition(":")
+        node = self._graph._by_name[name]
+        if not (index.isascii() and index.isdigit()) or int(index) >= len(node.outputs) or tensor != node.outputs[int(index)].name:
+            raise KeyError(tensor)
+        return node.outputs[int(index)].type
+
+    def __iter__(self) -> Iterator[str]:
+        return (t.name for n in self._graph.nodes for t in n.outputs)
+
+    def __len__(self) -> int:
+        return sum(len(n.outputs) for n in self._graph.nodes)
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Ten thousand nodes are made and none let go: a search for what can be freed would take longer than making them."""
+    was = gc.isenabled()
+    try:
+        gc.disable()
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _placed(before: Build | None) -> dict[int, tuple[DocNode, Node]]:
+    """By id: the sound nodes of an earlier build, with what they were made of."""
+    if before is None or before.document is None:
+        return {}
+    nodes = before.document.nodes
+    return {n.id: (nodes[n.name], n) for n in before.graph.nodes}
+
+
+def _as_before(graph: Graph, node: DocNode, known: tuple[DocNode, Node] | None) -> bool:
+    """Add the node as it was added before, if nothing about it or about what it takes has changed."""
+    if known is None:
+        return False
+    was, old = known
+    if was is not node and (was.op != node.op or was.attrs is not node.attrs or was.phase != node.phase or was.inputs.keys() != node.inputs.keys()):
+        return False
+    if REGISTRY.get(node.op) is not old.op:     # declared anew meanwhile
+        return False
+    there, inputs = graph._by_name, []
+    for port in old.ports:
+        name, _, index = node.inputs[port].rpartition(":")
+        source, k = there.get(name), int(index)
+        if source is None or k >= len(source.outputs):
+            return False
+        inputs.append(source.outputs[k])
+    if any(c not in there for c in node.control):
+        return False
+    return graph.again(old, inputs, name=node.name, control_inputs=[there[c] for c in node.control], device=node.device, gradient_of=node.gradient_of) is not None
 
 
 def _before(node: DocNode) -> list[str]:
@@ -79,6 +151,13 @@ def _before(node: DocNode) -> list[str]:
 
 def _order(document: Document) -> tuple[list[DocNode], list[DocNode]]:
     """The nodes so that wires run forwards, ties in document order; and those that a cycle keeps from it."""
+    met: set[str] = set()
+    for node in document.nodes.values():
+        if not all(src.rpartition(":")[0] in met for src in node.inputs.values()) or not met.issuperset(node.control):
+            break
+        met.add(node.name)
+    else:   # written down in such an order already, as most are
+        return list(document.nodes.values()), []
     rank = {name: k for k, name in enumerate(document.nodes)}
     nodes = list(document.nodes.values())
     open_wires: dict[str, int] = {}

@@ -14,7 +14,7 @@ from ..core.op import Input, Op
 from ..core.shape import elementwise
 from .backend import NUMPY, Backend, on_host
 from .device import HOST, Devices
-from .plan import Plan, Step, _compile, body_plans, kernel_of, loop_kernel
+from .plan import Plan, Step, body_plans, kernel_of, loop_kernel
 
 _NUMBER = itertools.count(1)
 
@@ -158,8 +158,7 @@ class _Placing:
             plain = None if step.plain is None else tuple(s for _, s in args)
             self.put(self.rebound(replace(step, index=len(self.steps), args=args, waits=tuple(sorted(waits)), plain=plain, frees=(), device=device)))
         self.free()
-        function, lines = _compile(self.steps, len(old.feeds), self.constants, old.variables, old.assigns, old.results)
-        return replace(old, steps=tuple(self.steps), slots=self.slots, constants=tuple(self.constants), function=function, lines=lines, _topology=[])
+        return replace(old, steps=tuple(self.steps), slots=self.slots, constants=tuple(self.constants), _topology=[], _code=[])
 
     def put(self, step: Step) -> None:
         for slot in step.outs:

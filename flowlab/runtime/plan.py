@@ -84,9 +84,24 @@ class Plan:
     variables: tuple[tuple[int, int], ...]  # (slot, node id) of the variables that are read
     assigns: tuple[tuple[int, int], ...]    # (slot of the new value, node id of the variable)
     results: tuple[int | None, ...]         # slot of each fetch, None for a node without outputs
-    function: Callable                      # (feeds, snapshot, rng) → (results, assigned values)
-    lines: Mapping[int, int]                # line of the generated code → step index
     _topology: list[Topology] = field(default_factory=list)
+    _code: list[tuple[Callable, Mapping[int, int]]] = field(default_factory=list)
+
+    @property
+    def function(self) -> Callable:
+        """(feeds, snapshot, rng) → (results, assigned values)"""
+        return self._generated()[0]
+
+    @property
+    def lines(self) -> Mapping[int, int]:
+        """Line of the generated code → step index."""
+        return self._generated()[1]
+
+    def _generated(self) -> tuple[Callable, Mapping[int, int]]:
+        """Written when it is first asked for: who fires step by step needs none."""
+        if not self._code:
+            self._code.append(_compile(self.steps, len(self.feeds), self.constants, self.variables, self.assigns, self.results))
+        return self._code[0]
 
     @property
     def topology(self) -> Topology:
@@ -102,7 +117,7 @@ class Plan:
 
     def all_codes(self) -> dict[Any, Plan]:
         """The generated functions of this plan and of the loops in it, each with its plan."""
-        found = {self.function.__code__: self}
+        found = {function.__code__: self for function, _ in self._code}
         for s in self.steps:
             for b in s.bodies:
                 found |= b.all_codes()
@@ -249,8 +264,7 @@ def make_plan(graph: Graph, fetches: Sequence[Tensor | Node], feeds: Sequence[Te
             bodies = body_plans(step.node, wanted, backend)
             inside = {"bodies": bodies, "wanted": wanted, "kernel": loop_kernel(step.node, bodies, wanted, backend)}
         steps[k] = replace(step, frees=tuple(sorted(dead - keep)), **inside)
-    function, lines = _compile(steps, len(feeds), constants, variables, assigns, results)
-    return Plan(graph, tuple(fetches), tuple(feeds), tuple(steps), slots, tuple(constants), tuple(variables), tuple(assigns), results, function, lines)
+    return Plan(graph, tuple(fetches), tuple(feeds), tuple(steps), slots, tuple(constants), tuple(variables), tuple(assigns), results)
 
 
 def _compile(steps: Sequence[Step], n_feeds: int, constants: Sequence, variables: Sequence, assigns: Sequence, results: Sequence) -> tuple[Callable, dict[int, int]]:

@@ -7,7 +7,7 @@ import pytest
 import flowlab as fl
 from flowlab.io.build import build
 from flowlab.io.document import Document, document_of, from_json
-from flowlab.io.edits import AddNode, Connect, Disconnect, Rename, SetAttr, apply
+from flowlab.io.edits import AddNode, Connect, Disconnect, RemoveNodes, Rename, SetAttr, apply
 
 
 def half(*edits) -> Document:
@@ -173,3 +173,34 @@ def test_the_rank_of_a_later_input_is_told_before_the_first_is_wired():
     scalar = (AddNode("Placeholder", "s"), AddNode("MatMul"), Connect("s:0", "MatMul:b"))
     assert wrong(*scalar)[0] == [("shape", "MatMul", "b", "s:0->MatMul:b")]
     assert wrong(*scalar, SetAttr("s", "shape", "2"))[0] == []
+
+
+def test_a_build_that_knows_the_last_one_comes_to_the_same_and_asks_only_what_changed(monkeypatch):
+    """Names, wires and shapes change; the rules of whatever is as it was are not asked again."""
+    from flowlab.core.op import Op
+
+    with fl.Graph("g") as g:
+        x = fl.placeholder(("batch", 4), name="x")
+        h = x
+        for k in range(20):
+            h = fl.nn.dense(h, 4, activation="relu", name=f"layer_{k}")
+        fl.mean(h, name="loss")
+    asked = []
+    infer = Op.infer
+    monkeypatch.setattr(Op, "infer", lambda op, *rest: (asked.append(op.name), infer(op, *rest))[1])
+
+    document = document_of(g)
+    before = build(document)
+    stories = [([Rename("layer_3", "third")], 0), ([Rename("x", "input")], 0), ([AddNode("Relu", name="more"), Connect("layer_19/Relu:0", "more:x")], 1),
+               ([Rename("layer_4", "a/b/c")], 0), ([Disconnect("layer_15/MatMul:a")], 30), ([SetAttr("layer_0/kernel", "shape", "4, 5")], 60), ([RemoveNodes(("layer_9",))], 60)]
+    for edits, most in stories:
+        document = apply(document, *edits)
+        asked.clear()
+        again = build(document, before=before)
+        assert len(asked) <= most, (edits, asked)
+        anew = build(document)
+        assert again.graph.nodes[0].name == anew.graph.nodes[0].name and [repr(n) for n in again.graph.nodes] == [repr(n) for n in anew.graph.nodes]
+        assert dict(again.types) == dict(anew.types) and [str(d) for d in again.diagnostics] == [str(d) for d in anew.diagnostics]
+        assert [(n.id, n.phase, n.device, n.ports, n.attrs) for n in again.graph.nodes] == [(n.id, n.phase, n.device, n.ports, n.attrs) for n in anew.graph.nodes]
+        assert all(n.graph is again.graph and t.node.graph is again.graph for n in again.graph.nodes for t in n.inputs)
+        before = again
