@@ -43,10 +43,11 @@ words: $(VENV)/.test  ## write the words of 繁體中文 from those of 简体中
 	$(BIN)/python -m pip install -q -e '.[words]'
 	$(BIN)/python tools/words.py
 
-bench: $(VENV)/.bench  ## the engine and the captcha network beside NumPy by hand and torch
+bench: $(VENV)/.bench  ## the engine and the captcha network beside NumPy by hand and torch, the lab beside bare React Flow
 	$(BIN)/python tests/benchmarks/engine.py
 	$(BIN)/python tests/benchmarks/branches.py
 	$(BIN)/python tests/benchmarks/screen.py
+	$(BIN)/python tests/benchmarks/editor.py
 	$(BIN)/python tests/benchmarks/read_captcha.py $(ARGS)
 
 clean:  ## forget the environment and everything built

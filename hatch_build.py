@@ -53,7 +53,7 @@ def build_page(root: Path, *, report=print) -> bool:
 
 def fingerprint(page: Path) -> str:
     """One hash over everything that the bundles are made from, names included, so that a deleted file counts too."""
-    files = [page / name for name in ("package.json", "package-lock.json", "tsconfig.json", "build.mjs")]
+    files = [page / name for name in ("package.json", "package-lock.json", "tsconfig.json", "build.mjs", "inline-workers.mjs")]
     files += sorted(path for path in (page / "src").rglob("*") if path.is_file())
     digest = hashlib.sha256()
     for path in files:

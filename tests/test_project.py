@@ -131,7 +131,7 @@ def test_the_wheel_holds_page_notebooks_and_server_extension(packages):
 def test_the_source_archive_can_build_the_page_again(packages):
     archive, = packages.glob("*.tar.gz")
     names = {name.partition("/")[2] for name in tarfile.open(archive).getnames()}
-    page = {f"widgets/{name}" for name in ("package.json", "package-lock.json", "tsconfig.json", "build.mjs", "src/protocol.gen.ts")}
+    page = {f"widgets/{name}" for name in ("package.json", "package-lock.json", "tsconfig.json", "build.mjs", "inline-workers.mjs", "src/protocol.gen.ts")}
     assert not {"hatch_build.py", "LICENSE", *page, *BUNDLES} - names
     assert not [name for name in names if "node_modules" in name]
 
@@ -150,6 +150,7 @@ def small_project(tmp_path: Path) -> Path:
     copy = "; ".join(f"fs.copyFileSync('src/editor.ts', '../{bundle}')" for bundle in BUNDLES)
     (page / "build.mjs").write_text(f"import fs from 'node:fs'; {copy};\n")
     (page / "tsconfig.json").write_text("{}\n")
+    (page / "inline-workers.mjs").write_text("export {};\n")
     package = {"name": "small", "version": "0.0.0", "private": True}
     (page / "package.json").write_text(json.dumps({**package, "scripts": {"build": "node build.mjs"}}))
     (page / "package-lock.json").write_text(json.dumps({**package, "lockfileVersion": 3, "packages": {"": package}}))
@@ -160,7 +161,7 @@ def test_the_page_is_built_once_and_again_when_anything_changes(small_project):
     assert hatch_build.build_page(small_project)
     assert not hatch_build.build_page(small_project)
     page = small_project / "widgets"
-    for changed in ("src/editor.ts", "build.mjs", "package.json", "package-lock.json", "tsconfig.json"):
+    for changed in ("src/editor.ts", "build.mjs", "package.json", "package-lock.json", "tsconfig.json", "inline-workers.mjs"):
         (page / changed).write_text((page / changed).read_text() + "\n")
         assert hatch_build.build_page(small_project), changed
     (page / "src" / "extra.ts").write_text("")

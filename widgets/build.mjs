@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, context } from "esbuild";
+import { inlineWorkers } from "./inline-workers.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const watch = process.argv.includes("--watch");
@@ -23,6 +24,7 @@ const options = {
   logLevel: "info",
   legalComments: "none",
   charset: "utf8",      // a Chinese character in three bytes, not six
+  plugins: [inlineWorkers(!watch)],
 };
 
 if (watch) await (await context(options)).watch();

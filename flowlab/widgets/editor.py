@@ -111,6 +111,10 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
         self._page = False
         self._reloaded = False      # has more than one page said hello? the first may be gone, and with it the way that updates of an output take
         self._drawn_cache: S.Drawn | None = None
+        self._spread: frozenset[str] = frozenset()      # what was asked for by itself out of a stack
+        self._kinds = S.Kinds()
+        self._index: S.Index | None = None
+        self._rest_cache: tuple[tuple, S.Rest] | None = None
         self._view_cache: tuple[Document, Any, L.View] | None = None
         self._sent_states: dict[str, str] = {}
         self._sent_tensors: set[str] = set()
@@ -286,11 +290,11 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
             list(document.nodes) != list(before.nodes) or any(document.nodes[k] != before.nodes[k] for k in document.nodes))
         if rebuilt:
             moved = {} if moving else {n.id: n.name for n in before.nodes.values()}
-            old, self._built = self._session, build(document)
+            old, self._built = self._session, build(document, before=None if moving else self._built)
             self._session = Session(self._built.graph, seed=old.seed)
             if moving:
                 self._home.session, self._home = old, home
-                self._versions = {}
+                self._versions, self._spread = {}, frozenset()
             self._carry(home.session if moving else old, {n.name: moved[n.id] for n in document.nodes.values() if n.id in moved})
         elif document.name != before.name:
             self._built.graph.name = document.name
@@ -522,7 +526,7 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
 
     def _drawn(self) -> S.Drawn:
         if self._drawn_cache is None:
-            self._drawn_cache = S.drawn(self._view().document, self._view().built)
+            self._drawn_cache = S.drawn(self._view().document, self._view().built, self._spread, self._kinds)
         return self._drawn_cache
 
     def _view(self) -> L.View:
@@ -533,21 +537,18 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
 
     def _moment(self, mode: P.Mode | None = None) -> S.Moment:
         graph, dbg = self._built.graph, self._debugger
-        fetched = self._fetched()
-        fetches = tuple(n.outputs[0].name if n.outputs else n.name for n in fetched)
+        rest = self._at_rest()
+        fetches, needed, planned, states, ready = rest.fetches, rest.needed, rest.planned, rest.states, rest.ready
         versions = {graph_node.name: self._versions[graph_node.id] for v in graph.variables if (graph_node := v.node).id in self._versions}
         error = None
         if self._error is not None:
             error = P.Diagnostic(kind="shape", node=self._error.node or "", port=self._error.port, axis=self._error.axis, message=self._error.message, hint=self._error.hint)
-        needed = S.ancestors(fetched)
-        planned = frozenset(n for n, node in needed.items() if not node.op.source)
-        states, ready = S.at_rest(graph, needed, self._document.feeds)
         if dbg is None:
             unfed = any(n.op.source == "placeholder" and n.name not in self._document.feeds for n in needed.values())
             return S.Moment(mode=mode or "edit", total=0 if unfed else len(planned), states=states, planned=planned, next=ready[0] if ready else None, ready=len(ready),
                             versions=versions, fetches=fetches, error=error)
         records, view = dbg.records, self._view()
-        states = {k: v for k, v in states.items() if v != "ready"}
+        states = dict(rest.settled)
         # what fires inside a loop is seen on the loop, which runs until its own node has fired
         states |= {e.top: "done" if e.top == e.node else "running" for e in records[:dbg.cursor]}
         ready = tuple(name if name in graph.nodes else next((n.name for n in graph.nodes if n.op.routine is not None and name.startswith(f"{n.inside}/")), name)
@@ -569,6 +570,13 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
         return S.Moment(mode=mode, cursor=dbg.cursor, length=dbg.length, total=dbg.total, done=dbg.done, states=states, planned=planned,
                         order=tuple(zip(drawn, (e.phase for e in records))), last_seconds=last.duration if last is not None else None,
                         next=following[0] if following else None, ready=len(following), versions=versions, fetches=fetches, error=error)
+
+    def _at_rest(self) -> S.Rest:
+        """What is known of a run before its first firing: the same until the graph, the fetches or the feeds change."""
+        key = (self._built, self._document.fetches, self._document.feeds)
+        if self._rest_cache is None or any(a is not b for a, b in zip(self._rest_cache[0], key)):
+            self._rest_cache = key, S.rest(self._document, self._built.graph)
+        return self._rest_cache[1]
 
     def _value_of(self, name: str) -> np.ndarray | None:
         """The value of a tensor at this moment; None if it has none."""
@@ -738,7 +746,7 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
             edits = content.get("edits")
             if not isinstance(edits, list) or len(edits) > MAX_EDITS:
                 raise DocumentError("that is not a list of edits.")
-            edits, before = [edit_from_json(e) for e in edits], self._document
+            edits, before = [edit_from_json(S.spelled_out(e, self._drawn().stacks)) for e in edits], self._document
             self._merge = str(content.get("merge") or "")[:200]
             try:
                 self.edit(*edits)
@@ -759,9 +767,10 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
         if kind == "ask_reach":
             return self._say(previews.reach(self._document, self._built, self._drawn(), str(content.get("port"))[:4000]))
         if kind in ("ask_clip", "ask_code"):
-            names = content.get("names")
-            names = [n for n in names if isinstance(n, str)] if isinstance(names, list) else []
+            names = self._names_of(content)
             return self._ask_clip(names) if kind == "ask_clip" else self._ask_code(names)
+        if kind == "ask_find":
+            return self._ask_find(str(content.get("text"))[:200])
         if kind == "picture":
             return self._output.picture(content.get("png"), content.get("width"), content.get("height"))
         if kind == "open_text":
@@ -771,10 +780,15 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
         if kind == "ask_name":
             return self._ask_name(str(content.get("name") or "")[:1000])
         if kind == "selected":
-            names = content.get("names")
-            self._selection = tuple(n for n in names if isinstance(n, str)) if isinstance(names, list) else ()
+            self._selection = tuple(self._names_of(content))
             return None
         raise DocumentError("the page sent a message that this kernel does not know.", hint="Reload the page, or restart the kernel.")
+
+    def _names_of(self, content: dict[str, Any]) -> list[str]:
+        """The names in a message, those of stacks spelled out."""
+        names, stacks = content.get("names"), self._drawn().stacks
+        names = [n for n in names if isinstance(n, str)] if isinstance(names, list) else []
+        return [m for n in names for m in (stacks[n].members if n in stacks else (n,))]
 
     def _hello(self, content: dict[str, Any]) -> None:
         self._reloaded, self._page, self._sent_debugging = self._page, True, P.Debugging()
@@ -840,6 +854,8 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
                 self._notice("status", "Stopped. Nothing has fired.")
             case "fold" | "unfold":
                 self._fold(name, [s for s in scopes if isinstance(s, str)] if isinstance(scopes, list) else [])
+            case "reveal" if node is not None:
+                self._reveal(node)
             case "live_on" | "live_off":
                 self._set_live(name == "live_on")
             case "go_on":
@@ -1078,6 +1094,12 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
         except FlowError as error:
             self._say(P.Preview(key=key, ok=False, text=error.message, why=error.message))
 
+    def _ask_find(self, text: str) -> None:
+        view = self._view()
+        if self._index is None or self._index.nodes is not view.document.nodes:
+            self._index = S.Index(view.document)
+        self._say(self._index.find(text, view.built, self._drawn()))
+
     def _ask_clip(self, names: list[str]) -> None:
         self._refuse_inside([Duplicate(tuple(names))])
         text = making.clip_text(self._document, names)
@@ -1167,15 +1189,41 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
             self._adopt(replace(document, feeds=MappingProxyType(feeds)))
 
     def _fold(self, name: str, scopes: list[str]) -> None:
+        view, shown = self._view(), self._drawn()
+        if name == "fold":
+            back = S.restacked(view.document, view.built, shown, scopes, self._kinds)
+            known = [s for s in scopes if s in view.document.scopes]
+            folded = S.fold(view.document, known) if known or not scopes else S.folded_scopes(view.document)
+            spread = self._spread - back if scopes else frozenset()
+        else:
+            folded = S.unfold(view.document, scopes)
+            spread = self._spread.union(*(shown.stacks[s].members for s in scopes if s in shown.stacks)) if scopes else frozenset({*view.document.nodes, *view.document.scopes})
+        stack = next((shown.stacks[s] for s in scopes if s in shown.stacks), None)
+        self._draw_so(folded, spread, select=stack.members[0] if stack is not None and name == "unfold" else scopes[0] if len(scopes) == 1 and scopes[0] in self._spread - spread else None)
+        if stack is not None and name == "unfold":
+            self._notice("status", f"Shows {plural(len(stack.members), 'element')} one by one.", "Backspace on one of them puts them back together.")
+
+    def _reveal(self, name: str) -> None:
+        """Unfold whatever a node or scope is hidden in."""
         view = self._view()
-        folded = (S.fold if name == "fold" else S.unfold)(view.document, scopes)
-        document = replace(self._document, folded=folded)
-        shown = S.drawn(replace(view.document, folded=folded), view.built)
-        if name == "unfold" and len(shown.nodes) + len(shown.scopes) > max(S.DRAWN_UP_TO, len(self._drawn().nodes) + len(self._drawn().scopes)):
+        if name not in view.document.nodes and name not in view.document.scopes:
+            raise DocumentError(f"there is no {name[:200]!r} any more.", node=name[:200])
+        folded, spread = S.revealed(view.document, view.built, name, self._spread, self._kinds)
+        try:
+            self._draw_so(folded, spread, select=name)
+        except DocumentError:   # too much is open already
+            folded, spread = S.revealed(replace(view.document, folded=view.document.scopes), view.built, name, frozenset(), self._kinds)
+            self._draw_so(folded, spread, select=name)
+
+    def _draw_so(self, folded: frozenset[str], spread: frozenset[str], select: str | None = None) -> None:
+        """Draw the document folded so; DocumentError if that would be more than a canvas can draw."""
+        view, before = self._view(), self._drawn()
+        shown = S.drawn(replace(view.document, folded=folded), view.built, spread, self._kinds)
+        if len(shown.nodes) + len(shown.scopes) > max(S.DRAWN_UP_TO, len(before.nodes) + len(before.scopes)):
             raise DocumentError(f"that would draw {len(shown.nodes) + len(shown.scopes):,} elements.", hint="Unfold scope by scope.")
-        self._document, self._drawn_cache = document, shown
+        self._document, self._drawn_cache, self._spread = replace(self._document, folded=folded), shown, spread
         self._keep()
-        self._say_scene()
+        self._say_scene(select)
         self._say_state(full=True)
 
     def _go_on(self) -> None:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -136,12 +137,14 @@ class FrameSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneScope:
-    """One folded scope, drawn as a stack of cards: data-scope=NAME."""
+    """One folded scope, drawn as a stack of cards: data-scope=NAME. Also what is drawn as one for want of room, with `stack` set."""
     name: str
     label: str
     category: str                   # of the op that gives it its character (recurrent for an lstm, state for an optimizer …)
     phase: Phase
-    count: int                      # nodes inside, at any depth
+    count: int                      # nodes inside, at any depth; of a stack, what it stands for
+    stack: Literal["repeats", "stretch"] | None = None      # one scope again and again, or whatever stands side by side; in no document
+    alike: int = 0                  # those with the same number are the same but for their places; 0: there is no other
     inputs: list[str] = field(default_factory=list)       # boundary port ids, used as src_port/dst_port of edges
     outputs: list[str] = field(default_factory=list)
     in_ports: list[ScopePort] = field(default_factory=list)
@@ -580,6 +583,25 @@ class Clip:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A node or scope that was found; `drawn` is the element that stands for it now."""
+    name: str
+    op: str                         # "scope" for a scope
+    category: str
+    note: str = ""                  # its shape, or how many nodes it holds
+    drawn: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Answer to ask_find: the best hits of the whole document, drawn or not, and how many there are."""
+    type: Literal["found"] = "found"
+    text: str
+    hits: list[Hit] = field(default_factory=list)
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Code:
     """Answer to ask_code: Python that makes the graph or the selected part; `lines` says in which lines (from 0) each node is made."""
     type: Literal["code"] = "code"
@@ -626,10 +648,10 @@ class Edit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A button or key. `node` for fire, run_to, into, out (a scope) and the path or name of open, save, save_as and replace; `cursor` for seek; `scopes` for fold and unfold (empty: all)."""
+    """A button or key. `node` for fire, run_to, into, out (a scope), reveal and the path or name of open, save, save_as and replace; `cursor` for seek; `scopes` for fold and unfold (empty: all)."""
     type: Literal["command"] = "command"
     name: Literal["undo", "redo", "save", "run", "step", "back", "step_level", "back_level", "step_scope", "step_timestep",
-                  "back_timestep", "step_pass", "into", "out", "resume", "seek", "fire", "run_to", "fold", "unfold", "stop", "go_on", "start_fresh", "live_on", "live_off",
+                  "back_timestep", "step_pass", "into", "out", "resume", "seek", "fire", "run_to", "fold", "unfold", "reveal", "stop", "go_on", "start_fresh", "live_on", "live_off",
                   "new", "open", "save_as", "replace", "keep_copy", "take_theirs", "overwrite", "autosave_on", "autosave_off", "look"]
     node: str | None = None
     cursor: int | None = None
@@ -686,6 +708,13 @@ class AskClip:
     """These nodes and the wires between them as text, please."""
     type: Literal["ask_clip"] = "ask_clip"
     names: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskFind:
+    """Which nodes and scopes of the whole document are called so, or are of an operation that is?"""
+    type: Literal["ask_find"] = "ask_find"
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -814,17 +843,37 @@ class Clamp:
     unit: int | None = None
 
 
-TO_PAGE = (Palette, Scene, RunState, Value, File, Files, NameCheck, Fits, Preview, Reach, Clip, Code, Debugging, Why, Explained, Notice, Offer, Kept, Done, LSTMData)
-TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskPreview, AskReach, AskClip, AskCode, OpenText, AskFiles, AskName, Picture, Selected, LSTMAsk, Clamp)
+TO_PAGE = (Palette, Scene, RunState, Value, File, Files, NameCheck, Fits, Preview, Reach, Clip, Found, Code, Debugging, Why, Explained, Notice, Offer, Kept, Done, LSTMData)
+TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskPreview, AskReach, AskClip, AskFind, AskCode, OpenText, AskFiles, AskName, Picture, Selected, LSTMAsk, Clamp)
 # these say in `re` which message they come of: of two views of one lab, each knows its own questions by it
-ASKED = frozenset({"scene", "value", "fits", "preview", "reach", "clip", "code", "files", "name_check"})
-PIECES = (FileRow, AttrSpec, OpSpec, Example, InPort, OutPort, SceneNode, ScopePort, CompositeSpec, NoteSpec, FrameSpec, SceneScope, OpenScope, SceneEdge, Repair, Side, Diagnostic, GhostNode, GhostEdge, GhostChange, Thumb, Stats,
+ASKED = frozenset({"scene", "value", "fits", "preview", "reach", "clip", "found", "code", "files", "name_check"})
+PIECES = (FileRow, AttrSpec, OpSpec, Example, InPort, OutPort, SceneNode, ScopePort, CompositeSpec, NoteSpec, FrameSpec, SceneScope, OpenScope, SceneEdge, Repair, Side, Diagnostic, GhostNode, GhostEdge, GhostChange, Thumb, Stats, Hit,
           LayerInfo, ReadingRow, ClampState, Outcome, BreakSpec, WatchSpec, Apart, Branch, Heat)
 
 
 def as_json(message: Any) -> dict[str, Any]:
     """The message as plain JSON values."""
-    return dataclasses.asdict(message)
+    return {name: _plain(getattr(message, name)) for name in _fields(type(message))}
+
+
+@functools.cache
+def _fields(cls: type) -> tuple[str, ...]:
+    return tuple(f.name for f in dataclasses.fields(cls))
+
+
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
+def _plain(value: Any) -> Any:
+    # dataclasses.asdict does this too, and copies every number and text deeply: most of what an answer took
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is list or kind is tuple:
+        return [v if type(v) in _PLAIN else _plain(v) for v in value]
+    if kind is dict:
+        return {k: v if type(v) in _PLAIN else _plain(v) for k, v in value.items()}
+    return as_json(value) if dataclasses.is_dataclass(value) else value
 
 
 def _ts(t: Any) -> str:

@@ -3,14 +3,15 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from operator import is_
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from ..core.errors import AttributeValueError, DTypeError, FlowError
+from ..core.errors import AttributeValueError, DocumentError, DTypeError, FlowError, plural
 from ..core.graph import Graph, Node, Tensor
 from ..core.op import REGISTRY, Op
 from ..core.types import DTYPES, KINDS, TensorType, shape_text
@@ -23,6 +24,10 @@ from . import loops as L, protocol as P, values as V
 
 OPEN_UP_TO = 200        # a graph of at most so many nodes opens unfolded
 DRAWN_UP_TO = 1000      # elements that a canvas can draw and stay quick
+CROWD = 200             # side by side in one scope: with more than that, repeats of one scope are drawn as one stack
+REPEATS = 4             # as many in a row make a stack
+STRETCHED = 500         # with still more than that, stretches of what stands side by side are
+STRETCH = (100, 400)    # and how many each of those holds
 EDITABLE = 1024         # elements of an array that can be typed over
 
 CATEGORIES = ("input", "math", "linalg", "reduce", "activation", "array", "loss", "conv", "recurrent", "random", "state", "control")
@@ -181,6 +186,15 @@ def note(array: np.ndarray) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Stack:
+    """What is drawn as one for want of room: a scope that is repeated, or a stretch of what stands side by side. It is in no document."""
+
+    name: str                       # `block_0…block_204`
+    members: tuple[str, ...]        # scopes and nodes, in document order
+    repeats: bool                   # are they all the same scope again?
+
+
+@dataclass(frozen=True, slots=True)
 class Drawn:
     """Which element stands for which nodes: a node for itself, a folded scope for all that is in it."""
 
@@ -188,6 +202,8 @@ class Drawn:
     nodes: tuple[str, ...]                                      # nodes drawn as themselves, in document order
     scopes: Mapping[str, tuple[str, ...]]                       # folded scope → the nodes inside
     opened: Mapping[str, tuple[str, ...]]                       # unfolded scope → drawn elements inside
+    stacks: Mapping[str, Stack] = field(default_factory=dict)   # those of the folded scopes that are stacks
+    alike: Mapping[str, int] = field(default_factory=dict)      # folded scope → number of its kind, where another is like it
     edges: tuple[P.SceneEdge, ...] = ()
     tensors: frozenset[str] = field(default_factory=frozenset)  # tensors that a drawn element shows
 
@@ -219,33 +235,122 @@ def unfold(document: Document, scopes: Iterable[str]) -> frozenset[str]:
     return folded_scopes(document) - scopes if scopes else frozenset()
 
 
-def drawn(document: Document, built: Build) -> Drawn:
-    """Which elements a canvas shows, and the edges between them."""
+def drawn(document: Document, built: Build, spread: Set[str] = frozenset(), kinds: Kinds | None = None) -> Drawn:
+    """Which elements a canvas shows, and the edges between them. Nothing in `spread` is drawn as part of a stack."""
     folded = folded_scopes(document)
     owner: dict[str, str] = {}
-    nodes: list[str] = []
-    inside: dict[str, list[str]] = {}
-    opened: dict[str, dict[str, None]] = {}
     by_scope: dict[str, tuple[list[str], str | None]] = {}      # scope → its open frames, and the fold it is hidden in
+    inside: dict[str, list[str]] = {}
     for name in document.nodes:
         scope = name.rpartition("/")[0]
         if scope not in by_scope:
             above = [*prefixes(scope), scope] if scope else []
             hidden = next((s for s in above if s in folded), None)
             by_scope[scope] = (above[:above.index(hidden)] if hidden else above, hidden)
-        frames, hidden = by_scope[scope]
-        element = hidden or name
-        owner[name] = element
+        hidden = by_scope[scope][1]
+        owner[name] = hidden or name
         if hidden:
             inside.setdefault(hidden, []).append(name)
-        else:
-            nodes.append(name)
-        for frame in frames:
+    alike = (kinds or Kinds()).alike(document, built, inside) if len(document.nodes) > OPEN_UP_TO else {}
+    stacks = _stacks(document, owner, inside, alike, spread)
+    in_stack = {member: stack.name for stack in stacks.values() for member in stack.members}
+    if in_stack:
+        owner = {name: in_stack.get(element, element) for name, element in owner.items()}
+        inside = {}
+        for name, element in owner.items():
+            if element != name:
+                inside.setdefault(element, []).append(name)
+        alike |= {s.name: alike[s.members[0]] for s in stacks.values() if s.repeats}
+    nodes = [name for name, element in owner.items() if element == name]
+    opened: dict[str, dict[str, None]] = {}
+    for name, element in owner.items():
+        for frame in by_scope[name.rpartition("/")[0]][0]:
             opened.setdefault(frame, {})[element] = None
     scopes = {k: tuple(v) for k, v in inside.items()}
     edges = _edges(document, built, owner, scopes)
     tensors = {e.tensor for e in edges if e.tensor is not None} | {f"{n}:0" for n in nodes}
-    return Drawn(owner, tuple(nodes), scopes, {k: tuple(v) for k, v in opened.items()}, edges, frozenset(tensors))
+    return Drawn(owner, tuple(nodes), scopes, {k: tuple(v) for k, v in opened.items()}, stacks, {k: v for k, v in alike.items() if k in scopes}, edges, frozenset(tensors))
+
+
+class Kinds:
+    """Which folded scopes are the same but for where they stand: operations, names, wires and shapes inside. Remembers what it has looked at."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[list[DocNode], list[Any], int]] = {}   # scope → its nodes and their types, and what it comes to
+        self._numbers: dict[int, int] = {}    # a kind keeps its number, and so its colour
+
+    def alike(self, document: Document, built: Build, inside: Mapping[str, list[str]]) -> dict[str, int]:
+        """A number for every scope that is not the only one of its kind, the same for all of one kind."""
+        found: dict[int, list[str]] = {}
+        known: dict[str, tuple[list[DocNode], list[Any], int]] = {}
+        sound = built.graph.nodes
+        for scope, names in inside.items():
+            nodes = [document.nodes[n] for n in names]
+            types = [sound[n].outputs[0].type if n in sound and sound[n].outputs else None for n in names]
+            before = self._known.get(scope)
+            # a node that no edit has touched is the same object still
+            same = before is not None and len(before[0]) == len(nodes) and all(map(is_, before[0], nodes)) and before[1] == types
+            known[scope] = before if same else (nodes, types, _kind_of(scope, nodes, types))
+            found.setdefault(known[scope][2], []).append(scope)
+        self._known = known
+        return {scope: self._numbers.setdefault(kind, len(self._numbers) + 1) for kind, scopes in found.items() if len(scopes) > 1 for scope in scopes}
+
+
+def _kind_of(scope: str, nodes: Sequence[DocNode], types: Sequence[TensorType | None]) -> int:
+    """A number that two scopes share if they are the same but for where they stand."""
+    cut, within = len(scope) + 1, f"{scope}/"
+    return hash(tuple([(n.name[cut:], n.op, n.phase, type, tuple([(p, src[cut:] if src.startswith(within) else "") for p, src in n.inputs.items()]))
+                       for n, type in zip(nodes, types)]))
+
+
+def _stacks(document: Document, owner: Mapping[str, str], inside: Mapping[str, Any], alike: Mapping[str, int], spread: Set[str]) -> dict[str, Stack]:
+    """What is drawn as one where too much stands side by side: repeats of a scope first, then stretches of whatever it is."""
+    if len(document.nodes) <= CROWD:
+        return {}
+    beside: dict[str, dict[str, None]] = {}         # scope → what stands in it side by side, drawn or opened
+    for element in dict.fromkeys(owner.values()):
+        while True:
+            parent = element.rpartition("/")[0]
+            row = beside.setdefault(parent, {})
+            if element in row:
+                break
+            row[element] = None
+            if not parent:
+                break
+            element = parent
+    stacks: dict[str, Stack] = {}
+    for row in beside.values():
+        if len(row) <= CROWD:
+            continue
+        rest: list[str | tuple[str, ...]] = []
+        for kind, group in itertools.groupby(row, lambda e: alike.get(e, 0) if e in inside and e not in spread and e not in document.composites else 0):
+            members = tuple(group)
+            if kind and len(members) >= REPEATS:
+                stack = Stack(_stack_name(document, members), members, True)
+                stacks[stack.name] = stack
+                rest.append(members)
+            else:
+                rest.extend(members)
+        if len(rest) <= STRETCHED:
+            continue
+        size = min(max(-(-len(rest) // 100), STRETCH[0]), STRETCH[1])
+        for k in range(0, len(rest), size):
+            part = tuple(m for e in rest[k:k + size] for m in (e if isinstance(e, tuple) else (e,)))
+            # one that a part of is looked at stays open
+            if len(part) > 1 and not any(m in spread or m not in inside and m not in document.nodes for m in part):
+                for e in rest[k:k + size]:
+                    if isinstance(e, tuple):
+                        del stacks[_stack_name(document, e)]
+                stack = Stack(_stack_name(document, part), part, False)
+                stacks[stack.name] = stack
+    return stacks
+
+
+def _stack_name(document: Document, members: Sequence[str]) -> str:
+    name = f"{members[0]}…{members[-1].rpartition('/')[2]}"
+    while name in document.nodes:
+        name += "…"
+    return name
 
 
 def _edges(document: Document, built: Build, owner: Mapping[str, str], scopes: Mapping[str, Any]) -> tuple[P.SceneEdge, ...]:
@@ -254,9 +359,9 @@ def _edges(document: Document, built: Build, owner: Mapping[str, str], scopes: M
     taken = {scope: {i: port for port, inner in c.ports.items() for i in inner} or {t: port for port, t in c.inputs.items()} for scope, c in document.composites.items() if scope in scopes}
     merged: dict[tuple, dict[str, Any]] = {}
     ranks: dict[tuple, int] = {}
-    for edge in document.edges:
+    for edge in _crossing(document, owner, scopes):
         src, dst = owner[edge.src], owner[edge.dst]
-        if src == dst and (src in scopes or edge.port != L.NEXT):
+        if src == dst and edge.port != L.NEXT:
             continue
         control = edge.port is None
         tensor = None if control else f"{edge.src}:{edge.output}"
@@ -293,6 +398,20 @@ def _edges(document: Document, built: Build, owner: Mapping[str, str], scopes: M
     return tuple(P.SceneEdge(**merged[key]) for key in sorted(merged, key=ranks.__getitem__))
 
 
+def _crossing(document: Document, owner: Mapping[str, str], scopes: Mapping[str, Any]) -> Iterator[Edge]:
+    """The wires but for those within one folded scope: most of a large graph's."""
+    for name, node in document.nodes.items():
+        dst = owner[name]
+        hidden = dst in scopes
+        for port, tensor in node.inputs.items():
+            src, _, index = tensor.rpartition(":")
+            if not hidden or owner[src] != dst:
+                yield Edge(src, int(index), name, port)
+        for src in node.control:
+            if not hidden or owner[src] != dst:
+                yield Edge(src, 0, name, None)
+
+
 def _telling(document: Document, edge: Edge) -> int:
     """How little a wire out of a folded scope says about it: results before parameters, on the way forward before back, control last."""
     src, dst = document.nodes[edge.src], document.nodes[edge.dst]
@@ -307,6 +426,82 @@ def _type_of(built: Build, tensor: str | None) -> dict[str, str | None]:
     return {"shape": shape_text(type.shape) if type else None, "dtype": type.dtype.name if type else None}
 
 
+def restacked(document: Document, built: Build, shown: Drawn, names: Iterable[str], kinds: Kinds) -> frozenset[str]:
+    """What goes back into its stack with any of these, which were taken out of one."""
+    whole = drawn(document, built, frozenset(), kinds).stacks.values()
+    names = {n for n in names if n not in shown.stacks}
+    return frozenset(m for s in whole if not names.isdisjoint(s.members) for m in s.members)
+
+
+def revealed(document: Document, built: Build, name: str, spread: frozenset[str], kinds: Kinds) -> tuple[frozenset[str], frozenset[str]]:
+    """The folded scopes, and what is drawn out of its stack, so that this node or scope is drawn by itself."""
+    folded = folded_scopes(document) - frozenset(prefixes(name))
+    path = {*prefixes(name), name}
+    for _ in path:      # at most one stack a scope on the way
+        shown = drawn(replace(document, folded=folded), built, spread, kinds)
+        around = next((s for s in shown.stacks.values() if not path.isdisjoint(s.members)), None)
+        if around is None:
+            break
+        spread |= path.intersection(around.members) if around.repeats else frozenset(around.members)
+    return folded, spread
+
+
+def spelled_out(edit: Any, stacks: Mapping[str, Stack]) -> Any:
+    """An edit from the page with what its stacks stand for; DocumentError where it can only mean one thing."""
+    if not stacks or not isinstance(edit, dict):
+        return edit
+    out = dict(edit)
+    for key, value in edit.items():
+        if isinstance(value, list):
+            out[key] = [m for v in value for m in (stacks[v].members if isinstance(v, str) and v in stacks else (v,))]
+        elif key == "positions" and isinstance(value, dict):    # a stack stands where its first stands
+            out[key] = {stacks[k].members[0] if k in stacks else k: place for k, place in value.items()}
+        elif isinstance(value, str) and key in ("name", "node", "src", "dst", "scope") and (stack := stacks.get(value) or stacks.get(value.partition(":")[0])):
+            raise DocumentError(f"{stack.name} stands for {len(stack.members)} {'scopes' if stack.repeats else 'elements'}.", node=stack.name, hint="Enter shows them one by one.")
+    return out
+
+
+# ---------------------------------------------------------------- finding
+
+FOUND = 60      # hits that are told of
+
+
+class Index:
+    """The names of a document, ready to be searched with every key that is pressed."""
+
+    def __init__(self, document: Document):
+        self.nodes = document.nodes
+        self._inside: dict[str, list[str]] = {}     # scope → the nodes in it, at any depth
+        for name in document.nodes:
+            for scope in prefixes(name):
+                self._inside.setdefault(scope, []).append(name)
+        self._rows = [(name.lower(), node.op.lower(), name) for name, node in document.nodes.items()]
+        self._rows += [(scope.lower(), "scope", scope) for scope in self._inside]
+
+    def find(self, text: str, built: Build, shown: Drawn) -> P.Found:
+        """What is called so comes first, then what begins so, what has it in its name, and what is of such an operation."""
+        query = text.strip().lower()
+        found: list[tuple[int, int, str]] = []
+        for k, (name, op, known) in enumerate(self._rows if query else ()):
+            if query in name:
+                tail = name[name.rfind("/") + 1:]
+                found.append((0 if tail == query or name == query else 1 if tail.startswith(query) else 2, k, known))
+            elif query in op:
+                found.append((3, k, known))
+        found.sort()
+        return P.Found(text=text, hits=[self._hit(name, built, shown) for _, _, name in found[:FOUND]], total=len(found))
+
+    def _hit(self, name: str, built: Build, shown: Drawn) -> P.Hit:
+        node = self.nodes.get(name)
+        if node is None:
+            inside = self._inside[name]
+            element = name if name in shown.scopes else next((e for e in map(shown.owner.__getitem__, inside) if e in shown.scopes and not e.startswith(f"{name}/")), None)
+            return P.Hit(name=name, op="scope", category=_character(self.nodes[n] for n in inside), note=plural(len(inside), "node"), drawn=element)
+        op = REGISTRY.get(node.op)
+        category = "gradient" if node.phase == "backward" else op.category if op else "unknown"
+        return P.Hit(name=name, op=node.op, category=category, note=_type_of(built, f"{name}:0")["shape"] or "", drawn=shown.owner[name])
+
+
 # ---------------------------------------------------------------- the scene
 
 
@@ -318,7 +513,8 @@ def scene(document: Document, built: Build, shown: Drawn, *, revision: int, fetc
     feeds = document.feeds if feeds is None else feeds
     fetched = set(fetched)
     nodes = [scene_node(document, built, document.nodes[name], name in fetched, feeds) for name in shown.nodes]
-    scopes = [scene_scope(document, built, name, inside, shown) for name, inside in shown.scopes.items()]
+    ends = ends_of(shown.edges)
+    scopes = [scene_scope(document, built, name, inside, shown, ends) for name, inside in shown.scopes.items()]
     opened = [P.OpenScope(name=name, label=name.rpartition("/")[2], parent=name.rpartition("/")[0], members=list(members),
                           loop=loops[name].kind if name in loops else None) for name, members in shown.opened.items()]
     structure = hashlib.blake2b(digest_size=8)
@@ -327,8 +523,13 @@ def scene(document: Document, built: Build, shown: Drawn, *, revision: int, fetc
         structure.update(text.encode() + b"\n")
     return P.Scene(revision=revision, title=document.name, path=path, dirty=dirty, undo=undo, redo=redo, total=len(document.nodes), structure=structure.hexdigest(),
                    nodes=nodes, scopes=scopes, opened=opened, edges=list(shown.edges), diagnostics=[diagnostic(d) for d in built.diagnostics],
-                   select=shown.owner.get(select, select) if select is not None else None, chosen=[shown.owner.get(c, c) for c in chosen], composites=composites(document),
+                   select=_element_of(shown, select) if select is not None else None, chosen=[shown.owner.get(c, c) for c in chosen], composites=composites(document),
                    notes=[P.NoteSpec(text=n.text, x=n.x, y=n.y) for n in document.notes], frames=[frame(document, f, shown) for f in document.frames])
+
+
+def _element_of(shown: Drawn, name: str) -> str:
+    """What is drawn for a node or scope."""
+    return shown.owner.get(name) or next((s.name for s in shown.stacks.values() if name in s.members), name)
 
 
 def composites(document: Document) -> list[P.CompositeSpec]:
@@ -347,7 +548,7 @@ def frame(document: Document, made: Frame, shown: Drawn) -> P.FrameSpec:
     """A frame around what stands for its members on the canvas."""
     drawn: dict[str, None] = {}
     for member in made.members:
-        elements = [member] if member in shown.scopes or member in shown.nodes else [shown.owner[member]] if member in shown.owner else list(shown.opened.get(member, ()))
+        elements = [member] if member in shown.scopes or shown.owner.get(member) == member else [shown.owner[member]] if member in shown.owner else list(shown.opened.get(member, ()))
         if not elements:    # a scope inside a folded one
             elements = list(dict.fromkeys(shown.owner[n] for n in document.nodes if n.startswith(f"{member}/")))[:1]
         drawn.update(dict.fromkeys(elements))
@@ -433,26 +634,46 @@ def _editable(op: Op | None, node: DocNode, feeds: Mapping[str, np.ndarray]) -> 
     return V.exact(held), None
 
 
-def scene_scope(document: Document, built: Build, name: str, inside: tuple[str, ...], shown: Drawn) -> P.SceneScope:
-    """One folded scope."""
+def ends_of(edges: Iterable[P.SceneEdge]) -> dict[tuple[str, str], list[P.SceneEdge]]:
+    """The edges into and out of every element."""
+    out: dict[tuple[str, str], list[P.SceneEdge]] = {}
+    for e in edges:
+        out.setdefault((e.dst, "in"), []).append(e)
+        out.setdefault((e.src, "out"), []).append(e)
+    return out
+
+
+def scene_scope(document: Document, built: Build, name: str, inside: tuple[str, ...], shown: Drawn, ends: Mapping[tuple[str, str], list[P.SceneEdge]]) -> P.SceneScope:
+    """One folded scope, or a stack."""
     nodes = [document.nodes[n] for n in inside]
+    stack = shown.stacks.get(name)
     phases = {n.phase for n in nodes}
     phase = phases.pop() if len(phases) == 1 else "forward"
     category = "state" if phase == "update" else _character(nodes)
     made = document.composites.get(name)
-    entering = {e.dst_port: e for e in shown.edges if e.dst == name}
-    leaving = {e.src_port: e for e in shown.edges if e.src == name}
+    entering = {e.dst_port: e for e in ends.get((name, "in"), ())}
+    leaving = {e.src_port: e for e in ends.get((name, "out"), ())}
     named_in, named_out = (list(made.ports or made.inputs), dict(made.outputs)) if made is not None else ([], {})
     inputs, outputs = list(dict.fromkeys([*named_in, *entering])), list(dict.fromkeys([*named_out, *leaving]))
     in_ports = [_scope_port(built, p, p in named_in, p in entering, entering[p].tensor if p in entering else None) for p in inputs]
     out_ports = [_scope_port(built, p, p in named_out, p in leaving, named_out.get(p) or (p if p in built.types else None)) for p in outputs]
     principal = next((t for o in outputs if (t := named_out.get(o, o)) in built.types), None) or next((f"{n}:0" for n in reversed(inside) if f"{n}:0" in built.types), None)
-    members = set(inside)
-    error = next((d.message for d in built.diagnostics if d.severe and d.node in members), None)
-    x, y = document.positions.get(name, (None, None))
-    return P.SceneScope(name=name, label=name.rpartition("/")[2], category=category, phase=phase, count=len(inside), inputs=inputs, outputs=outputs,
+    error = next((d.message for d in built.diagnostics if d.severe and shown.owner.get(d.node) == name), None)
+    x, y = document.positions.get(stack.members[0] if stack is not None else name, (None, None))
+    return P.SceneScope(name=name, label=_scope_label(name, stack), category=category, phase=phase, count=len(stack.members if stack is not None else inside),
+                        stack="repeats" if stack is not None and stack.repeats else "stretch" if stack is not None else None, alike=shown.alike.get(name, 0), inputs=inputs, outputs=outputs,
                         in_ports=in_ports, out_ports=out_ports, composite=made.function if made is not None else None,
                         shape=shape_text(built.types[principal].shape) if principal else None, x=x, y=y, error=error)
+
+
+def _scope_label(name: str, stack: Stack | None) -> str:
+    """What a folded scope's head says: of repeats what their names begin with, such as `block_0…204`."""
+    last = name.rpartition("/")[2]
+    if stack is None:
+        return last
+    first, end = stack.members[0].rpartition("/")[2], stack.members[-1].rpartition("/")[2]
+    stem = first.rstrip("0123456789")
+    return f"{first}…{end[len(stem):]}" if stem and end.startswith(stem) and end[len(stem):].isdigit() else last
 
 
 def _scope_port(built: Build, port: str, named: bool, wired: bool, tensor: str | None) -> P.ScopePort:
@@ -524,6 +745,27 @@ def at_rest(graph: Graph, needed: Mapping[str, Node], fed: Iterable[str]) -> tup
              and all(states.get(t.node.name) == "done" for t in n.inputs) and all(states.get(c.name) == "done" for c in n.control_inputs)]
     states.update(dict.fromkeys(ready, "ready"))
     return states, ready
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What a run asks for and needs, and how everything stands before its first firing."""
+
+    fetches: tuple[str, ...]
+    needed: Mapping[str, Node]
+    planned: frozenset[str]
+    states: Mapping[str, str]
+    settled: Mapping[str, str]      # those that are not ready: they have their value without any firing
+    ready: tuple[str, ...]
+
+
+def rest(document: Document, graph: Graph) -> Rest:
+    """How a run of this document stands before its first firing."""
+    fetched = fetched_nodes(document, graph)
+    needed = ancestors(fetched)
+    states, ready = at_rest(graph, needed, document.feeds)
+    return Rest(tuple(n.outputs[0].name if n.outputs else n.name for n in fetched), needed, frozenset(n for n, node in needed.items() if not node.op.source),
+                states, {k: v for k, v in states.items() if v != "ready"}, tuple(ready))
 
 
 def drawn_states(moment: Moment, shown: Drawn) -> dict[str, str]:

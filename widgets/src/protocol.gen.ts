@@ -22,8 +22,8 @@ export type CompositeSpec = { of: string; name: string; inputs: string[]; output
 export type NoteSpec = { text: string; x: number; y: number };
 /** A titled frame around drawn elements. */
 export type FrameSpec = { title: string; colour: "grey" | "blue" | "green" | "orange" | "red" | "violet"; members: string[] };
-/** One folded scope, drawn as a stack of cards: data-scope=NAME. */
-export type SceneScope = { name: string; label: string; category: string; phase: "forward" | "backward" | "update"; count: number; inputs: string[]; outputs: string[]; in_ports: ScopePort[]; out_ports: ScopePort[]; composite: string | null; shape: string | null; x: number | null; y: number | null; error: string | null };
+/** One folded scope, drawn as a stack of cards: data-scope=NAME. Also what is drawn as one for want of room, with `stack` set. */
+export type SceneScope = { name: string; label: string; category: string; phase: "forward" | "backward" | "update"; count: number; stack: "repeats" | "stretch" | null; alike: number; inputs: string[]; outputs: string[]; in_ports: ScopePort[]; out_ports: ScopePort[]; composite: string | null; shape: string | null; x: number | null; y: number | null; error: string | null };
 /** One unfolded scope, drawn as a titled frame around its members. */
 export type OpenScope = { name: string; label: string; parent: string; members: string[]; loop: "loop" | "branch" | null };
 /** One drawn edge: data-edge=ID. `src` and `dst` are drawn elements (a node's or a folded scope's name). */
@@ -44,6 +44,8 @@ export type GhostChange = { element: string; before: string; after: string };
 export type Thumb = { tensor: string; shape: number[]; dtype: string; rows: number; cols: number; offset: number; lo: number; hi: number; map: "seq" | "div"; value: string | null; uniform: boolean; nan: number; inf: number };
 /** Health of a tensor. */
 export type Stats = { min: number | null; max: number | null; mean: number | null; std: number | null; norm: number | null; zeros: number; nan: number; inf: number; counts: number[]; lo: number; hi: number };
+/** A node or scope that was found; `drawn` is the element that stands for it now. */
+export type Hit = { name: string; op: string; category: string; note: string; drawn: string | null };
 /** One recurrent layer that can be looked into. */
 export type LayerInfo = { node: string; units: number; features: number; timesteps: number; batch: number };
 /** What one head would answer at each step, with its share. */
@@ -84,6 +86,8 @@ export type Preview = { type: "preview"; key: string; ok: boolean; text: string;
 export type Reach = { type: "reach"; port: string; whys: Record<string, string> };
 /** Answer to ask_clip: the nodes as text for the clipboard, and how many they are. */
 export type Clip = { type: "clip"; text: string; count: number };
+/** Answer to ask_find: the best hits of the whole document, drawn or not, and how many there are. */
+export type Found = { type: "found"; text: string; hits: Hit[]; total: number };
 /** Answer to ask_code: Python that makes the graph or the selected part; `lines` says in which lines (from 0) each node is made. */
 export type Code = { type: "code"; text: string; names: string[]; lines: Record<string, number[]>; note: string };
 /** Breakpoints, watches, overrides and the branch; sent when any of it has changed. */
@@ -106,8 +110,8 @@ export type LSTMData = { type: "lstm"; version: number; title: string; layer: nu
 export type Hello = { type: "hello"; version: number };
 /** Change the document; all edits together are one undo step. See flowlab/io/edits.py for the tags. */
 export type Edit = { type: "edit"; edits: Record<string, unknown>[]; merge?: string };
-/** A button or key. `node` for fire, run_to, into, out (a scope) and the path or name of open, save, save_as and replace; `cursor` for seek; `scopes` for fold and unfold (empty: all). */
-export type Command = { type: "command"; name: "undo" | "redo" | "save" | "run" | "step" | "back" | "step_level" | "back_level" | "step_scope" | "step_timestep" | "back_timestep" | "step_pass" | "into" | "out" | "resume" | "seek" | "fire" | "run_to" | "fold" | "unfold" | "stop" | "go_on" | "start_fresh" | "live_on" | "live_off" | "new" | "open" | "save_as" | "replace" | "keep_copy" | "take_theirs" | "overwrite" | "autosave_on" | "autosave_off" | "look"; node?: string | null; cursor?: number | null; scopes?: string[] };
+/** A button or key. `node` for fire, run_to, into, out (a scope), reveal and the path or name of open, save, save_as and replace; `cursor` for seek; `scopes` for fold and unfold (empty: all). */
+export type Command = { type: "command"; name: "undo" | "redo" | "save" | "run" | "step" | "back" | "step_level" | "back_level" | "step_scope" | "step_timestep" | "back_timestep" | "step_pass" | "into" | "out" | "resume" | "seek" | "fire" | "run_to" | "fold" | "unfold" | "reveal" | "stop" | "go_on" | "start_fresh" | "live_on" | "live_off" | "new" | "open" | "save_as" | "replace" | "keep_copy" | "take_theirs" | "overwrite" | "autosave_on" | "autosave_off" | "look"; node?: string | null; cursor?: number | null; scopes?: string[] };
 /** A breakpoint, watch, override or question. `target` is a node or tensor; `text` a condition, a value in JSON, a slice, a breakpoint's key, or the kind of heat. */
 export type Debug = { type: "debug"; name: "break_add" | "break_remove" | "watch_add" | "watch_remove" | "watch_box" | "override" | "override_clear" | "branch" | "branch_drop" | "pause_on_bad_on" | "pause_on_bad_off" | "why_nan" | "why_zero" | "explain" | "heat"; target?: string | null; text?: string; hits?: number; timestep?: number | null; action?: "pause" | "log" | "snapshot"; at?: number[] | null; language?: string };
 /** Show this tensor in the inspector. */
@@ -120,6 +124,8 @@ export type AskPreview = { type: "ask_preview"; key: string; edits: Record<strin
 export type AskReach = { type: "ask_reach"; port: string };
 /** These nodes and the wires between them as text, please. */
 export type AskClip = { type: "ask_clip"; names: string[] };
+/** Which nodes and scopes of the whole document are called so, or are of an operation that is? */
+export type AskFind = { type: "ask_find"; text: string };
 /** The Python of these nodes, or of the whole graph. */
 export type AskCode = { type: "ask_code"; names?: string[] };
 /** A graph file that a person dropped, picked from this machine or pasted: its text. */
@@ -136,5 +142,5 @@ export type Selected = { type: "selected"; names: string[] };
 export type LSTMAsk = { type: "lstm_ask"; layer: number; sample: number };
 /** Hold a gate of this layer at a value and run again; value null lets it go. `unit` null means all units. */
 export type Clamp = { type: "clamp"; layer: number; gate: "f" | "i" | "g" | "o"; value: number | null; unit?: number | null };
-export type ToPage = Palette | Scene | RunState | Value | File | Files | NameCheck | Fits | Preview | Reach | Clip | Code | Debugging | Why | Explained | Notice | Offer | Kept | Done | LSTMData;
-export type ToKernel = Hello | Edit | Command | Debug | Ask | AskFits | AskPreview | AskReach | AskClip | AskCode | OpenText | AskFiles | AskName | Picture | Selected | LSTMAsk | Clamp;
+export type ToPage = Palette | Scene | RunState | Value | File | Files | NameCheck | Fits | Preview | Reach | Clip | Found | Code | Debugging | Why | Explained | Notice | Offer | Kept | Done | LSTMData;
+export type ToKernel = Hello | Edit | Command | Debug | Ask | AskFits | AskPreview | AskReach | AskClip | AskFind | AskCode | OpenText | AskFiles | AskName | Picture | Selected | LSTMAsk | Clamp;

@@ -1,10 +1,12 @@
 // The bar: run and step, play, undo, fold, tidy, save; find on its right.
 import * as React from "react";
 import { Icon, categoryIcon, type IconName } from "../shared/icons";
-import { LanguageChoice, t } from "../shared/words";
+import { LanguageChoice, t, told } from "../shared/words";
 import { FileMenu, Kept, save } from "./Files";
+import type { Hit } from "../protocol.gen";
 import { visible } from "./geometry";
 import { toggleCode } from "./making";
+import { findDrawn } from "./search";
 import { SPEEDS, useLab, useLabState } from "./store";
 
 function Button({ name, icon, keys, wide = false, primary = false, disabled = false, pressed, why, title, onClick }: {
@@ -115,6 +117,9 @@ function Title({ title }: { title: string }) {
     onKeyDown={(e) => { if (e.key === "Enter") end(true); if (e.key === "Escape") { e.stopPropagation(); end(false); } }} />;
 }
 
+/** Is what was found folded away? */
+const hidden = (h: Hit): boolean => h.drawn !== null && h.drawn !== h.name;
+
 function Find() {
   const lab = useLab();
   const [text, setText] = React.useState("");
@@ -124,28 +129,23 @@ function Find() {
   const id = React.useId();
   const box = React.useRef<HTMLDivElement>(null);
   const q = text.trim().toLowerCase();
-  const hits = React.useMemo(() => {
-    if (!q || !scene) return [];
-    const all = [
-      ...scene.nodes.map((n) => ({ id: n.name, op: n.op, category: n.phase === "backward" ? "gradient" : n.category, note: n.outputs[0]?.shape ?? "" })),
-      ...scene.scopes.map((s) => ({ id: s.name, op: "scope", category: s.category, note: `×${s.count}` }))];
-    const cost = (n: string, op: string): number => {
-      const name = n.toLowerCase();
-      const tail = name.slice(name.lastIndexOf("/") + 1);
-      return name === q || tail === q ? 0 : tail.startsWith(q) ? 1 : name.includes(q) ? 2 : op.toLowerCase().includes(q) ? 3 : Infinity;
-    };
-    return all.map((h) => ({ ...h, cost: cost(h.id, h.op) })).filter((h) => Number.isFinite(h.cost)).sort((a, b) => a.cost - b.cost).slice(0, 60);
-  }, [q, scene]);
+  const found = useLabState((s) => s.found);
+  const here = React.useMemo(() => (q && scene ? findDrawn(scene, q) : []), [q, scene]);
+  // the kernel knows what is folded away; until it has answered, what is drawn is looked through here
+  React.useEffect(() => { if (q && lab.hides()) lab.quiet({ type: "ask_find", text: q }); }, [lab, q, scene]);
+  const known = found !== null && found.text === q && lab.hides() ? found : null;
+  const hits = known ? known.hits : here;
+  const more = known ? known.total - known.hits.length : 0;
   React.useEffect(() => setActive(0), [q]);
-  const go = (name: string) => { setText(""); setOpen(false); lab.go(name); };
+  const go = (hit: Hit) => { setText(""); setOpen(false); void lab.reveal(hit); };
   const onKeyDown = (e: React.KeyboardEvent) => {
     if (e.nativeEvent.isComposing) return;
     if (e.key === "ArrowDown" || e.key === "ArrowUp") { e.preventDefault(); setActive((i) => Math.max(0, Math.min(hits.length - 1, i + (e.key === "ArrowDown" ? 1 : -1)))); }
-    else if (e.key === "Enter") { e.preventDefault(); const h = hits[active] ?? hits[0]; if (h) go(h.id); else if (q) lab.say(`Nothing here is called ${text.trim()}.`); }
+    else if (e.key === "Enter") { e.preventDefault(); const h = hits[active] ?? hits[0]; if (h) go(h); else if (q) lab.say(`Nothing here is called ${text.trim()}.`); }
     else if (e.key === "Escape") { e.stopPropagation(); setText(""); setOpen(false); lab.root?.focus({ preventScroll: true }); }
   };
   return (
-    <div className="findb" ref={box} onBlur={(e) => { if (!box.current?.contains(e.relatedTarget as Node | null)) setOpen(false); }}>
+    <div className="findb" data-found={known || !lab.hides() ? q : undefined} ref={box} onBlur={(e) => { if (!box.current?.contains(e.relatedTarget as Node | null)) setOpen(false); }}>
       <Icon name="find" size={13} />
       <input
         ref={(el) => { lab.find = el; }} type="text" role="searchbox" aria-label={t("Find")} placeholder={t("Find")} autoComplete="off" spellCheck={false} value={text} aria-controls={open && hits.length ? id : undefined}
@@ -157,8 +157,9 @@ function Find() {
       {open && q && hits.length > 0 && (
         <ul className="hits pop" role="listbox" id={id} aria-label={t("Found")} tabIndex={0} aria-activedescendant={hits.length ? `${id}-${active}` : undefined} onKeyDown={onKeyDown}>
           {hits.map((h, i) => (
-            <li key={h.id} role="option" id={`${id}-${i}`} aria-selected={i === active} className={`c-${h.category}${i === active ? " sel" : ""}`} onMouseDown={(e) => e.preventDefault()} onClick={() => go(h.id)}>
-              <Icon name={categoryIcon(h.category)} size={12} className="ci" /><span className="hn">{visible(h.id)}<small>{h.op === "scope" ? t("scope") : h.op}</small></span><span className="ho">{h.note}</span>
+            <li key={h.name} role="option" id={`${id}-${i}`} aria-selected={i === active} className={`c-${h.category}${i === active ? " sel" : ""}`} onMouseDown={(e) => e.preventDefault()} onClick={() => go(h)}
+              title={hidden(h) ? t("{name}, folded in {scope}", { name: visible(h.name), scope: visible(h.drawn ?? "") }) : visible(h.name)}>
+              <Icon name={categoryIcon(h.category)} size={12} className="ci" /><span className="hn">{visible(h.name)}<small>{h.op === "scope" ? t("scope") : h.op}{hidden(h) ? ` · ${t("in {scope}", { scope: visible(h.drawn ?? "") })}` : ""}</small></span><span className="ho">{told(h.note)}</span>
             </li>
           ))}
         </ul>

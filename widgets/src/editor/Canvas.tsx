@@ -1,6 +1,6 @@
 // The canvas: React Flow carries pan, zoom, dragging and selection; edges, labels, tokens and cards are ours, in the same coordinates.
 import * as React from "react";
-import { ReactFlow, ReactFlowProvider, ViewportPortal, useReactFlow, useViewport, type Node, type NodeChange } from "@xyflow/react";
+import { ReactFlow, ReactFlowProvider, ViewportPortal, useReactFlow, useStore, useViewport, type Node, type NodeChange } from "@xyflow/react";
 import { prefersReducedMotion } from "../shared/controls";
 import { Icon } from "../shared/icons";
 import { t, told } from "../shared/words";
@@ -13,17 +13,20 @@ import { MadeFrames, Notes } from "./Notes";
 import { frameRect, noteRect } from "./annotations";
 import { Tokens } from "./tokens";
 import { wireUnder } from "./making";
-import { COVERS, type Point, type Rect, overlaps, visible } from "./geometry";
-import { curve, pathOf } from "./routes";
+import { COVERS, type Point, type Rect, dtypeFamily, overlaps, visible } from "./geometry";
+import { type Route, curve, pathOf } from "./routes";
 import { useLab, useLabState } from "./store";
 
 const NODE_TYPES = { card: NodeCard };
 const NO_DATA = {};
 const MANY = 200;
+/** Below this zoom the text of many elements is no text any more: they are drawn as plain boxes, and their wires as straight lines. */
+const FAR = 0.4;
 const ROOM = 20000;
 /** A graph of so few elements is made smaller, down to WHOLE, where that shows all of it. */
 const FEW = 12;
 const WHOLE = 1;   // text is written for this size, 10 px the smallest: less is only what a person asks for
+const READABLE = 0.9;
 const RING = 28;
 const GLIDE = 320;
 
@@ -66,6 +69,8 @@ function Flow() {
   const at = useLabState((s) => s.at);
   const geos = useLabState((s) => s.geos);
   const selected = useLabState((s) => s.selected);
+  const home = useLabState((s) => s.home);
+  const region = useRegion();
   const wiring = useLabState((s) => s.wire !== null);
   const focused = useFocusWithin(lab.root);
   const pan = useReactFlow();
@@ -76,9 +81,11 @@ function Flow() {
       const p = at.get(e.name);
       const g = geos.get(e.name);
       if (!p || !g) return [];
+      // what a key or a drag may act on is there, in sight or not
+      if (region && !overlaps({ ...p, w: g.w, h: g.h }, region) && !chosen.has(e.name) && e.name !== home) return [];
       return [{ id: e.name, type: "card", position: p, data: NO_DATA, width: g.w, height: g.h, measured: { width: g.w, height: g.h }, selected: chosen.has(e.name), focusable: false, connectable: false }];
     });
-  }, [scene, at, geos, selected]);
+  }, [scene, at, geos, selected, region, home]);
 
   const onNodesChange = (changes: NodeChange[]) => {
     let moved: Map<string, Point> | null = null;
@@ -116,7 +123,7 @@ function Flow() {
       nodes={nodes} edges={NO_EDGES} nodeTypes={NODE_TYPES} onNodesChange={onNodesChange}
       nodesFocusable={false} edgesFocusable={false} nodesConnectable={false} disableKeyboardA11y deleteKeyCode={null} panActivationKeyCode={null}
       multiSelectionKeyCode={["Meta", "Control", "Shift"]} selectionKeyCode="Shift" elevateNodesOnSelect={false} nodeDragThreshold={3} nodeClickDistance={3} paneClickDistance={3}
-      onlyRenderVisibleElements={nodes.length > MANY} minZoom={0.1} maxZoom={3} zoomOnDoubleClick={false} proOptions={ATTRIBUTION}
+      minZoom={at.size > MANY ? 0.02 : 0.1} maxZoom={3} zoomOnDoubleClick={false} proOptions={ATTRIBUTION}
       onMoveStart={(e) => { if (e) lab.following = false; }}
       panOnScroll={focused} zoomOnScroll={false} preventScrolling={focused} zoomActivationKeyCode={["Meta", "Control"]} zoomOnPinch
       onNodeDragStart={(_, __, dragged) => { lab.dragging = true; lab.dragged = dragged.map((n) => n.id); }} onNodeDrag={(_, __, dragged) => { const over = dragged.length === 1 ? wireUnder(lab, dragged[0].id) : null; if (over !== lab.state.dropEdge) lab.set({ dropEdge: over }); }} onNodeDragStop={onDragStop} onSelectionDragStop={(e, list) => onDragStop(e, list[0], list)}
@@ -127,9 +134,10 @@ function Flow() {
       className={wiring ? "wiring" : ""} aria-label={nodes.length ? t("Graph") : t("Graph, empty: A adds an operation")} tabIndex={nodes.length ? -1 : 0}
     >
       <ViewBridge />
+      <Distance />
       <ViewportPortal>
         <Frames />
-        <Edges />
+        <Edges region={region} />
         <Notes />
         <div className="over"><Tokens /></div>
         <Ghosts />
@@ -201,7 +209,7 @@ function ViewBridge() {
       const h = v.height - top - bottom;
       const fit = Math.min(w / b.w, h / b.h);
       // text keeps its size: what does not fit nearly is panned, not shrunk
-      const zoom = whole ? Math.max(0.1, Math.min(1, fit)) : few && fit >= WHOLE ? Math.min(1, fit) : 1;
+      const zoom = whole ? Math.max(lab.state.at.size > MANY ? 0.02 : 0.1, Math.min(1, fit)) : few && fit >= WHOLE ? Math.min(1, fit) : 1;
       // what does not fit is read from where it starts: the gradient may reach further left than the inputs
       const start = lab.state.layout?.start ?? b;
       const x = b.w * zoom <= w + 1 ? (v.width - b.w * zoom) / 2 - b.x * zoom : pad - Math.max(b.x, start.x) * zoom;
@@ -252,6 +260,14 @@ function ViewBridge() {
         }
         if (dx || dy) move({ x: x + dx, y: y + dy, zoom }, smooth);
       },
+      centre: (id) => {
+        const p = lab.state.at.get(id);
+        const g = lab.state.geos.get(id);
+        const v = box();
+        if (!p || !g || !v) return;
+        const zoom = Math.min(1, Math.max(viewport().zoom, READABLE));
+        move({ x: v.width / 2 - (p.x + g.w / 2) * zoom, y: v.height / 2 - (p.y + g.h / 2) * zoom, zoom }, true);
+      },
       follow: (at, geos, id) => {
         const v = box();
         if (!v) return;
@@ -301,25 +317,64 @@ function ViewBridge() {
   return null;
 }
 
-function useCull(): ((r: Rect) => boolean) | null {
+/** The part of the canvas whose elements are in the page: what is in sight and half as much again on every side, so that most of a pan changes nothing. Null: all of it. */
+function useRegion(): Rect | null {
   const many = useLabState((s) => s.at.size > MANY);
-  const v = useViewport();
-  const lab = useLab();
-  if (!many) return null;
-  const view = lab.view?.visible();
-  void v;
-  return view ? (r) => overlaps(r, view, 60) : null;
+  const held = React.useRef<Rect | null>(null);
+  return useStore((s) => {
+    const [x, y, zoom] = s.transform;
+    // plain boxes cost little: from far away all of them stay
+    if (!many || !s.width || zoom < FAR) return (held.current = null);
+    const view = { x: -x / zoom, y: -y / zoom, w: s.width / zoom, h: s.height / zoom };
+    const r = held.current;
+    const within = r && view.x >= r.x && view.y >= r.y && view.x + view.w <= r.x + r.w && view.y + view.h <= r.y + r.h;
+    if (within && r.w <= 3.2 * view.w) return r;
+    return (held.current = { x: view.x - view.w / 2, y: view.y - view.h / 2, w: 2 * view.w, h: 2 * view.h });
+  });
 }
 
-function Edges() {
+/** Notes when the canvas is so far away that many elements are drawn plainly. */
+function Distance() {
+  const lab = useLab();
+  const many = useLabState((s) => s.at.size > MANY);
+  const far = useStore((s) => many && s.transform[2] < FAR);
+  React.useLayoutEffect(() => { if (lab.state.far !== far) lab.set({ far }); }, [lab, far]);
+  return null;
+}
+
+function Edges({ region }: { region: Rect | null }) {
   const routes = useLabState((s) => s.routes);
-  const cull = useCull();
-  let list = [...routes.values()];
-  if (cull) list = list.filter((r) => cull({ x: Math.min(r.from.x, r.to.x), y: Math.min(r.from.y, r.to.y), w: Math.abs(r.to.x - r.from.x) + 1, h: Math.abs(r.to.y - r.from.y) + 1 }));
+  const far = useLabState((s) => s.far);
+  const list = React.useMemo(() => {
+    const all = [...routes.values()];
+    return region ? all.filter((r) => overlaps({ x: Math.min(r.from.x, r.to.x), y: Math.min(r.from.y, r.to.y), w: Math.abs(r.to.x - r.from.x) + 1, h: Math.abs(r.to.y - r.from.y) + 1 }, region)) : all;
+  }, [routes, region]);
+  if (far) return <FarEdges list={list} />;
   return (
     <svg className="es" width="1" height="1" role="presentation">
       {list.map((r) => <EdgeLine key={r.edge.id} route={r} />)}
       <g className="els" aria-hidden="true">{list.map((r) => <EdgeLabel key={r.edge.id} route={r} />)}</g>
+    </svg>
+  );
+}
+
+/** Wires seen from far away: straight, one path for all of a kind; the selected one, and those that do not fit, as they are. */
+function FarEdges({ list }: { list: Route[] }) {
+  const chosen = useLabState((s) => s.edge);
+  const thumbs = useLabState((s) => s.thumbs);
+  const paths = React.useMemo(() => {
+    const out = new Map<string, string>();
+    for (const r of list) {
+      if (r.edge.error !== null || r.chip) continue;   // a chip is a name beside a port, which cannot be read from here
+      const kind = `e far p-${r.edge.phase} d-${dtypeFamily(r.edge.dtype)}${r.edge.control ? " control loose" : ""}${r.edge.tensor !== null && thumbs.has(r.edge.tensor) ? " live" : " wait"}`;
+      out.set(kind, `${out.get(kind) ?? ""}M${Math.round(r.from.x)} ${Math.round(r.from.y)}L${Math.round(r.to.x)} ${Math.round(r.to.y)}`);
+    }
+    return [...out];
+  }, [list, thumbs]);
+  return (
+    <svg className="es" width="1" height="1">
+      {paths.map(([kind, d]) => <g key={kind} className={kind}><path className="ln" d={d} /></g>)}
+      {list.filter((r) => r.edge.error !== null || r.edge.id === chosen).map((r) => <EdgeLine key={r.edge.id} route={r} />)}
     </svg>
   );
 }

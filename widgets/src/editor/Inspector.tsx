@@ -12,6 +12,7 @@ import { align, bypass, copy, differentiate, duplicate, group, tableText, ungrou
 import { COLOURS, frameSelection, writeNote } from "./Notes";
 import { DebugActions, DebugPane, ExplainCard, WhyButtons, WhyCard, explain } from "./Debug";
 import { ValueEditor } from "./ValueEditor";
+import { insideOf } from "./describe";
 import { lastPart, visible } from "./geometry";
 import { cut, severe, useLab, useLabState } from "./store";
 
@@ -189,13 +190,13 @@ function ScopePane({ name }: { name: string }) {
       <section className="ihead">
         <div className={`ic1 c-${scope.phase === "backward" ? "gradient" : scope.category}`}><Icon name={categoryIcon(scope.phase === "backward" ? "gradient" : scope.category)} size={16} /></div>
         <div className="inm">
-          <Field label={t("Name")} hideLabel className="nm" value={scope.name} onCommit={(to) => (to.trim() ? lab.edit([{ tag: "Rename", name: scope.name, to: to.trim() }], "Renamed.") : undefined)} />
-          <div className="muted f1">{scope.composite === null ? t("scope of {nodes}", { nodes }) : scope.composite === scope.label ? t("composite of {nodes}", { nodes }) : t("one use of {name}, of {nodes}", { name: visible(scope.composite), nodes })} · <span className={`pb p-${scope.phase}`}>{MARK[scope.phase]} {t(scope.phase)}</span>{progress ? ` · ${t("{n} of {total} fired", { n: progress[0], total: progress[1] })}` : ""}</div>
+          {scope.stack !== null ? <div className="nm">{visible(scope.name)}</div> : <Field label={t("Name")} hideLabel className="nm" value={scope.name} onCommit={(to) => (to.trim() ? lab.edit([{ tag: "Rename", name: scope.name, to: to.trim() }], "Renamed.") : undefined)} />}
+          <div className="muted f1">{scope.stack !== null ? t("stands for {what}", { what: insideOf(scope) }) : scope.composite === null ? t("scope of {nodes}", { nodes }) : scope.composite === scope.label ? t("composite of {nodes}", { nodes }) : t("one use of {name}, of {nodes}", { name: visible(scope.composite), nodes })} · <span className={`pb p-${scope.phase}`}>{MARK[scope.phase]} {t(scope.phase)}</span>{progress ? ` · ${t("{n} of {total} fired", { n: progress[0], total: progress[1] })}` : ""}</div>
         </div>
       </section>
-      <section className="act"><button type="button" className="bt" title={t("Unfold (Enter)")} onClick={() => void lab.into(name)}><Icon name="unfoldAll" size={12} /> {t("Unfold")}</button>
+      <section className="act"><button type="button" className="bt" title={scope.stack !== null ? t("Show them one by one (Enter); Backspace puts them back") : t("Unfold (Enter)")} onClick={() => void lab.into(name)}><Icon name="unfoldAll" size={12} /> {t("Unfold")}</button>
         {made && <button type="button" className="bt" title={t("Another use of it, its inputs open")} onClick={() => void useAgain(lab, made)}><Icon name="add" size={12} /> {t("Use again")}</button>}
-        <button type="button" className="bt" title={t("Its nodes stand where it stood (Ctrl+Shift+G)")} onClick={() => void ungroup(lab)}><Icon name="expand" size={12} /> {t("Unpack")}</button></section>
+        {scope.stack === null && <button type="button" className="bt" title={t("Its nodes stand where it stood (Ctrl+Shift+G)")} onClick={() => void ungroup(lab)}><Icon name="expand" size={12} /> {t("Unpack")}</button>}</section>
       {scope.composite !== null && <section><h2>{t("Ports")}</h2><ul className="plain rows">{[...scope.in_ports.map((p) => ({ p, way: "in" })), ...scope.out_ports.map((p) => ({ p, way: "out" }))].map(({ p, way }) => <li key={`${way} ${p.port}`}><span>{way === "in" ? "→ " : "← "}{visible(p.label || p.port)}</span><span>{p.shape ?? (p.wired ? "" : t("open"))}</span></li>)}</ul></section>}
       <Did tensor={tensor} outputs={[]} node={null} />
     </>

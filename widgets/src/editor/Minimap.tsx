@@ -8,6 +8,7 @@ import { useLab, useLabState } from "./store";
 
 const W = 150;
 const H = 112;
+const r1 = (x: number): number => Math.round(x * 10) / 10;
 
 export function Minimap() {
   const lab = useLab();
@@ -29,20 +30,25 @@ export function Minimap() {
     watch.observe(canvas);
     return () => watch.disconnect();
   }, [shown]);
-  const items = [...(scene?.nodes ?? []), ...(scene?.scopes ?? [])].flatMap((e) => {
-    const p = at.get(e.name);
-    const g = geos.get(e.name);
-    return p && g ? [{ id: e.name, ...p, w: g.w, h: g.h, cls: ("op" in e ? problemOf(e) : e.error) !== null ? "er" : e.phase }] : [];
-  });
-  if (items.length < 3) return null;
+  const map = React.useMemo(() => {
+    const items = [...(scene?.nodes ?? []), ...(scene?.scopes ?? [])].flatMap((e) => {
+      const p = at.get(e.name);
+      const g = geos.get(e.name);
+      return p && g ? [{ id: e.name, ...p, w: g.w, h: g.h, cls: ("op" in e ? problemOf(e) : e.error) !== null ? "er" : e.phase }] : [];
+    });
+    let [x0, y0, x1, y1] = [Infinity, Infinity, -Infinity, -Infinity];
+    for (const r of items) { x0 = Math.min(x0, r.x); y0 = Math.min(y0, r.y); x1 = Math.max(x1, r.x + r.w); y1 = Math.max(y1, r.y + r.h); }
+    const k = Math.min((W - 8) / Math.max(1, x1 - x0), (H - 8) / Math.max(1, y1 - y0), 0.16);
+    const ox = (W - (x1 - x0) * k) / 2 - x0 * k;
+    const oy = (H - (y1 - y0) * k) / 2 - y0 * k;
+    // one path for all of a kind: a thousand boxes are four elements
+    const paths = new Map<string, string>();
+    for (const r of items) paths.set(r.cls, `${paths.get(r.cls) ?? ""}M${r1(r.x * k + ox)} ${r1(r.y * k + oy)}h${r1(Math.max(1.5, r.w * k))}v${r1(Math.max(1.5, r.h * k))}h-${r1(Math.max(1.5, r.w * k))}z`);
+    return { items: new Map(items.map((i) => [i.id, i])), x0, y0, x1, y1, k, ox, oy, boxes: <>{[...paths].map(([cls, d]) => <path key={cls} className={`mm ${cls}`} d={d} />)}</> };
+  }, [scene, at, geos]);
+  const { items, x0, y0, x1, y1, k, ox, oy } = map;
+  if (items.size < 3) return null;
   const view = lab.view?.visible();
-  const x0 = Math.min(...items.map((r) => r.x));
-  const y0 = Math.min(...items.map((r) => r.y));
-  const x1 = Math.max(...items.map((r) => r.x + r.w));
-  const y1 = Math.max(...items.map((r) => r.y + r.h));
-  const k = Math.min((W - 8) / Math.max(1, x1 - x0), (H - 8) / Math.max(1, y1 - y0), 0.16);
-  const ox = (W - (x1 - x0) * k) / 2 - x0 * k;
-  const oy = (H - (y1 - y0) * k) / 2 - y0 * k;
   const go = (e: React.PointerEvent<SVGSVGElement>) => {
     if (e.type === "pointermove" && e.buttons !== 1) return;
     const b = e.currentTarget.getBoundingClientRect();
@@ -52,7 +58,7 @@ export function Minimap() {
   const own = box.current;
   const canvas = own?.parentElement;
   const under = (id: string | null): boolean => {
-    const r = id === null ? undefined : items.find((i) => i.id === id);
+    const r = id === null ? undefined : items.get(id);
     if (!r || !own || !canvas) return false;
     const right = canvas.clientWidth - own.offsetWidth - 18;
     const bottom = canvas.clientHeight - own.offsetHeight - 18;
@@ -72,9 +78,9 @@ export function Minimap() {
   const away = whole || under(fired) || under(next) || selected.some(under) || wires.some(underWire);
   const clamp = (v: number, hi: number) => Math.max(0.75, Math.min(hi - 0.75, v));
   return (
-    <div className={`mini${away ? " away" : ""}`} ref={box} role="img" aria-label={t("Minimap, {n} elements", { n: items.length })}>
+    <div className={`mini${away ? " away" : ""}`} ref={box} role="img" aria-label={t("Minimap, {n} elements", { n: items.size })}>
       <svg width={W} height={H} viewBox={`0 0 ${W} ${H}`} aria-hidden="true" onPointerDown={go} onPointerMove={go}>
-        {items.map((r) => <rect key={r.id} className={`mm ${r.cls}`} x={r.x * k + ox} y={r.y * k + oy} width={Math.max(1.5, r.w * k)} height={Math.max(1.5, r.h * k)} rx="1.5" />)}
+        {map.boxes}
         {view && (() => {
           const left = clamp(view.x * k + ox, W);
           const top = clamp(view.y * k + oy, H);

@@ -4,7 +4,7 @@ import type { NodeProps } from "@xyflow/react";
 import type { SceneNode, SceneScope } from "../protocol.gen";
 import { Icon, categoryIcon } from "../shared/icons";
 import { t, tn, told } from "../shared/words";
-import { wordsOfNode, wordsOfScope } from "./describe";
+import { insideOf, wordsOfNode, wordsOfScope } from "./describe";
 import { type ElementGeo, type PortGeo, dtypeFamily, inKey, lastPart, outKey, problemOf, shortDtype, visible } from "./geometry";
 import { Cost, Marks } from "./Debug";
 import { type PortRef, type State, hookOf, useLab, useLabState } from "./store";
@@ -15,7 +15,9 @@ export const NodeCard = React.memo(function NodeCard({ id }: NodeProps) {
   const node = useLabState((s) => s.nodes.get(id));
   const scope = useLabState((s) => s.scopes.get(id));
   const geo = useLabState((s) => s.geos.get(id));
+  const far = useLabState((s) => s.far);
   if (!geo) return null;
+  if (far) return <FarCard id={id} node={node} scope={scope} geo={geo} />;
   if (node) return node.source !== null ? <SourceCard node={node} geo={geo} /> : <OpCard node={node} geo={geo} />;
   return scope ? <ScopeCard scope={scope} geo={geo} /> : null;
 });
@@ -42,6 +44,24 @@ function useElement(id: string) {
     lab.view?.show(id);
   };
   return { lab, selected, state, fired, next, tabIndex: home ? 0 : -1, ref, onFocus, hover };
+}
+
+/** An element seen from far away: a box in the colour of what it does and how it stands. */
+function FarCard({ id, node, scope, geo }: { id: string; node?: SceneNode; scope?: SceneScope; geo: ElementGeo }) {
+  const { lab, selected, state, fired, next, tabIndex, ref, onFocus } = useElement(id);
+  const it = node ?? scope;
+  if (!it) return null;
+  const shown = (node ? problemOf(node) : it.error) !== null ? "error" : state;
+  const category = it.phase === "backward" ? "gradient" : node?.source ? (node.source === "variable" ? "state" : "input") : it.category;
+  const own = node ? { "data-node": id, "data-op": node.op, "data-source": node.source ?? undefined } : { "data-scope": id, "data-stack": scope?.stack ?? undefined };
+  return (
+    <div
+      ref={ref} className={`n farc c-${category} p-${it.phase} s-${shown}${scope ? " many" : ""}${selected ? " sel" : ""}${fired ? " fired" : ""}${next ? " next" : ""}`}
+      style={{ width: geo.w, height: geo.h }} tabIndex={tabIndex} onFocus={onFocus} role="group" aria-roledescription={node ? t("node") : t("folded scope")} title={visible(id)}
+      aria-label={node ? wordsOfNode(node, shown) : scope ? wordsOfScope(scope, shown) : undefined} aria-current={selected || undefined} data-state={shown} data-phase={it.phase} {...own}
+      onDoubleClick={scope ? (e) => { e.stopPropagation(); void lab.into(id); } : undefined}
+    />
+  );
 }
 
 function OpCard({ node, geo }: { node: SceneNode; geo: ElementGeo }) {
@@ -134,6 +154,10 @@ function SourceCard({ node, geo }: { node: SceneNode; geo: ElementGeo }) {
   );
 }
 
+/** Scopes that are alike share a letter and a colour. */
+const kindLetter = (alike: number): string => { let out = ""; for (let k = alike; k > 0; k = Math.floor((k - 1) / 26)) out = String.fromCharCode(65 + ((k - 1) % 26)) + out; return out; };
+const kindHue = (alike: number): number => (alike * 137 + 100) % 360;
+
 function ScopeCard({ scope, geo }: { scope: SceneScope; geo: ElementGeo }) {
   const { lab, selected, state, fired, next, tabIndex, ref, onFocus, hover } = useElement(scope.name);
   const progress = useLabState((s) => s.run.progress.get(scope.name));
@@ -147,9 +171,10 @@ function ScopeCard({ scope, geo }: { scope: SceneScope; geo: ElementGeo }) {
   return (
     <div
       ref={ref} className={`n fold c-${category} p-${scope.phase} s-${shown}${selected ? " sel" : ""}${fired ? " fired" : ""}${next ? " next" : ""}`}
-      style={{ width: geo.w, height: geo.h }} tabIndex={tabIndex} onFocus={onFocus} role="group" aria-roledescription={scope.composite !== null ? t("composite") : t("folded scope")}
-      aria-label={wordsOfScope(scope, shown)} aria-current={selected || undefined} title={t("{name}: double-click or Enter unfolds", { name: visible(scope.name) })}
-      data-scope={scope.name} data-composite={scope.composite ?? undefined} data-state={shown} data-phase={scope.phase} data-next={next ? t("next") : undefined} {...hover} onDoubleClick={(e) => { e.stopPropagation(); void lab.into(scope.name); }}
+      style={{ width: geo.w, height: geo.h }} tabIndex={tabIndex} onFocus={onFocus} role="group" aria-roledescription={scope.stack !== null ? t("stack") : scope.composite !== null ? t("composite") : t("folded scope")}
+      aria-label={wordsOfScope(scope, shown)} aria-current={selected || undefined}
+      title={scope.stack !== null ? t("{name} stands for {what}: double-click or Enter shows them one by one", { name: visible(scope.name), what: insideOf(scope) }) : t("{name}: double-click or Enter unfolds", { name: visible(scope.name) })}
+      data-scope={scope.name} data-stack={scope.stack ?? undefined} data-alike={scope.alike || undefined} data-composite={scope.composite ?? undefined} data-state={shown} data-phase={scope.phase} data-next={next ? t("next") : undefined} {...hover} onDoubleClick={(e) => { e.stopPropagation(); void lab.into(scope.name); }}
     >
       <i className="sh2" /><i className="sh1" />
       <div className="fc">
@@ -158,11 +183,12 @@ function ScopeCard({ scope, geo }: { scope: SceneScope; geo: ElementGeo }) {
           <b>{scope.phase === "backward" ? `∂ ${visible(scope.label)}` : visible(scope.label)}</b>
           <Icon name={shown} size={12} className="st" />
         </header>
-        <div className="bd" style={{ height: geo.body, paddingLeft: Math.max(0, geo.pad[0] - geo.pad[1]), paddingRight: Math.max(0, geo.pad[1] - geo.pad[0]) }}>{tensor || scope.shape !== null ? <Thumbnail tensor={tensor} shape={scope.shape} w={54} h={42} /> : <span className="inside">{tn(scope.count, "{n} node", "{n} nodes")}</span>}</div>
+        <div className="bd" style={{ height: geo.body, paddingLeft: Math.max(0, geo.pad[0] - geo.pad[1]), paddingRight: Math.max(0, geo.pad[1] - geo.pad[0]) }}>{tensor || scope.shape !== null ? <Thumbnail tensor={tensor} shape={scope.shape} w={54} h={42} /> : <span className="inside">{insideOf(scope)}</span>}</div>
         <footer role="presentation"><span>{scope.shape ?? ""}</span><span>{progress ? `${progress[0]} / ${progress[1]}` : ""}</span></footer>
       </div>
       <Cost name={scope.name} />
-      <span className="xn" data-filled>×{scope.count}</span>
+      <span className="xn" data-filled>×{scope.count.toLocaleString("en")}</span>
+      {scope.alike > 0 && <span className="kind" data-filled style={{ "--hue": kindHue(scope.alike) } as React.CSSProperties} title={t("The same letter stands for the same structure")} aria-hidden="true">{kindLetter(scope.alike)}</span>}
       {geo.ports.map((p) => <ScopePort key={p.key} port={p} scope={scope} />)}
     </div>
   );

@@ -32,7 +32,7 @@ export function aboutScope(scope: SceneScope, state: NodeState): string {
   const named = scope.in_ports.filter((p) => p.label !== "");
   const open = named.filter((p) => !p.wired).length;
   return joined([
-    scope.composite !== null ? t("composite") : t("scope"), t("folded"), tn(scope.count, "{n} node", "{n} nodes"),
+    scope.stack !== null ? t("stack") : scope.composite !== null ? t("composite") : t("scope"), t("folded"), insideOf(scope),
     named.length > 0 && tn(named.length, "{n} input", "{n} inputs"), open > 0 && t("{n} open", { n: open }), scope.shape, scope.error !== null ? t("does not fit: {why}", { why: visible(told(scope.error)) }) : t(STATES[state]),
   ]);
 }
@@ -48,3 +48,6 @@ export function wordsOfEdge(edge: SceneEdge): string {
     edge.shape && `${edge.shape} ${edge.dtype ?? ""}`.trim(), edge.error !== null && t("does not fit: {why}", { why: visible(told(edge.error)) }),
   ]);
 }
+
+/** What a folded scope or a stack stands for, in words. */
+export const insideOf = (scope: SceneScope): string => scope.stack === "repeats" ? tn(scope.count, "{n} scope", "{n} scopes alike") : scope.stack === "stretch" ? tn(scope.count, "{n} element", "{n} elements") : tn(scope.count, "{n} node", "{n} nodes");

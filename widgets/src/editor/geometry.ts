@@ -94,9 +94,11 @@ export class Wiring {
   readonly into = new Map<string, SceneEdge[]>();
   readonly outOf = new Map<string, SceneEdge[]>();
   readonly edges = new Map<string, SceneEdge>();
+  readonly scopePhase: ReadonlyMap<string, SceneScope["phase"]>;
   private readonly outputs = new Map<string, string>();
 
   constructor(scene: Scene) {
+    this.scopePhase = new Map(scene.scopes.map((s) => [s.name, s.phase]));
     for (const n of scene.nodes) if (n.outputs.length > 1) for (const o of n.outputs) this.outputs.set(o.tensor, `${n.name}:${o.name}`);
     for (const e of scene.edges) {
       this.edges.set(e.id, e);
@@ -143,7 +145,7 @@ export function drops(scene: Scene, wiring: Wiring): Map<string, SceneEdge> {
     const rank = (e: SceneEdge): number => {
       const src = nodes.get(e.src);
       if (!src?.source || src.scope !== n.scope) return -1;
-      const uses = (wiring.outOf.get(src.name) ?? []).filter((u) => !u.control && bandOf(scene, nodes, u.dst) === "forward");
+      const uses = (wiring.outOf.get(src.name) ?? []).filter((u) => !u.control && bandOf(wiring, nodes, u.dst) === "forward");
       return uses.length === 1 ? RANK[src.source] * 100 + n.inputs.findIndex((p) => p.port === e.dst_port) : -1;
     };
     const best = into.reduce((a, e) => (rank(e) > rank(a) ? e : a));
@@ -152,8 +154,8 @@ export function drops(scene: Scene, wiring: Wiring): Map<string, SceneEdge> {
   return out;
 }
 
-function bandOf(scene: Scene, nodes: Map<string, SceneNode>, id: string): "forward" | "return" {
-  const phase = nodes.get(id)?.phase ?? scene.scopes.find((s) => s.name === id)?.phase ?? "forward";
+function bandOf(wiring: Wiring, nodes: Map<string, SceneNode>, id: string): "forward" | "return" {
+  const phase = nodes.get(id)?.phase ?? wiring.scopePhase.get(id) ?? "forward";
   return phase === "forward" ? "forward" : "return";
 }
 
@@ -164,16 +166,16 @@ export function geometryOf(scene: Scene, wiring = new Wiring(scene)): Map<string
   const topPort = new Map<string, string>();
   for (const e of dropped.values()) topPort.set(e.dst, e.dst_port);
   const nodes = new Map(scene.nodes.map((n) => [n.name, n]));
-  for (const n of scene.nodes) out.set(n.name, n.source !== null ? sourceGeo(n, dropped.has(n.name), sourceMirrored(scene, nodes, wiring, n)) : nodeGeo(n, topPort.get(n.name)));
+  for (const n of scene.nodes) out.set(n.name, n.source !== null ? sourceGeo(n, dropped.has(n.name), sourceMirrored(nodes, wiring, n)) : nodeGeo(n, topPort.get(n.name)));
   for (const s of scene.scopes) out.set(s.name, stackGeo(s));
   return out;
 }
 
 /** A source that feeds only the way back sits on the way back: its output faces left. */
-export function sourceMirrored(scene: Scene, nodes: Map<string, SceneNode>, wiring: Wiring, n: SceneNode): boolean {
+export function sourceMirrored(nodes: Map<string, SceneNode>, wiring: Wiring, n: SceneNode): boolean {
   const uses = wiring.outOf.get(n.name) ?? [];
   if (n.phase !== "forward") return true;
-  return uses.length > 0 && uses.every((e) => bandOf(scene, nodes, e.dst) === "return");
+  return uses.length > 0 && uses.every((e) => bandOf(wiring, nodes, e.dst) === "return");
 }
 
 function sourceGeo(n: SceneNode, drop: boolean, mirrored: boolean): ElementGeo {

@@ -100,7 +100,8 @@ function out(lab: Lab): void {
   const from = selected[selected.length - 1] ?? "";
   let scope = from.slice(0, Math.max(0, from.lastIndexOf("/")));
   while (scope && !scene?.opened.some((o) => o.name === scope)) scope = scope.slice(0, Math.max(0, scope.lastIndexOf("/")));
-  if (scope) void lab.outOf(scope);
+  if (!scope && from && lab.state.scopes.size) void lab.backToStack(from);
+  else if (scope) void lab.outOf(scope);
   else lab.say("This is the outermost level.");
 }
 

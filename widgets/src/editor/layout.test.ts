@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { OpenScope, Scene, SceneEdge, SceneNode } from "../protocol.gen";
 import { type Rect, Wiring, geometryOf, overlaps } from "./geometry";
-import { framesOf, freePlace, layoutOf } from "./layout";
+import { framesOf, freePlace, layoutOf, structures } from "./layout";
 
 /** A small generator with a seed: the same graphs every time. */
 function random(seed: number): () => number {
@@ -128,5 +128,43 @@ test("a new element finds a free place", () => {
     const r = { ...p, w: 114, h: 92 };
     expect(rects.some((o) => overlaps(o, r))).toBe(false);
     rects.push(r);
+  }
+});
+
+/** A chain of scopes that are the same but for their places, each opened. */
+function chain(count: number, name = "block"): Scene {
+  const nodes: SceneNode[] = [node("x", { source: "placeholder" })];
+  const edges: SceneEdge[] = [];
+  const port = (p: string) => ({ port: p, wired: true, optional: false, error: null });
+  let last = "x";
+  for (let k = 0; k < count; k++) {
+    const scope = `${name}_${k}`;
+    nodes.push(node(`${scope}/W`, { source: "variable" }), node(`${scope}/MatMul`, { inputs: [port("a"), port("b")] }), node(`${scope}/Relu`, { inputs: [port("x")] }));
+    edges.push(edge(last, `${scope}/MatMul`, "a"), edge(`${scope}/W`, `${scope}/MatMul`, "b"), edge(`${scope}/MatMul`, `${scope}/Relu`, "x"));
+    last = `${scope}/Relu`;
+  }
+  const opened = Array.from({ length: count }, (_, k): OpenScope => ({ name: `${name}_${k}`, label: `${name}_${k}`, parent: "", loop: null, members: ["W", "MatMul", "Relu"].map((m) => `${name}_${k}/${m}`) }));
+  return sceneOf(nodes, edges, opened);
+}
+
+test("scopes that are the same are laid out once", () => {
+  structures.clear();
+  layoutOf(chain(60));
+  expect(structures.size).toBe(3);    // the inside of all of them, the last one that leads nowhere, and the row in which they stand
+});
+
+test("a layout that is looked up is the one that was worked out, whatever the nodes are called", () => {
+  structures.clear();
+  const anew = layoutOf(chain(12));
+  const again = layoutOf(chain(12));
+  expect([...again.at]).toEqual([...anew.at]);
+  expect([...again.via]).toEqual([...anew.via]);
+  const places = [...anew.at.values()].map((p) => p.y);
+  structures.clear();
+  expect([...layoutOf(chain(12, "17")).at.values()].map((p) => p.y)).toEqual(places);
+  for (let seed = 1; seed <= 20; seed++) {
+    const first = layoutOf(randomScene(seed));
+    structures.clear();
+    expect([...layoutOf(randomScene(seed)).at]).toEqual([...first.at]);
   }
 });

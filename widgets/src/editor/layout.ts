@@ -48,7 +48,7 @@ export function layoutOf(scene: Scene, wiring = new Wiring(scene), geos = geomet
   const scopes = new Map(scene.scopes.map((s) => [s.name, s]));
   const dropped = drops(scene, wiring);
   const back = new Set<string>();
-  for (const n of scene.nodes) if (n.source !== null ? sourceMirrored(scene, nodes, wiring, n) : n.phase !== "forward") back.add(n.name);
+  for (const n of scene.nodes) if (n.source !== null ? sourceMirrored(nodes, wiring, n) : n.phase !== "forward") back.add(n.name);
   for (const s of scene.scopes) if (s.phase !== "forward") back.add(s.name);
 
   // an update of more than a few nodes has a row of its own below the gradient
@@ -300,8 +300,44 @@ function arrange(boxes: Box[], links: Link[], dir: "LR" | "RL", wide: number): {
   return { at, via };
 }
 
-/** Layers and order of one part by dagre; then the columns move so that every gap holds its labels. */
+/** How one part comes out: places by the number of the box, waypoints by the number of the link. */
+type Structure = { at: Point[]; via: (Point[] | null)[]; w: number; h: number };
+
+/** What has been laid out before, by its structure: of a network's hundred layers all but the first are looked up. */
+export const structures = new Map<string, Structure>();
+const KEPT = 400;
+
+/** The layout of one part, by its structure: what its boxes are called plays no role. */
 function layers(boxes: Box[], links: Link[], dir: "LR" | "RL"): { at: Map<string, Point>; via: Stretch[]; w: number; h: number } {
+  const number = new Map(boxes.map((b, i) => [b.id, `b${i}`]));
+  const end = (id: string): string | undefined => (id === GATE_IN || id === GATE_OUT ? id : number.get(id));
+  const use = links.flatMap((l) => {
+    const from = end(l.from);
+    const to = end(l.to);
+    return from !== undefined && to !== undefined && (number.has(l.from) || number.has(l.to)) ? [{ l, from, to }] : [];
+  });
+  const key = `${dir};${boxes.map((b) => `${b.w},${b.h},${b.lead}${b.hug ? "h" : ""}`).join("|")};${use.map((u) => `${u.from}>${u.to},${u.l.label}`).join("|")}`;
+  let found = structures.get(key);
+  if (found) structures.delete(key);      // used last, forgotten last
+  else {
+    const solved = arrangeLayers(boxes.map((b, i) => ({ ...b, id: `b${i}` })), use.map(({ l, from, to }, k) => ({ from, to, label: l.label, id: String(k) })), dir);
+    const via = new Map(solved.via.map((v) => [v.id, v.points]));
+    found = { at: boxes.map((_, i) => solved.at.get(`b${i}`) ?? { x: 0, y: 0 }), via: use.map((_, k) => via.get(String(k)) ?? null), w: solved.w, h: solved.h };
+  }
+  structures.set(key, found);
+  for (const old of structures.keys()) {
+    if (structures.size <= KEPT) break;
+    structures.delete(old);
+  }
+  const { at, via } = found;
+  return {
+    at: new Map(boxes.map((b, i) => [b.id, { ...at[i] }])), w: found.w, h: found.h,
+    via: use.flatMap(({ l }, k): Stretch[] => { const points = via[k]; return points ? [{ id: l.id, order: l.order ?? 0, points: points.map((p) => ({ ...p })) }] : []; }),
+  };
+}
+
+/** Layers and order of one part by dagre; then the columns move so that every gap holds its labels. */
+function arrangeLayers(boxes: Box[], links: Link[], dir: "LR" | "RL"): { at: Map<string, Point>; via: Stretch[]; w: number; h: number } {
   const at = new Map<string, Point>();
   const via: Stretch[] = [];
   if (boxes.length === 1 && !links.some((l) => l.from === boxes[0].id || l.to === boxes[0].id)) return { at: new Map([[boxes[0].id, { x: dir === "LR" ? boxes[0].lead : 0, y: 0 }]]), via, w: boxes[0].w + boxes[0].lead, h: boxes[0].h };
@@ -436,6 +472,7 @@ function chipRect(at: Point, geo: ElementGeo, e: SceneEdge, wiring: Wiring): Rec
 export function framesOf(scene: Scene, at: Map<string, Point>, geos: Map<string, ElementGeo>, wiring: Wiring, chips?: ReadonlyMap<string, Point>): Frame[] {
   const depth = (name: string): number => name.split("/").length;
   const byName = new Map<string, Frame>();
+  const loops = scene.edges.filter((e) => e.loop);
   for (const o of [...scene.opened].sort((a, b) => depth(b.name) - depth(a.name))) {
     const rects: Rect[] = [];
     for (const m of o.members) {
@@ -448,7 +485,7 @@ export function framesOf(scene: Scene, at: Map<string, Point>, geos: Map<string,
     }
     for (const f of byName.values()) if (f.name.startsWith(`${o.name}/`)) rects.push(f);
     if (!rects.length) continue;
-    const round = scene.edges.filter((e) => e.loop && o.members.includes(e.dst) && e.dst.slice(0, e.dst.lastIndexOf("/")) === o.name).length;
+    const round = loops.filter((e) => o.members.includes(e.dst) && e.dst.slice(0, e.dst.lastIndexOf("/")) === o.name).length;
     if (round) rects.push({ x: rects[0].x, y: Math.max(...rects.map((r) => r.y + r.h)), w: 0, h: LOOP_ROOM + (round - 1) * LOOP_LANE });
     const x = Math.min(...rects.map((r) => r.x)) - FRAME.side;
     const y = Math.min(...rects.map((r) => r.y)) - FRAME.top;

@@ -1,6 +1,6 @@
 // The way of every edge: a curve from port to port through the layout's waypoints, and the place of its shape label in a gap.
 import type { Scene, SceneEdge } from "../protocol.gen";
-import { type ElementGeo, type Point, type Rect, type Side, type Wiring, overlaps, sourcePort, targetPort, textWidth } from "./geometry";
+import { type ElementGeo, type Point, type Rect, type Side, type Wiring, overlaps, push, sourcePort, targetPort, textWidth } from "./geometry";
 import { type Layout, CHIP_H, LOOP_LANE, LOOP_ROOM, chipWidth, edgeLabel } from "./layout";
 
 type Cubic = [Point, Point, Point, Point];
@@ -65,10 +65,28 @@ export function pointOn(segments: Cubic[], t: number): Point & { angle: number }
   return { x: at("x"), y: at("y"), angle: (Math.atan2(slope("y"), slope("x")) * 180) / Math.PI };
 }
 
+const CELL = 160;
+
+/** What stands on the canvas, found by its place: asking everything about everything takes too long from a few hundred elements on. */
+class Taken {
+  private readonly cells = new Map<string, Rect[]>();
+
+  private *keys(r: Rect): Iterable<string> {
+    for (let x = Math.floor(r.x / CELL); x <= Math.floor((r.x + r.w) / CELL); x++) for (let y = Math.floor(r.y / CELL); y <= Math.floor((r.y + r.h) / CELL); y++) yield `${x},${y}`;
+  }
+
+  push(r: Rect): void { for (const k of this.keys(r)) push(this.cells, k, r); }
+
+  free(r: Rect): boolean {
+    for (const k of this.keys(r)) if (this.cells.get(k)?.some((o) => overlaps(r, o))) return false;
+    return true;
+  }
+}
+
 /** All routes of a scene, with labels that avoid nodes and each other. */
 export function routesOf(scene: Scene, at: Map<string, Point>, geos: Map<string, ElementGeo>, wiring: Wiring, layout: Layout | null, moved: (id: string) => boolean): Map<string, Route> {
   const out = new Map<string, Route>();
-  const taken: Rect[] = [];
+  const taken = new Taken();
   for (const [id, geo] of geos) { const p = at.get(id); if (p) taken.push({ x: p.x - 1, y: p.y - 1, w: geo.w + 2, h: geo.h + 2 }); }
   const lanes = new Map<string, number>();
   for (const e of scene.edges) {
@@ -139,7 +157,7 @@ export function routesOf(scene: Scene, at: Map<string, Point>, geos: Map<string,
       const p = pointOn(segments, t);
       choices.push({ x: p.x, y: p.y }, { x: p.x, y: p.y - 9 }, { x: p.x, y: p.y + 9 });
     }
-    const best = choices.find((c) => !taken.some((r) => overlaps(box(c.x, c.y), r))) ?? choices[0];
+    const best = choices.find((c) => taken.free(box(c.x, c.y))) ?? choices[0];
     route.label = { x: r1(best.x), y: r1(best.y), w, text };
     taken.push(box(best.x, best.y));
   }

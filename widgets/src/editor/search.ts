@@ -1,5 +1,5 @@
 // Finding operations: by function, type, other words, Chinese, and the letters in order.
-import type { Fits, OpSpec } from "../protocol.gen";
+import type { Fits, Hit as Found, OpSpec, Scene } from "../protocol.gen";
 import { TRADITIONAL } from "../shared/words";
 
 export type Hit = { op: OpSpec; from: number; to: number; fits: boolean; why: string; gives: string };
@@ -45,4 +45,19 @@ export function searchOps(ops: readonly OpSpec[], text: string, port: "in" | "ou
     found.push({ cost: cost + last, i, hit: { op, fits: why === "", from: query && at >= 0 ? at : 0, to: query && at >= 0 ? at + text.trim().length : 0, why, gives: known?.shapes[op.type] ?? "" } });
   });
   return found.sort((a, b) => a.cost - b.cost || a.i - b.i).map((f) => f.hit);
+}
+
+const FOUND = 60;
+
+/** Drawn nodes and scopes by name, then by operation; `query` in small letters. The kernel looks through the whole document in the same order. */
+export function findDrawn(scene: Scene, query: string): Found[] {
+  const all: Found[] = [
+    ...scene.nodes.map((n) => ({ name: n.name, op: n.op, category: n.phase === "backward" ? "gradient" : n.category, note: n.outputs[0]?.shape ?? "", drawn: n.name })),
+    ...scene.scopes.map((s) => ({ name: s.name, op: "scope", category: s.category, note: `×${s.count}`, drawn: s.name }))];
+  const cost = (n: string, op: string): number => {
+    const name = n.toLowerCase();
+    const tail = name.slice(name.lastIndexOf("/") + 1);
+    return name === query || tail === query ? 0 : tail.startsWith(query) ? 1 : name.includes(query) ? 2 : op.toLowerCase().includes(query) ? 3 : Infinity;
+  };
+  return all.map((hit) => ({ hit, cost: cost(hit.name, hit.op) })).filter((h) => Number.isFinite(h.cost)).sort((a, b) => a.cost - b.cost).slice(0, FOUND).map((h) => h.hit);
 }

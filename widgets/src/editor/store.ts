@@ -1,7 +1,7 @@
 // What the page knows and can do. Messages from the kernel and the person's gestures are the only things that change it; every part of the page reads it.
 import * as React from "react";
 import {
-  VERSION, type Command, type Debug, type Debugging, type Diagnostic, type Explained, type Fits, type Offer, type OpSpec, type Palette, type Preview, type Reach, type RunState, type Scene, type SceneEdge, type SceneNode, type SceneScope,
+  VERSION, type Command, type Debug, type Debugging, type Diagnostic, type Explained, type Fits, type Found, type Hit, type Offer, type OpSpec, type Palette, type Preview, type Reach, type RunState, type Scene, type SceneEdge, type SceneNode, type SceneScope,
   type Code, type File as DocumentFile, type Files, type NameCheck, type Thumb, type ToPage, type Value, type Why,
 } from "../protocol.gen";
 import { Wire, type Model, type Outgoing } from "../shared/wire";
@@ -13,6 +13,7 @@ import { partnersOf } from "./making";
 import { noteRect } from "./annotations";
 import { type ElementGeo, type Point, type Rect, Wiring, geometryOf, sortStackPorts } from "./geometry";
 import { type Frame, type Layout, framesOf, freePlace, layoutOf, yieldTo } from "./layout";
+import { Layouter } from "./layouter";
 import { type Route, routesOf } from "./routes";
 
 export type Tensor = Thumb & { data: Float32Array };
@@ -66,6 +67,10 @@ export type State = {
   refused: { port: PortRef; text: string } | null;
   /** The ports that the wire being drawn would not fit. */
   reach: Reach | null;
+  /** What the kernel has found of the whole document. */
+  found: Found | null;
+  /** Is the canvas so far away that its text cannot be read? */
+  far: boolean;
   busy: boolean;
   /** Is there a way to the kernel? While it is down, what a person does waits for it. */
   link: "up" | "down" | "gone";
@@ -111,7 +116,7 @@ export type State = {
 
 export const NO_DEBUGGING: Debugging = { type: "debugging", breaks: [], watches: [], overridden: [], pause_on_bad: true, branch: null, heat: null };
 /** Messages that answer one view's question; everything else is for all views of a lab. */
-const ANSWERS: ReadonlySet<ToPage["type"]> = new Set(["value", "fits", "preview", "reach", "clip", "code", "files", "name_check"]);
+const ANSWERS: ReadonlySet<ToPage["type"]> = new Set(["value", "fits", "preview", "reach", "clip", "found", "code", "files", "name_check"]);
 
 const DARK: ReadonlySet<string> = new Set();
 
@@ -131,12 +136,16 @@ const EMPTY_SCENE: Scene = {
 export const TRAVEL = 400;
 const TIDY = 320;
 const SETTLED = 80;
+const ARRIVED = "flowlab: scene arrived";
+const GLIDING = 300;    // more than so many elements change places at once
 export const SPEEDS = [0.25, 0.5, 1, 2, 4, 8];
 
 export type View = {
   fit(whole?: boolean): void;
   /** Moves as little as possible until this element can be seen, beside whatever lies over the canvas. */
   show(id: string, smooth?: boolean): void;
+  /** Puts this element in the middle, large enough to be read. */
+  centre(id: string): void;
   /** Keeps a changing graph in sight: all of it if that is possible, else the element that is worked on. */
   follow(at: Map<string, Point>, geos: Map<string, ElementGeo>, id: string | null): void;
   visible(): Rect | null;
@@ -171,7 +180,7 @@ export class Lab {
     this.wire = new Wire(model);
     this.state = {
       palette: null, ops: new Map(), scene: null, nodes: new Map(), scopes: new Map(), wiring: new Wiring(EMPTY_SCENE), geos: new Map(), at: new Map(), layout: null,
-      frames: [], routes: new Map(), run: NO_RUN, thumbs: new Map(), value: null, asked: null, slice: "", output: 0, alerts: [], status: "", said: 0, offer: null, fits: null, ghost: null, refused: null, reach: null, busy: false,
+      frames: [], routes: new Map(), run: NO_RUN, thumbs: new Map(), value: null, asked: null, slice: "", output: 0, alerts: [], status: "", said: 0, offer: null, fits: null, found: null, far: false, ghost: null, refused: null, reach: null, busy: false,
       link: "up", lost: 0, file: null, files: null, nameCheck: null, selected: [], edge: null, home: null, wire: null, pending: null, query: "", searching: false, panel: null, playing: false, speed: 1, flights: [],
       theme: 0, dragCursor: null, into: null, carry: null, dropEdge: null, blamed: new Map(), lit: DARK, mark: null, code: null, codeOpen: false, debugging: NO_DEBUGGING, why: null, explained: null, form: null,
     };
@@ -204,6 +213,7 @@ export class Lab {
       window.removeEventListener("focus", back);
       document.removeEventListener("visibilitychange", back);
       for (const s of stop) s();
+      this.layouter.stop();
     };
   }
 
@@ -238,7 +248,7 @@ export class Lab {
 
   // ------------------------------------------------------------ from the kernel
 
-  private receive(m: ToPage & { re?: number }, buffers: Float32Array[]): void {
+  private receive(m: ToPage & { re?: number }, buffers: Float32Array[]): void | Promise<void> {
     const foreign = this.wire.foreign(m);
     if (foreign && ANSWERS.has(m.type)) return;     // what another view of this lab has asked for
     switch (m.type) {
@@ -296,6 +306,9 @@ export class Lab {
         this.set({ explained: m });
         this.say([m.arithmetic, ...m.sentences].filter(Boolean).join(" "));
         return;
+      case "found":
+        this.set({ found: m });
+        return;
       case "kept":
         keep(this.model, m);
         return;
@@ -304,7 +317,24 @@ export class Lab {
     }
   }
 
-  private takeScene(scene: Scene): void {
+  private readonly layouter = new Layouter();
+
+  /** What stands where it stood, or has a place already, needs no layout. */
+  private settled(scene: Scene): boolean {
+    const { at, layout, scene: before } = this.state;
+    const all = [...scene.nodes, ...scene.scopes];
+    // a small graph is laid out anew with every wire, so that it always reads well; in a large one what stands stays, until Tidy
+    return layout !== null && (before?.structure === scene.structure || all.length > SETTLED && all.every((e) => e.x !== null && e.y !== null || at.has(e.name)));
+  }
+
+  private takeScene(scene: Scene): void | Promise<void> {
+    performance.clearMarks(ARRIVED);
+    performance.mark(ARRIVED);      // where a browser's profiler, and the benchmark, count from
+    if (this.settled(scene) || !Layouter.large(scene)) return this.show(scene);
+    return this.layouter.layout(scene).then((layout) => this.show(scene, layout));
+  }
+
+  private show(scene: Scene, made?: Layout): void {
     this.unpreview();
     const before = this.state;
     this.keepFocus();
@@ -315,16 +345,14 @@ export class Lab {
     for (const e of [...scene.nodes, ...scene.scopes]) if (e.x !== null && e.y !== null) placed.set(e.name, { x: e.x, y: e.y });
     const ids = [...scene.nodes, ...scene.scopes].map((e) => e.name);
     const same = before.scene?.structure === scene.structure;
-    // a small graph is laid out anew with every wire, so that it always reads well; in a large one what stands stays, until Tidy
-    const fits = ids.length > SETTLED && ids.every((id) => placed.has(id) || before.at.has(id));
     let layout = before.layout;
     let auto = new Map<string, Point>();
-    if (layout && (same || fits)) {
+    if (layout && this.settled(scene)) {
       for (const id of ids) { const p = before.at.get(id); if (p && !placed.has(id)) auto.set(id, p); }
       const chips = new Map([...layout.chips].filter(([id]) => wiring.edges.has(id)));
       layout = { ...layout, chips };
     } else {
-      layout = layoutOf(scene, wiring, geos);
+      layout = made ?? layoutOf(scene, wiring, geos);
       auto = new Map([...layout.at].filter(([id]) => !placed.has(id)));
       yieldTo(auto, placed, geos, scene.notes.map(noteRect));
     }
@@ -344,7 +372,7 @@ export class Lab {
     };
     const moving = !first && [...target].some(([id, p]) => { const q = before.at.get(id); return q && (Math.abs(q.x - p.x) > 1 || Math.abs(q.y - p.y) > 1); });
     cancelAnimationFrame(this.frame); // a glide that is still under way would put back a map without the new elements
-    if (moving && !this.dragging) this.glide(target, base);
+    if (moving && !this.dragging && ids.length <= GLIDING) this.glide(target, base);
     else this.arrangeAt(target, base);
     const grown = before.at.size === 0 && target.size > 0;
     // an error that this edit has caused must be seen, wherever it is
@@ -807,7 +835,8 @@ export class Lab {
   async tidy(): Promise<void> {
     const { scene, wiring, geos } = this.state;
     if (!scene || !scene.nodes.length && !scene.scopes.length) return;
-    const layout = layoutOf(scene, wiring, geos);
+    const layout = Layouter.large(scene) ? await this.layouter.layout(scene) : layoutOf(scene, wiring, geos);
+    if (this.state.scene !== scene) return;     // it has changed meanwhile
     this.set({ layout });
     const positions = Object.fromEntries([...layout.at].map(([id, p]) => [id, [p.x, p.y]]));
     await this.edit([{ tag: "Move", positions }], "Tidied.");
@@ -820,13 +849,34 @@ export class Lab {
 
   /** Unfolds a scope and goes on at the first thing inside. */
   async into(scope: string): Promise<void> {
+    const stack = (this.state.scopes.get(scope)?.stack ?? null) !== null;
     const fired = this.state.run.progress.get(scope);
     if (!await this.command("unfold", { scopes: [scope] })) return;
     // while a run is stepped, going in is a step too: to the first node in there
-    const steps = this.state.run.mode === "paused" && fired !== undefined && fired[0] < fired[1];
+    const steps = !stack && this.state.run.mode === "paused" && fired !== undefined && fired[0] < fired[1];
     if (steps) await this.command("into", { node: scope });
-    const first = (steps ? this.state.run.next_drawn : null) ?? [...this.state.at.keys()].find((id) => id.startsWith(`${scope}/`));
+    const first = stack ? this.state.selected[0] : (steps ? this.state.run.next_drawn : null) ?? [...this.state.at.keys()].find((id) => id.startsWith(`${scope}/`));
     if (first !== undefined) this.go(first);
+  }
+
+  /** What was taken out of a stack goes back into it, and the keyboard goes on there. */
+  async backToStack(id: string): Promise<void> {
+    if (!await this.command("fold", { scopes: [id] })) return;
+    const [stack] = this.state.selected;
+    if (stack !== undefined && stack !== id) this.go(stack);
+  }
+
+  /** Is part of the document hidden in what is folded? Only then is the kernel asked to look for a name. */
+  hides(): boolean { return this.state.scopes.size > 0; }
+
+  /** Goes to what was found, and unfolds what it is hidden in. */
+  async reveal(hit: Pick<Hit, "name" | "drawn">): Promise<void> {
+    if (hit.drawn !== hit.name && !this.state.at.has(hit.name) && !await this.command("reveal", { node: hit.name })) return;
+    const id = this.state.at.has(hit.name) ? hit.name : [...this.state.at.keys()].find((k) => k.startsWith(`${hit.name}/`));
+    if (id === undefined) return;
+    this.select([id]);
+    this.view?.centre(id);
+    this.focus(id);
   }
 
   /** Folds a scope and goes on at its card; one that a run stands in is run to its end. */

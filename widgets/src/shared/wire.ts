@@ -14,7 +14,8 @@ export interface Model {
 
 type Fields<M> = M extends ToKernel ? Omit<M, "type"> & { type: M["type"] } : never;
 export type Outgoing = Fields<ToKernel>;
-export type Handler = (message: ToPage, buffers: Float32Array[]) => void;
+/** A handler that is not done at once holds up what comes after its message: everything arrives in order. */
+export type Handler = (message: ToPage, buffers: Float32Array[]) => void | Promise<void>;
 
 export interface Kernel {
   /** Sends a message; the promise is fulfilled when the kernel says it is done (false: refused, or no answer came). */
@@ -44,14 +45,34 @@ export class Wire {
 
   constructor(private readonly model: Model) {}
 
+  private holding = 0;
+  private readonly waiting: [ToPage, DataView[]][] = [];
+
   private readonly onMessage = (message: ToPage, buffers: DataView[] = []) => {
+    if (this.holding) this.waiting.push([message, buffers]);
+    else this.deliver(message, buffers);
+  };
+
+  private deliver(message: ToPage, buffers: DataView[]) {
     if (message?.type === "done") {
       this.close((message as Done).seq, (message as Done).ok);
       return;
     }
     const arrays = buffers.map(floats);
-    for (const handler of [...this.handlers]) handler(message, arrays);
-  };
+    for (const handler of [...this.handlers]) {
+      const working = handler(message, arrays);
+      if (!working) continue;
+      this.holding++;
+      void working.finally(() => {
+        this.holding--;
+        while (!this.holding) {
+          const next = this.waiting.shift();
+          if (!next) break;
+          this.deliver(...next);
+        }
+      });
+    }
+  }
 
   connect(): () => void {
     this.model.on("msg:custom", this.onMessage);
