@@ -7,15 +7,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
+import numpy as np
+
+from ..control.body import Body
+from ..control.scan import fits
 from ..core.errors import AttributeValueError, CycleError, DTypeError, FlowError, NameTakenError, ShapeError, UnknownOpError, plural
 from ..core.graph import Graph, Node, Tensor, caller
 from ..core.op import REGISTRY, Op, get_op
-from ..core.types import TensorType
-from .document import DocNode, Document, normalized
-from .edits import RemoveControl
+from ..core.types import TensorType, shape_text
+from .document import DocBody, DocNode, Document, normalized
+from .edits import AddNode, Connect, Disconnect, Edit, RemoveControl, RemoveNodes, SetAttr
+from .loops import ALONG, NEXT, START, Wires, end_of, labels_of, port_at, wires_of
+from .making import fresh
 from .repairs import MISFITS, Later, Misfit, Repair, Side, Ways, cut, sides
 
 _KINDS: tuple[tuple[type[FlowError], str], ...] = (
@@ -51,7 +57,8 @@ class Build:
     graph: Graph
     diagnostics: tuple[Diagnostic, ...] = ()
     types: Mapping[str, TensorType] = field(default_factory=dict)   # "x:0" → type, of every sound tensor
-    document: Document | None = field(default=None, compare=False, repr=False)
+    inside: Mapping[str, Mapping[str, Build]] = field(default_factory=dict)     # of every loop and branch the sound parts of its bodies, by attribute
+    document: Document | None = None        # what was built; inside a loop with the types that its inputs have
 
 
 def build(document: Document, graph: Graph | None = None, before: Build | None = None) -> Build:
@@ -61,13 +68,22 @@ def build(document: Document, graph: Graph | None = None, before: Build | None =
     """
     graph = Graph(document.name) if graph is None else graph
     found: list[Diagnostic] = []
+    inside: dict[str, Mapping[str, Build]] = {}
     misfits: dict[int, Misfit] = {}
     order, stuck = _order(document)
     known = _placed(before)
     with graph.state(location=caller()), _without_collection():    # one line of the person's makes them all
         for node in order:
-            if not _as_before(graph, node, known.get(node.id)):
+            if _as_before(graph, node, known.get(node.id)):
+                was = known[node.id][0].name
+                if before is not None and was in before.inside:
+                    inside[node.name] = before.inside[was]
+                continue
+            wires = wires_of(node) if any(isinstance(v, DocBody) for v in node.attrs.values()) else None
+            if wires is None:
                 _place(document, graph, node, found, misfits)
+            else:
+                _Placing(document, graph, node, wires, found, inside).place()
     found.extend(_cycles(document, stuck))
     for scope, made in document.composites.items():     # of those that are here whole
         if scope in graph._scopes and all(t.rpartition(":")[0] in graph for t in (*made.inputs.values(), *made.outputs.values())):
@@ -78,8 +94,15 @@ def build(document: Document, graph: Graph | None = None, before: Build | None =
         for k, (at, misfit) in enumerate(misfits.items()):
             found[at] = replace(found[at], sides=Later(partial(sides, misfit)), repairs=Later(partial(ways.out_of, misfit, k < MISFITS)))
     rank = {name: k for k, name in enumerate(document.nodes)}
-    found.sort(key=lambda d: (not d.severe, rank[d.node]))
-    return Build(graph, tuple(found), types, document)
+    scopes = {n.scope: rank[n.name] for n in document.nodes.values() if n.name in inside}
+
+    def place(name: str) -> int:
+        while name not in rank and name not in scopes:    # inside a loop: where the loop is
+            name = name.rpartition("/")[0]
+        return rank[name] if name in rank else scopes[name]
+
+    found.sort(key=lambda d: (not d.severe, place(d.node)))
+    return Build(graph, tuple(found), types, MappingProxyType(inside), document)
 
 
 class _Types(Mapping):
@@ -143,6 +166,12 @@ def _as_before(graph: Graph, node: DocNode, known: tuple[DocNode, Node] | None) 
     if any(c not in there for c in node.control):
         return False
     return graph.again(old, inputs, name=node.name, control_inputs=[there[c] for c in node.control], device=node.device, gradient_of=node.gradient_of) is not None
+
+
+def node_order(document: Document) -> list[DocNode]:
+    """The nodes in the order in which `build` makes them."""
+    order, stuck = _order(document)
+    return order + stuck
 
 
 def _before(node: DocNode) -> list[str]:
@@ -242,6 +271,289 @@ def _place(document: Document, graph: Graph, node: DocNode, found: list[Diagnost
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:    # a shape rule met something that it never thought of
         say("shape", f"{op.word}: {error}", port=wired[-1] if wired else None)
     return None
+
+
+# ---------------------------------------------------------------- loops and branches
+
+
+class _Placing:
+    """Adds a loop or branch to the graph, or says what is missing or wrong, in it and around it."""
+
+    def __init__(self, document: Document, graph: Graph, node: DocNode, wires: Wires, found: list[Diagnostic], inside: dict[str, Mapping[str, Build]]):
+        self.document, self.graph, self.node, self.wires, self.found, self.inside = document, graph, node, wires, found, inside
+        self.op = get_op(node.op)
+        self.labels = labels_of(wires)
+        self.sound = True
+
+    def say(self, kind: str, name: str, message: str, *, port: str | None = None, axis: int | None = None, src: str | None = None, hint: str = "", severe: bool = True,
+            repairs: Sequence[Repair] = ()) -> None:
+        """Tell of something; `name` is None for the loop's own node."""
+        self.sound = False
+        at = name or self.node.name
+        self.found.append(Diagnostic(kind, at, message, port, axis, f"{src}->{at}:{port}" if src is not None else None, hint, severe, repairs))
+
+    def place(self) -> None:
+        node, before = self.node, len(self.found)
+        given = self.given()
+        built = {attr: self.body(attr, body, sources, given) for attr, body, sources, _ in self.wires}
+        self.inside[node.name] = MappingProxyType(built)
+        for attr, _, _, results in self.wires:
+            self.ends(attr, results, built[attr])
+        waits = next((c for c in node.control if c not in self.graph), None)
+        if waits is not None:
+            self.say("missing", "", f"waits for {waits}, which is not sound yet.", severe=False)
+        if self.sound and len(self.found) == before:
+            self.add(built, [t for _, t in sorted(given.items()) if t is not None])
+        if node.name not in self.graph and not any(d.node == node.name for d in self.found[before:]):
+            where = next(d.node for d in self.found[before:])
+            self.say("missing", "", f"waits for what is inside: {where}.", severe=False)
+
+    def given(self) -> dict[int, Tensor | None]:
+        """What comes in from around, by number; None for what is open or waits itself."""
+        node = self.node
+        roles = {k: kind for *_, sources, _ in self.wires for kind, k in sources}
+        if node.op == "Cond":
+            roles[0] = "predicate"
+        found: dict[int, Tensor | None] = {}
+        for k, kind in sorted(roles.items()):
+            port, label = port_at(node, k), self.labels.get((kind, k))
+            name = f"{node.scope}/{label}" if label is not None else node.name
+            shown = {"sequence": ALONG, "state": START}.get(kind, port)
+            found[k] = None
+            src = node.inputs.get(port)
+            if src is None:
+                said = f"{label} goes along no sequence yet" if kind == "sequence" else f"the state {label} has no start" if kind == "state" else f"{self.op.word}: input {port} is open"
+                self.say("missing", name, f"{said}.", port=shown, hint="Wire a tensor to it.", severe=False)
+                continue
+            before, _, index = src.rpartition(":")
+            outputs = self.graph.node(before).outputs if before in self.graph else None
+            if outputs is None:
+                self.say("missing", name, f"waits for {before}, which is not sound yet.", port=shown, severe=False)
+            elif int(index) >= len(outputs):
+                self.say("missing", name, f"{before} has {plural(len(outputs), 'output')}, so there is no {src}.", port=shown, src=src,
+                         repairs=[Repair("Cut the wire", (Disconnect(f"{name}:{shown}"),))] if kind != "around" else [])
+            else:
+                found[k] = outputs[int(index)]
+        stray = next((p for p in node.inputs if p not in {port_at(node, k) for k in roles}), None)
+        if stray is not None:
+            self.say("missing", "", f"{self.op.word} has no input {stray!r}.", port=stray, src=node.inputs[stray], repairs=[cut(node, stray)])
+        return found
+
+    def body(self, attr: str, body: DocBody, sources: list[tuple[str, int]], given: Mapping[int, Tensor | None]) -> Build:
+        """The inside, built with the types that its inputs have here."""
+        nodes = dict(body.document.nodes)
+        stands: dict[str, str | None] = {}
+        typed: set[str] = set()
+        for tensor, (kind, k) in zip(body.inputs, sources):
+            held = nodes[tensor.removesuffix(":0")]
+            outer = given[k]
+            label = self.labels.get((kind, k))
+            stands[held.name] = self.node.inputs.get(port_at(self.node, k)) if kind == "around" else f"{self.node.scope}/{label}:0"
+            if outer is None:
+                continue
+            type = outer.type if kind != "sequence" else self.part(outer.type, k, label)
+            if type is not None:
+                typed.add(held.name)
+            if type is not None and not self._as_written(held, type):
+                nodes[held.name] = replace(held, attrs=MappingProxyType({"shape": type.shape, "dtype": type.dtype.name}))
+        made = _built(body, nodes)
+        inputs = {t.removesuffix(":0") for t in body.inputs}
+        for d in made.diagnostics:
+            if d.node not in inputs:
+                self.found.append(_told(self.document, self.node.scope, d, stands))
+                self.sound = False
+            elif d.node in typed:       # of one that has no type yet its own wire tells
+                self.say(d.kind, "", f"{attr}: {d.node}: {d.message}", hint=d.hint)
+        wrong = next((n for n in body.document.nodes.values() if n.op in ("Variable", "Assign") or n.op == "Placeholder" and n.name not in inputs), None)
+        if wrong is not None:
+            self.say("op", f"{self.node.scope}/{wrong.name}", f"{wrong.op} cannot stand inside a loop or branch.", hint="Put it around the loop, and wire it in.",
+                     repairs=[Repair(f"Remove {wrong.name}", (RemoveNodes((f"{self.node.scope}/{wrong.name}",)),))])
+        return made
+
+    def _as_written(self, held: DocNode, type: TensorType) -> bool:
+        """May the input keep the type that is written down? It may if that is its own, and, on the way back, if it fits."""
+        shape, dtype = held.attrs.get("shape"), held.attrs.get("dtype", "float32")
+        if not isinstance(shape, tuple) or not all(d is None or isinstance(d, (int, str)) for d in shape) or not isinstance(dtype, str):
+            return False
+        if shape == type.shape and dtype == type.dtype.name:
+            return True
+        if self.node.phase == "forward":
+            return False
+        try:
+            fits(TensorType(tuple(shape), np.dtype(dtype)), type, "", "", "")
+        except (FlowError, TypeError, ValueError):
+            return False
+        return True
+
+    def part(self, type: TensorType, k: int, label: str | None) -> TensorType | None:
+        """The type of a timestep's part of a sequence."""
+        axis = self.node.attrs["axes"][k]
+        if 0 <= axis < type.rank:
+            return type.with_shape((*type.shape[:axis], *type.shape[axis + 1:]))
+        name, src = f"{self.node.scope}/{label}", self.node.inputs[port_at(self.node, k)]
+        axes = self.node.attrs["axes"]
+        repairs = [Repair("Go along axis 0", (SetAttr(self.node.name, "axes", ", ".join("0" if j == k else str(a) for j, a in enumerate(axes))),))] if type.rank else []
+        self.say("shape", name, f"the sequence is {shape_text(type.shape)}, it has no axis {axis} to go along.", port=ALONG, axis=axis, src=src,
+                 hint="The loop's axes say which axis is the time.", repairs=[*repairs, Repair("Cut the wire", (Disconnect(f"{name}:{ALONG}"),))])
+        return None
+
+    def ends(self, attr: str, results: list[tuple[str, int]], made: Build) -> None:
+        """What of the ends of a body is open, or does not fit."""
+        body = self.node.attrs[attr]
+        starts = {k: tensor for tensor, (kind, k) in zip(body.inputs, next(s for a, _, s, _ in self.wires if a == attr)) if kind == "state"}
+        for tensor, (kind, k) in zip(body.outputs, results):
+            port = end_of(self.node, attr, kind, k, self.labels)
+            if tensor is None:
+                if kind == "next":
+                    label = self.labels["state", k]
+                    self.say("missing", f"{self.node.scope}/{label}", f"the state {label} has no next value.", port=NEXT, hint="Wire what it becomes to its port next.", severe=False)
+                else:
+                    self.say("missing", "", f"{self.op.word}: {port} is open.", port=port, hint="Wire a tensor from inside to it.", severe=False)
+            elif tensor not in made.types and tensor.rpartition(":")[0] in made.graph:
+                where = f"{self.node.scope}/{self.labels['state', k]}:{NEXT}" if kind == "next" else f"{self.node.name}:{port}"
+                self.say("missing", where.rpartition(":")[0], f"there is no {self.node.scope}/{tensor}.", port=where.rpartition(":")[2], src=f"{self.node.scope}/{tensor}",
+                         repairs=[Repair("Cut the wire", (Disconnect(where),))])
+            elif kind == "next" and tensor in made.types and starts[k] in made.types:
+                self.renews(body, starts[k], tensor, self.labels["state", k], made)
+
+    def renews(self, body: DocBody, start: str, new: str, label: str, made: Build) -> None:
+        """A state keeps its dtype and shape: say where it does not."""
+        begins, becomes = made.types[start], made.types[new]
+        try:
+            fits(begins, becomes, "", NEXT, "")
+        except FlowError as error:
+            said = (f"is {begins.dtype}, its next value {becomes.dtype}" if begins.dtype != becomes.dtype else f"starts as {shape_text(begins.shape)} and becomes {shape_text(becomes.shape)}")
+            name, outer = f"{self.node.scope}/{label}", f"{self.node.scope}/{new}"
+            axis = error.axis
+            self.say(_kind(error), name, f"{self.op.word}: the state {label} {said}.", port=NEXT, axis=axis, src=outer, hint="A state keeps its shape and dtype.",
+                     repairs=Later(partial(self.ways, label, begins, becomes, outer)))
+
+    def ways(self, label: str, begins: TensorType, becomes: TensorType, src: str) -> list[Repair]:
+        """What can be done about a state that becomes something else than it starts as."""
+        end = f"{self.node.scope}/{label}:{NEXT}"
+        found = []
+        other = self.other_start(label, becomes)
+        if other is not None:
+            found.append(other)
+        if begins.dtype != becomes.dtype and begins.shape == becomes.shape:
+            name = fresh(f"{self.node.scope}/Cast", self.document.scopes | self.document.nodes.keys() | self.document.inside)
+            found.append(Repair(f"Cast {NEXT} to {begins.dtype}", (AddNode("Cast", name=name, attrs={"dtype": begins.dtype.name}), Connect(src, f"{name}:x"), Connect(f"{name}:0", end))))
+        return [*found, Repair("Cut the wire", (Disconnect(end),))]
+
+    def other_start(self, label: str, type: TensorType) -> Repair | None:
+        """Let the placeholder or variable that a state starts from have the type that the state becomes, if the loop is sound then."""
+        k = next(k for (kind, k), name in self.labels.items() if kind == "state" and name == label)
+        source = self.document.nodes.get(self.node.inputs.get(port_at(self.node, k), "").rpartition(":")[0])
+        known = None not in type.shape and (source is not None and source.op == "Placeholder" or all(isinstance(d, int) for d in type.shape))
+        if source is None or isinstance(self.graph, Body) or source.op not in ("Placeholder", "Variable") or isinstance(source.attrs.get("value"), np.ndarray) or not known:
+            return None
+        changes = {"shape": type.shape, "dtype": type.dtype.name}
+        edits = tuple(SetAttr(source.name, key, value) for key, value in changes.items() if source.attrs.get(key) != value)
+        after = replace(source, attrs=MappingProxyType({**source.attrs, **changes}))
+        there = build(replace(self.document, nodes=MappingProxyType({**self.document.nodes, source.name: after}))).graph
+        said = shape_text(type.shape) if "shape" in [e.attr for e in edits] else type.dtype.name
+        return Repair(f"Make {source.name} {said}", edits) if self.node.name in there else None
+
+    def add(self, built: Mapping[str, Build], inputs: list[Tensor]) -> None:
+        """Everything is there: make the node."""
+        node, attrs = self.node, dict(self.node.attrs)
+        for attr, body, *_ in self.wires:
+            graph = built[attr].graph
+            assert isinstance(graph, Body)
+            if not graph.closed:
+                graph.inputs, graph.outputs = tuple(map(graph.tensor, body.inputs)), tuple(graph.tensor(t) for t in body.outputs if t is not None)
+                graph.closed = True
+            attrs[attr] = graph
+        try:
+            self.graph.add(self.op, inputs, normalized(self.op, attrs), name=node.name, ports=self.op.ports(len(inputs)), control_inputs=[self.graph.node(c) for c in node.control], device=node.device,
+                           phase=node.phase, gradient_of=node.gradient_of, id=node.id, full_name=True)
+        except FlowError as error:
+            k = next((k for *_, sources, _ in self.wires for kind, k in sources if kind == "sequence" and port_at(node, k) == error.port), None)
+            if k is None:
+                self.say(_kind(error), "", error.message, port=error.port, axis=error.axis, hint=error.hint, src=node.inputs.get(error.port or ""))
+            else:
+                name = f"{node.scope}/{self.labels['sequence', k]}"
+                self.say(_kind(error), name, error.message, port=ALONG, axis=error.axis, hint=error.hint, src=node.inputs[port_at(node, k)],
+                         repairs=[Repair("Cut the wire", (Disconnect(f"{name}:{ALONG}"),))])
+
+
+def _built(body: DocBody, nodes: Mapping[str, DocNode]) -> Build:
+    """The inside of a loop, built with these nodes, which know the types of its inputs; what was built last is kept."""
+    same = all(nodes[k] is n for k, n in body.document.nodes.items())
+    if same and body._made:     # it comes from a graph, and is as it was there
+        graph = body._made[0]
+        inside = {n.name: MappingProxyType({k: _built(v, v.document.nodes) for k, v in n.attrs.items() if isinstance(v, DocBody)}) for n in body.document.nodes.values() if wires_of(n)}
+        return Build(graph, (), MappingProxyType({t.name: t.type for n in graph.nodes for t in n.outputs}), MappingProxyType(inside), body.document)
+    key = repr([(t, dict(nodes[t.removesuffix(":0")].attrs)) for t in body.inputs])
+    if key not in body._built:
+        body._built.clear()
+        typed = body.document if same else replace(body.document, nodes=MappingProxyType(dict(nodes)))
+        body._built[key] = build(typed, Body(body.document.name))
+    return body._built[key]
+
+
+def _told(document: Document, scope: str, found: Diagnostic, stands: Mapping[str, str | None]) -> Diagnostic:
+    """A diagnostic from inside a loop, by the names that the canvas shows; `stands`: for which tensor an input of the body does."""
+    def outer(text: str) -> str:
+        name, colon, rest = text.partition(":")
+        there = stands.get(name)
+        return there if there is not None and rest == "0" else f"{scope}/{text}"
+
+    edge, message = None, found.message
+    waits = message.removeprefix("waits for ").partition(", which")[0]
+    if message == f"waits for {waits}, which is not sound yet.":
+        message = f"waits for {outer(f'{waits}:0').rpartition(':')[0]}, which is not sound yet."
+    if found.edge is not None:
+        src, _, dst = found.edge.partition("->")
+        edge = f"^{scope}/{src[1:]}->{scope}/{dst}" if src.startswith("^") else f"{outer(src)}->{scope}/{dst}"
+    return replace(found, node=f"{scope}/{found.node}", message=message, edge=edge, repairs=Later(partial(_told_repairs, document, scope, found.repairs, stands)),
+                   sides=Later(lambda: [replace(s, tensor=outer(s.tensor)) for s in found.sides]))
+
+
+def _told_repairs(document: Document, scope: str, given: Sequence[Repair], stands: Mapping[str, str | None]) -> list[Repair]:
+    """Ways out of a misfit inside a loop, as edits of the document around it; those that can be made there only are left out."""
+    def outer(text: str) -> str:
+        name, colon, rest = text.partition(":")
+        there = stands.get(name)
+        return there if there is not None and rest == "0" else f"{scope}/{text}"
+
+    repairs = []
+    taken = document.scopes | document.nodes.keys() | document.inside
+    for repair in given:
+        new: dict[str, str] = {}
+        for e in repair.edits:
+            if isinstance(e, AddNode):
+                new[f"{scope}/{e.name}"] = fresh(f"{scope}/{e.name}", {*taken, *new.values()})
+
+        def at(text: str, new: Mapping[str, str] = new) -> str:
+            name, colon, port = outer(text).partition(":")
+            return f"{new.get(name, name)}{colon}{port}"
+
+        edits: list[Edit] = []
+        for e in repair.edits:
+            match e:
+                case AddNode():
+                    edits.append(replace(e, name=new[f"{scope}/{e.name}"]))
+                case Connect(src, dst):
+                    edits.append(Connect(at(src), at(dst)))
+                case Disconnect(dst):
+                    edits.append(Disconnect(at(dst)))
+                case SetAttr(name, attr, value) if name in stands:
+                    source = document.nodes.get((stands[name] or "").rpartition(":")[0])    # what comes in is changed where it comes from
+                    if source is None or source.op not in ("Placeholder", "Variable") or isinstance(source.attrs.get("value"), np.ndarray):
+                        break
+                    edits.append(SetAttr(source.name, attr, value))
+                case SetAttr(name, attr, value):
+                    edits.append(SetAttr(at(name), attr, value))
+                case RemoveControl(src, dst):
+                    edits.append(RemoveControl(at(src), at(dst)))
+                case RemoveNodes(names):
+                    edits.append(RemoveNodes(tuple(map(at, names))))
+                case _:
+                    break
+        if len(edits) == len(repair.edits):
+            repairs.append(Repair(repair.label, tuple(edits)))
+    return repairs
 
 
 def _early(document: Document, graph: Graph, node: DocNode, op: Op, attrs: Mapping[str, Any] | None, wired: Sequence[str], missing: Sequence[str], clash: Callable[..., None]) -> None:

@@ -5,7 +5,7 @@ import base64
 import binascii
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -22,15 +22,16 @@ from ..core.op import REGISTRY, Op
 from ..core.types import DTYPES
 from . import jsonio
 
-VERSION = 1
+VERSION = 2
+WHOLE_LOOPS = 1             # the version that a document without half-wired loops is written as: older ones of flowlab read it
 MAX_NODES = 200_000
 MAX_LOOPS = 16              # in one another
 INLINE = 64                 # arrays up to this many elements are written as numbers that people can read
 MAX_FEED_BYTES = 64 * 2**10  # larger feeds stay in the kernel: a document is not a data set
 PHASES = ("forward", "backward", "update")
 
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-"""`MIGRATIONS[n]` turns a file of version n into one of version n + 1."""
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: lambda data: data}
+"""`MIGRATIONS[n]` turns a file of version n into one of version n + 1. In version 2 an end of a loop may be open: null among a body's outputs."""
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -77,18 +78,24 @@ class DocNode:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DocBody:
-    """The inside of a loop or branch, as a document holds it: nodes, and which tensors go in and come out."""
+    """The inside of a loop or branch, as a document holds it: nodes, and which tensors go in and come out.
+
+    It may be half-wired: an output that is None is open, and what type an input has, `build` finds out from what is wired to it.
+    """
 
     document: Document
     inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
+    outputs: tuple[str | None, ...]
     _made: list[Body] = field(default_factory=list, repr=False)
+    _built: dict[Any, Any] = field(default_factory=dict, repr=False)    # what `build` made of it last, by the types of its inputs
 
     def as_body(self) -> Body:
         """The body as a graph; AttributeValueError with the first reason if it is not sound."""
         if not self._made:
             from .build import build
 
+            if None in self.outputs:
+                raise AttributeValueError("the body is not sound: one of its outputs is open.")
             body = Body(self.document.name)
             wrong = build(self.document, body).diagnostics
             if wrong:
@@ -172,13 +179,23 @@ class Document:
                 scope = scope.rpartition("/")[0]
         return frozenset(found)
 
+    @property
+    def inside(self) -> frozenset[str]:
+        """What stands inside the loops and branches, nodes and scopes, under the names that the canvas shows."""
+        found: set[str] = set()
+        for node in self.nodes.values():
+            for value in node.attrs.values():
+                if isinstance(value, DocBody) and node.scope:
+                    found.update(f"{node.scope}/{name}" for name in (*value.document.nodes, *value.document.scopes, *value.document.inside))
+        return frozenset(found)
+
     def same_graph(self, other: Document | Graph) -> bool:
         """True when both compute the same under the same names; ids, layout, order, notes and feeds don't count."""
         return same_graph(self, other)
 
     def to_json(self) -> dict[str, Any]:
         """The document as plain JSON values."""
-        out: dict[str, Any] = {"flowlab": VERSION, "name": self.name, "nodes": [_node_json(n) for n in self.nodes.values()]}
+        out: dict[str, Any] = {"flowlab": VERSION if _has_open_ends(self) else WHOLE_LOOPS, "name": self.name, "nodes": [_node_json(n) for n in self.nodes.values()]}
         if self.positions:
             out["positions"] = {k: [x, y] for k, (x, y) in self.positions.items()}
         if self.folded is not None:
@@ -229,8 +246,35 @@ def document_of(graph: Graph) -> Document:
     """The graph as a document, node by node in creation order, ids kept."""
     nodes = {n.name: _doc_node(n) for n in graph.nodes}
     title = "".join(c for c in graph.name if c.isprintable()).strip()[:200]
-    return Document(title or "untitled", MappingProxyType(nodes), next_id=max((n.id for n in nodes.values()), default=-1) + 1,
+    return Document(title or "untitled", MappingProxyType(nodes), next_id=id_after(nodes.values()),
                     composites=MappingProxyType(dict(graph.composites)))
+
+
+def id_after(nodes: Iterable[DocNode]) -> int:
+    """The first id that none of the nodes has, nor one inside their loops: a random number belongs to one node alone."""
+    most = -1
+    for node in nodes:
+        most = max(most, node.id)
+        for value in node.attrs.values():
+            if isinstance(value, DocBody):
+                most = max(most, id_after(value.document.nodes.values()) - 1)
+    return most + 1
+
+
+def renumbered(node: DocNode, first: int) -> tuple[DocNode, int]:
+    """The node with ids from `first` on, for itself and what is inside it; and the next id."""
+    attrs, next_id = dict(node.attrs), first + 1
+    for key, value in node.attrs.items():
+        if isinstance(value, DocBody):
+            nodes = {}
+            for inner in value.document.nodes.values():
+                nodes[inner.name], next_id = renumbered(inner, next_id)
+            attrs[key] = DocBody(replace(value.document, nodes=MappingProxyType(nodes)), value.inputs, value.outputs)
+    return replace(node, id=first, attrs=MappingProxyType(attrs) if next_id > first + 1 else node.attrs), next_id
+
+
+def _has_open_ends(document: Document) -> bool:
+    return any(isinstance(v, DocBody) and (None in v.outputs or _has_open_ends(v.document)) for n in document.nodes.values() for v in n.attrs.values())
 
 
 def _doc_node(node: Node) -> DocNode:
@@ -322,7 +366,9 @@ def _key(value: Any) -> Any:
 
 
 def _body_key(body: DocBody) -> tuple:
-    return ("body", body.inputs, body.outputs, {name: _content(node) for name, node in body.document.nodes.items()})
+    inputs = {t.rpartition(":")[0] for t in body.inputs}
+    # the type of an input is that of what is wired to it, whatever has been written down of it
+    return ("body", body.inputs, body.outputs, {name: ("input",) if name in inputs and node.op == "Placeholder" else _content(node) for name, node in body.document.nodes.items()})
 
 
 # ---------------------------------------------------------------- values as JSON
@@ -474,7 +520,7 @@ def from_json(data: Any) -> Document:
     fields = {"flowlab", "name", "nodes", "positions", "folded", "notes", "fetches", "feeds", "composites", "frames", "bound"}
     _known(data, fields, "the document")
     made = _read_nodes(data, "")
-    return replace(made, **_read_rest(data, made.nodes, made.scopes))
+    return replace(made, **_read_rest(data, made.nodes, made.scopes, made.inside))
 
 
 def _read_nodes(data: dict[str, Any], where: str) -> Document:
@@ -497,7 +543,7 @@ def _read_nodes(data: dict[str, Any], where: str) -> Document:
             raise DocumentError(f"{where}nodes[{k}]: the id {node.id} is used twice.", node=node.name)
         nodes[node.name] = node
         ids.add(node.id)
-    made = Document(title, MappingProxyType(nodes), next_id=max(ids, default=-1) + 1)
+    made = Document(title, MappingProxyType(nodes), next_id=id_after(nodes.values()))
     for name in made.scopes & nodes.keys():
         raise DocumentError(f"{name!r} is a node and a scope.", node=name, hint="A node and a scope never share a name.")
     for node in nodes.values():
@@ -521,9 +567,9 @@ def _read_body(data: dict[str, Any], where: str) -> DocBody:
         names = data[key]
         if not isinstance(names, list) or len(names) > 10_000:
             raise DocumentError(f"{where}.{key} is not a list of tensors.")
-        ends.append(tuple(read_tensor(n, f"{where}.{key}[{k}]") for k, n in enumerate(names)))
+        ends.append(tuple(None if n is None and key == "outputs" else read_tensor(n, f"{where}.{key}[{k}]") for k, n in enumerate(names)))
         for name in ends[-1]:
-            if name.rpartition(":")[0] not in made.nodes:
+            if name is not None and name.rpartition(":")[0] not in made.nodes:
                 raise DocumentError(f"{where}.{key}: there is no node {_short(name.rpartition(':')[0])}.")
     return DocBody(made, *ends)
 
@@ -556,7 +602,7 @@ def _read_node(row: Any, where: str) -> DocNode:
         None if gradient_of is None else read_name(gradient_of, f"{where}.gradient_of"))
 
 
-def _read_rest(data: dict[str, Any], nodes: Mapping[str, DocNode], scopes: frozenset[str]) -> dict[str, Any]:
+def _read_rest(data: dict[str, Any], nodes: Mapping[str, DocNode], scopes: frozenset[str], inside: frozenset[str]) -> dict[str, Any]:
     """Layout, folds, notes, fetches and feeds; what belongs to no node any more is left out, it cannot matter."""
     positions = {}
     for name, place in _object(data.get("positions", {}), "positions").items():
@@ -580,10 +626,10 @@ def _read_rest(data: dict[str, Any], nodes: Mapping[str, DocNode], scopes: froze
         if name not in nodes:
             raise DocumentError(f"feeds: there is no node {name[:40]!r}.")
         feeds[name] = decode_array(value, f"feeds.{name[:40]}")
-    return {"positions": MappingProxyType({k: v for k, v in positions.items() if k in nodes or k in scopes}),
-            "folded": None if folded is None else frozenset(folded) & scopes, "notes": tuple(notes),
+    return {"positions": MappingProxyType({k: v for k, v in positions.items() if k in nodes or k in scopes or k in inside}),
+            "folded": None if folded is None else frozenset(folded) & (scopes | inside), "notes": tuple(notes),
             "fetches": tuple(dict.fromkeys(fetches)), "feeds": MappingProxyType(feeds), "composites": _read_composites(data.get("composites", {}), nodes, scopes),
-            "frames": _read_frames(data.get("frames", []), nodes, scopes), "bound": _read_bound(data.get("bound", {}), nodes)}
+            "frames": _read_frames(data.get("frames", []), nodes, scopes | inside), "bound": _read_bound(data.get("bound", {}), nodes)}
 
 
 def _read_frames(rows: Any, nodes: Mapping[str, DocNode], scopes: frozenset[str]) -> tuple[Frame, ...]:

@@ -16,10 +16,11 @@ from ..core.graph import check_part
 from ..core.op import Attr, Op, get_op, held_by, no_array_hint
 from ..core.types import dtype_of, shape_text
 from ..ops.state import parse_initializer
-from . import jsonio, making
+from . import inside, jsonio, making
 from .document import (
     COLOURS,
     MAX_NODES,
+    DocBody,
     DocNode,
     Document,
     Frame,
@@ -33,6 +34,7 @@ from .document import (
     read_place,
     read_variable,
 )
+from .loops import STATE, TIMESTEP, loops_of
 
 MAX_VALUE_TEXT = 1_000_000
 MAX_FILLED = 1_000_000    # elements of a variable that one typed number fills
@@ -229,7 +231,18 @@ def apply(document: Document, *edits: Edit) -> Document:
     draft = _Draft(document)
     for edit in edits:
         draft.apply(edit)
-    return draft.document()
+    after = draft.document()
+    return inside.mended(after) if after is not document and draft.loops else after
+
+
+def output_of(document: Document, text: str) -> str:
+    """`"x:0"` for the output that a text names by number or by name; DocumentError if there is none."""
+    return _Draft(document).output(text)
+
+
+def refuse_cycle(document: Document, src: str, dst: str, port: str | None) -> None:
+    """CycleError if node `src` waits for node `dst`."""
+    _Draft(document).refuse_cycle(src, dst, port)
 
 
 # ---------------------------------------------------------------- to and from the page
@@ -323,6 +336,15 @@ _READ: dict[Any, Callable[[Any, str], Any]] = {
 }
 
 
+def _texts(edit: Edit) -> list[str]:
+    """The names in an edit."""
+    found = []
+    for key in ("node", "name", "src", "dst", "names", "scope", "of", "edge", "tensor", "positions", "to"):
+        value = getattr(edit, key, None)
+        found += [t for t in (value if isinstance(value, (list, tuple, Mapping)) else [value]) if isinstance(t, str)]
+    return found
+
+
 def describe(edits: Iterable[Edit]) -> str:
     """What the edits do, in a few words: what Undo would undo."""
     edits = list(edits)
@@ -389,8 +411,9 @@ def describe(edits: Iterable[Edit]) -> str:
 def free_name(document: Document | _Draft, name: str) -> str:
     """`name`, or `name_1`, `name_2` …: the first that no node and no scope has."""
     scopes = document.scopes
+    inner = document.inner if isinstance(document, _Draft) else document.inside
     tried, k = name, 0
-    while tried in document.nodes or tried in scopes:
+    while tried in document.nodes or tried in scopes or tried in inner:
         k += 1
         tried = f"{name}_{k}"
     return tried
@@ -406,6 +429,8 @@ class _Draft:
         self.before = document
         self.changes: dict[str, Any] = {}
         self._scopes: set[str] | None = None
+        self._loops: frozenset[str] | None = None
+        self._inner: frozenset[str] | None = None
 
     # ---- parts, copied when first written to
 
@@ -418,6 +443,20 @@ class _Draft:
         if self._scopes is None:
             self._scopes = set(self.before.scopes) if "nodes" not in self.changes else set(Document(nodes=self.nodes).scopes)
         return self._scopes
+
+    @property
+    def loops(self) -> frozenset[str]:
+        """The scopes of the loops and branches that can be opened."""
+        if self._loops is None:
+            self._loops = frozenset(loops_of(self.document() if self.changes else self.before))
+        return self._loops
+
+    @property
+    def inner(self) -> frozenset[str]:
+        """The names of what stands inside them."""
+        if self._inner is None:
+            self._inner = Document(nodes=self.nodes).inside if self.loops else frozenset()
+        return self._inner
 
     def part(self, name: str) -> Any:
         if name not in self.changes:
@@ -438,7 +477,7 @@ class _Draft:
 
     def become(self, document: Document) -> None:
         """Go on from another document."""
-        self.before, self.changes, self._scopes = document, {}, None
+        self.before, self.changes, self._scopes, self._loops, self._inner = document, {}, None, None, None
 
     # ---- looking things up, with errors that teach
 
@@ -460,6 +499,8 @@ class _Draft:
         scopes = self.scopes if leaving is None else Document(nodes={k: v for k, v in self.nodes.items() if k != leaving}).scopes
         if name in self.nodes and name != leaving:
             raise NameTakenError(f"the name {name!r} is taken by a {self.nodes[name].op} node.", node=name, hint=f"Try {free_name(self, name)!r}.")
+        if name in self.inner:
+            raise NameTakenError(f"the name {name!r} is taken inside a loop.", node=name, hint=f"Try {free_name(self, name)!r}.")
         if name in scopes:
             raise NameTakenError(f"the name {name!r} is taken by a scope.", node=name, hint=f"Try {free_name(self, name)!r}.")
         prefix = name.rpartition("/")[0]
@@ -552,6 +593,10 @@ class _Draft:
     # ---- the edits
 
     def apply(self, edit: Edit) -> None:
+        if isinstance(edit, AddNode) and edit.op in ("Scan", STATE, TIMESTEP) or self.loops and any(scope in text for text in _texts(edit) for scope in self.loops):
+            after = inside.changed(self.document(), edit)
+            if after is not None:
+                return self.become(making.without_gone(after))
         match edit:
             case AddNode():
                 self.add(edit)
@@ -587,7 +632,7 @@ class _Draft:
                 self.set_feed(self.node(name), text)
             case Move(positions):
                 for name, place in positions.items():
-                    if name not in self.nodes and name not in self.scopes:
+                    if name not in self.nodes and name not in self.scopes and name not in self.inner:
                         raise DocumentError(f"there is nothing named {name!r} to move.", node=name)
                     self.part("positions")[name] = read_place(place, f"Move {name}")
             case MarkFetch(name, on):
@@ -714,7 +759,7 @@ class _Draft:
                     raise DocumentError("the title of a frame has 1 to 200 characters and no control characters.")
                 if colour not in COLOURS:
                     raise DocumentError(f"{_short(colour)} is not a colour of a frame.", hint=f"Use one of {', '.join(COLOURS)}.")
-                making.members(self.document(), names)
+                making.members(self.document(), [n for n in names if n not in self.inner])
                 kept = making.frame_at(self.document(), index).members if index is not None else ()
                 inside = tuple(dict.fromkeys(names)) or kept
                 if not inside:
@@ -814,9 +859,9 @@ class _Draft:
         try:
             changes = _variable_changes(node, name, value) if op.source == "variable" else {name: read_attr(attr, value, node.attrs.get(name))}
             attrs = {**node.attrs, **changes}
-            if all(a.name in attrs for a in op.attrs.values() if a.required):
+            if all(a.name in attrs for a in op.attrs.values() if a.required) and not any(isinstance(v, DocBody) for v in attrs.values()):
                 attrs = normalized(op, attrs)
-            else:   # the others are still to be set: look at this one alone
+            else:   # the others are still to be set, or half-wired: look at this one alone
                 attrs[name] = normalized(op, {**{a.name: _stand_in(a) for a in op.attrs.values() if a.required}, **changes})[name]
         except FlowError as error:
             if not error.message.startswith(f"{op.word}: {name}"):
@@ -882,7 +927,7 @@ _START: dict[str, Any] = {"shape": (), "dtype": "float32", "new_shape": (-1,), "
 
 def _stand_in(attr: Attr) -> Any:
     """A value that passes for a required attribute which is not set yet."""
-    return {**_START, "int": 0, "float": 0.0, "bool": False, "str": "", "choice": attr.choices[0] if attr.choices else "", "ints": (), "axis": 0, "index": (), "pairs": (), "padding": 0}.get(attr.kind)
+    return {**_START, "int": 0, "float": 0.0, "bool": False, "str": "", "choice": attr.choices[0] if attr.choices else "", "ints": (), "axis": 0, "index": (), "pairs": (), "padding": 0, "body": DocBody(Document(), (), ())}.get(attr.kind)
 
 
 def read_attr(attr: Attr, value: Any, now: Any = None) -> Any:

@@ -1,7 +1,7 @@
 """What people do with parts of a document: make a composite of them, unpack it, copy and paste them, take one out of the way, put one in between."""
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -12,11 +12,12 @@ from ..core.graph import Graph, Tensor, check_part
 from ..core.op import REGISTRY, Op, get_op
 from ..core.types import KINDS, TensorType, shape_text
 from . import jsonio
-from .document import VERSION, DocNode, Document, Frame, Note, document_of, from_json
+from .document import DocNode, Document, Frame, Note, document_of, from_json, renumbered
 
 if TYPE_CHECKING:
     from .build import Build
 
+CLIP = 1                    # the version of what a clipboard carries
 MAX_CLIP = 8 * 2**20        # characters of a clip: the clipboard is for parts of a graph, not for data
 SHIFT = 40.0                # how far a copy stands from what it was copied from
 
@@ -35,7 +36,7 @@ def fresh(name: str, taken: Collection[str]) -> str:
 
 def taken_in(document: Document) -> set[str]:
     """Every name that a node or a scope has."""
-    return {*document.nodes, *document.scopes}
+    return {*document.nodes, *document.scopes, *document.inside}
 
 
 def members(document: Document, names: Iterable[str]) -> list[str]:
@@ -74,7 +75,7 @@ def _moved_tensor(tensor: str, new: Mapping[str, str]) -> str:
 
 def renamed(document: Document, new: Mapping[str, str], scopes: Mapping[str, str]) -> Document:
     """The document with nodes under new names, wires and all; `scopes` says where scopes have gone, for what is kept by scope."""
-    both = {**scopes, **new}
+    both = {**scopes, **new, **{f"{old}/{k}": f"{now}/{k}" for old, now, k in _moved_loops(document, new)}}
 
     def node(n: DocNode) -> DocNode:
         if not (n.name in new or any(s.rpartition(":")[0] in new for s in n.inputs.values()) or any(c in new for c in n.control) or n.gradient_of in new):
@@ -84,15 +85,32 @@ def renamed(document: Document, new: Mapping[str, str], scopes: Mapping[str, str
 
     nodes = {new.get(k, k): node(n) for k, n in document.nodes.items()}
     moved = replace(document, nodes=MappingProxyType(nodes), positions=MappingProxyType({}), composites=MappingProxyType({}))
-    there = moved.scopes | nodes.keys()
+    there = moved.scopes | nodes.keys() | moved.inside
     composites = {both.get(k, k): _moved_composite(c, new) for k, c in document.composites.items()}
     return replace(
         moved, positions=MappingProxyType({q: v for k, v in document.positions.items() if (q := both.get(k, k)) in there}),
-        folded=None if document.folded is None else frozenset(both.get(k, k) for k in document.folded) & moved.scopes,
+        folded=None if document.folded is None else frozenset(both.get(k, k) for k in document.folded) & there,
         fetches=tuple(new.get(f, f) for f in document.fetches), feeds=MappingProxyType({new.get(k, k): v for k, v in document.feeds.items()}),
         bound=MappingProxyType({new.get(k, k): v for k, v in document.bound.items()}),
         composites=MappingProxyType({k: c for k, c in composites.items() if k in moved.scopes}),
         frames=tuple(replace(f, members=tuple(m for m in dict.fromkeys(both.get(m, m) for m in f.members) if m in there)) for f in document.frames))
+
+
+def _moved_loops(document: Document, new: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """For what stands inside loops that move: the loop's scope before, its scope after, and its name there."""
+    for old, now in new.items():
+        if (before := old.rpartition("/")[0]) != (after := now.rpartition("/")[0]):
+            inside = Document(nodes={old: document.nodes[old]}).inside
+            yield from ((before, after, k.removeprefix(f"{before}/")) for k in inside)
+
+
+def moved_inside(document: Document, name: str, to: str) -> Document:
+    """The layout after something inside a loop has another name."""
+    def new(k: str) -> str:
+        return to if k == name else f"{to}{k[len(name):]}" if k.startswith(f"{name}/") else k
+
+    return replace(document, positions=MappingProxyType({new(k): v for k, v in document.positions.items()}), folded=None if document.folded is None else frozenset(map(new, document.folded)),
+                   frames=tuple(replace(f, members=tuple(map(new, f.members))) for f in document.frames))
 
 
 def _moved_composite(c: Composite, new: Mapping[str, str]) -> Composite:
@@ -159,7 +177,7 @@ def synced(document: Document) -> Document:
         known, given = {i for inner in ports.values() for i in inner}, set(outputs.values())
         for node in document.nodes.values():
             inside = node.name.startswith(prefix)
-            for port in _all_ports(node) if inside else node.inputs:
+            for port in all_ports(node) if inside else node.inputs:
                 src = node.inputs.get(port)
                 if src is None:     # what is awaited inside can be wired from outside, too
                     if f"{node.name}:{port}" not in known:
@@ -234,7 +252,7 @@ def group(document: Document, names: Sequence[str], name: str | None = None) -> 
     by_tensor: dict[str, str] = {}
     for key in inside:
         node = document.nodes[key]
-        for port in _all_ports(node):
+        for port in all_ports(node):
             src = node.inputs.get(port)
             if src is not None and src.rpartition(":")[0] in chosen:
                 continue
@@ -263,7 +281,7 @@ def group(document: Document, names: Sequence[str], name: str | None = None) -> 
     return synced(replace(moved, composites=MappingProxyType({**kept, scope: made}), positions=MappingProxyType(positions), frames=frames))
 
 
-def _all_ports(node: DocNode) -> list[str]:
+def all_ports(node: DocNode) -> list[str]:
     """The wired inputs, and those that must still be wired."""
     from .build import ports_of
 
@@ -399,7 +417,7 @@ def standalone(document: Document, names: Sequence[str], types: Mapping[str, Ten
 
 def clip_text(document: Document, names: Sequence[str]) -> str:
     """These nodes as the text that a clipboard carries: `{"flowlab_clip": 1, "document": …}`."""
-    text = jsonio.dumps({"flowlab_clip": VERSION, "document": part(document, names).to_json()})
+    text = jsonio.dumps({"flowlab_clip": CLIP, "document": part(document, names).to_json()})
     if len(text) > MAX_CLIP:
         raise DocumentError(f"that is {len(text) >> 20} MB, too much for a clipboard.", hint="Copy without the large constants, or save the document.")
     return text
@@ -410,7 +428,7 @@ def read_clip(text: str) -> Document:
     data = jsonio.parse(text, max_bytes=MAX_CLIP, what="the clipboard")
     if not isinstance(data, dict) or data.keys() != {"flowlab_clip", "document"}:
         raise DocumentError("the clipboard holds no nodes of flowlab.", hint="Copy nodes with Ctrl+C first.")
-    if data["flowlab_clip"] != VERSION:
+    if data["flowlab_clip"] != CLIP:
         raise DocumentError("the clipboard comes from another version of flowlab.", hint="Upgrade: pip install -U flowlab.")
     clip = from_json(data["document"])
     for node in clip.nodes.values():
@@ -444,8 +462,7 @@ def paste(document: Document, clip: Document, scope: str = "", most: int = 10**9
     shift = _clear_shift(document, moved.positions)
     nodes, next_id = dict(document.nodes), document.next_id
     for node in moved.nodes.values():
-        nodes[node.name] = replace(node, id=next_id)
-        next_id += 1
+        nodes[node.name], next_id = renumbered(node, next_id)
     folded = document.folded
     if folded is not None or moved.folded is not None:
         folded = (folded or frozenset()) | (moved.folded or frozenset())
@@ -501,7 +518,7 @@ def bypass(document: Document, name: str) -> Document:
         raise DocumentError(f"{name} takes nothing that could go on in its place.", node=name, hint="Bypass a node with an input.")
     built, reason = build(document), ""
     before, types = _troubles(built), built.types
-    given = [node.inputs[p] for p in _all_ports(node) if p in node.inputs]
+    given = [node.inputs[p] for p in all_ports(node) if p in node.inputs]
     alike = [src for src in given if src in types and types[src] == types.get(f"{name}:0")]
     for src in dict.fromkeys([*alike, given[0]]):
         tried = _without(document, node, src)
@@ -529,11 +546,11 @@ def _without(document: Document, node: DocNode, src: str) -> Document:
 def without_gone(document: Document) -> Document:
     """The document, its composites as the wires now are, without what belongs to nodes and scopes that are no more."""
     document = synced(document)
-    there = document.nodes.keys() | document.scopes
+    there = document.nodes.keys() | document.scopes | document.inside
     frames = tuple(f if len(kept) == len(f.members) else replace(f, members=kept) for f in document.frames if (kept := tuple(m for m in f.members if m in there)))
     return replace(document, frames=frames, fetches=tuple(f for f in document.fetches if f in document.nodes), positions=MappingProxyType({k: v for k, v in document.positions.items() if k in there}),
                    feeds=MappingProxyType({k: v for k, v in document.feeds.items() if k in document.nodes}), bound=MappingProxyType({k: v for k, v in document.bound.items() if k in document.nodes}),
-                   folded=None if document.folded is None else document.folded & document.scopes)
+                   folded=None if document.folded is None else document.folded & there)
 
 
 def port_for(op: Op, type: TensorType | None, wired: Collection[str] = ()) -> str | None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import anywidget
@@ -19,7 +19,7 @@ from ..core.errors import DebuggerError, DeviceError, DocumentError, FeedError, 
 from ..core.graph import Graph, Node
 from ..core.op import REGISTRY
 from ..debugger import Debugger, Stop
-from ..io import making
+from ..io import inside, loops as L, making
 from ..io.build import Diagnostic, build
 from ..io.codegen import python_lines
 from ..io.document import Document, document_of
@@ -42,7 +42,7 @@ from ..io.edits import (
     edit_from_json,
 )
 from ..runtime.session import Session
-from . import debugging as D, loops as L, previews, protocol as P, saved, scene as S, values as V
+from . import debugging as D, previews, protocol as P, saved, scene as S, values as V
 from .examples import EXAMPLES
 from .keeping import Home, Keeping, same_file
 from .words import Worded
@@ -184,26 +184,15 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
     def edit(self, *edits: Edit) -> None:
         """Change the document; all the edits together are one step of undo. Raises what `flowlab.io.edits.apply` raises."""
         if edits:
-            self._refuse_inside(edits)
             document = apply(self._document, *edits)
-            self._chosen = _chosen(edits, self._document, document)
+            before, after = L.flat(self._document), L.flat(document)
+            self._chosen = _chosen(edits, before, after)
             if any(isinstance(e, Group) for e in edits):    # a composite is one node until it is opened
-                scope = _new_composite(self._document, document)
-                document = replace(document, folded=S.fold(document, [scope]) if scope else document.folded)
-            self._commit(document, describe(edits), select=_added(edits, self._document, document))
+                scope = _new_composite(before, after)
+                document = replace(document, folded=S.fold(after, [scope]) if scope else document.folded)
+            self._commit(document, describe(edits), select=_added(edits, before, after))
             if self._live:
                 self._run_live()
-
-    def _refuse_inside(self, edits: Sequence[Edit]) -> None:
-        """DocumentError for an edit of what is drawn inside a loop: the loop is one node of the document."""
-        if not self._view().loops:
-            return
-        for edit in edits:
-            for name in _names_in(edit):
-                loop = self._view().loop_of(name)
-                if loop is not None:
-                    raise DocumentError(f"{name} is inside the {loop.kind} {loop.scope}, which is one node of the graph.", node=loop.node,
-                                        hint="Change it where it is described, in fl.scan, fl.cond or fl.while_loop.")
 
     def undo(self) -> bool:
         """Take the last change back; False if there is none."""
@@ -277,7 +266,7 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
         target.append((label, self._document, self._home))
         # folding is a way of looking, not a change: it stays as it is now
         if home is self._home:
-            document = replace(document, folded=None if self._document.folded is None else self._document.folded & document.scopes)
+            document = replace(document, folded=None if self._document.folded is None else self._document.folded & (document.scopes | document.inside))
         self._adopt(document, home=home)
         return True
 
@@ -302,7 +291,8 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
         if changed:
             self._reset()
             self._follow(Document() if moving else before)
-        self._selection = tuple(n for n in self._selection if n in document.nodes)
+        drawn = L.flat(document).nodes
+        self._selection = tuple(n for n in self._selection if n in drawn)
         self._keep()
         self._say_scene(select)
         if changed:
@@ -310,7 +300,7 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
 
     def _follow(self, before: Document) -> None:
         """Let the breakpoints and watches that wait for the next run follow their nodes, by id, else by name; say which have lost theirs."""
-        names = {n.id: n.name for n in self._document.nodes.values()}
+        names, drawn = {n.id: n.name for n in self._document.nodes.values()}, L.flat(self._document).nodes
 
         def now(target: str) -> str | None:
             if any(c in target for c in "*?"):
@@ -318,7 +308,7 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
             name, colon, output = target.rpartition(":") if ":" in target else (target, "", "")
             old = before.nodes.get(name)
             found = names.get(old.id) if old is not None else None
-            found = found or (name if name in self._document.nodes else None)
+            found = found or (name if name in drawn else None)
             return None if found is None else f"{found}{colon}{output}"
 
         gone = [f"the breakpoint at {b.target}" for b in self._stops if now(b.target) is None] + [f"the watch of {t}" for t in self._watched if now(t) is None]
@@ -558,7 +548,7 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
             if dbg.timestep(loop.scope) is not None:
                 states |= {name: "done" if dbg.computed(f"{name}:0") else "idle" for name in loop.inputs}
                 states |= {name: dbg.state(name) for name in loop.inside if name not in loop.inputs and name not in view.loops}
-                planned |= frozenset(loop.inside) - frozenset(loop.inputs)
+                planned |= frozenset(loop.inside) - frozenset(loop.inputs) - loop.unused
         if dbg.error is not None and dbg.error.node:
             inside = dbg.error.node in view.document.nodes
             states[dbg.error.node if inside else next((e.top for e in records[::-1] if e.node == dbg.error.node), dbg.error.node)] = "error"
@@ -696,7 +686,8 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
     def _sentence(self, text: str) -> str:
         """The text with a capital at its start; names of nodes keep their letters, an operation has the name that the canvas shows."""
         first = re.match(r"[^\s,:;]*", text)[0]
-        if not text[:1].islower() or first in self._document.nodes or any(text.startswith((f"{n} ", f"{n}:", f"{n},")) for n in self._document.nodes):
+        names = L.flat(self._document).nodes
+        if not text[:1].islower() or first in names or any(text.startswith((f"{n} ", f"{n}:", f"{n},")) for n in names):
             return text
         shown = next((o.name for o in REGISTRY.values() if text.startswith(f"{o.word}:")), None) if text[len(first):len(first) + 1] == ":" else None
         return f"{shown or first[:1].upper() + first[1:]}{text[len(first):]}"
@@ -977,9 +968,10 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
         """Say it when a wire took the place of another."""
         if not all(isinstance(e, Connect) for e in edits):
             return
-        for node in self._document.nodes.values():
-            old = before.nodes.get(node.name)
-            if old is node or old is None:
+        had = L.flat(before).nodes
+        for node in L.flat(self._document).nodes.values():
+            old = had.get(node.name)
+            if old is node or old is None or any(p.startswith(L.ENDS) for p in node.inputs):
                 continue
             for port, src in node.inputs.items():
                 was = old.inputs.get(port)
@@ -990,23 +982,24 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
 
     def _tell_made(self, edits: Sequence[Edit], before: Document) -> None:
         """Say what an edit has come to, where its page cannot know."""
-        new = [n for n in self._document.nodes if n not in before.nodes]
+        before, after = L.flat(before), L.flat(self._document)
+        new = [n for n in after.nodes if n not in before.nodes]
         match edits:
             case [Group()]:
-                scope = _new_composite(before, self._document) or ""
-                made = self._document.composites.get(scope)
+                scope = _new_composite(before, after) or ""
+                made = after.composites.get(scope)
                 if made is not None:
                     self._notice("status", f"Made the composite {scope} with {plural(len(made.ports), 'input')} and {plural(len(made.outputs), 'output')}.", "F2 names it, Enter opens it.")
             case [Ungroup(name)]:
                 self._notice("status", f"Unpacked {name}.")
             case [AddComposite()]:
-                self._notice("status", f"Added {_new_composite(before, self._document) or 'it'}; its inputs are open.")
+                self._notice("status", f"Added {_new_composite(before, after) or 'it'}; its inputs are open.")
             case [Duplicate()] | [Paste()]:
                 self._notice("status", f"{'Pasted' if isinstance(edits[0], Paste) else 'Duplicated'} {new[0] if len(new) == 1 else plural(len(new), 'node')}.")
             case [Insert(node=node)]:
                 self._notice("status", f"Inserted {node or (new[0] if new else 'it')} into the wire.")
             case [Differentiate(tensor)]:
-                found = [n for n in (self._document.nodes[k] for k in new) if n.phase == "backward"]
+                found = [n for n in (after.nodes[k] for k in new) if n.phase == "backward"]
                 by = making.differentiated_by(before, tensor)
                 self._notice("status", f"Differentiated {tensor.removesuffix(':0')} by {', '.join(by[:6])}{' …' if len(by) > 6 else ''}: {plural(len(found), 'node')} on the way back.")
 
@@ -1067,8 +1060,10 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
     def _ask(self, name: str, slice: str) -> None:
         try:
             tensor = self._built.graph.tensor(name)
-        except FlowError:
-            self._say(V.unknown(name, None))
+        except FlowError:   # inside a loop that is still half-wired the type may be known all the same
+            type = self._view().built.types.get(name)
+            told = V.unknown(name, None)
+            self._say(told if type is None else replace(told, shape=list(type.shape), dtype=type.dtype.name))
             return
         array = self._value_of(name)
         if array is None:
@@ -1078,10 +1073,9 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
         self._say(replace(message, tensor=name), [cells.astype("<f4").tobytes()])
 
     def _ask_fits(self, name: str) -> None:
-        try:
-            self._say(S.fits(self._built.graph.tensor(name)))
-        except FlowError:
-            self._say(P.Fits(tensor=name))
+        view = self._view()
+        type, loop = view.built.types.get(name), view.loop_of(name.rpartition(":")[0])
+        self._say(P.Fits(tensor=name) if type is None else S.fits(SimpleNamespace(name=name, type=type, dtype=type.dtype), in_loop=loop is not None and loop.kind == "loop"))
 
     def _ask_preview(self, key: str, edits: Any) -> None:
         """Show what these edits would come to; what cannot be done at all is said in the preview, not as an alert."""
@@ -1089,7 +1083,6 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
             if not isinstance(edits, list) or len(edits) > MAX_PREVIEW:
                 raise DocumentError("that is not a list of edits.")
             made = [edit_from_json(e) for e in edits]
-            self._refuse_inside(made)
             self._say(previews.preview(self._document, self._built, self._drawn(), made, key))
         except FlowError as error:
             self._say(P.Preview(key=key, ok=False, text=error.message, why=error.message))
@@ -1101,16 +1094,20 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
         self._say(self._index.find(text, view.built, self._drawn()))
 
     def _ask_clip(self, names: list[str]) -> None:
-        self._refuse_inside([Duplicate(tuple(names))])
-        text = making.clip_text(self._document, names)
-        self._say(P.Clip(text=text, count=len(making.members(self._document, names))))
+        document, names = inside.holding(self._document, names)
+        self._say(P.Clip(text=making.clip_text(document, names), count=len(making.members(document, names))))
 
     def _ask_code(self, names: list[str]) -> None:
         """The Python of the sound part, or of these nodes with a placeholder for what comes from outside."""
-        document, scopes = self._document, self._document.scopes
-        names = [n for n in names if n in document.nodes or n in scopes]
-        built = build(making.standalone(document, names, self._built.types)) if names else self._built
+        document, types, called, drawn = self._document, self._built.types, {}, self._view()
+        names = [n for n in names if n in drawn.document.nodes and n not in {i for loop in drawn.loops.values() for i in loop.inputs} or n in drawn.document.scopes]
+        if names:
+            document, inner = inside.holding(document, names)
+            called = dict(zip(inner, names))
+            types = types if document is self._document else build(document).types
+        built = build(making.standalone(document, list(called), types)) if names else self._built
         text, lines = python_lines(built.graph)
+        lines = {called.get(k, k): v for k, v in lines.items()}
         left = sorted({d.node for d in built.diagnostics})
         note = f"{plural(len(left), 'node')} left out, not sound yet: {', '.join(left[:3])}{' …' if len(left) > 3 else ''}" if left else ""
         if len(text) > MAX_CODE:
@@ -1324,9 +1321,13 @@ def _added(edits: Sequence[Edit], before: Document, after: Document) -> str | No
         return made
     if len(edits) == 1 and isinstance(edits[0], Insert) and edits[0].node is not None:
         return edits[0].node
+    if any(isinstance(e, AddNode) and e.op == "Scan" for e in edits):    # what comes next is done inside
+        return next((n for n, node in after.nodes.items() if n not in before.nodes and node.op == L.TIMESTEP), None)
     if any(isinstance(e, (AddNode, Insert, AddComposite)) for e in edits):
         return next((n for n in reversed(after.nodes) if n not in before.nodes), None)
-    return next((e.to for e in edits if isinstance(e, Rename)), None)
+    to = next((e.to.strip() for e in edits if isinstance(e, Rename)), None)
+    new = [n for n in after.nodes if n not in before.nodes]
+    return to if to is None or to in after.nodes or to in after.scopes else next((n for n in new if n.endswith(f"/{to}")), new[0] if new else None)
 
 
 def _new_composite(before: Document, after: Document) -> str | None:
@@ -1348,15 +1349,3 @@ def _chosen(edits: Sequence[Edit], before: Document, after: Document) -> list[st
 
 def _whole(value: Any, otherwise: int) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
-
-
-
-def _names_in(edit: Edit) -> list[str]:
-    """The nodes that an edit names."""
-    found = []
-    for key in ("node", "name", "src", "dst", "names", "positions"):
-        value = getattr(edit, key, None)
-        for text in value if isinstance(value, (list, tuple, Mapping)) else [value]:
-            if isinstance(text, str):
-                found += [text, text.rpartition(":")[0]]
-    return found

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from ..core.errors import FlowError
 from ..core.op import REGISTRY
 from ..core.types import TensorType, shape_text
+from ..io import loops as L
 from ..io.build import Build, Diagnostic, build, ports_of
 from ..io.document import DocNode, Document, normalized
 from ..io.edits import Connect, Disconnect, Edit, SetAttr, apply
@@ -21,12 +22,16 @@ REACH_BUDGET = 0.04     # seconds for asking the ports that a wire could go to
 def preview(document: Document, built: Build, shown: S.Drawn, edits: Sequence[Edit], key: str) -> P.Preview:
     """What the edits would come to; FlowError if they cannot be made."""
     ends = [e.dst.rpartition(":")[0] for e in edits if isinstance(e, (Connect, Disconnect))]
-    if len(document.nodes) <= WHOLE:
+    if L.loops_of(document):    # what stands inside loops has its ghosts there
+        after = apply(document, *edits)
+        before, seen = L.view(document, built), L.view(after, build(after))
+        document, built, after, made = before.document, before.built, seen.document, seen.built
+    elif len(document.nodes) <= WHOLE:
         after = apply(document, *edits)
         made = build(after)
     else:
         after, made = what_if(document, built.types, edits, [n for n in ends if n in document.nodes], followers(document))
-    new = [n for n in after.nodes.values() if n.name not in document.nodes and any(e.name == n.name for e in edits if hasattr(e, "name"))]
+    new = [n for n in after.nodes.values() if n.op in REGISTRY and n.name not in document.nodes and any(e.name == n.name for e in edits if hasattr(e, "name"))]
     touched = [n for n in dict.fromkeys([*ends, *(e.node for e in edits if isinstance(e, SetAttr))]) if n in document.nodes and n in after.nodes]
     ghosts = [_ghost(n, made) for n in new]
     names = {n.name for n in new}

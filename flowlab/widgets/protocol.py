@@ -42,6 +42,8 @@ class OpSpec:
     variadic: bool = False
     outputs: list[str] = field(default_factory=list)
     attrs: list[AttrSpec] = field(default_factory=list)
+    called: str = ""                # what a new one is called, if not as its type
+    fires: bool = True              # False: it stands for what comes into a loop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,7 @@ class InPort:
     wired: bool
     optional: bool = False
     error: str | None = None
+    back: bool = False              # takes what comes back at the next timestep: a wire to it closes no cycle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +167,7 @@ class OpenScope:
     parent: str
     members: list[str] = field(default_factory=list)      # drawn elements directly or deeper inside
     loop: Literal["loop", "branch"] | None = None         # it is the inside of a loop or branch
+    node: str | None = None                               # the node of that loop, which gives what comes out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

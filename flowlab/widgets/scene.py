@@ -15,12 +15,13 @@ from ..core.errors import AttributeValueError, DocumentError, DTypeError, FlowEr
 from ..core.graph import Graph, Node, Tensor
 from ..core.op import REGISTRY, Op
 from ..core.types import DTYPES, KINDS, TensorType, shape_text
+from ..io import loops as L
 from ..io.build import Build, Diagnostic, ports_of
 from ..io.document import DocBody, DocNode, Document, Edge, Frame
 from ..io.edits import edit_to_json
 from ..io.making import port_for
 from ..nn.init import NAMES as INITIALIZERS
-from . import loops as L, protocol as P, values as V
+from . import protocol as P, values as V
 
 OPEN_UP_TO = 200        # a graph of at most so many nodes opens unfolded
 DRAWN_UP_TO = 1000      # elements that a canvas can draw and stay quick
@@ -40,21 +41,39 @@ _CHARACTER = ("recurrent", "conv", "linalg", "loss", "activation", "reduce", "ra
 
 def palette(examples: Iterable[P.Example] = ()) -> P.Palette:
     """Every operation there is, with the forms to edit it: the page knows none by name."""
-    ops = [op_spec(op) for op in REGISTRY.values() if op.listed]
+    ops = [op_spec(op) for op in REGISTRY.values() if op.listed] + _loop_specs()
     found = {o.category for o in ops}
     categories = [c for c in CATEGORIES if c in found] + sorted(found - set(CATEGORIES))
     ops.sort(key=lambda o: (categories.index(o.category), o.type))
     return P.Palette(ops=ops, categories=categories, dtypes=list(DTYPES), initializers=list(INITIALIZERS), examples=list(examples))
 
 
+def _loop_specs() -> list[P.OpSpec]:
+    """What a loop over time is built from by hand: the loop, and what comes into a timestep."""
+    scan = op_spec(REGISTRY["Scan"])
+    attrs = [a for a in scan.attrs if a.name != "states"]
+    return [
+        replace(scan, doc="Loop over time: what is inside runs once a timestep, and hands its states on.", inputs=[L.ALONG], variadic=False, attrs=attrs,
+                aliases=["loop over time", "recurrence", "rnn", "for"]),
+        P.OpSpec(type=L.STATE, function="state", category="control", doc="Carry a tensor from timestep to timestep, inside a loop.", latex="s_{t-1}", label_zh="状态", inputs=[L.START, L.NEXT], outputs=["out"],
+                 aliases=["memory", "delay", "t-1"], called="h", fires=False),
+        P.OpSpec(type=L.TIMESTEP, function="sequence", category="control", doc="Go along one more sequence, inside a loop.", latex="x_t", label_zh="序列", inputs=[L.ALONG], outputs=["out"], called="input", fires=False),
+    ]
+
+
 _WANTED = {"Float": "floats", "Int": "whole numbers", "Bool": "bool", "Number": "numbers"}
 
 
-def fits(tensor: Tensor) -> P.Fits:
-    """Which listed operations can take this tensor: the shape that comes out where it is the only input, the reason where it cannot go in."""
+def fits(tensor: Tensor, *, in_loop: bool = False) -> P.Fits:
+    """Which listed operations can take a tensor of this type: the shape that comes out where it is the only input, the reason where it cannot go in."""
     shapes: dict[str, str] = {}
     whys: dict[str, str] = {}
     ports: dict[str, str] = {}
+    if in_loop:
+        ports[L.STATE] = L.NEXT     # what is computed inside is what a state becomes
+        whys[L.TIMESTEP] = "takes a sequence from around the loop"
+    if not tensor.type.rank:
+        whys["Scan"] = "takes a sequence: it has no axis to go along"
     for op in REGISTRY.values():
         if not op.listed or not op.inputs:
             continue
@@ -512,11 +531,12 @@ def scene(document: Document, built: Build, shown: Drawn, *, revision: int, fetc
     loops = loops or {}
     feeds = document.feeds if feeds is None else feeds
     fetched = set(fetched)
-    nodes = [scene_node(document, built, document.nodes[name], name in fetched, feeds) for name in shown.nodes]
+    by_node = {loop.node: loop for loop in loops.values()}
+    nodes = [scene_node(document, built, document.nodes[name], name in fetched, feeds, by_node.get(name)) for name in shown.nodes]
     ends = ends_of(shown.edges)
     scopes = [scene_scope(document, built, name, inside, shown, ends) for name, inside in shown.scopes.items()]
     opened = [P.OpenScope(name=name, label=name.rpartition("/")[2], parent=name.rpartition("/")[0], members=list(members),
-                          loop=loops[name].kind if name in loops else None) for name, members in shown.opened.items()]
+                          loop=loops[name].kind if name in loops else None, node=loops[name].node if name in loops else None) for name, members in shown.opened.items()]
     structure = hashlib.blake2b(digest_size=8)
     for text in (*(f"{n.name}\t{n.op}\t{len(n.inputs)}\t{len(n.outputs)}" for n in nodes), *(s.name for s in scopes), *(o.name for o in opened),
                  *(e.id for e in shown.edges)):
@@ -563,7 +583,7 @@ def diagnostic(found: Diagnostic) -> P.Diagnostic:
                         sides=[P.Side(port=s.port, tensor=s.tensor, shape=["?" if d is None else str(d) for d in s.shape], dtype=s.dtype, axes=list(s.axes)) for s in found.sides])
 
 
-def scene_node(document: Document, built: Build, node: DocNode, fetch: bool, feeds: Mapping[str, np.ndarray]) -> P.SceneNode:
+def scene_node(document: Document, built: Build, node: DocNode, fetch: bool, feeds: Mapping[str, np.ndarray], loop: L.Loop | None = None) -> P.SceneNode:
     """One drawn node."""
     op = REGISTRY.get(node.op)
     errors = {d.port: d.message for d in reversed(built.diagnostics) if d.node == node.name and d.severe} if built.diagnostics else {}
@@ -579,7 +599,7 @@ def scene_node(document: Document, built: Build, node: DocNode, fetch: bool, fee
         attrs.pop("value", None)
     return P.SceneNode(
         bound=document.bound.get(node.name), name=node.name, op=node.op, label=_label(node), category=op.category if op else "control" if node.op in (L.STATE, L.TIMESTEP) else "unknown", phase=node.phase, source=op.source if op else None,
-        scope=node.scope, gradient_of=node.gradient_of, fetch=fetch, inputs=in_ports(op, node, {p: errors[p] for p in on_edge}), outputs=out_ports(op, built, node),
+        scope=node.scope, gradient_of=node.gradient_of, fetch=fetch, inputs=in_ports(op, node, {p: errors[p] for p in on_edge}, loop), outputs=out_ports(op, built, node, loop),
         attrs=attrs, value=value, value_note=value_note, x=x, y=y, error=next((m for p, m in errors.items() if p not in on_edge), None))
 
 
@@ -589,10 +609,12 @@ def _label(node: DocNode) -> str:
     return f"{last} (t−1)" if node.op == L.STATE else f"{last} (t)" if node.op == L.TIMESTEP else last
 
 
-def in_ports(op: Op | None, node: DocNode, errors: Mapping[str | None, str]) -> list[P.InPort]:
-    """The inputs in the op's order; a variadic op keeps one open at its end."""
-    ports: list[tuple[str, bool]] = []
-    if op is not None and not (op.routine is not None and any(p.startswith(L.ENDS) for p in node.inputs)):
+def in_ports(op: Op | None, node: DocNode, errors: Mapping[str | None, str], loop: L.Loop | None = None) -> list[P.InPort]:
+    """The inputs in the op's order; a variadic op keeps one open at its end, and so does an opened loop for what it gives out."""
+    ports: list[tuple[str, bool]] = [(p, False) for p in L.PORTS.get(node.op, ())]
+    if loop is not None:
+        ports = [(p, False) for p in ("predicate",) if p in node.inputs] + [(p, p.startswith("final ")) for p in loop.ends] + [(p, True) for p in (loop.spare,) if p is not None]
+    elif op is not None:
         for spec in op.inputs:
             if not spec.variadic:
                 ports.append((spec.name, spec.optional))
@@ -604,14 +626,14 @@ def in_ports(op: Op | None, node: DocNode, errors: Mapping[str | None, str]) -> 
             if all(p in node.inputs for p in mine):
                 ports.append((f"{spec.name}.{len(mine)}", True))
     ports.extend((p, False) for p in node.inputs if p not in {q for q, _ in ports})
-    return [P.InPort(port=p, wired=p in node.inputs, optional=optional, error=errors.get(p)) for p, optional in ports]
+    return [P.InPort(port=p, wired=p in node.inputs, optional=optional, error=errors.get(p), back=p == L.NEXT and node.op == L.STATE) for p, optional in ports]
 
 
-def out_ports(op: Op | None, built: Build, node: DocNode) -> list[P.OutPort]:
+def out_ports(op: Op | None, built: Build, node: DocNode, loop: L.Loop | None = None) -> list[P.OutPort]:
     """The outputs, with what is known of their types."""
     sound = built.graph.nodes[node.name] if node.name in built.graph else None
     inner = [k for k in range(64) if f"{node.name}:{k}" in built.types] if sound is None else []      # what stands in no graph by itself: inside a loop
-    names = sound.output_names if sound else [op.outputs[k] if op and k < len(op.outputs) else "out" for k in inner] if inner else op.outputs if op else ()
+    names = sound.output_names if sound else [op.outputs[k] if op and k < len(op.outputs) else "out" for k in inner] if inner else loop.gives if loop is not None else op.outputs if op else ("out",) if node.op in L.PORTS else ()
     shown = set(range(len(names)))
     if op and sound and op.shown is not None:    # a loop could give every tensor in it over time; drawn is what it is for, and what is used
         shown = set(range(op.shown(sound.attrs))) | {t.index for n in built.graph.nodes for t in n.inputs if t.node is sound}

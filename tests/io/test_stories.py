@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 import flowlab as fl
 from flowlab.core.op import REGISTRY
-from flowlab.io import making
+from flowlab.io import inside, loops, making
 from flowlab.io.build import build
-from flowlab.io.document import Document, document_of, from_json, from_text
+from flowlab.io.document import DocBody, Document, document_of, from_json, from_text
 from flowlab.io.edits import (
     AddComposite,
     AddControl,
@@ -103,7 +103,10 @@ def check(document: Document) -> None:
     """What holds of every document, however it came about."""
     assert from_text(document.text()) == document
     built = build(document)
-    assert {n.name for n in built.graph.nodes} | {d.node for d in built.diagnostics} == set(document.nodes)
+    drawn = loops.view(document, built).document
+    assert set(document.nodes) <= {n.name for n in built.graph.nodes} | {d.node for d in built.diagnostics} <= set(drawn.nodes)
+    assert not {n.id for n in document.nodes.values()} & set(ids_inside(document)) and document.next_id > max(ids_inside(document), default=-1)
+    assert {d.edge for d in built.diagnostics if d.edge is not None} <= {e.id for e in drawn.edges} | {d.edge for d in built.diagnostics if d.node in document.nodes}
     assert not any(d.kind == "cycle" for d in built.diagnostics)
     if not built.diagnostics:
         again = document_of(built.graph)
@@ -114,13 +117,69 @@ def check(document: Document) -> None:
             apply(document, *repair.edits)
 
 
+def ids_inside(document: Document) -> list[int]:
+    """The ids of all that is inside loops."""
+    bodies = [v.document for n in document.nodes.values() for v in n.attrs.values() if isinstance(v, DocBody)]
+    return [n.id for body in bodies for n in body.nodes.values()] + [i for body in bodies for i in ids_inside(body)]
+
+
+def random_edit_of_loops(document: Document, rng: random.Random):
+    """An edit that makes loops or is about their inside, most of them sensible."""
+    drawn = loops.view(document, build(document))
+    inner = [n for loop in drawn.loops.values() for n in (*loop.inside, loop.node)]
+    if not inner or rng.random() < 0.05:
+        return AddNode("Scan", rng.choice(["rnn", "rnn", "outer", None, "s0/rnn"]))
+    scope, loop = rng.choice(list(drawn.loops.items()))
+    anything = list(drawn.document.nodes)
+
+    def name():
+        return rng.choice(inner if rng.random() < 0.85 else anything)
+
+    def port(node):
+        found = drawn.document.nodes.get(node)
+        ends = next((x for x in drawn.loops.values() if x.node == node), None)
+        ports = loops.PORTS.get(found.op) or (*ends.ends, ends.spare or "while") if ends is not None or found.op in loops.PORTS else [i.name for i in REGISTRY[found.op].inputs]
+        return f"{node}:{rng.choice(ports) if ports else 'x'}"
+
+    match rng.randrange(16):
+        case 0 | 1 | 2:
+            return AddNode(rng.choice([*OPS, "Tanh", "Add", "MatMul", "Constant"]), rng.choice([None, None, f"n{rng.randrange(5)}"]), scope=rng.choice([scope, scope, "rnn/block"]), x=rng.choice([None, 3.0]), y=4.0)
+        case 3:
+            return rng.choice([AddNode("State", scope=scope), AddNode("Timestep", scope=scope), AddNode("Scan", f"{scope}/in"), AddNode("State", f"{scope}/c")])
+        case 4 | 5 | 6 | 7 | 8:
+            return Connect(f"{name()}:{rng.choice([0, 0, 0, 1])}", port(name()))
+        case 9:
+            return Disconnect(port(name()))
+        case 10:
+            return RemoveNodes(tuple({name() for _ in range(rng.randrange(1, 3))}))
+        case 11:
+            at = name()
+            return Rename(at, rng.choice([f"m{rng.randrange(5)}", f"{scope}/m{rng.randrange(5)}", f"{scope}/block/m", "elsewhere/m"]))
+        case 12:
+            edge = next((f"{s}->{d}" for s, d in loops.drawn_edges(document) if rng.random() < 0.3), "x:0->y:a")
+            return rng.choice([Insert(edge, rng.choice(["Relu", *OPS])), Insert(edge, node=name()), Bypass(name())])
+        case 13:
+            return rng.choice([Duplicate((name(), name())), Group((name(), name())), Ungroup(f"{scope}/block"), Duplicate((scope,)), Group((scope,)), Rename(scope, rng.choice(["rnn", "two", "s1/rnn"]))])
+        case 14:
+            return rng.choice([SetAttr(loop.node, rng.choice(["axes", "out_axes", "reverse", "states", "maximum"]), rng.choice(["0", "1", "0, 1", "true", "x"])), SetAttr(name(), "axis", "0"), Move({name(): (1.0, 2.0)}),
+                               MarkFetch(name()), PutFrame("part", "blue", (name(),)), Differentiate(f"{name()}:0"), SetFeed(name(), "[1, 2]")])
+        case _:
+            return rng.choice([AddControl(name(), name()), AddNode("Variable", scope=scope), Paste(making.clip_text(*inside.holding(document, [scope])), rng.choice(["", scope]))])
+
+
+def around_loops() -> Document:
+    """Something to build loops with."""
+    return apply(Document(), AddNode("Placeholder", "seq"), SetAttr("seq", "shape", "batch, 5, 3"), AddNode("Placeholder", "h0"), SetAttr("h0", "shape", "batch, 3"), AddNode("Variable", "W"), SetAttr("W", "shape", "3, 3"))
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.integers(0, 2**32))
-def test_stories_undo_to_empty_and_redo_to_equal(seed):
+@given(st.integers(0, 2**32), st.booleans())
+def test_stories_undo_to_empty_and_redo_to_equal(seed, looped):
     rng = random.Random(seed)
-    document, past, made = Document(), [], []
+    start = around_loops() if looped else Document()
+    document, past, made = start, [], []
     for _ in range(60):
-        edit = random_edit(document, rng)
+        edit = random_edit_of_loops(document, rng) if looped and rng.random() < 0.9 else random_edit(document, rng)
         assert edit_to_json(edit_from_json(json.loads(json.dumps(edit_to_json(edit))))) == edit_to_json(edit)
         text = document.text()
         try:
@@ -135,7 +194,7 @@ def test_stories_undo_to_empty_and_redo_to_equal(seed):
     check(document)
     for earlier in reversed(past[-8:]):     # undo is a list of documents: each is whole by itself
         check(earlier)
-    again = Document()
+    again = start
     for edit in made:
         again = apply(again, edit)
     assert again == document and again.text() == document.text()

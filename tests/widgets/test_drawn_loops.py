@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 import flowlab as fl
-from flowlab.io.edits import RemoveNodes, Rename, SetAttr
+from flowlab.io.edits import AddNode, Connect, Move, Paste, RemoveNodes, Rename, SetAttr
 from flowlab.widgets.editor import Editor
 from tests.widgets.test_editor_kernel import Page
 
@@ -82,13 +82,49 @@ def test_the_loop_of_a_gradient_is_folded_until_it_is_wanted():
     assert page.run["done"] and page.states["rnn"] == "done"
 
 
-def test_what_is_inside_cannot_be_edited_here_and_says_so():
+def test_what_is_inside_is_edited_as_anything_else_and_undone():
     page = page_of(rnn())
     before = page.editor.document
-    for edit in (RemoveNodes(("rnn/Tanh",)), Rename("rnn/h", "state"), SetAttr("rnn/MatMul", "a", 1)):
-        assert not page.edit(edit) and "inside the loop rnn" in page.alert()
-    assert page.editor.document is before
-    assert page.edit(RemoveNodes(("loss",))) and page.press("undo") and page.editor.document == before
+    for edits in ([RemoveNodes(("rnn/Tanh",))], [Rename("rnn/h", "state")], [AddNode("Relu", "rnn/Relu"), Connect("rnn/Add:0", "rnn/Relu:x"), Connect("rnn/Relu:0", "rnn/h:next")]):
+        assert page.edit(*edits) and page.editor.document != before
+        assert page.press("undo") and page.editor.document == before
+    assert page.edit(Rename("rnn/h", "state")) and {"rnn/Tanh:0->rnn/state:next"} == {e["id"] for e in page.scene["edges"] if e["loop"]} and page.scene["select"] == "rnn/state"
+    assert page.press("undo") and page.edit(RemoveNodes(("loss",))) and page.press("undo") and page.editor.document == before
+
+
+def test_the_loop_of_a_gradient_is_not_edited_and_says_so():
+    page = page_of(rnn(gradient=True))
+    assert page.press("unfold", scopes=["gradients/rnn/Scan"])
+    before = page.editor.document
+    assert not page.edit(RemoveNodes(("gradients/rnn/Scan/Tanh/Multiply",))) and "part of a gradient" in page.alert() and page.editor.document is before
+
+
+def test_a_loop_is_built_by_hand_half_wired_all_the_way_and_runs():
+    page = Page(Editor())
+    for edits in ([AddNode("Placeholder", "seq"), SetAttr("seq", "shape", "batch, 5, 3")], [AddNode("Placeholder", "h0"), SetAttr("h0", "shape", "batch, 3")], [AddNode("Variable", "W"), SetAttr("W", "shape", "3, 3")]):
+        assert page.edit(*edits)
+    assert page.edit(AddNode("Scan", "rnn")) and page.scene["select"] == "rnn/input" and page.scene["undo"] == "add Scan"
+    names = {n["name"]: n for n in page.scene["nodes"]}
+    assert [(p["port"], p["wired"], p["back"]) for p in names["rnn/h"]["inputs"]] == [("start", False, False), ("next", False, True)]
+    assert [p["port"] for p in names["rnn/Scan"]["inputs"]] == ["final h", "output 0"] and names["rnn/h"]["outputs"][0]["tensor"] == "rnn/h:0"
+    assert [(o["name"], o["node"]) for o in page.scene["opened"]] == [("rnn", "rnn/Scan")] and not page.press("run")
+    assert page.edit(Connect("seq:0", "rnn:x"), Connect("h0:0", "rnn/h:start"))
+    assert page.edit(AddNode("MatMul", scope="rnn"), Connect("rnn/input:0", "rnn/MatMul:a"), Connect("W:0", "rnn/MatMul:b")) and page.scene["select"] == "rnn/MatMul"
+    assert page.say("ask_fits", tensor="rnn/MatMul:0") and page.last("fits")["shapes"]["Tanh"] == "(batch, 3)" and page.last("fits")["ports"]["State"] == "next"
+    assert page.edit(AddNode("Add", scope="rnn"), Connect("rnn/MatMul:0", "rnn/Add:a"), Connect("rnn/h:0", "rnn/Add:b"), Move({"rnn/Add": (5.0, 6.0)}))
+    assert next(n for n in page.scene["nodes"] if n["name"] == "rnn/Add")["x"] == 5.0
+    assert page.edit(Connect("rnn/Add:0", "rnn/h:next"), Connect("rnn/Add:0", "rnn/Scan:output 0")) and not page.scene["diagnostics"]
+    page.editor.feeds = {"seq": SEQ, "h0": np.zeros((2, 3), "float32")}
+    page.editor.session.variables["W"] = np.eye(3, dtype="float32")
+    assert page.press("run")
+    np.testing.assert_allclose(page.editor.results["rnn/Scan"], SEQ.cumsum(1), rtol=1e-5)
+    assert page.say("ask_code", names=["rnn/MatMul", "rnn/Add"]) and "fl.matmul(input, W, name='MatMul')" in page.last("code")["text"] and "rnn/Add" in page.last("code")["lines"]
+    assert page.say("ask_clip", names=["rnn/MatMul", "rnn/Add"]) and page.last("clip")["count"] == 2
+    assert page.edit(Paste(page.last("clip")["text"], "rnn")) and {"rnn/MatMul_1", "rnn/Add_1"} <= set(page.scene["chosen"])
+    while page.press("undo"):
+        if page.scene["undo"] is None:
+            break
+    assert not page.editor.document.nodes
 
 
 def test_branches_and_loops_in_loops_are_drawn_and_stepped():

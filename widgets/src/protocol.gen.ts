@@ -5,11 +5,11 @@ export type FileRow = { path: string; name: string; place: string; when: string;
 /** One attribute of an operation: the form field that edits it. */
 export type AttrSpec = { name: string; kind: "int" | "float" | "bool" | "str" | "dtype" | "shape" | "axis" | "choice" | "ints" | "json" | "value" | "initializer"; default: unknown; required: boolean; choices: string[]; help: string };
 /** One operation, as the palette shows it. */
-export type OpSpec = { type: string; function: string; category: string; doc: string; latex: string; aliases: string[]; label_zh: string; inputs: string[]; optional: string[]; variadic: boolean; outputs: string[]; attrs: AttrSpec[] };
+export type OpSpec = { type: string; function: string; category: string; doc: string; latex: string; aliases: string[]; label_zh: string; inputs: string[]; optional: string[]; variadic: boolean; outputs: string[]; attrs: AttrSpec[]; called: string; fires: boolean };
 /** A small graph to start from, offered on an empty canvas: clicking it sends these edits as one step. */
 export type Example = { label: string; edits: Record<string, unknown>[] };
 /** An input of a drawn node. `port` completes the hook: data-port="NODE:in:PORT". */
-export type InPort = { port: string; wired: boolean; optional: boolean; error: string | null };
+export type InPort = { port: string; wired: boolean; optional: boolean; error: string | null; back: boolean };
 /** An output of a drawn node: data-port="NODE:out:INDEX"; shape and dtype are null while unknown. */
 export type OutPort = { index: number; name: string; tensor: string; shape: string | null; dtype: string | null };
 /** One drawn node. */
@@ -25,7 +25,7 @@ export type FrameSpec = { title: string; colour: "grey" | "blue" | "green" | "or
 /** One folded scope, drawn as a stack of cards: data-scope=NAME. Also what is drawn as one for want of room, with `stack` set. */
 export type SceneScope = { name: string; label: string; category: string; phase: "forward" | "backward" | "update"; count: number; stack: "repeats" | "stretch" | null; alike: number; inputs: string[]; outputs: string[]; in_ports: ScopePort[]; out_ports: ScopePort[]; composite: string | null; shape: string | null; x: number | null; y: number | null; error: string | null };
 /** One unfolded scope, drawn as a titled frame around its members. */
-export type OpenScope = { name: string; label: string; parent: string; members: string[]; loop: "loop" | "branch" | null };
+export type OpenScope = { name: string; label: string; parent: string; members: string[]; loop: "loop" | "branch" | null; node: string | null };
 /** One drawn edge: data-edge=ID. `src` and `dst` are drawn elements (a node's or a folded scope's name). */
 export type SceneEdge = { id: string; src: string; src_port: string; dst: string; dst_port: string; tensor: string | null; shape: string | null; dtype: string | null; phase: "forward" | "backward" | "update"; control: boolean; error: string | null; merged: number; loop: boolean };
 /** One button of an error card: clicking it sends these edits. */

@@ -8,7 +8,7 @@ import { Icon, categoryIcon } from "../shared/icons";
 import { paintGrid } from "../shared/paint";
 import { opWord, t, tn, told } from "../shared/words";
 import { Formula } from "./formula";
-import { align, bypass, copy, differentiate, duplicate, group, tableText, ungroup, useAgain } from "./making";
+import { addState, align, bypass, copy, differentiate, duplicate, group, tableText, ungroup, useAgain } from "./making";
 import { COLOURS, frameSelection, writeNote } from "./Notes";
 import { DebugActions, DebugPane, ExplainCard, WhyButtons, WhyCard, explain } from "./Debug";
 import { ValueEditor } from "./ValueEditor";
@@ -131,6 +131,7 @@ function NodePane({ node }: { node: SceneNode }) {
   const firing = useLabState((s) => (s.run.last === node.name ? s.run.cursor : s.run.names.lastIndexOf(node.name, Math.max(0, s.run.cursor - 1)) + 1));
   const took = useLabState((s) => (s.run.last === node.name ? s.run.last_seconds : null));
   const output = useLabState((s) => s.output);
+  const loop = useLabState((s) => s.scene?.opened.some((o) => o.loop === "loop" && (o.node === node.name || !spec?.fires && o.name === node.scope)) ?? false) && node.phase === "forward";
   const problems = useLabState((s) => s.scene)?.diagnostics.filter((d) => d.node === node.name) ?? [];
   const category = node.phase === "backward" ? "gradient" : node.source === "variable" ? "state" : node.category;
   const sub = [firing > 0 ? t("firing {n}", { n: firing }) : node.source ? t("source") : state === "ready" ? t("ready to fire") : t("not fired yet"), took !== null ? seconds(took) : ""].filter(Boolean).join(" · ");
@@ -147,9 +148,11 @@ function NodePane({ node }: { node: SceneNode }) {
       <section className="act">
         {state === "ready" && node.source === null && <button type="button" className="bt" onClick={() => void lab.command("fire", { node: node.name })}><Icon name="play" size={12} /> {t("Fire")}</button>}
         {node.source === null && <button type="button" className="bt" title={t("Run to here (R)")} onClick={() => void lab.command("run_to", { node: node.name })}><Icon name="flag" size={12} /> {t("Run to here")}</button>}
-        {node.outputs.length > 0 && node.source === null && <button type="button" className="bt" aria-pressed={node.fetch} title={node.fetch ? t("A run asks for this value") : t("Let a run ask for this value")} onClick={() => void lab.edit([{ tag: "MarkFetch", name: node.name, on: !node.fetch }])}><Icon name="eye" size={12} /> {t("Fetch")}</button>}
+        {node.outputs.length > 0 && node.source === null && !lab.loopOf(node.name) && <button type="button" className="bt" aria-pressed={node.fetch} title={node.fetch ? t("A run asks for this value") : t("Let a run ask for this value")} onClick={() => void lab.edit([{ tag: "MarkFetch", name: node.name, on: !node.fetch }])}><Icon name="eye" size={12} /> {t("Fetch")}</button>}
         {node.phase === "forward" && node.outputs[0]?.shape === "()" && node.outputs[0].dtype?.startsWith("float") && node.source === null && <button type="button" className="bt" title={t("Add its gradient by every trainable variable (G)")} onClick={() => void differentiate(lab)}><Icon name="gradient" size={12} /> {t("Differentiate")}</button>}
         {node.inputs.some((p) => p.wired) && node.outputs.length > 0 && <button type="button" className="bt" title={t("What it takes goes on in its place (M)")} onClick={() => void bypass(lab)}><Icon name="chevronRight" size={12} /> {t("Bypass")}</button>}
+        {loop && <button type="button" className="bt" title={t("One more tensor that is carried from timestep to timestep (T)")} onClick={() => void addState(lab)}><Icon name="add" size={12} /> {t("Add a state")}</button>}
+        {loop && <button type="button" className="bt" title={t("One more sequence that the loop goes along")} onClick={() => void addState(lab, "Timestep")}><Icon name="add" size={12} /> {t("Add a sequence")}</button>}
         <button type="button" className="bt" title={t("Delete")} onClick={() => void lab.remove()}><Icon name="trash" size={12} /> {t("Delete")}</button>
       </section>
       {problems.length > 0 && <section className="probs">{problems.map((d, i) => <p key={i} className={d.severe ? "sev" : ""}><Icon name={d.severe ? "error" : "idle"} size={12} /> {visible(told(d.message))}{d.hint ? <em> {visible(told(d.hint))}</em> : null}</p>)}</section>}

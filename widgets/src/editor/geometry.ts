@@ -120,7 +120,8 @@ export class Wiring {
     const todo = [from];
     for (let at = todo.pop(); at !== undefined; at = todo.pop()) {
       if (at === to) return true;
-      for (const e of this.outOf.get(at) ?? []) if (!seen.has(e.dst)) { seen.add(e.dst); todo.push(e.dst); }
+      // what goes to the next timestep closes no cycle
+      for (const e of this.outOf.get(at) ?? []) if (!e.loop && !seen.has(e.dst)) { seen.add(e.dst); todo.push(e.dst); }
     }
     return false;
   }

@@ -1,7 +1,7 @@
 // Every key, in one table: what is listed by `?` is what is handled.
 import { type Lab, type PortRef } from "./store";
 import { askToOpen, askToSave, save } from "./Files";
-import { align, bypass, copy, cutOut, differentiate, duplicate, group, nudge, NUDGE, pasteSoon, toggleCode, ungroup } from "./making";
+import { addState, align, bypass, copy, cutOut, differentiate, duplicate, group, nudge, NUDGE, pasteSoon, toggleCode, ungroup } from "./making";
 import { explain, nextHeat, openForm, toggleBreak, toggleWatch } from "./Debug";
 import { frameSelection, writeNote } from "./Notes";
 import { num } from "../shared/format";
@@ -134,6 +134,7 @@ export const KEYS: Key[] = [
   { keys: "M", group: "Build", does: "bypass the node", when: letter("m"), run: (lab) => void bypass(lab) },
   { keys: "Ctrl+G", group: "Build", does: "make a composite", when: ctrl("g"), run: (lab) => void group(lab) },
   { keys: "Ctrl+Shift+G", group: "Build", does: "unpack a composite", when: ctrl("g", true), run: (lab) => void ungroup(lab) },
+  { keys: "T", group: "Build", does: "one more state for the loop", when: letter("t"), run: (lab) => void addState(lab) },
   { keys: "G", group: "Build", does: "differentiate a scalar", when: letter("g"), run: (lab) => void differentiate(lab) },
   { keys: "Ctrl+Z", group: "Build", does: "undo", when: ctrl("z"), run: (lab) => { if (lab.state.scene?.undo) void lab.command("undo"); } },
   { keys: "Ctrl+Shift+Z", group: "Build", does: "redo", when: (e) => ctrl("z", true)(e) || ctrl("y")(e), run: (lab) => { if (lab.state.scene?.redo) void lab.command("redo"); } },

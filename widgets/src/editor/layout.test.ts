@@ -39,7 +39,7 @@ function randomScene(seed: number): Scene {
       for (let k = 0; k < inputs; k++) {
         const before = nodes.filter((m) => phase !== "forward" || m.phase === "forward");
         const src = before[Math.floor(r() * before.length)];
-        n.inputs.push({ port: "abc"[k], wired: Boolean(src), optional: false, error: null });
+        n.inputs.push({ port: "abc"[k], wired: Boolean(src), optional: false, error: null, back: false });
         if (src) edges.push(edge(src.name, n.name, "abc"[k]));
       }
     }
@@ -47,7 +47,7 @@ function randomScene(seed: number): Scene {
   }
   const opened = ["a", "b", "a/c"].map((name): OpenScope => ({
     name, label: name.slice(name.lastIndexOf("/") + 1), parent: name.includes("/") ? "a" : "",
-    loop: null,
+    loop: null, node: null,
     members: nodes.filter((n) => n.scope === name || n.scope.startsWith(`${name}/`)).map((n) => n.name) })).filter((o) => o.members.length);
   return sceneOf(nodes, edges, opened);
 }
@@ -96,8 +96,8 @@ test("the same scene always gets the same picture", () => {
 test("forward runs left to right, the gradient right to left and below", () => {
   const back = { phase: "backward", category: "gradient" } as const;
   const nodes = [
-    node("x", { source: "placeholder" }), node("a", { inputs: [{ port: "a", wired: true, optional: false, error: null }] }), node("b", { inputs: [{ port: "a", wired: true, optional: false, error: null }] }),
-    node("gradients/b/g", { ...back, inputs: [{ port: "a", wired: true, optional: false, error: null }] }), node("gradients/a/g", { ...back, inputs: [{ port: "a", wired: true, optional: false, error: null }] })];
+    node("x", { source: "placeholder" }), node("a", { inputs: [{ port: "a", wired: true, optional: false, error: null, back: false }] }), node("b", { inputs: [{ port: "a", wired: true, optional: false, error: null, back: false }] }),
+    node("gradients/b/g", { ...back, inputs: [{ port: "a", wired: true, optional: false, error: null, back: false }] }), node("gradients/a/g", { ...back, inputs: [{ port: "a", wired: true, optional: false, error: null, back: false }] })];
   const edges = [edge("x", "a", "a"), edge("a", "b", "a"), edge("b", "gradients/b/g", "a"), edge("gradients/b/g", "gradients/a/g", "a")];
   const { at, chips } = layoutOf(sceneOf(nodes, edges));
   const x = (id: string) => at.get(id)?.x ?? NaN;
@@ -110,7 +110,7 @@ test("forward runs left to right, the gradient right to left and below", () => {
 });
 
 test("a parameter drops in from above its consumer", () => {
-  const port = (p: string) => ({ port: p, wired: true, optional: false, error: null });
+  const port = (p: string) => ({ port: p, wired: true, optional: false, error: null, back: false });
   const nodes = [node("x", { source: "placeholder" }), node("W", { source: "variable" }), node("MatMul", { inputs: [port("a"), port("b")] })];
   const scene = sceneOf(nodes, [edge("x", "MatMul", "a"), edge("W", "MatMul", "b")]);
   const { at } = layoutOf(scene);
@@ -135,7 +135,7 @@ test("a new element finds a free place", () => {
 function chain(count: number, name = "block"): Scene {
   const nodes: SceneNode[] = [node("x", { source: "placeholder" })];
   const edges: SceneEdge[] = [];
-  const port = (p: string) => ({ port: p, wired: true, optional: false, error: null });
+  const port = (p: string) => ({ port: p, wired: true, optional: false, error: null, back: false });
   let last = "x";
   for (let k = 0; k < count; k++) {
     const scope = `${name}_${k}`;
@@ -143,7 +143,7 @@ function chain(count: number, name = "block"): Scene {
     edges.push(edge(last, `${scope}/MatMul`, "a"), edge(`${scope}/W`, `${scope}/MatMul`, "b"), edge(`${scope}/MatMul`, `${scope}/Relu`, "x"));
     last = `${scope}/Relu`;
   }
-  const opened = Array.from({ length: count }, (_, k): OpenScope => ({ name: `${name}_${k}`, label: `${name}_${k}`, parent: "", loop: null, members: ["W", "MatMul", "Relu"].map((m) => `${name}_${k}/${m}`) }));
+  const opened = Array.from({ length: count }, (_, k): OpenScope => ({ name: `${name}_${k}`, label: `${name}_${k}`, parent: "", loop: null, node: null, members: ["W", "MatMul", "Relu"].map((m) => `${name}_${k}/${m}`) }));
   return sceneOf(nodes, edges, opened);
 }
 

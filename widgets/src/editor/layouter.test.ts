@@ -6,7 +6,7 @@ import { Layouter } from "./layouter";
 const large: Scene = {
   type: "scene", revision: 1, title: "t", path: null, dirty: false, undo: null, redo: null, total: 300, structure: "s", scopes: [], opened: [], diagnostics: [], select: null, chosen: [], composites: [], notes: [], frames: [],
   nodes: Array.from({ length: 300 }, (_, k): SceneNode => ({
-    name: `n${k}`, op: "Op", label: `n${k}`, category: "math", phase: "forward", source: null, scope: "", gradient_of: null, fetch: false, inputs: k ? [{ port: "a", wired: true, optional: false, error: null }] : [],
+    name: `n${k}`, op: "Op", label: `n${k}`, category: "math", phase: "forward", source: null, scope: "", gradient_of: null, fetch: false, inputs: k ? [{ port: "a", wired: true, optional: false, error: null, back: false }] : [],
     outputs: [{ index: 0, name: "out", tensor: `n${k}:0`, shape: "(3,)", dtype: "float32" }], attrs: {}, value: null, value_note: null, bound: null, x: null, y: null, error: null })),
   edges: Array.from({ length: 299 }, (_, k) => ({
     id: `n${k >> 1}:0->n${k + 1}:a`, src: `n${k >> 1}`, src_port: "0", dst: `n${k + 1}`, dst_port: "a", tensor: `n${k >> 1}:0`, shape: "(3,)", dtype: "float32", phase: "forward" as const, control: false, error: null, merged: 1, loop: false })),

@@ -53,6 +53,16 @@ export async function bypass(lab: Lab): Promise<void> {
   if (await lab.edit([{ tag: "Bypass", name: selected[0] }], `Bypassed ${selected[0]}. Undo brings it back.`)) lab.root?.focus({ preventScroll: true });
 }
 
+/** One more tensor that the loop around what is selected carries from timestep to timestep. */
+export async function addState(lab: Lab, type = "State"): Promise<void> {
+  const { selected, scene } = lab.state;
+  const name = selected[selected.length - 1];
+  const loop = name === undefined ? null : scene?.opened.find((o) => o.node === name) ?? lab.loopOf(name);
+  if (!loop || loop.loop !== "loop") return lab.say("Select something inside a loop first.");
+  lab.adding = true;
+  await lab.edit([{ tag: "AddNode", op: type, name: lab.freshName(`${loop.name}/${lab.state.ops.get(type)?.called || type}`), attrs: {} }], type === "State" ? "Added a state: wire its start, and what it becomes to next." : "Added a sequence: wire what the loop goes along to it.");
+}
+
 export async function differentiate(lab: Lab): Promise<void> {
   const { selected, nodes, output } = lab.state;
   const node = selected.length === 1 ? nodes.get(selected[0]) : undefined;
@@ -118,7 +128,8 @@ async function pasteText(lab: Lab, text: string): Promise<void> {
     if (lab.clip === null) return lab.alert("The clipboard holds no nodes of flowlab.", "Copy nodes with Ctrl+C; a table of numbers pastes into a selected placeholder, constant or variable.");
     text = lab.clip.text;
   }
-  await lab.edit([{ tag: "Paste", text, scope: "" }]);
+  const { selected } = lab.state;
+  await lab.edit([{ tag: "Paste", text, scope: (selected.length ? lab.loopOf(selected[selected.length - 1])?.name : null) ?? "" }]);
 }
 
 /** Rows of a spreadsheet as JSON; null if they are no numbers. A single number stays one. */

@@ -1,7 +1,7 @@
 // The way of every edge: a curve from port to port through the layout's waypoints, and the place of its shape label in a gap.
 import type { Scene, SceneEdge } from "../protocol.gen";
 import { type ElementGeo, type Point, type Rect, type Side, type Wiring, overlaps, push, sourcePort, targetPort, textWidth } from "./geometry";
-import { type Layout, CHIP_H, LOOP_LANE, LOOP_ROOM, chipWidth, edgeLabel } from "./layout";
+import { type Frame, type Layout, CHIP_H, LOOP_LANE, LOOP_ROOM, chipWidth, edgeLabel, framesOf } from "./layout";
 
 type Cubic = [Point, Point, Point, Point];
 
@@ -89,6 +89,7 @@ export function routesOf(scene: Scene, at: Map<string, Point>, geos: Map<string,
   const taken = new Taken();
   for (const [id, geo] of geos) { const p = at.get(id); if (p) taken.push({ x: p.x - 1, y: p.y - 1, w: geo.w + 2, h: geo.h + 2 }); }
   const lanes = new Map<string, number>();
+  let frames: Frame[] | null = null;
   for (const e of scene.edges) {
     const a = at.get(e.src);
     const b = at.get(e.dst);
@@ -116,6 +117,8 @@ export function routesOf(scene: Scene, at: Map<string, Point>, geos: Map<string,
       const scope = e.dst.slice(0, e.dst.lastIndexOf("/") + 1);
       let bottom = Math.max(a.y + ga.h, b.y + gb.h);
       for (const [id, p] of at) { const g = geos.get(id); if (g && id.startsWith(scope)) bottom = Math.max(bottom, p.y + g.h); }
+      frames ??= framesOf(scene, at, geos, wiring);
+      for (const f of frames) if (f.name.startsWith(scope)) bottom = Math.max(bottom, f.y + f.h);
       const lane = lanes.get(scope) ?? 0;
       lanes.set(scope, lane + 1);
       const y = bottom + LOOP_ROOM - 8 + lane * LOOP_LANE;

@@ -1,7 +1,7 @@
 // What the page knows and can do. Messages from the kernel and the person's gestures are the only things that change it; every part of the page reads it.
 import * as React from "react";
 import {
-  VERSION, type Command, type Debug, type Debugging, type Diagnostic, type Explained, type Fits, type Found, type Hit, type Offer, type OpSpec, type Palette, type Preview, type Reach, type RunState, type Scene, type SceneEdge, type SceneNode, type SceneScope,
+  VERSION, type Command, type Debug, type Debugging, type Diagnostic, type Explained, type Fits, type Found, type Hit, type Offer, type OpenScope, type OpSpec, type Palette, type Preview, type Reach, type RunState, type Scene, type SceneEdge, type SceneNode, type SceneScope,
   type Code, type File as DocumentFile, type Files, type NameCheck, type Thumb, type ToPage, type Value, type Why,
 } from "../protocol.gen";
 import { Wire, type Model, type Outgoing } from "../shared/wire";
@@ -717,6 +717,32 @@ export class Lab {
     return out;
   }
 
+  /** The innermost loop or branch that an element is drawn inside of. */
+  loopOf(id: string): OpenScope | null {
+    let found: OpenScope | null = null;
+    for (const o of this.state.scene?.opened ?? []) if (o.loop !== null && id.startsWith(`${o.name}/`) && id !== o.node && (found === null || o.name.length > found.name.length)) found = o;
+    return found;
+  }
+
+  /** The scope that a new node stands in: that of a loop, where it is added inside one. */
+  private scopeFor(point: Point | null): string {
+    const { pending, selected, frames, nodes, scene } = this.state;
+    const opened = scene?.opened ?? [];
+    if (pending !== null) {
+      const own = opened.find((o) => o.node === pending.node);
+      if (own) return pending.dir === "in" && pending.port !== "predicate" ? own.name : this.loopOf(own.name)?.name ?? "";
+      const loop = this.loopOf(pending.node);
+      // what feeds an input of the loop comes from around it
+      const comes = pending.dir === "in" && nodes.get(pending.node)?.inputs.find((p) => p.port === pending.port)?.back === false && !this.state.ops.get(nodes.get(pending.node)?.op ?? "")?.fires;
+      return (comes && loop ? this.loopOf(loop.name)?.name : loop?.name) ?? "";
+    }
+    if (point !== null) {
+      const over = frames.filter((f) => f.loop !== null && point.x >= f.x && point.x <= f.x + f.w && point.y >= f.y && point.y <= f.y + f.h);
+      return over[over.length - 1]?.name ?? "";
+    }
+    return selected.length ? this.loopOf(selected[selected.length - 1])?.name ?? "" : "";
+  }
+
   /** Adds an operation in a free place, and wires the pending port where it fits. */
   async add(type: string): Promise<void> {
     const spec = this.state.ops.get(type);
@@ -730,8 +756,11 @@ export class Lab {
     if (p && g) near = pending?.dir === "in" ? { x: p.x - 147, y: p.y } : { x: p.x + g.w + 33, y: p.y };
     // a place is only given where the person chose one, or where nothing is laid out anew
     const chosen = this.dropPoint !== null || this.state.at.size > SETTLED;
+    this.dropped_at = this.dropPoint && { x: this.dropPoint.x + 57, y: this.dropPoint.y };
     if (this.dropPoint) near = { x: this.dropPoint.x, y: this.dropPoint.y - 46 };
     this.dropPoint = null;
+    const scope = this.scopeFor(this.dropped_at);
+    this.dropped_at = null;
     const place = chosen ? freePlace(this.rects(), { w: 120, h: 92 }, near, view) : null;
     if (into !== null) {
       this.adding = true;
@@ -742,8 +771,8 @@ export class Lab {
     }
     const tensor = this.offered();
     const fit = tensor !== null && this.state.fits?.tensor === tensor ? this.state.fits.ports[type] : undefined;
-    const name = pending ? this.freshName(type) : undefined;
-    const edits: Record<string, unknown>[] = [{ tag: "AddNode", op: type, ...(name ? { name } : {}), ...(place ?? {}), attrs: {} }];
+    const name = pending || spec.called !== "" ? this.freshName(`${scope === "" ? "" : `${scope}/`}${spec.called || type}`) : undefined;
+    const edits: Record<string, unknown>[] = [{ tag: "AddNode", op: type, ...(name ? { name } : { scope }), ...(place ?? {}), attrs: {} }];
     if (pending && name) {
       if (pending.dir === "out" && spec.inputs.length) edits.push({ tag: "Connect", src: `${pending.node}:${pending.port}`, dst: `${name}:${fit ?? (spec.variadic ? `${spec.inputs[0]}.0` : spec.inputs[0])}` });
       if (pending.dir === "in" && spec.outputs.length) edits.push({ tag: "Connect", src: `${name}:0`, dst: `${pending.node}:${pending.port}` });
@@ -759,11 +788,14 @@ export class Lab {
   /** Is the mouse down in the canvas? A focus that follows it selects through the click, not through the focus. */
   pointing = false;
   dropPoint: Point | null = null;
+  private dropped_at: Point | null = null;
   private barred: { key: string; wiring: Wiring; nodes: Set<string> } | null = null;
 
   /** Does a wire from this port refuse that side of that node? Read by every port while wiring. */
   blocked(from: PortRef, node: string, dir: "in" | "out"): boolean {
-    if (from.dir === dir || from.node === node) return true;
+    if (from.dir === dir) return true;
+    if (this.goesBack(from.dir === "in" ? from : { node, dir, port: this.backPort(node) })) return false;
+    if (from.node === node) return true;
     const { wiring } = this.state;
     const key = `${from.dir}:${from.node}`;
     if (this.barred?.key !== key || this.barred.wiring !== wiring) {
@@ -772,6 +804,7 @@ export class Lab {
       // from an output: whoever leads here; from an input: whatever follows
       for (let at = todo.pop(); at !== undefined; at = todo.pop()) {
         for (const e of (from.dir === "out" ? wiring.into : wiring.outOf).get(at) ?? []) {
+          if (e.loop) continue;
           const next = from.dir === "out" ? e.src : e.dst;
           if (!nodes.has(next)) { nodes.add(next); todo.push(next); }
         }
@@ -779,6 +812,14 @@ export class Lab {
       this.barred = { key, wiring, nodes };
     }
     return this.barred.nodes.has(node);
+  }
+
+  /** The port of a state that takes what it becomes, if the element is one. */
+  private backPort(node: string): string { return this.state.nodes.get(node)?.inputs.find((p) => p.back)?.port ?? ""; }
+
+  /** Does this input take what comes back at the next timestep? */
+  private goesBack(port: PortRef): boolean {
+    return port.dir === "in" && (this.state.nodes.get(port.node)?.inputs.find((p) => p.port === port.port)?.back ?? false);
   }
 
   /** A port's place on the canvas. */
@@ -799,6 +840,7 @@ export class Lab {
   refusal(a: PortRef, b: PortRef): string | null {
     if (a.dir === b.dir) return a.dir === "in" ? "An input can't feed an input: start at an output." : "Two outputs can't be joined: end at an input.";
     const [src, dst] = a.dir === "out" ? [a, b] : [b, a];
+    if (this.goesBack(dst)) return null;
     if (src.node === dst.node) return "A node can't feed itself: that would be a cycle.";
     if (this.state.wiring.reaches(dst.node, src.node)) return `${dst.node} already leads to ${src.node}: this wire would close a cycle.`;
     return null;
@@ -808,7 +850,7 @@ export class Lab {
     this.unpreview();
     this.set({ wire: null, pending: null, alerts: [] });
     const why = this.refusal(a, b);
-    if (why !== null) return this.alert(why, why.includes("cycle") ? "A loop over time is a scan." : "", b.node);
+    if (why !== null) return this.alert(why, why.includes("cycle") ? "What goes round goes through a loop over time: add a Scan, and wire to the port next of its state." : "", b.node);
     const [src, dst] = a.dir === "out" ? [a, b] : [b, a];
     await this.edit([{ tag: "Connect", src: `${src.node}:${src.port}`, dst: `${dst.node}:${dst.port}` }], `Wired ${src.node} to ${dst.node}, port ${dst.port}.`);
   }
