@@ -120,6 +120,8 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
         self._sent_tensors: set[str] = set()
         self._sent_cursor = 0
         self._sent_order: tuple = ()
+        self._sent_overridden: tuple = ()
+        self._order_cache: tuple[Document, list[Any], tuple[tuple[str, str], ...]] | None = None
         self._live = False
         self._merge = ""
         self._merging = ""          # what the last step of undo may take in: a slider that is dragged
@@ -552,14 +554,21 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
         if dbg.error is not None and dbg.error.node:
             inside = dbg.error.node in view.document.nodes
             states[dbg.error.node if inside else next((e.top for e in records[::-1] if e.node == dbg.error.node), dbg.error.node)] = "error"
-        drawn = [e.node if e.node in view.document.nodes else e.top for e in records]
         following = [name if name in view.document.nodes else top for name, top in zip(dbg.ready, ready)]
         if mode is None:
             mode = "edit" if not dbg.length and dbg.error is None else "past" if dbg.cursor < dbg.length else "paused"
         last = records[dbg.cursor - 1] if dbg.cursor else None
         return S.Moment(mode=mode, cursor=dbg.cursor, length=dbg.length, total=dbg.total, done=dbg.done, states=states, planned=planned,
-                        order=tuple(zip(drawn, (e.phase for e in records))), last_seconds=last.duration if last is not None else None,
+                        order=self._order(records, view.document), last_seconds=last.duration if last is not None else None,
                         next=following[0] if following else None, ready=len(following), versions=versions, fetches=fetches, error=error)
+
+    def _order(self, records: list[Any], document: Document) -> tuple[tuple[str, str], ...]:
+        """The recorded firings as the timeline shows them; while it is only gone to and fro on the record, the same object."""
+        known = self._order_cache
+        if known is None or known[0] is not document or known[1] != records:
+            made = tuple((e.node if e.node in document.nodes else e.top, e.phase) for e in records)
+            known = self._order_cache = (document, records, made if known is None or known[2] != made else known[2])
+        return known[2]
 
     def _at_rest(self) -> S.Rest:
         """What is known of a run before its first firing: the same until the graph, the fetches or the feeds change."""
@@ -620,18 +629,21 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
             self._sent_tensors = set()
         types = self._view().built.types
         # inside a loop a value belongs to its timestep: what has not fired in this one shows none
-        inner = {name for loop in self._view().loops.values() for name in loop.inside}
+        inner = frozenset(name for loop in self._view().loops.values() for name in loop.inside)
         have = {t for t in shown.tensors if t in types and (t.rpartition(":")[0] not in inner or moment.states.get(t.rpartition(":")[0]) == "done") and (dbg.computed(t) if dbg is not None and t.rpartition(":")[0] in moment.planned else
                                                                        moment.states.get(t.rpartition(":")[0]) == "done" or self._idle_source(t))}
-        moved = set(fired) | (set(moment.states) if dbg is not None and dbg.cursor < self._sent_cursor else set())
-        if any(name in loop.inside for name in moved for loop in self._view().loops.values()):      # another timestep: all that is inside has another value
-            moved |= {name for loop in self._view().loops.values() for name in loop.inside}
-        self._sent_cursor = dbg.cursor if dbg is not None else 0
+        moved = set(fired)
+        overridden = dbg.overridden if dbg is not None else ()
+        if dbg is not None and dbg.cursor < self._sent_cursor:      # back: what stays has its value still, but for variables and what is inside loops
+            moved |= inner | {v.node.name for v in graph.variables} if overridden == self._sent_overridden else moment.states.keys()
+        if moved & inner:       # another timestep: all that is inside has another value
+            moved |= inner
+        self._sent_cursor, self._sent_overridden = dbg.cursor if dbg is not None else 0, overridden
         again = {t for t in have if t.rpartition(":")[0] in moved}
         pictures, buffer, known = S.thumbs(graph, sorted((have - self._sent_tensors) | again), self._value_of)
         gone = sorted(self._sent_tensors - have)
         self._sent_tensors = (self._sent_tensors & have) | known
-        changed = moment.order != self._sent_order
+        changed = moment.order is not self._sent_order and moment.order != self._sent_order
         message = S.run_state(moment, graph, shown, full=full, before=self._sent_states, pictures=pictures, gone=gone, fired=fired, order_changed=changed,
                               timesteps=self._timesteps())
         self._sent_states, self._sent_order = S.drawn_states(moment, shown), moment.order
