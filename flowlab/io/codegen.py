@@ -3,16 +3,18 @@ from __future__ import annotations
 
 import keyword
 import re
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import Any
 
 import numpy as np
 
 from ..control.body import Body
-from ..core.errors import DocumentError
+from ..control.scan import scan
+from ..core.errors import DocumentError, FlowError
 from ..core.graph import Graph, Node
+from ..core.op import REGISTRY
 from .build import build
-from .document import INLINE, Document, numbers_of
+from .document import INLINE, Document, numbers_of, same_attrs
 
 _TAKEN = {"fl", "np", "g"}
 
@@ -70,16 +72,20 @@ class _Writer:
     def word(self, node: Node) -> str:
         """A Python name for the node's result: its own name where that can be one."""
         if node.name not in self._words:
-            plain = re.sub(r"\W+", "_", node.name, flags=re.ASCII).strip("_") or "t"
-            if plain[0].isdigit() or keyword.iskeyword(plain) or keyword.issoftkeyword(plain):
-                plain = f"t_{plain}"
-            word, k = plain, 0
-            while word in self._used:
-                k += 1
-                word = f"{plain}_{k}"
-            self._used.add(word)
-            self._words[node.name] = word
+            self._words[node.name] = self._free(node.name)
         return self._words[node.name]
+
+    def _free(self, name: str) -> str:
+        """A Python name that is not used yet, as near to a node's as it can be."""
+        plain = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "t"
+        if plain[0].isdigit() or keyword.iskeyword(plain) or keyword.issoftkeyword(plain):
+            plain = f"t_{plain}"
+        word, k = plain, 0
+        while word in self._used:
+            k += 1
+            word = f"{plain}_{k}"
+        self._used.add(word)
+        return word
 
     def around(self, node: Node) -> tuple[str, ...]:
         """The contexts that the node is made in."""
@@ -104,11 +110,36 @@ class _Writer:
 
     def lines(self, node: Node) -> list[str]:
         """The node's statement, after the bodies that it runs inside."""
+        if as_scan(node):
+            return self.scan(node)
         out = []
         for name, attr in node.op.attrs.items():
             if attr.kind == "body":
                 out += self.body(f"{self.word(node)}_{name}", node.attrs[name])
         return [*out, f"{self.word(node)} = {self.call(node)}"]
+
+    def scan(self, node: Node) -> list[str]:
+        """A loop over time as people write it: `with fl.scan(…) as step:` and one timestep inside."""
+        body, attrs = node.attrs["body"], node.attrs
+        n, states = len(attrs["axes"]), attrs["states"]
+        given = [self.tensor(t.node, t.index) for t in node.inputs]
+        step = self._free(node.scope.rpartition("/")[2])
+        inner = _Writer(f"{step}.body", self._used)
+        for k, t in enumerate(body.inputs):     # what is around the loop is written as it is written there
+            inner._words[t.node.name] = f"{step}.input" if n == 1 and not k else f"{step}.inputs[{k}]" if k < n else given[k]
+        firsts = []
+        for t, start in zip(body.inputs[n:n + states], given[n:]):
+            word = inner._words[t.node.name] = inner._free(t.node.name)
+            firsts.append(f"{word} = {step}.state({t.node.name!r}, init={start})")
+        own = {t.node for t in body.inputs}
+        lines = [line for m in body.nodes if m not in own for line in inner.lines(m)]
+        ends = [inner.tensor(t.node, t.index) for t in body.outputs]
+        lines += [f"{step}.update({inner.word(t.node)}, {end})" for t, end in zip(body.inputs[n:n + states], ends)]
+        lines += [f"{step}.output({end})" if axis == attrs["axes"][0] else f"{step}.output({end}, axis={axis})" for end, axis in zip(ends[states:], attrs["out_axes"])]
+        options = [f"time_axis={attrs['axes'][0]}", *(f"{k}=True" for k in ("reverse", "checkpoint") if attrs[k]), f"name={node.scope!r}"]
+        along = given[0] if n == 1 else f"[{', '.join(given[:n])}]"
+        inside = [f"    {line}" for line in [*firsts, *lines]]
+        return [f"with fl.scan({along}, {', '.join(options)}) as {step}:", *inside, f"{self.word(node)} = {step}.node.outputs"]
 
     def body(self, word: str, body: Body) -> list[str]:
         """The inside of a loop or branch: a graph of its own, then which tensors go in and come out."""
@@ -146,6 +177,52 @@ class _Writer:
             given = [text if list(node.ports[:k + 1]) == order[:k + 1] else f"{port}={text}" for k, (port, text) in enumerate(zip(node.ports, inputs))]
         given += [f"{k}={self._bodies[id(v)] if node.op.attrs[k].kind == 'body' else value(v)}" for k, v in attrs.items() if node.op.attrs[k].required or not _same(v, node.op.attrs[k].default)]
         return f"fl.{node.op.function}({', '.join([*given, name])})"
+
+
+def as_scan(node: Node) -> bool:
+    """Would `fl.scan` make just this loop, if its timestep were described node by node? Loops of gradients it would not."""
+    if node.op.name != "Scan" or node.name != f"{node.scope}/Scan" or node.phase != "forward" or node.gradient_of or node.device or node.control_inputs or len(set(node.attrs["axes"])) > 1:
+        return False
+    body, n, states = node.attrs["body"], len(node.attrs["axes"]), node.attrs["states"]
+    if any(m.name.startswith(f"{node.scope}/") and m.op.source != "constant" for m in takewhile(lambda m: m is not node, node.graph.nodes)):
+        return False    # the name of the loop's scope is no longer free when its turn comes
+    if any(m.phase != "forward" or m.gradient_of or m.device or m.control_inputs for m in body.nodes) or any(t.node.op.source == "constant" for t in node.inputs[n + states:]):
+        return False
+    try:
+        again = _again(node, body, n, states)
+    except FlowError:
+        return False
+    return again.name == node.name and [t.node.name for t in again.inputs] == [t.node.name for t in node.inputs] and same_attrs(again, node)
+
+
+def _again(node: Node, body: Body, n: int, states: int) -> Node:
+    """The loop made anew by `fl.scan`, in a graph of its own."""
+    graph = Graph()
+    around: dict[tuple[str, int], Any] = {}
+    for t in node.inputs:
+        if (t.node.name, t.index) not in around:
+            constant = t.node.op.source == "constant"
+            op, attrs = (t.node.op, dict(t.node.attrs)) if constant else (REGISTRY["Placeholder"], {"shape": t.shape, "dtype": t.dtype.name})
+            made = graph.add(op, (), attrs, name=t.node.name, full_name=True)       # NameTakenError for two tensors of one node
+            around[t.node.name, t.index] = made.outputs[0]
+    given = [around[t.node.name, t.index] for t in node.inputs]
+    with graph:
+        with scan(given[:n] if n > 1 else given[0], time_axis=node.attrs["axes"][0], reverse=node.attrs["reverse"], checkpoint=node.attrs["checkpoint"], name=node.scope) as step:
+            now = dict(zip(body.inputs, step.inputs))
+            now |= {t: step.state(t.node.name, init=start) for t, start in zip(body.inputs[n:n + states], given[n:])}
+            outer = dict(zip(body.inputs[n + states:], given[n + states:]))
+            own = {t.node for t in body.inputs}
+            for m in body.nodes:
+                if m not in own:
+                    inputs = [now[t] if t in now else step.body.adopt(outer[t]) for t in m.inputs]
+                    now |= zip(m.outputs, step.body.add(m.op, inputs, dict(m.attrs), name=m.name, full_name=True, ports=m.ports).outputs)
+            ends = [now[t] if t in now else outer[t] for t in body.outputs]
+            for t, end in zip(body.inputs[n:n + states], ends):
+                step.update(now[t], end)
+            for end, axis in zip(ends[states:], node.attrs["out_axes"]):
+                step.output(end, axis=axis)
+    assert step.node is not None
+    return step.node
 
 
 def _same(a: Any, b: Any) -> bool:

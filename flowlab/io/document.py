@@ -23,7 +23,7 @@ from ..core.types import DTYPES
 from . import jsonio
 
 VERSION = 2
-WHOLE_LOOPS = 1             # the version that a document without half-wired loops is written as: older ones of flowlab read it
+OPEN_ENDS = 2               # the version that brought half-wired loops, and nothing else: a document without them is still written as the one before
 MAX_NODES = 200_000
 MAX_LOOPS = 16              # in one another
 INLINE = 64                 # arrays up to this many elements are written as numbers that people can read
@@ -195,7 +195,7 @@ class Document:
 
     def to_json(self) -> dict[str, Any]:
         """The document as plain JSON values."""
-        out: dict[str, Any] = {"flowlab": VERSION if _has_open_ends(self) else WHOLE_LOOPS, "name": self.name, "nodes": [_node_json(n) for n in self.nodes.values()]}
+        out: dict[str, Any] = {"flowlab": VERSION if VERSION > OPEN_ENDS or _has_open_ends(self) else OPEN_ENDS - 1, "name": self.name, "nodes": [_node_json(n) for n in self.nodes.values()]}
         if self.positions:
             out["positions"] = {k: [x, y] for k, (x, y) in self.positions.items()}
         if self.folded is not None:
@@ -316,6 +316,11 @@ def same_graph(a: Document | Graph, b: Document | Graph) -> bool:
 
 def _content(node: DocNode) -> tuple:
     return (node.op, _canonical_attrs(node), dict(node.inputs), frozenset(node.control), node.device, node.phase, node.gradient_of)
+
+
+def same_attrs(a: Node, b: Node) -> bool:
+    """True when two nodes of one operation have the same attributes, those inside their bodies too."""
+    return _canonical_attrs(_doc_node(a)) == _canonical_attrs(_doc_node(b))
 
 
 def _canonical_attrs(node: DocNode) -> dict[str, Any]:

@@ -76,3 +76,39 @@ def test_a_document_is_written_when_it_is_sound():
     with pytest.raises(fl.DocumentError, match="open"):
         fl.to_python(apply(document, AddNode("Add")))
     assert same_graph(run(fl.to_python(Document())), document_of(fl.Graph()))
+
+
+def test_a_loop_over_time_reads_as_a_person_would_write_it():
+    with fl.Graph("rnn") as g:
+        seq, h0 = fl.placeholder(("batch", 5, 3), name="seq"), fl.placeholder(("batch", 4), name="h0")
+        W, U = fl.variable(np.zeros((3, 4), "float32"), name="W"), fl.variable(np.zeros((4, 4), "float32"), name="U")
+        with fl.scan(seq, time_axis=1, reverse=True, name="rnn") as step:
+            prev = step.state("h", init=h0)
+            h = fl.tanh(fl.matmul(step.input, W, name="a") + fl.matmul(prev, U, name="b"), name="h_t")
+            zeros = fl.zeros_like(h[0], name="zeros")
+            with fl.scan(h, name="inner") as inner:
+                total = inner.state("total", init=zeros)
+                inner.update(total, total + inner.input * U[0])
+            step.update(prev, h)
+            step.output(h)
+            step.output(inner.states["total"], axis=0)
+        fl.mean(step.outputs[0], name="loss")
+    code = fl.to_python(g)
+    assert """    with fl.scan(seq, time_axis=1, reverse=True, name='rnn') as rnn:
+        h = rnn.state('h', init=h0)
+        a = fl.matmul(rnn.input, W, name='a')
+        b = fl.matmul(h, U, name='b')
+""" in code and "        rnn.update(h, h_t)\n        rnn.output(h_t)\n" in code and "with fl.scan(h_t, time_axis=0, name='inner') as inner:" in code and "fl.Body" not in code
+    assert same_graph(run(code), g) and run(code).node("loss").inputs[0].name == "rnn/Scan:0"
+    with g:
+        fl.gradients(g.tensor("loss:0"), [W, U])
+    assert same_graph(run(fl.to_python(g)), g) and "fl.Body" in fl.to_python(g)      # the way back is no loop that anybody writes
+
+
+def test_a_loop_whose_scope_holds_something_before_it_is_written_with_its_body():
+    with fl.Graph() as g:
+        with fl.scan(fl.placeholder((5, "batch", 3), name="seq"), name="rnn") as step:
+            h = step.state("h", size=3)
+            step.update(h, fl.tanh(step.input + h))
+            step.output(h)
+    assert "fl.Body" in fl.to_python(g) and same_graph(run(fl.to_python(g)), g)
