@@ -52,7 +52,8 @@ FRAMES = """async ({ selector, zoom, frames }) => {
   const target = document.elementFromPoint(at.clientX, at.clientY) ?? box;
   const times = [];
   let last = await new Promise(requestAnimationFrame);
-  for (let k = 0; k < frames; k++) {
+  const end = last + 8000;
+  for (let k = 0; k < frames && last < end; k++) {
     const turn = zoom ? { deltaY: k % 40 < 20 ? 16 : -16, ctrlKey: true } : { deltaX: k % 120 < 60 ? 28 : -28, deltaY: k % 60 < 30 ? 6 : -6 };
     target.dispatchEvent(new WheelEvent('wheel', { ...at, ...turn, bubbles: true, cancelable: true, view: window }));
     const now = await new Promise(requestAnimationFrame);
@@ -100,19 +101,20 @@ def bare_page(folder: Path) -> Path:
 
 
 def unfold(nb: NB) -> int:
-    """Unfold as much as the lab draws at once, outer scopes first; how many elements that is."""
+    """Unfold as much as the lab draws at once, outer scopes first, in one go; how many elements that is."""
     return int(nb.exec("""
-from flowlab.core.errors import DocumentError
-shut = True
-while shut:
-    shut = sorted(ed._drawn().scopes, key=lambda s: (s.count("/"), len(ed._drawn().scopes[s])))
-    while shut:
-        try:
-            ed._fold("unfold", [shut.pop(0)])
-            break
-        except DocumentError:
-            pass    # more than it draws
-print(len(ed._drawn().nodes) + len(ed._drawn().scopes))
+from bisect import bisect_right
+from dataclasses import replace
+from flowlab.widgets import scene as S
+view = ed._view()
+outer = sorted(view.document.scopes, key=lambda s: (s.count("/"), s))
+apart = frozenset({*view.document.nodes, *view.document.scopes})     # no stacks
+def drawn(k):
+    shown = S.drawn(replace(view.document, folded=view.document.scopes - set(outer[:k])), view.built, apart)
+    return len(shown.nodes) + len(shown.scopes)
+most = bisect_right(range(len(outer) + 1), S.DRAWN_UP_TO, key=drawn) - 1
+ed._draw_so(view.document.scopes - set(outer[:most]), apart)
+print(drawn(most))
 """))
 
 
