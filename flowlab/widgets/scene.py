@@ -633,7 +633,7 @@ def out_ports(op: Op | None, built: Build, node: DocNode, loop: L.Loop | None = 
     """The outputs, with what is known of their types."""
     sound = built.graph.nodes[node.name] if node.name in built.graph else None
     inner = [k for k in range(64) if f"{node.name}:{k}" in built.types] if sound is None else []      # what stands in no graph by itself: inside a loop
-    names = sound.output_names if sound else [op.outputs[k] if op and k < len(op.outputs) else "out" for k in inner] if inner else loop.gives if loop is not None else op.outputs if op else ("out",) if node.op in L.PORTS else ()
+    names = sound.output_names if sound else loop.gives if loop is not None else [op.outputs[k] if op and k < len(op.outputs) else "out" for k in inner] if inner else op.outputs if op else ("out",) if node.op in L.PORTS else ()
     shown = set(range(len(names)))
     if op and sound and op.shown is not None:    # a loop could give every tensor in it over time; drawn is what it is for, and what is used
         shown = set(range(op.shown(sound.attrs))) | {t.index for n in built.graph.nodes for t in n.inputs if t.node is sound}

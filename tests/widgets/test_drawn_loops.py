@@ -139,6 +139,7 @@ def test_branches_and_loops_in_loops_are_drawn_and_stepped():
     page = Page(Editor(g, feeds={"x": np.float32([4, -1, 9])}))
     loops = {o["name"]: o["loop"] for o in page.scene["opened"]}
     assert loops == {"outer": "loop", "outer/root": "branch", "outer/grow": "loop"}
+    assert [o["name"] for n in page.scene["nodes"] if n["name"] == "outer/grow/While" for o in n["outputs"]] == ["final.k"]
     want = fl.Session(g).run("y", {"x": [4, -1, 9]})
     seen = set()
     while not page.run["done"]:
