@@ -1243,7 +1243,7 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
         feeds = {**{k: v for k, v in self._document.feeds.items() if k in offer.document.nodes}, **offer.document.feeds}
         document = replace(offer.document, feeds=MappingProxyType(feeds))
         file = self._file_holding(offer)
-        if file is not None:
+        if file is not None and same_file(file.saved, document):
             file.saved = document
         self._commit(document, "go on with the saved document", home=Home(document, file) if file is not None else None)
         self._notice("status", f"Going on with {offer.document.name!r}{f' in {file.path.name}' if file is not None else ''}.", "Undo takes you back to the cell's graph.")
@@ -1260,7 +1260,8 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
     def _write_down(self, rest: bool) -> None:
         """Keep what a person has edited beside Jupyter's data, for the case that the kernel ends before the notebook is saved."""
         if self._undo:
-            self._output.keep(self._document, self.path, rest)
+            file = self._home.file
+            self._output.keep(self._document, self.path, file.holds if file is not None else "", rest)
         else:
             self._output.keep_nothing()
 

@@ -38,6 +38,7 @@ class DocumentFile:
     def __init__(self, path: Path):
         self.path = path.absolute()
         self.saved: Document | None = None      # what we last read from it or wrote to it
+        self.holds = ""                         # its digest
         self.when: float | None = None          # and when that was
         self.trouble = ""                       # "changed", "gone" or "failed"
         self.why = ""
@@ -89,7 +90,8 @@ class DocumentFile:
 
     def _remember(self, data: bytes, document: Document) -> None:
         # what the file looks like is asked when it is looked at: between our own writing and asking, somebody else may have written
-        self._known, self._seen = {digest(data)}, None
+        self.holds = digest(data)
+        self._known, self._seen = {self.holds}, None
         self.saved, self.when, self.trouble, self.why = document, time.time(), "", ""
 
     def _state(self) -> tuple | None:

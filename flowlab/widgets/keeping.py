@@ -16,7 +16,7 @@ from ..runtime.session import Session
 from . import files as F, protocol as P, saved
 
 QUICK = 0.03        # seconds that a save after an edit may take; one that takes longer waits until the edits pause
-PAUSE = 0.4
+PAUSE, LONGEST = 0.4, 3.0      # seconds that it waits
 MAX_OPENED = 8 * 2**20      # characters that a page sends: a larger file is opened from the notebook's folder
 
 
@@ -110,7 +110,7 @@ class Keeping:
             return self._keep_now()
         if self._later is None:
             try:
-                self._later = asyncio.get_running_loop().call_later(max(PAUSE, 10 * self._cost), self._keep_now)
+                self._later = asyncio.get_running_loop().call_later(min(max(PAUSE, 10 * self._cost), LONGEST), self._keep_now)
             except RuntimeError:        # nothing runs that could wait
                 self._keep_now()
 
@@ -275,12 +275,12 @@ class Keeping:
         return self._files.setdefault(os.path.realpath(path), F.DocumentFile(path))
 
     def _file_holding(self, offer: saved.Saved) -> F.DocumentFile | None:
-        """The file that an offered document was kept in, if it still holds it."""
+        """The file that an offered document was kept in, if nothing else has changed that since."""
         if offer.file is None or not self._may_open(offer.file):
             return None
         file = self._file_at(offer.file)
         try:
-            return file if same_file(file.read(), offer.document) else None
+            return file if same_file(file.read(), offer.document) or file.holds == offer.holds else None
         except (OSError, DocumentError):
             return None
 

@@ -16,7 +16,7 @@ from .files import state_folder
 
 MOST = 40                   # labs that are remembered
 DAYS = 30
-QUICK = 0.05                # seconds that writing down may take at every edit
+LARGE = 2**20               # a document of more bytes is written down when edits rest, not at each
 MAX_BYTES = 16 * 2**20      # a larger document is not written at every edit
 
 
@@ -26,7 +26,8 @@ class Saved:
 
     document: Document
     stamp: str                  # ISO 8601
-    file: Path | None = None    # the file that it was in, if it had one
+    file: Path | None = None    # the file that it was in, if it had one,
+    holds: str = ""             # and the digest of what that held
 
     @property
     def when(self) -> str:
@@ -45,16 +46,16 @@ class Recovery:
         key = hashlib.sha256(f"{notebook.resolve()}\n{cell}\n{place}".encode()).hexdigest()[:32]
         self.path = state_folder() / "recovery" / f"{key}.json"
         self.written: Document | None = None
-        self._cost = 0.0
+        self._size = 0
 
-    def keep(self, document: Document, file: Path | None, rest: bool = True) -> None:
-        """Write the document down, if that has not been done; one for which that takes long, when edits rest. A full disk is told of by what saves to it, not here."""
-        if self.written is document or self._cost > QUICK and not rest:
+    def keep(self, document: Document, file: Path | None, holds: str = "", rest: bool = True) -> None:
+        """Write the document down, if that has not been done; a large one, when edits rest. A full disk is told of by what saves to it, not here."""
+        if self.written is document or self._size > LARGE and not rest:
             return
         self.written = document
-        started = time.perf_counter()
         try:
-            data = jsonio.dumps({"saved": datetime.now().astimezone().isoformat(), "file": str(file) if file is not None else None, "document": document.to_json()}).encode()
+            data = jsonio.dumps({"saved": datetime.now().astimezone().isoformat(), "file": str(file) if file is not None else None, "holds": holds, "document": document.to_json()}).encode()
+            self._size = len(data)
             if len(data) <= MAX_BYTES:
                 if not self.path.exists():
                     self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -62,7 +63,6 @@ class Recovery:
                 write_atomically(self.path, data)
         except (OSError, ValueError, DocumentError):    # what cannot be written cannot be kept
             pass
-        self._cost = time.perf_counter() - started
 
     def find(self) -> Saved | None:
         """What was kept last; None for whatever is not sound."""
@@ -71,7 +71,7 @@ class Recovery:
                 data = jsonio.parse(file.read(2 * MAX_BYTES), what="the kept document")
             held, stamp = data.get("file"), data["saved"]
             datetime.fromisoformat(stamp)
-            return Saved(from_json(data["document"]), stamp, Path(held) if isinstance(held, str) and "\0" not in held else None)
+            return Saved(from_json(data["document"]), stamp, Path(held) if isinstance(held, str) and "\0" not in held else None, str(data.get("holds") or ""))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, DocumentError):
             return None
 

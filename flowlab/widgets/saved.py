@@ -50,10 +50,10 @@ class Output:
         self._recovery = Recovery(path, cell, place) if path is not None and isinstance(cell, str) else None
         return None if self.shown else later(find(path, cell, place), self._recovery.find() if self._recovery is not None else None)
 
-    def keep(self, document: Document, file: Path | None, rest: bool) -> None:
+    def keep(self, document: Document, file: Path | None, holds: str, rest: bool) -> None:
         """Write down what a person has edited; `rest`: nothing has been edited for a while."""
         if self._recovery is not None:
-            self._recovery.keep(document, file, rest)
+            self._recovery.keep(document, file, holds, rest)
 
     def keep_nothing(self) -> None:
         """Everything was taken back: what this lab has written down is its cell's own graph again."""

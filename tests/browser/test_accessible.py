@@ -122,7 +122,7 @@ def clean() -> Callable[[Locator, str], None]:
     assert not found, "\n".join(f"[{state}] {violation}" for violation, state in found.items())
 
 
-def test_an_empty_lab_its_menus_and_dialogs(notebook, clean):
+def test_an_empty_lab_its_menus_and_dialogs(notebook, clean, shots):
     nb = notebook("accessible empty", ["import flowlab as fl", "ed = fl.Editor()\ned"])
     nb.page.set_viewport_size(WIDE)
     nb.run_all()
@@ -139,9 +139,17 @@ def test_an_empty_lab_its_menus_and_dialogs(notebook, clean):
         expect(hand.lab.get_by_role("dialog", name="Keys")).to_be_visible()
         clean(hand.lab, f"keys, {theme}")
         nb.page.keyboard.press("Escape")
-        hand.press("Save as")
-        clean(hand.lab, f"file name, {theme}")
-        nb.page.keyboard.press("Escape")
+        hand.lab.get_by_role("button", name="File", exact=True).click()
+        expect(hand.lab.get_by_role("menu", name="File")).to_be_visible()
+        clean(hand.lab, f"file menu, {theme}")
+        for item, dialog in (("Save as…", "Save as"), ("Open…", "Open")):
+            if not hand.lab.get_by_role("menu", name="File").is_visible():
+                hand.lab.get_by_role("button", name="File", exact=True).click()
+            hand.lab.get_by_role("menuitem", name=item, exact=True).click()
+            expect(hand.lab.get_by_role("dialog", name=dialog)).to_be_visible()
+            clean(hand.lab, f"{dialog}, {theme}")
+            shots(f"accessible-{dialog}-{theme}")
+            nb.page.keyboard.press("Escape")
 
 
 def test_a_graph_its_inspector_its_errors_and_a_run(notebook, clean, shots):

@@ -283,6 +283,7 @@ def test_a_kernel_killed_at_any_edit_loses_at_most_the_edit_in_flight(ready, nam
         (kept if named else Hand.settled)(hand)
         there = int(nb.exec("print(len(ed.document.nodes))"))
         assert there in (count, count + 1), f"seed {seed}, point {point}: {there} nodes of {count}"
+        expect(hand.lab.locator("[data-node]")).to_have_count(there)
         count = there
         if named:
             assert nb.exec("print(ed.path.name)") == "random.flow.json" and len(nodes(nb.server.root / "random.flow.json")) == count

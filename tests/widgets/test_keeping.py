@@ -436,9 +436,14 @@ def test_going_on_with_a_document_goes_on_in_its_file(here):
     page.editor._offer = saved.Saved(edited, "2026-11-24T14:02:00", here / "net.flow.json")
     assert page.press("go_on") and page.editor.path == here / "net.flow.json" and not file(page)["dirty"]
     assert page.press("undo") and page.editor.path is None and page.editor.document.same_graph(python_graph()) and "r" in on_disk("net.flow.json")
+    # killed before the last edit was in the file: it still holds what it was known to hold
+    holds = F.digest((here / "net.flow.json").read_bytes())
+    page = Page(Editor(python_graph()))
+    page.editor._offer = saved.Saved(fl.io.edits.apply(edited, AddNode("Relu", "last")), "2026-11-24T14:02:00", here / "net.flow.json", holds)
+    assert page.press("go_on") and page.editor.path == here / "net.flow.json" and "last" in on_disk("net.flow.json")
     fl.save(python_graph(), "net.flow.json")
     page = Page(Editor(python_graph()))
-    page.editor._offer = saved.Saved(edited, "2026-11-24T14:02:00", here / "net.flow.json")
+    page.editor._offer = saved.Saved(edited, "2026-11-24T14:02:00", here / "net.flow.json", holds)
     assert page.press("go_on") and page.editor.path is None and "r" in page.editor.document.nodes, "a file that holds something else by now is left alone"
 
 

@@ -38,8 +38,8 @@ export function Bar() {
   const { bar, onKeyDown } = useOneStop();
   return (
     <div className="bar" role="toolbar" aria-label={t("Commands")} ref={bar} onKeyDown={onKeyDown}>
+      <FileMenu />
       <div className="cmds">
-        <FileMenu />
         <div className="gname"><Title title={scene?.title ?? ""} /><Kept /></div>
         <div className="cg"><Button name={t("Run")} icon="run" wide primary title={t("Run to the end")} onClick={send("run")} /></div>
         <div className="cg">

@@ -157,7 +157,7 @@ function Menu({ close }: { close(back: boolean): void }) {
               onClick={() => { if (i.disabled) return; close(true); i.run(); }} onMouseEnter={(e) => { if (!i.disabled) e.currentTarget.focus(); }}
             >
               <span className="mx">{i.checked ? <Icon name="check" size={12} /> : i.icon ? <Icon name={i.icon} size={12} /> : null}</span>
-              <span className="ml">{i.label}</span>{i.note && <small>{i.note}</small>}{i.keys && <kbd>{i.keys}</kbd>}
+              <span className="ml">{i.label}</span>{i.note && <small>{i.note}</small>}{i.keys && <kbd aria-hidden="true">{i.keys}</kbd>}
             </button>
           ))}
         </div>
@@ -199,7 +199,7 @@ function OpenList() {
     <div className="sheet files" role="dialog" aria-label={t("Open")}>
       <div className="sh"><h2>{t("Open a graph")}</h2><button type="button" className="x" aria-label={t("Close")} onClick={close}><Icon name="close" size={11} /></button></div>
       <input
-        className="tf" type="text" role="combobox" aria-label={t("Open")} placeholder={t("Filter by name or folder")} aria-expanded="true" aria-controls={id} aria-activedescendant={rows.length ? `${id}-${active}` : undefined} autoFocus autoComplete="off" spellCheck={false}
+        className="tf" type="text" role="combobox" aria-label={t("Open")} placeholder={t("Filter by name or folder")} aria-expanded={rows.length > 0} aria-controls={rows.length ? id : undefined} aria-activedescendant={rows.length ? `${id}-${active}` : undefined} autoFocus autoComplete="off" spellCheck={false}
         value={text} onChange={(e) => { setText(e.target.value); setActive(0); }}
         onKeyDown={(e) => {
           if (e.nativeEvent.isComposing) return;
@@ -208,14 +208,14 @@ function OpenList() {
           else if (e.key === "Escape") { e.preventDefault(); e.stopPropagation(); close(); }
         }}
       />
-      <ul className="hits" role="listbox" id={id} aria-label={t("Graph files")}>
+      {rows.length === 0 && <p className="hits none muted" role="status">{files === null ? t("Looking…") : text ? t("No file is called that.") : t("There is no graph file here yet: Save makes one.")}</p>}
+      {rows.length > 0 && <ul className="hits" role="listbox" id={id} aria-label={t("Graph files")}>
         {rows.map((r, i) => (
           <li key={r.path} role="option" id={`${id}-${i}`} aria-selected={i === active} className={i === active ? "sel" : ""} title={visible(r.path)} onMouseDown={(e) => e.preventDefault()} onClick={() => take(r)}>
             <Icon name="file" size={12} className="ci" /><span className="hn">{visible(r.name)}{r.place && <small>{visible(r.place)}</small>}</span><span className="ho">{r.recent ? `${t("recent")} · ` : ""}{r.when}</span>
           </li>
         ))}
-        {rows.length === 0 && <li className="none muted">{files === null ? t("Looking…") : text ? t("No file is called that.") : t("There is no graph file here yet: Save makes one.")}</li>}
-      </ul>
+      </ul>}
       <div className="foot">
         <span className="muted f1" title={visible(files?.folder ?? "")}>{files ? t(files.more ? "{folder} and below; there are more than are shown" : "{folder} and below", { folder: visible(files.folder) }) : ""}</span>
         <button type="button" className="bt" onClick={() => pickFile(lab)}>{t("From this computer…")}</button>
