@@ -42,7 +42,7 @@ export function dims(shape: string | null): (number | null)[] | null {
 export function Ghost({ shape, w, h }: { shape: string | null; w: number; h: number }) {
   const d = dims(shape);
   if (d === null) return <span className="unknown">?</span>;
-  if (d.length === 0) return <svg className="ghost" width="26" height="20" aria-hidden="true"><rect x=".5" y=".5" width="25" height="19" rx="4" /></svg>;
+  if (d.length === 0) return <svg className="notyet" width="26" height="20" aria-hidden="true"><rect x=".5" y=".5" width="25" height="19" rx="4" /></svg>;
   const cols = Math.min(12, Math.max(1, d[d.length - 1] ?? 6));
   const rows = d.length === 1 ? 1 : Math.min(12, Math.max(1, d[d.length - 2] ?? 6));
   const { cw, ch } = cellOf(rows, cols, w, h);
@@ -52,7 +52,7 @@ export function Ghost({ shape, w, h }: { shape: string | null; w: number; h: num
   for (let i = 1; i < cols; i++) lines += `M${i * cw} 0V${gh}`;
   for (let i = 1; i < rows; i++) lines += `M0 ${i * ch}H${gw}`;
   return (
-    <svg className="ghost" width={gw + 1} height={gh + 1} aria-hidden="true">
+    <svg className="notyet" width={gw + 1} height={gh + 1} aria-hidden="true">
       <path d={lines} />
       <rect x=".5" y=".5" width={gw} height={gh} />
     </svg>
