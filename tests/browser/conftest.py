@@ -47,9 +47,9 @@ WAIT_MS = 30_000
 
 
 class JupyterLab:
-    """One JupyterLab, started as a person starts it; its settings, workspaces and kernels are nobody else's."""
+    """One JupyterLab (or another server on the same base), started as a person starts it; its settings, workspaces and kernels are nobody else's."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, module: str = "jupyterlab"):
         self.root = folder / "root"
         self.root.mkdir(parents=True)
         self._log = folder / "lab.log"
@@ -70,23 +70,15 @@ class JupyterLab:
         self.url = f"http://127.0.0.1:{port}"
         with open(self._log, "w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
+                [sys.executable, "-m", module, "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
                  "--ServerApp.port_retries=0", "--IdentityProvider.token=", "--ServerApp.password=", "--ServerApp.disable_check_xsrf=True",
                  f"--ServerApp.root_dir={self.root}", "--expose-app-in-browser", "--LabApp.news_url=None"],
                 env=environment, stdout=log, stderr=subprocess.STDOUT)
-        self._await_answer(seconds=90)
-
-    def _await_answer(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                urllib.request.urlopen(f"{self.url}/api/status", timeout=1).close()
-                return
-            except OSError:
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    self.stop()
-                    raise RuntimeError(f"JupyterLab did not start:\n{self.log()}") from None
-                time.sleep(0.1)
+        try:
+            await_answer(f"{self.url}/api/status", self.process, seconds=90)
+        except RuntimeError:
+            self.stop()
+            raise RuntimeError(f"JupyterLab did not start:\n{self.log()}") from None
 
     def log(self) -> str:
         """What the server has said so far."""
@@ -212,6 +204,19 @@ class NB:
         full = f"JupyterLab {name.capitalize()}"
         self.page.evaluate("(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", full)
         self.page.wait_for_function("(light) => document.body.dataset.jpThemeLight === light", arg=str(name == "light").lower())
+
+
+def await_answer(url: str, process: subprocess.Popen, seconds: float) -> None:
+    """Until a server that was just started answers."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=1).close()
+            return
+        except OSError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{url} did not answer") from None
+            time.sleep(0.1)
 
 
 def free_port() -> int:

@@ -150,6 +150,9 @@ def test_an_empty_lab_its_menus_and_dialogs(notebook, clean, shots):
             clean(hand.lab, f"{dialog}, {theme}")
             shots(f"accessible-{dialog}-{theme}")
             nb.page.keyboard.press("Escape")
+        hand.lab.get_by_role("button", name="Language").click()
+        clean(hand.lab, f"languages, {theme}")
+        nb.page.keyboard.press("Escape")
 
 
 def test_a_graph_its_inspector_its_errors_and_a_run(notebook, clean, shots):

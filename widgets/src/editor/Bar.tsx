@@ -8,6 +8,7 @@ import { visible } from "./geometry";
 import { toggleCode } from "./making";
 import { findDrawn } from "./search";
 import { SPEEDS, useLab, useLabState } from "./store";
+import { activeIn } from "../shared/tree";
 
 function Button({ name, icon, keys, wide = false, primary = false, disabled = false, pressed, why, title, onClick }: {
   name: string; icon: IconName; keys?: string; wide?: boolean; primary?: boolean; disabled?: boolean; pressed?: boolean; why?: string; title?: string; onClick(): void;
@@ -89,7 +90,7 @@ function useOneStop() {
   const settle = (at: HTMLElement | undefined) => { for (const b of stops()) b.tabIndex = b === at ? 0 : -1; };
   React.useLayoutEffect(() => {
     const all = stops();
-    settle(all.find((b) => b === document.activeElement) ?? all.find((b) => b.tabIndex === 0 && !b.hasAttribute("disabled")) ?? all.find((b) => !b.hasAttribute("disabled")));
+    settle(all.find((b) => b === activeIn(b)) ?? all.find((b) => b.tabIndex === 0 && !b.hasAttribute("disabled")) ?? all.find((b) => !b.hasAttribute("disabled")));
   });
   const onKeyDown = (e: React.KeyboardEvent) => {
     const at = e.target as HTMLElement;

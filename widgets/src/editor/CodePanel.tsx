@@ -3,6 +3,7 @@ import * as React from "react";
 import { Icon } from "../shared/icons";
 import { t, told } from "../shared/words";
 import { useLab, useLabState } from "./store";
+import { activeIn } from "../shared/tree";
 
 const TOKENS = /('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")|\b(import|as|with|pass|True|False|None)\b|\b(\d+(?:\.\d+)?(?:e[-+]?\d+)?)\b/g;
 
@@ -47,7 +48,7 @@ function Code() {
   const go = (k: number) => { const name = owner.get(k); const shown = name === undefined ? null : lab.drawn(name); if (shown !== null) { lab.select([shown]); lab.view?.show(shown, true); } };
   const onKeyDown = (e: React.KeyboardEvent<HTMLUListElement>) => {
     const items = [...e.currentTarget.querySelectorAll<HTMLElement>("li")];
-    const i = items.indexOf(document.activeElement as HTMLElement);
+    const i = items.indexOf(activeIn(e.currentTarget) as HTMLElement);
     if (e.key === "ArrowDown" || e.key === "ArrowUp") { e.preventDefault(); e.stopPropagation(); items[Math.max(0, Math.min(items.length - 1, i + (e.key === "ArrowDown" ? 1 : -1)))]?.focus(); }
     else if ((e.key === "Enter" || e.key === " ") && i >= 0) { e.preventDefault(); e.stopPropagation(); go(i); }
   };

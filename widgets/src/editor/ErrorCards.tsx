@@ -8,6 +8,7 @@ import { COVERS, type Point, type Rect, overlaps, visible } from "./geometry";
 import { Sides } from "./Ghosts";
 import { nearTarget } from "./routes";
 import { type Alert, cut, keyOf, useLab, useLabState } from "./store";
+import { activeIn } from "../shared/tree";
 
 type Card = { key: string; anchor: Point; owner: string | null; head: string; text: string; where: string; hint: string; sides: Diagnostic["sides"]; actions: { label: string; edits: Record<string, unknown>[]; run(): void }[]; close?: () => void };
 
@@ -156,7 +157,7 @@ function Cards({ cards }: { cards: Card[] }) {
       const kept = old && clamp({ x: anchor.x + old.x, y: anchor.y + old.y });
       let p: Point | null = kept ?? null;
       // a card that is pointed at, or has the focus, stays under the hand
-      const held = kept !== undefined && (card.matches(":hover") || card.contains(document.activeElement));
+      const held = kept !== undefined && (card.matches(":hover") || card.contains(activeIn(card)));
       if (!kept || !moving && !held) {
         p = spot(anchor, w, h, ground);
         // a card that stands nearly as well as it could stays where the eye has found it

@@ -2,6 +2,7 @@
 import * as React from "react";
 import { Icon, type IconName } from "../shared/icons";
 import type { FileRow } from "../protocol.gen";
+import { activeIn } from "../shared/tree";
 import { t, told } from "../shared/words";
 import { visible } from "./geometry";
 import { keptText } from "./keep";
@@ -131,7 +132,7 @@ function Menu({ close }: { close(back: boolean): void }) {
   const onKeyDown = (e: React.KeyboardEvent) => {
     e.stopPropagation();
     const all = enabled();
-    const at = all.indexOf(document.activeElement as HTMLElement);
+    const at = all.indexOf(activeIn(e.currentTarget) as HTMLElement);
     const to = (i: number) => { e.preventDefault(); all[(i + all.length) % all.length]?.focus(); };
     if (e.key === "ArrowDown") to(at + 1);
     else if (e.key === "ArrowUp") to(at - 1);
@@ -188,13 +189,14 @@ function OpenList() {
   const files = useLabState((s) => s.files);
   const [text, setText] = React.useState("");
   const [active, setActive] = React.useState(0);
+  const list = React.useRef<HTMLUListElement>(null);
   const id = React.useId();
   React.useEffect(() => lab.quiet({ type: "ask_files" }), [lab]);
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const rows = (files?.rows ?? []).filter((r) => { const all = `${r.place}/${r.name}`.toLowerCase(); return words.every((w) => all.includes(w)); });
   const close = () => { lab.set({ panel: null }); lab.back(); };
   const take = (r: FileRow | undefined) => { if (r) void openPath(lab, r.path); };
-  React.useEffect(() => { document.getElementById(`${id}-${active}`)?.scrollIntoView({ block: "nearest" }); }, [id, active]);
+  React.useEffect(() => { list.current?.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: "nearest" }); }, [active]);
   return (
     <div className="sheet files" role="dialog" aria-label={t("Open")}>
       <div className="sh"><h2>{t("Open a graph")}</h2><button type="button" className="x" aria-label={t("Close")} onClick={close}><Icon name="close" size={11} /></button></div>
@@ -209,7 +211,7 @@ function OpenList() {
         }}
       />
       {rows.length === 0 && <p className="hits none muted" role="status">{files === null ? t("Looking…") : text ? t("No file is called that.") : t("There is no graph file here yet: Save makes one.")}</p>}
-      {rows.length > 0 && <ul className="hits" role="listbox" id={id} aria-label={t("Graph files")}>
+      {rows.length > 0 && <ul className="hits" role="listbox" ref={list} id={id} aria-label={t("Graph files")}>
         {rows.map((r, i) => (
           <li key={r.path} role="option" id={`${id}-${i}`} aria-selected={i === active} className={i === active ? "sel" : ""} title={visible(r.path)} onMouseDown={(e) => e.preventDefault()} onClick={() => take(r)}>
             <Icon name="file" size={12} className="ci" /><span className="hn">{visible(r.name)}{r.place && <small>{visible(r.place)}</small>}</span><span className="ho">{r.recent ? `${t("recent")} · ` : ""}{r.when}</span>

@@ -8,6 +8,7 @@ import { lastPart, problemOf, shortDtype, visible } from "./geometry";
 import { searchOps, type Hit } from "./search";
 import { useAgain } from "./making";
 import { type Carry, type Lab, type State, useLab, useLabState } from "./store";
+import { activeIn, elementAt } from "../shared/tree";
 
 export function Palette() {
   const panel = useLabState((s) => s.panel);
@@ -134,7 +135,7 @@ function carried(lab: Lab, what: Omit<Carry, "x" | "y" | "edge">, add: () => voi
       if (e.button !== 0) return;
       moved = false;
       const start = { x: e.clientX, y: e.clientY };
-      const edgeAt = (m: PointerEvent): string | null => document.elementFromPoint(m.clientX, m.clientY)?.closest("[data-edge]")?.getAttribute("data-edge") ?? null;
+      const edgeAt = (m: PointerEvent): string | null => elementAt(lab.root, m.clientX, m.clientY)?.closest("[data-edge]")?.getAttribute("data-edge") ?? null;
       const move = (m: PointerEvent) => {
         if (!moved && Math.hypot(m.clientX - start.x, m.clientY - start.y) < 6) return;
         moved = true;
@@ -148,7 +149,7 @@ function carried(lab: Lab, what: Omit<Carry, "x" | "y" | "edge">, add: () => voi
         if (!moved) return;
         lab.set({ carry: null });
         setTimeout(() => { moved = false; }, 0);
-        const over = document.elementFromPoint(m.clientX, m.clientY);
+        const over = elementAt(lab.root, m.clientX, m.clientY);
         if (m.type !== "pointerup" || !over?.closest(".cv") || !lab.root?.contains(over)) return;
         const at = lab.view?.toFlow({ x: m.clientX, y: m.clientY }) ?? null;
         const edge = edgeAt(m);
@@ -195,7 +196,7 @@ function Composites() {
   const move = (e: React.KeyboardEvent<HTMLUListElement>) => {
     if (e.key !== "ArrowDown" && e.key !== "ArrowUp") return;
     const items = [...e.currentTarget.querySelectorAll<HTMLElement>("li")];
-    const i = items.indexOf(document.activeElement as HTMLElement);
+    const i = items.indexOf(activeIn(e.currentTarget) as HTMLElement);
     e.preventDefault();
     e.stopPropagation();
     items[Math.max(0, Math.min(items.length - 1, i + (e.key === "ArrowDown" ? 1 : -1)))]?.focus();
@@ -266,7 +267,7 @@ function Outline() {
   };
   const onKeyDown = (e: React.KeyboardEvent) => {
     if (e.ctrlKey || e.metaKey || e.altKey || e.nativeEvent.isComposing) return;
-    const i = shown.findIndex((r) => r.id === (document.activeElement as HTMLElement | null)?.dataset.row);
+    const i = shown.findIndex((r) => r.id === activeIn(list.current)?.dataset.row);
     const row = shown[i];
     if (!row) return;
     const parent = shown.slice(0, i).reverse().find((r) => r.depth < row.depth);

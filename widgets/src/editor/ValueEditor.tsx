@@ -7,6 +7,7 @@ import { Icon } from "../shared/icons";
 import { t } from "../shared/words";
 import { dims } from "./thumbs";
 import { type Lab, useLab, useLabState } from "./store";
+import { activeIn } from "../shared/tree";
 
 const MOST = 28;        // rows and columns of a grid that is drawn by hand
 const CURVE = 64;       // points of a curve
@@ -160,7 +161,7 @@ function Pad({ node, sheet }: { node: SceneNode; sheet: Sheet }) {
         for (let r = 1; r < sheet.rows; r++) { g.beginPath(); g.moveTo(0, r * cell); g.lineTo(w, r * cell); g.stroke(); }
       }
     }
-    if (document.activeElement === canvas) {
+    if (activeIn(canvas) === canvas) {
       g.strokeStyle = colour("--fl-accent");
       g.lineWidth = 2;
       g.strokeRect((at % sheet.cols) * cell + 1, sheet.curve ? 1 : Math.floor(at / sheet.cols) * cell + 1, cell - 2, sheet.curve ? h - 2 : cell - 2);

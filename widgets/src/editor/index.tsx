@@ -4,7 +4,7 @@ import { createRoot } from "react-dom/client";
 import "@xyflow/react/dist/base.css";
 import "../shared/tokens.css";
 import "./editor.css";
-import { onThemeChange } from "../shared/color";
+import { followTheme, onThemeChange } from "../shared/color";
 import { guardShortcuts, isTextField } from "../shared/guard";
 import type { Model } from "../shared/wire";
 import { Words, t, told, useLanguage } from "../shared/words";
@@ -40,6 +40,7 @@ function App() {
   const [mounted, setMounted] = React.useState(false);
   const root = React.useCallback((el: HTMLDivElement | null) => { lab.root = el; setMounted(el !== null); }, [lab]);
   usePicture(lab);
+  React.useLayoutEffect(() => (mounted && lab.root ? followTheme(lab.root) : undefined), [lab, mounted]);
   React.useEffect(() => onThemeChange(() => lab.set({ theme: lab.state.theme + 1 })), [lab]);
   const drop = useFileDrop();
   const onFocus = (e: React.FocusEvent) => {

@@ -6,6 +6,7 @@ import { explain, nextHeat, openForm, toggleBreak, toggleWatch } from "./Debug";
 import { frameSelection, writeNote } from "./Notes";
 import { num } from "../shared/format";
 import { focusFind } from "./Palette";
+import { activeIn, around } from "../shared/tree";
 
 /** `native` keys go on to the browser, whose own event brings what they are for. */
 export type Key = { keys: string; does: string; group: string; when(e: KeyboardEvent): boolean; run(lab: Lab): void; native?: boolean };
@@ -110,7 +111,7 @@ export function startPort(lab: Lab): PortRef | null {
   const { wire, pending, selected } = lab.state;
   if (wire) return wire.from;
   if (pending) return pending;
-  const m = /^([^:]+):(in|out):(.+)$/s.exec(document.activeElement?.getAttribute("data-port") ?? "");
+  const m = /^([^:]+):(in|out):(.+)$/s.exec(activeIn(lab.root)?.getAttribute("data-port") ?? "");
   if (m) return { node: m[1], dir: m[2] as "in" | "out", port: m[3] };
   if (selected.length !== 1) return null;
   const outputs = lab.outputsOf(selected[0]);
@@ -195,9 +196,9 @@ function leave(lab: Lab): void {
   }
   lab.say("The keys are the notebook's again. Click the canvas to go on here.");
   // whatever holds this widget and takes the focus, be it a cell of JupyterLab or of something else
-  const outside = lab.root?.parentElement?.closest<HTMLElement>("[tabindex]");
+  const outside = around(lab.root, "[tabindex]");
   if (outside) outside.focus({ preventScroll: true });
-  else (document.activeElement as HTMLElement | null)?.blur();
+  else activeIn(lab.root)?.blur();
 }
 
 /** A key pressed inside the root and outside text fields. True when it was ours. */

@@ -15,6 +15,7 @@ import { type ElementGeo, type Point, type Rect, Wiring, geometryOf, sortStackPo
 import { type Frame, type Layout, framesOf, freePlace, layoutOf, yieldTo } from "./layout";
 import { Layouter } from "./layouter";
 import { type Route, routesOf } from "./routes";
+import { activeIn } from "../shared/tree";
 
 export type Tensor = Thumb & { data: Float32Array };
 export type PortRef = { node: string; dir: "in" | "out"; port: string };
@@ -391,7 +392,7 @@ export class Lab {
     } else if (scene.select !== null && names.has(scene.select)) {
       this.select([scene.select]);
       // the keyboard goes on from the new element, unless the person is already typing the next one
-      const active = this.root?.getRootNode() instanceof Document ? document.activeElement : null;
+      const active = activeIn(this.root);
       if (this.adding && (!active || active === this.root || active === document.body || !(active instanceof HTMLInputElement && active.value !== ""))) this.focus(scene.select);
       this.adding = false;
     } else this.ask();
@@ -401,9 +402,10 @@ export class Lab {
   /** When what had the focus goes away with the old scene, the keyboard goes on from what is selected. */
   private keepFocus(): void {
     const { root } = this;
-    if (!root?.contains(document.activeElement)) return;
+    if (!root?.contains(activeIn(root))) return;
     requestAnimationFrame(() => {
-      if (document.activeElement !== document.body) return;
+      const active = activeIn(root);
+      if (active !== null && active !== document.body) return;
       const { selected, edge } = this.state;
       const id = edge !== null ? `edge:${edge}` : selected[selected.length - 1];
       ((id !== undefined && this.refs.get(id)) || root).focus({ preventScroll: true });

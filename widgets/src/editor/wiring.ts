@@ -1,10 +1,11 @@
 // Wiring by hand: click one port and then the other, or drag from one to the other; dropped in empty space, the wire asks for an operation.
 import * as React from "react";
 import { type Lab, type PortRef, useLab } from "./store";
+import { elementAt } from "../shared/tree";
 
 /** The port under a point of the screen. */
 export function portAt(lab: Lab, x: number, y: number): PortRef | null {
-  const el = document.elementFromPoint(x, y);
+  const el = elementAt(lab.root, x, y);
   const hook = el?.closest("[data-port]");
   if (!hook || !lab.root?.contains(hook)) return null;
   return parsePort(hook.getAttribute("data-port") ?? "");
@@ -20,7 +21,7 @@ const same = (a: PortRef, b: PortRef): boolean => a.node === b.node && a.dir ===
 
 /** A drop on a node's body means its first open port that fits. */
 function portOf(lab: Lab, x: number, y: number, from: PortRef): PortRef | null {
-  const hook = document.elementFromPoint(x, y)?.closest("[data-node], [data-scope]");
+  const hook = elementAt(lab.root, x, y)?.closest("[data-node], [data-scope]");
   if (!hook || !lab.root?.contains(hook)) return null;
   const name = hook.getAttribute("data-node") ?? hook.getAttribute("data-scope") ?? "";
   if (name === "" || name === from.node) return null;
@@ -90,7 +91,7 @@ export function usePortGestures(port: PortRef) {
         if (to) { void lab.join(port, to); return; }
         lab.set({ wire: null });
         lab.dropped = true;
-        const canvas = document.elementFromPoint(m.clientX, m.clientY)?.closest(".cv");
+        const canvas = elementAt(lab.root, m.clientX, m.clientY)?.closest(".cv");
         if (canvas && lab.root?.contains(canvas)) lab.askForOperation(port, lab.view?.toFlow({ x: m.clientX, y: m.clientY }) ?? null);
       };
       window.addEventListener("pointermove", move);

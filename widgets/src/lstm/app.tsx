@@ -1,7 +1,7 @@
 import * as React from "react";
 import { VERSION, type LSTMData, type Notice } from "../protocol.gen";
 import { Slider, useWidth } from "../shared/controls";
-import { onThemeChange } from "../shared/color";
+import { followTheme, onThemeChange } from "../shared/color";
 import { isTextField } from "../shared/guard";
 import { Icon } from "../shared/icons";
 import { type Model, useKernel } from "../shared/wire";
@@ -30,6 +30,7 @@ export function App({ model }: { model: Model }) {
   const [playing, setPlaying] = React.useState(false);
   const light = useLightState(step);
   const [root, width] = useWidth<HTMLDivElement>();
+  React.useLayoutEffect(() => (root.current ? followTheme(root.current) : undefined), [root]);
   const theme = useTheme();
   const lang = useLanguage();
 

@@ -1,5 +1,7 @@
 // Colour maps of the design, read from the root's CSS variables so that they follow the notebook's theme.
 
+import { isDark } from "./tree";
+
 export type RGB = readonly [number, number, number];
 export type ColorMap = "seq" | "div";
 
@@ -60,6 +62,19 @@ export function colorOf(root: HTMLElement, variable: string): string {
   return css(resolve(root, `var(${variable})`));
 }
 
+/** Where hosts say which theme they have. */
+const HOSTS = ["data-jp-theme-light", "data-jp-theme-name", "data-vscode-theme-kind", "data-theme", "theme", "class", "style"];
+
+/** Marks a widget's root as dark or light, where the host is not JupyterLab, whose own attribute the style sheet reads. Returns the way to stop. */
+export function followTheme(root: HTMLElement): () => void {
+  const mark = () => {
+    if (document.body.dataset.jpThemeLight !== undefined) delete root.dataset.theme;
+    else root.dataset.theme = isDark(root.parentElement ?? root) ? "dark" : "light";
+  };
+  mark();
+  return onThemeChange(mark);
+}
+
 /** Calls back whenever the notebook's theme or the system's colour scheme or contrast changes; returns the way to stop. */
 export function onThemeChange(callback: () => void): () => void {
   let frame = 0;
@@ -74,7 +89,8 @@ export function onThemeChange(callback: () => void): () => void {
     late = window.setTimeout(anew, 400);
   };
   const watch = new MutationObserver(soon);
-  watch.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name", "class", "style"] });
+  watch.observe(document.body, { attributes: true, attributeFilter: HOSTS });
+  watch.observe(document.documentElement, { attributes: true, attributeFilter: HOSTS });
   const queries = ["(prefers-color-scheme: dark)", "(prefers-contrast: more)"].map((q) => window.matchMedia(q));
   for (const query of queries) query.addEventListener("change", soon);
   return () => {

@@ -9,20 +9,28 @@ const SUPPRESS = "data-lm-suppress-shortcuts";
 export function guardShortcuts(host: HTMLElement): () => void {
   const onFocus = (e: FocusEvent) => (e.target as Element).setAttribute(SUPPRESS, "true");
   const onKey = (e: KeyboardEvent) => {
-    const target = e.target as Element;
+    const target = e.composedPath()[0] as Element;
+    if (!host.contains(target)) return;
     const save = (e.ctrlKey || e.metaKey) && !e.altKey && !e.shiftKey && e.key.toLowerCase() === "s";
-    if (save) target.removeAttribute(SUPPRESS);
+    // a binding of the whole page is looked for on the way out: nothing on it may bar it, whatever had the focus before
+    if (save) for (const el of [host, ...host.querySelectorAll(`[${SUPPRESS}]`)]) el.removeAttribute(SUPPRESS);
     else target.setAttribute(SUPPRESS, "true");
   };
   // JupyterLab takes a line break away from whatever has the focus in a cell, by a listener on it: the break must not get there
   const onInput = (e: InputEvent) => { if (e.inputType === "insertLineBreak") e.stopPropagation(); };
+  // other hosts know no such attribute: what was ours, or is a bare key, ends here, once everything inside has heard it
+  const outside = document.body.dataset.jpThemeLight === undefined ? host.parentElement : null;
+  const onLeave = (e: KeyboardEvent) => { if (e.defaultPrevented || !(e.ctrlKey || e.metaKey || e.key === "Tab")) e.stopPropagation(); };
+  outside?.addEventListener("keydown", onLeave);
   host.addEventListener("beforeinput", onInput, true);
   host.addEventListener("focusin", onFocus);
-  host.addEventListener("keydown", onKey, true);
+  // Notebook 7 listens on the document on the way down: only the window is earlier
+  window.addEventListener("keydown", onKey, true);
   return () => {
+    outside?.removeEventListener("keydown", onLeave);
     host.removeEventListener("beforeinput", onInput, true);
     host.removeEventListener("focusin", onFocus);
-    host.removeEventListener("keydown", onKey, true);
+    window.removeEventListener("keydown", onKey, true);
   };
 }
 

@@ -4,6 +4,7 @@
 // A component draws again when the language changes if it calls `useLanguage` (in the lab `useLab` and `useLabState` do that).
 import * as React from "react";
 import { Icon } from "../icons";
+import { activeIn } from "../tree";
 import type { Model } from "../wire";
 import "./words.css";
 import opsTW from "./ops.zh-TW.json";
@@ -240,7 +241,7 @@ export function LanguageChoice() {
     const items = [...(box.current?.querySelectorAll<HTMLElement>('[role="menuitemradio"]') ?? [])];
     const by = { ArrowDown: 1, ArrowUp: -1 }[e.key];
     if (!open) return;
-    if (by !== undefined) items[(items.indexOf(document.activeElement as HTMLElement) + by + items.length) % items.length]?.focus();
+    if (by !== undefined) items[(items.indexOf(activeIn(box.current) as HTMLElement) + by + items.length) % items.length]?.focus();
     else if (e.key === "Escape") close();
     else return;
     e.preventDefault();
