@@ -18,7 +18,7 @@ lab: $(VENV)/.lab  ## JupyterLab with the first notebook open
 	$(BIN)/flowlab lab --notebook-dir "$(NOTEBOOK_DIR)" $(if $(PORT),--port $(PORT))
 
 test: $(VENV)/.test  ## every test, those in a real browser too, except the slow ones
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python tools/run_tests.py $(ARGS)
 
 test-all: $(VENV)/.test  ## the slow tests as well
 	$(BIN)/python -m pytest $(ARGS)
