@@ -772,13 +772,13 @@ def file_bytes(document: Document) -> bytes:
 
 def read_bounded(path: str | os.PathLike[str]) -> bytes:
     """The file's bytes; DocumentError when it is larger than a document can be, or no file."""
+    if not Path(path).is_file() and Path(path).exists():     # before it is opened: a pipe would wait for somebody to write
+        raise DocumentError(f"{os.fspath(path)} is not a file.")
     try:
         file = open(path, "rb")     # closed by the with below
     except FileNotFoundError:
         raise NoFileError(f"there is no file {os.fspath(path)!r}.") from None
     with file:
-        if not Path(path).is_file():
-            raise DocumentError(f"{os.fspath(path)} is not a file.")
         data = file.read(jsonio.MAX_BYTES + 1)
     if len(data) > jsonio.MAX_BYTES:
         raise DocumentError(f"{os.fspath(path)} is larger than the {jsonio.MAX_BYTES >> 20} MB that flowlab reads.")

@@ -60,6 +60,7 @@ LIVE_NODES = 2000
 MANY_BYTES = 512 * 2**20    # variables larger than this are not initialised for the sake of a picture
 
 _RUNS = frozenset({"run", "resume", "run_to"})      # commands that could pass by a NaN unseen
+_CHANGES = ("edit", "command", "debug", "open_text")     # messages that a page sends again after a broken connection: they are done once
 
 
 class Editor(Keeping, Worded, anywidget.AnyWidget):
@@ -274,8 +275,10 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
 
     def _adopt(self, document: Document, select: str | None = None, home: Home | None = None) -> None:
         """Take the document, and rebuild what depends on it. One of another home is another graph: nothing carries over but what that home had."""
-        before, self._document = self._document, document
         moving = home is not None and home is not self._home
+        if moving:
+            self._settle_file()
+        before, self._document = self._document, document
         self._drawn_cache = None
         rebuilt = moving or document.nodes is not before.nodes and (
             list(document.nodes) != list(before.nodes) or any(document.nodes[k] != before.nodes[k] for k in document.nodes))
@@ -710,16 +713,17 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
         """Answer one message: whatever goes wrong is told, and nothing is raised."""
         kind, seq = (content.get("type"), content.get("seq")) if isinstance(content, dict) else (None, None)
         seq = seq if isinstance(seq, int) else 0
-        once = kind in ("edit", "command", "debug") and seq in self._answered
+        once = kind in _CHANGES and seq in self._answered
         ok = self._answered[seq] if once else self._answer(content, seq)
-        if kind in ("edit", "command", "debug") and not once:
+        if kind in _CHANGES and not once:
             self._answered[seq] = ok
             if len(self._answered) > REMEMBERED:
                 del self._answered[next(iter(self._answered))]
-        if kind in ("edit", "command", "picture"):
+        keeps = kind in _CHANGES or kind == "picture"
+        if keeps:
             self._write_down(rest=kind == "picture")    # before the answer: what was answered is not lost
         self._say(P.Done(seq=seq, ok=ok))
-        if kind in ("edit", "command", "picture"):
+        if keeps:
             self._publish()
 
     def _answer(self, content: Any, seq: int) -> bool:
@@ -738,7 +742,7 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
         except Exception as error:
             self._notice("alert", f"{type(error).__name__}: {error}", "The document is safe. Please report this.")
         finally:
-            self._answering = 0
+            self._answering, self._pausing = 0, False
         return False
 
     def _handle(self, content: Any) -> None:
@@ -970,7 +974,7 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
     def _answer_why(self, target: str | None, kind: str) -> None:
         found = D.why(self._running(), target, kind, self._drawn().owner.get)
         if found is None:
-            self._notice("status", f"{target or 'Nothing that has fired'} {'is not all zeros' if kind == 'zero' else 'holds no NaN and no infinity'}." if target else "Nothing that has fired holds a NaN or an infinity.")
+            self._notice("status", f"{target} {'is not all zeros' if kind == 'zero' else 'holds no NaN and no infinity'}." if target else "Nothing that has fired holds a NaN or an infinity.")
         else:
             self._say(found)
 
@@ -1239,7 +1243,7 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
         if self._offer is None:
             raise DocumentError("there is no saved document to go on with.")
         offer, self._offer = self._offer, None
-        self._known_documents.append(offer.document)
+        self._home.known.append(offer.document)
         feeds = {**{k: v for k, v in self._document.feeds.items() if k in offer.document.nodes}, **offer.document.feeds}
         document = replace(offer.document, feeds=MappingProxyType(feeds))
         file = self._file_holding(offer)

@@ -52,10 +52,10 @@ class DocumentFile:
         self._remember(data, document)
         return document
 
-    def write(self, document: Document, *, overwrite: bool = False, ours: Callable[[Document], bool] = lambda d: False, there: bool = False) -> None:
+    def write(self, document: Document, *, overwrite: bool = False, ours: Callable[[Document], bool] | None = None, there: bool = False) -> None:
         """Put the document into the file. Stranger, if something else has changed it; Gone, if it should be `there` and is not; OSError, if it cannot be written.
 
-        `ours` says whether a document found in a file that was never looked at is one of this lab's own.
+        `ours`, for a file that is not yet this document's: is what it holds a former state of the same document? What was only read there is not.
         """
         data = file_bytes(document)
         with held(self.path.parent):
@@ -84,9 +84,9 @@ class DocumentFile:
         """What the file holds now, in words."""
         try:
             found = from_text(read_bounded(self.path), what=self.path.name)
+            return f"{plural(len(found.nodes), 'node')}, changed {clock(self.path.stat().st_mtime)}"
         except (OSError, DocumentError):
             return "it is no graph that flowlab reads"
-        return f"{plural(len(found.nodes), 'node')}, changed {clock(self.path.stat().st_mtime)}"
 
     def _remember(self, data: bytes, document: Document) -> None:
         # what the file looks like is asked when it is looked at: between our own writing and asking, somebody else may have written
@@ -101,17 +101,17 @@ class DocumentFile:
             return None
         return (s.st_size, s.st_mtime_ns, s.st_ino)
 
-    def _refuse_stranger(self, data: bytes, ours: Callable[[Document], bool]) -> None:
+    def _refuse_stranger(self, data: bytes, ours: Callable[[Document], bool] | None) -> None:
         there = read_bounded(self.path)
-        if there == data or digest(there) in self._known:
+        if there == data or ours is None and digest(there) in self._known:
             return
-        if not self._known:
+        if ours is not None:
             try:
                 if ours(from_text(there)):
                     return
             except DocumentError:
                 pass
-        why = "was changed by another program since it was last read or written here" if self._known else "is there already, and holds something else"
+        why = "was changed by another program since it was last read or written here" if ours is None else "is there already, and holds something else"
         raise Stranger(f"{self.path.name} {why}, so it was not replaced.",
                        hint=f"Give the document another title, or write ed.save({self.path.name!r}, overwrite=True); fl.load_document({self.path.name!r}) opens what is there.")
 

@@ -5,7 +5,7 @@ import asyncio
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -27,6 +27,7 @@ class Home:
     base: Document                          # what it was when it came, for a document without a file
     file: F.DocumentFile | None = None
     session: Session | None = None          # of a home that was left: its variables come back with it
+    known: list[Document] = field(default_factory=list)     # states of the document that a file may hold
 
 
 class Keeping:
@@ -35,7 +36,6 @@ class Keeping:
     def _begin_keeping(self, document: Document) -> None:
         self._home = Home(document)
         self._files: dict[str, F.DocumentFile] = {}     # by real path: two names of one file are one
-        self._known_documents: list[Document] = [document]
         self._autosave = True
         self._later: asyncio.TimerHandle | None = None
         self._cost = 0.0
@@ -79,9 +79,13 @@ class Keeping:
         """
         home = self._home
         file = self._file_at(Path(path)) if path is not None else home.file or self._file_at(self._folder() / F.file_name(self._document.name))
-        self._cancel()
+        if file is home.file:
+            self._cancel()
+        else:
+            self._settle_file()
+        home.known.append(self._document)       # a write that fails at its very end has put it there
         try:
-            file.write(self._document, overwrite=overwrite, ours=self._is_mine)
+            file.write(self._document, overwrite=overwrite, ours=None if file is home.file else self._is_mine)
         except F.Stranger:
             self._trouble(file, "changed", file.theirs())
             raise
@@ -89,7 +93,6 @@ class Keeping:
             self._trouble(file, "failed", error.strerror or str(error))
             raise
         home.file = file
-        self._known_documents.append(self._document)
         F.note_recent(file.path)
         self._say_scene()
         return file.path
@@ -134,6 +137,11 @@ class Keeping:
         self._cost = time.perf_counter() - started
         self._say_file()
 
+    def _settle_file(self) -> None:
+        """The document is about to leave its file: a save that waits for edits to pause waits no longer."""
+        if self._later is not None:
+            self._keep_now()
+
     def _cancel(self) -> None:
         if self._later is not None:
             self._later.cancel()
@@ -168,8 +176,6 @@ class Keeping:
     # ------------------------------------------------------------ from one document to another
 
     def _move_to(self, home: Home, document: Document, label: str) -> None:
-        if self._later is not None:
-            self._keep_now()
         self._chosen = []
         self._commit(document, label, home=home)
 
@@ -285,8 +291,8 @@ class Keeping:
             return None
 
     def _is_mine(self, theirs: Document) -> bool:
-        """Is it a document that this lab has held?"""
-        mine: Sequence[Document] = [*self._known_documents, *(d for _, d, _ in self._undo), *(d for _, d, _ in self._redo)]
+        """Is it a state that the document of now has had? One that was left with New or Open is another document."""
+        mine: Sequence[Document] = [self._home.base, *self._home.known, *(d for _, d, home in (*self._undo, *self._redo) if home is self._home)]
         return any(same_file(theirs, d) for d in mine)
 
     def _shown_path(self) -> str | None:

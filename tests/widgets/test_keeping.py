@@ -112,6 +112,8 @@ def test_a_slider_that_is_dragged_is_saved_when_it_rests(page, here):
 def test_errors_of_open_teach_and_change_nothing(page, here, monkeypatch):
     ed = page.editor
     before = ed.document
+    os.mkfifo(here / "pipe.flow.json")
+    assert page.press("open", node=str(here / "pipe.flow.json")) is False and "is not a file" in page.alert(), "nobody waits for what writes to a pipe"
     with pytest.raises(FileNotFoundError, match="no file .*nowhere"):
         ed.open("nowhere.flow.json")
     (here / "cut.flow.json").write_text('{"flowlab": 1, "nodes": [')
@@ -157,6 +159,44 @@ def test_saving_under_the_name_of_a_strangers_file_asks_first(page, here):
     assert page.last("name_check")["there"] == "", "its own file is in nobody's way"
     assert page.press("save_as", node="copy") and page.editor.path == here / "copy.flow.json" and page.edit(AddNode("Relu", "r"))
     assert "r" in on_disk("copy.flow.json") and "r" not in on_disk("net.flow.json")
+
+
+def test_a_new_document_does_not_replace_the_file_of_the_one_before(page, here):
+    ed = page.editor
+    assert page.press("save", node="graph") and page.edit(AddNode("Relu", "r"))
+    first = (here / "graph.flow.json").read_bytes()
+    assert page.press("new") and page.edit(AddNode("Relu", "another"))
+    assert page.press("save", node="graph") is False and "is there already" in page.alert() and ed.path is None
+    with pytest.raises(fl.DocumentError, match="not replaced"):
+        ed.save("graph.flow.json")
+    assert (here / "graph.flow.json").read_bytes() == first
+    ed.save("other.flow.json")
+    ed.edit(AddNode("Relu", "more"))
+    ed.save("third.flow.json")
+    assert ed.save("other.flow.json") == here / "other.flow.json" and "more" in on_disk("other.flow.json"), "what this document was saved as before may be saved anew"
+    fl.save(python_graph(), "theirs.flow.json")
+    ed._offer = saved.Saved(Document("theirs"), "2026-11-24T14:02:00", here / "theirs.flow.json")
+    assert page.press("go_on") and ed.path == here / "other.flow.json"
+    with pytest.raises(fl.DocumentError, match="not replaced"):
+        ed.save("theirs.flow.json")     # it was looked at, and holds another document
+
+
+def test_a_save_that_waits_is_made_before_the_document_leaves_its_file(page, here, monkeypatch):
+    monkeypatch.setattr(keeping, "QUICK", -1.0)     # every save waits for edits to pause
+
+    async def leave():
+        page.press("save", node="net")
+        page.edit(AddNode("Relu", "r"))
+        assert "r" not in on_disk("net.flow.json")
+        page.press("save_as", node="copy")
+        assert "r" in on_disk("net.flow.json") and "r" in on_disk("copy.flow.json")
+        page.editor.open("net.flow.json")
+        page.edit(AddNode("Relu", "s"))
+        page.press("undo")
+        page.press("undo")
+        assert page.editor.path == here / "copy.flow.json" and "s" not in on_disk("net.flow.json")
+    with ThreadPoolExecutor(1) as beside:       # Playwright's loop may be running in this thread
+        beside.submit(asyncio.run, leave()).result()
 
 
 def test_the_files_that_can_be_opened_are_listed_recent_ones_first(page, here):
@@ -387,6 +427,10 @@ def test_a_message_that_comes_twice_is_done_once(page):
     for _ in range(2):
         page.editor._on_message(page.editor, undo, [])
     assert page.editor.document.same_graph(python_graph())
+    dropped = {"type": "open_text", "seq": 80, "name": "t", "text": Document("dropped").text()}
+    for _ in range(2):
+        page.editor._on_message(page.editor, dropped, [])
+    assert page.editor.document.name == "dropped" and page.press("undo") and page.editor.document.same_graph(python_graph())
     refused = {"type": "edit", "seq": 79, "edits": [{"tag": "RemoveNodes", "names": ["nothing"]}]}
     for _ in range(2):
         page.editor._on_message(page.editor, refused, [])
