@@ -147,7 +147,10 @@ def step_out(dbg: Debugger, scope: str) -> tuple[Event, ...]:
     events: list[Event] = []
     while not dbg.done and any(dbg.state(name) != "done" for name in own):
         inside = dbg.ready and (dbg.ready[0].startswith(f"{scope}/") or next((r for r in dbg.ready if r in own), None))
-        events += dbg.step_scope() if inside is True else [dbg.fire(inside)] if inside else [event for event in (dbg.step(),) if event is not None]
+        fired = dbg.step_scope() if inside is True else (dbg.fire(inside),) if inside else (dbg.step(),)
+        if not fired or fired[0] is None:
+            break       # nothing more can fire
+        events += fired
     return tuple(events)
 
 

@@ -43,6 +43,10 @@ def test_a_run_from_the_page_pauses_once_at_the_first_nan_or_infinity(page):
     page.press("stop")
     debug(page, "pause_on_bad_on")
     assert page.editor.run()["total"] == -np.inf         # a cell's run goes to its end
+    page = Page(Editor(logs()))
+    assert page.press("run") is False and "no value" in page.alert()
+    page.editor.feeds["x"] = np.float32([2, 0])
+    assert page.editor.run()["total"] == -np.inf, "a run from the page that could not start leaves nothing to the next"
 
 
 def test_stepping_onto_an_infinity_says_so(page):

@@ -31,6 +31,13 @@ class RealCode {
   terminate() { /* nothing runs on */ }
 }
 
+/** A worker that the page's rules refuse once it is asked for something. */
+class Refused {
+  onerror: ((e: { preventDefault(): void }) => void) | null = null;
+  postMessage() { setTimeout(() => this.onerror?.({ preventDefault: () => undefined }), 0); }
+  terminate() { /* it never ran */ }
+}
+
 afterEach(() => vi.unstubAllGlobals());
 
 test("the worker's layout is the page's own", async () => {
@@ -48,10 +55,16 @@ test("where no worker may be made, the page lays out itself", async () => {
 });
 
 test("a worker that is refused afterwards leaves nobody waiting", async () => {
-  class Refused { onerror: ((e: { preventDefault(): void }) => void) | null = null; postMessage() { setTimeout(() => this.onerror?.({ preventDefault: () => undefined }), 0); } terminate() { /* it never ran */ } }
   vi.stubGlobal("Worker", Refused);
   const layouter = new Layouter();
   const both = await Promise.all([layouter.layout(large), layouter.layout(large)]);
   expect(both).toEqual([layoutOf(large), layoutOf(large)]);
   expect(await layouter.layout(large)).toEqual(layoutOf(large));
+});
+
+test("a scene that cannot be laid out is told of, and holds up no other", async () => {
+  vi.stubGlobal("Worker", Refused);
+  const layouter = new Layouter();
+  const [broken, sound] = await Promise.allSettled([layouter.layout({ ...large, nodes: null as never }), layouter.layout(large)]);
+  expect([broken.status, sound.status]).toEqual(["rejected", "fulfilled"]);
 });

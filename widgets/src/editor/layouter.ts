@@ -6,7 +6,7 @@ import { type Layout, layoutOf } from "./layout";
 /** From so many elements on a layout takes longer than a frame. */
 const LARGE = 120;
 
-type Job = { scene: Scene; done(layout: Layout): void };
+type Job = { scene: Scene; done(layout: Layout | Promise<Layout>): void };
 
 export class Layouter {
   private worker: Worker | null = null;
@@ -59,6 +59,7 @@ export class Layouter {
     this.worker = null;
     const waiting = [...this.jobs.values()];
     this.jobs.clear();
-    for (const job of waiting) job.done(layoutOf(job.scene));
+    // one that cannot be laid out at all holds up none of the others
+    for (const job of waiting) job.done(Promise.resolve(job.scene).then((scene) => layoutOf(scene)));
   }
 }
