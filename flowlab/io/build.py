@@ -287,7 +287,7 @@ class _Placing:
 
     def say(self, kind: str, name: str, message: str, *, port: str | None = None, axis: int | None = None, src: str | None = None, hint: str = "", severe: bool = True,
             repairs: Sequence[Repair] = ()) -> None:
-        """Tell of something; `name` is None for the loop's own node."""
+        """Tell of something; `name` is empty for the loop's own node."""
         self.sound = False
         at = name or self.node.name
         self.found.append(Diagnostic(kind, at, message, port, axis, f"{src}->{at}:{port}" if src is not None else None, hint, severe, repairs))
@@ -492,13 +492,16 @@ def _built(body: DocBody, nodes: Mapping[str, DocNode]) -> Build:
     return body._built[key]
 
 
+def _outer(scope: str, stands: Mapping[str, str | None], tensor: str) -> str:
+    """A tensor of a body as the canvas names it."""
+    name, _, index = tensor.partition(":")
+    there = stands.get(name)
+    return there if there is not None and index == "0" else f"{scope}/{tensor}"
+
+
 def _told(document: Document, scope: str, found: Diagnostic, stands: Mapping[str, str | None]) -> Diagnostic:
     """A diagnostic from inside a loop, by the names that the canvas shows; `stands`: for which tensor an input of the body does."""
-    def outer(text: str) -> str:
-        name, colon, rest = text.partition(":")
-        there = stands.get(name)
-        return there if there is not None and rest == "0" else f"{scope}/{text}"
-
+    outer = partial(_outer, scope, stands)
     edge, message = None, found.message
     waits = message.removeprefix("waits for ").partition(", which")[0]
     if message == f"waits for {waits}, which is not sound yet.":
@@ -512,11 +515,7 @@ def _told(document: Document, scope: str, found: Diagnostic, stands: Mapping[str
 
 def _told_repairs(document: Document, scope: str, given: Sequence[Repair], stands: Mapping[str, str | None]) -> list[Repair]:
     """Ways out of a misfit inside a loop, as edits of the document around it; those that can be made there only are left out."""
-    def outer(text: str) -> str:
-        name, colon, rest = text.partition(":")
-        there = stands.get(name)
-        return there if there is not None and rest == "0" else f"{scope}/{text}"
-
+    outer = partial(_outer, scope, stands)
     repairs = []
     taken = document.scopes | document.nodes.keys() | document.inside
     for repair in given:

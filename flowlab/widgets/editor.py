@@ -194,8 +194,7 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
                 scope = _new_composite(before, after)
                 document = replace(document, folded=S.fold(after, [scope]) if scope else document.folded)
             self._commit(document, describe(edits), select=_added(edits, before, after))
-            if self._live:
-                self._run_live()
+            self._run_live()
 
     def undo(self) -> bool:
         """Take the last change back; False if there is none."""
@@ -271,6 +270,7 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
         if home is self._home:
             document = replace(document, folded=None if self._document.folded is None else self._document.folded & (document.scopes | document.inside))
         self._adopt(document, home=home)
+        self._run_live()
         return True
 
     def _adopt(self, document: Document, select: str | None = None, home: Home | None = None) -> None:
@@ -395,6 +395,7 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
 
     def _set_feeds(self, feeds: Mapping[str, np.ndarray], label: str) -> None:
         self._commit(replace(self._document, feeds=MappingProxyType(dict(feeds))), label)
+        self._run_live()
 
     # ------------------------------------------------------------ running
 
@@ -1143,7 +1144,9 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
         self._say_state(full=True)
 
     def _run_live(self) -> None:
-        """Run after an edit, where that changes nothing but values, and within the budget."""
+        """If values are live: run after a change, where that changes nothing but values, and within the budget."""
+        if not self._live:
+            return
         graph = self._built.graph
         nodes = self._fetched()
         needed = S.ancestors(nodes)

@@ -95,7 +95,11 @@ def test_live_runs_follow_every_edit_and_merge_into_one_step(page):
     for k in range(3):
         assert page.say("edit", edits=[{"tag": "SetAttr", "node": "s", "attr": "value", "value": str(0.1 * k)}], merge="slide s 1")
     assert float(page.editor.results["loss"]) == pytest.approx(np.tanh(6 * 0.2), rel=1e-5) != before
-    assert page.press("undo") and float(page.editor.document.nodes["s"].attrs["value"]) == 2.0
+    assert page.press("undo") and float(page.editor.document.nodes["s"].attrs["value"]) == 2.0 and float(page.editor.results["loss"]) == before
+    assert page.press("redo") and float(page.editor.results["loss"]) == pytest.approx(np.tanh(6 * 0.2), rel=1e-5)
+    page.editor.feeds["x"] = 0 * page.editor.feeds["x"]
+    assert float(page.editor.results["loss"]) == 0
+    assert page.press("undo") and page.press("undo")
     assert page.press("live_off") and not page.run["live"]
     assert page.say("edit", edits=[{"tag": "SetAttr", "node": "s", "attr": "value", "value": "3"}]) and page.editor.results == {}
 
