@@ -149,15 +149,18 @@ class AddComposite:
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """Copy nodes with the wires between them, under fresh names beside them."""
+    """Copy nodes with the wires between them, under fresh names; `places` says where the copy of a node or folded scope stands."""
     names: tuple[str, ...]
+    places: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Paste:
-    """Add the nodes that a clipboard's text holds (`flowlab.io.making.clip_text` writes it), all of them or none."""
+    """Add the nodes that a clipboard's text holds (`flowlab.io.making.clip_text` writes it), all of them or none, from a place on."""
     text: str
     scope: str = ""
+    x: float | None = None
+    y: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -666,11 +669,12 @@ class _Draft:
                 if x is not None and y is not None:
                     after = replace(after, positions=MappingProxyType({**after.positions, scope: read_place((x, y), "AddComposite")}))
                 self.become(after)
-            case Duplicate(names):
+            case Duplicate(names, places):
                 before = self.document()
-                self.become(making.paste(before, making.part(before, names), making.common_scope(names), MAX_NODES)[0])
-            case Paste(text, scope):
-                self.become(making.paste(self.document(), making.read_clip(text), scope, MAX_NODES)[0])
+                self.become(making.paste(before, making.part(making.placed(before, places), names), making.common_scope(names), MAX_NODES, (0, 0) if places else None)[0])
+            case Paste(text, scope, x, y):
+                clip = making.read_clip(text)
+                self.become(making.paste(self.document(), clip, scope, MAX_NODES, None if x is None or y is None else making.shift_to(clip, x, y))[0])
             case Bypass(name):
                 self.become(making.bypass(self.document(), name))
             case Insert():

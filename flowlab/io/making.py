@@ -12,7 +12,7 @@ from ..core.graph import Graph, Tensor, check_part
 from ..core.op import REGISTRY, Op, get_op
 from ..core.types import KINDS, TensorType, shape_text
 from . import jsonio
-from .document import DocNode, Document, Frame, Note, document_of, from_json, renumbered
+from .document import DocNode, Document, Frame, Note, document_of, from_json, read_place, renumbered
 
 if TYPE_CHECKING:
     from .build import Build
@@ -415,6 +415,11 @@ def standalone(document: Document, names: Sequence[str], types: Mapping[str, Ten
     return Document(document.name, MappingProxyType(nodes), next_id=next_id)
 
 
+def placed(document: Document, places: Mapping[str, tuple[float, float]]) -> Document:
+    """The document with nodes and scopes where they are drawn now, placed by a person or not."""
+    return replace(document, positions=MappingProxyType({**document.positions, **places}))
+
+
 def clip_text(document: Document, names: Sequence[str]) -> str:
     """These nodes as the text that a clipboard carries: `{"flowlab_clip": 1, "document": …}`."""
     text = jsonio.dumps({"flowlab_clip": CLIP, "document": part(document, names).to_json()})
@@ -441,8 +446,18 @@ def read_clip(text: str) -> Document:
     return clip
 
 
-def paste(document: Document, clip: Document, scope: str = "", most: int = 10**9) -> tuple[Document, list[str]]:
-    """The document with the clip's nodes under fresh names, and the names of what was added at the top; all of it or none."""
+def shift_to(clip: Document, x: float, y: float) -> tuple[float, float]:
+    """How far a clip moves so that its upper left corner comes to a place."""
+    if not clip.positions:
+        return 0, 0
+    return x - min(px for px, _ in clip.positions.values()), y - min(py for _, py in clip.positions.values())
+
+
+def paste(document: Document, clip: Document, scope: str = "", most: int = 10**9, shift: tuple[float, float] | None = None) -> tuple[Document, list[str]]:
+    """The document with the clip's nodes under fresh names, and the names of what was added at the top; all of it or none.
+
+    They stand where they stood, moved by `shift`; without it down to the right, clear of what is there.
+    """
     if len(document.nodes) + len(clip.nodes) > most:
         raise DocumentError(f"a document holds at most {most:,} nodes.")
     prefix = f"{scope}/" if scope else ""
@@ -459,7 +474,10 @@ def paste(document: Document, clip: Document, scope: str = "", most: int = 10**9
             raise NameTakenError("a name has at most 2000 characters.")
     scopes = {s: tops[s.partition("/")[0]] + s[len(s.partition("/")[0]):] for s in clip.scopes}
     moved = renamed(clip, new, scopes)
-    shift = _clear_shift(document, moved.positions)
+    if shift is None:
+        down = _clear_shift(document, moved.positions)
+        shift = (0.6 * down, down)
+    places = {k: read_place((x + shift[0], y + shift[1]), k) for k, (x, y) in moved.positions.items()}
     nodes, next_id = dict(document.nodes), document.next_id
     for node in moved.nodes.values():
         nodes[node.name], next_id = renumbered(node, next_id)
@@ -469,7 +487,7 @@ def paste(document: Document, clip: Document, scope: str = "", most: int = 10**9
     together = replace(
         document, nodes=MappingProxyType(nodes), next_id=next_id, folded=folded, feeds=MappingProxyType({**document.feeds, **moved.feeds}),
         bound=MappingProxyType({**document.bound, **moved.bound}), composites=MappingProxyType({**document.composites, **moved.composites}), frames=(*document.frames, *moved.frames),
-        positions=MappingProxyType({**document.positions, **{k: (x + shift * 0.6, y + shift) for k, (x, y) in moved.positions.items()}}))
+        positions=MappingProxyType({**document.positions, **places}))
     return synced(together), list(tops.values())
 
 

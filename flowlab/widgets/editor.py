@@ -22,7 +22,7 @@ from ..debugger import Debugger, Stop
 from ..io import inside, loops as L, making
 from ..io.build import Diagnostic, build
 from ..io.codegen import python_lines
-from ..io.document import Document, document_of
+from ..io.document import Document, document_of, read_place
 from ..io.edits import (
     AddComposite,
     AddNode,
@@ -776,7 +776,7 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
             return self._say(previews.reach(self._document, self._built, self._drawn(), str(content.get("port"))[:4000]))
         if kind in ("ask_clip", "ask_code"):
             names = self._names_of(content)
-            return self._ask_clip(names) if kind == "ask_clip" else self._ask_code(names)
+            return self._ask_clip(names, content.get("places")) if kind == "ask_clip" else self._ask_code(names)
         if kind == "ask_find":
             return self._ask_find(str(content.get("text"))[:200])
         if kind == "picture":
@@ -1110,9 +1110,10 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
             self._index = S.Index(view.document)
         self._say(self._index.find(text, view.built, self._drawn()))
 
-    def _ask_clip(self, names: list[str]) -> None:
+    def _ask_clip(self, names: list[str], places: Any) -> None:
         document, names = inside.holding(self._document, names)
-        self._say(P.Clip(text=making.clip_text(document, names), count=len(making.members(document, names))))
+        drawn = {name: read_place(place, "places") for name, place in places.items() if isinstance(name, str)} if isinstance(places, dict) else {}
+        self._say(P.Clip(text=making.clip_text(making.placed(document, drawn), names), count=len(making.members(document, names))))
 
     def _ask_code(self, names: list[str]) -> None:
         """The Python of the sound part, or of these nodes with a placeholder for what comes from outside."""

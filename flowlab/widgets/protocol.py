@@ -709,9 +709,10 @@ class AskReach:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskClip:
-    """These nodes and the wires between them as text, please."""
+    """These nodes and the wires between them as text, please, with the places where they are drawn."""
     type: Literal["ask_clip"] = "ask_clip"
     names: list[str]
+    places: dict[str, list[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

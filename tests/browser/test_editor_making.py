@@ -42,6 +42,13 @@ def said(hand: Hand, text: str) -> None:
     expect(hand.lab.get_by_role("status")).to_contain_text(text)
 
 
+def overlap(element, others) -> list[str]:
+    """The nodes that lie on an element."""
+    a = element.bounding_box()
+    boxes = [(other.get_attribute("data-node"), other.bounding_box()) for other in others.all()]
+    return [name for name, b in boxes if a["x"] < b["x"] + b["width"] and b["x"] < a["x"] + a["width"] and a["y"] < b["y"] + b["height"] and b["y"] < a["y"] + a["height"]]
+
+
 def test_a_composite_is_made_wired_by_its_ports_used_again_and_unpacked(ready, shots):
     nb, hand = ready("composite")
     before = nb.exec("print(sorted(ed.document.nodes))")
@@ -91,6 +98,12 @@ def test_nodes_are_copied_cut_duplicated_and_pasted_with_their_wires(ready, page
     key(hand, "Control+d")
     said(hand, "Duplicated 2 nodes.")
     assert nb.exec("print(ed.document.nodes['loss_1'].inputs, ed.document.nodes['Square_1'].inputs, ed.selection)") == "{'x': 'Square_1:0'} {} ('Square_1', 'loss_1')"
+    # the copies stand in sight where there is room, as far apart as the originals
+    expect(hand.node("Square_1")).to_be_in_viewport(ratio=1)
+    hand.node("loss_1").hover(trial=True)      # once the canvas stands still
+    boxes = {name: hand.node(name).bounding_box() for name in ("Square", "loss", "Square_1", "loss_1")}
+    assert overlap(hand.node("Square_1"), hand.lab.locator("[data-node]:not([data-node='Square_1'])")) == []
+    assert boxes["loss_1"]["x"] - boxes["Square_1"]["x"] == pytest.approx(boxes["loss"]["x"] - boxes["Square"]["x"], abs=2)
     key(hand, "Delete")
     choose(hand, "W", "MatMul")
     key(hand, "Control+c")
@@ -98,6 +111,7 @@ def test_nodes_are_copied_cut_duplicated_and_pasted_with_their_wires(ready, page
     key(hand, "Control+v")
     expect(hand.node("MatMul_1")).to_have_count(1)
     hand.settled()
+    assert overlap(hand.node("MatMul_1"), hand.lab.locator("[data-node]:not([data-node='MatMul_1'])")) == []
     assert nb.exec("print(ed.document.nodes['MatMul_1'].inputs, (ed.document.nodes['W_1'].attrs['value'] == ed.document.nodes['W'].attrs['value']).all())") == "{'b': 'W_1:0'} True"
     key(hand, "Control+x")
     expect(hand.node("MatMul_1")).to_have_count(0)
@@ -175,6 +189,14 @@ def test_elements_line_up_and_move_by_keyboard(ready):
     assert all(moved[k] == places[k] + 32 for k in places)
     key(hand, "Control+z")      # moving by keys is one step
     assert json.loads(nb.exec("print(json.dumps({k: v[1] for k, v in ed.document.positions.items()}))")) == places
+    # a focus by script brings what it is on to the middle, once; JupyterLab taking the cell out of the page and putting it back loses nothing
+    key(hand, "Escape")
+    for name in ("loss", "x"):
+        hand.node(name).evaluate("(node) => node.focus()")
+        expect(hand.inspector.get_by_role("textbox", name="Name")).to_have_value(name)
+        expect(hand.node(name)).to_be_in_viewport(ratio=1)
+    hand.lab.evaluate("(lab) => { const [parent, next] = [lab.parentElement, lab.nextSibling]; lab.remove(); parent.insertBefore(lab, next); }")
+    expect(hand.node("x")).to_be_in_viewport(ratio=1)
 
 
 def test_a_scalar_is_differentiated_and_partners_light_each_other(ready, shots):
@@ -370,6 +392,8 @@ def test_a_free_node_is_dropped_into_a_wire_a_wire_in_empty_space_and_a_box_arou
     mouse.down()
     mouse.move(port["x"] + 20, port["y"] + 110, steps=6)
     mouse.up()
+    places = "() => Object.fromEntries([...document.querySelectorAll('[data-node]')].map((n) => [n.dataset.node, n.closest('.react-flow__node').style.transform]))"
+    before = nb.page.evaluate(places)
     box = hand.lab.get_by_role("searchbox", name="Add an operation")
     expect(box).to_be_focused()
     box.fill("tanh")
@@ -378,6 +402,8 @@ def test_a_free_node_is_dropped_into_a_wire_a_wire_in_empty_space_and_a_box_arou
     expect(hand.node("Tanh")).to_have_count(1)
     hand.settled()
     assert nb.exec("print(ed.document.nodes['Tanh'].inputs)") == "{'x': 'Subtract:0'}"
+    # where it was let go there was room: nothing else has moved
+    assert {k: v for k, v in nb.page.evaluate(places).items() if k != "Tanh"} == before
     hand.press("Undo")
     # a box drawn with Shift takes what is in it
     hand.lab.locator(".cv").click(position={"x": 400, "y": 20})

@@ -17,6 +17,7 @@ def test_a_way_out_is_seen_before_it_is_taken_and_undone_in_one_step(notebook, s
     nb = notebook("shapes", [CELL])
     nb.run_all()
     lab, page = nb.lab, nb.page
+    expect(lab.locator('[data-node="MatMul"]')).to_be_in_viewport(ratio=1)     # what does not fit is in sight from the start
     card = lab.get_by_role("alert").filter(has_text="left columns 3")
     expect(card.locator(".ax")).to_have_text(["3", "2"])        # the sizes to blame, on both sides
     expect(card.locator(".sides")).to_contain_text("(batch, 3)")
@@ -53,10 +54,10 @@ def test_a_way_out_is_seen_before_it_is_taken_and_undone_in_one_step(notebook, s
     expect(hint).to_have_count(0)
 
     # dropped in empty space: the search says what each operation would give
-    port = lab.locator('[data-port="x:out:0"]').bounding_box()
-    page.mouse.move(port["x"] + 5, port["y"] + 5)
+    lab.locator('[data-port="x:out:0"]').hover()
+    canvas = lab.locator(".cvs").bounding_box()
     page.mouse.down()
-    page.mouse.move(port["x"] - 150, port["y"] + 60, steps=4)
+    page.mouse.move(canvas["x"] + 20, canvas["y"] + 40, steps=4)
     page.mouse.up()
     lab.get_by_role("searchbox", name="Add an operation").fill("matmul")
     expect(lab.locator('[role=option][data-op="MatMul"]')).to_contain_text("→ (batch, ?)")

@@ -124,6 +124,17 @@ def test_copies_keep_the_wires_between_them_and_everything_that_they_hold(line):
     assert twice.nodes["plus_1"].inputs == {"a": "mm_1:0"} and twice.nodes["mm"] == line.nodes["mm"]
 
 
+def test_copies_stand_where_they_are_put(line):
+    twice = apply(line, Duplicate(("mm", "plus"), {"mm": (10.0, 200.0), "plus": (160.0, 200.0)}))
+    assert dict(twice.positions) == {"mm_1": (10.0, 200.0), "plus_1": (160.0, 200.0)}
+    text = making.clip_text(making.placed(line, {"W": (50.0, 0.0), "mm": (40.0, 80.0), "act": (0.0, 0.0)}), ("W", "mm"))
+    assert dict(apply(line, Paste(text, "", 300.0, 400.0)).positions) == {"W_1": (310.0, 400.0), "mm_1": (300.0, 480.0)}
+    block = apply(line, Group(("mm", "plus"), "block"))
+    assert apply(block, Duplicate(("block",), {"block": (5.0, 6.0)})).positions["block_1"] == (5.0, 6.0)
+    with pytest.raises(fl.FlowError, match="not a place"):
+        apply(line, Paste(text, "", 1e7, 1.0))
+
+
 @pytest.mark.parametrize("text, why", [
     ("3", "no nodes of flowlab"), ("rows\t3", "not JSON"), ('{"flowlab_clip": 9, "document": {}}', "another version"), ('{"flowlab_clip": 1, "document": {"flowlab": 1, "nodes": 3}}', "not a list"),
     (json.dumps({"flowlab_clip": 1, "document": {"flowlab": 1, "nodes": [{"id": 0, "name": "a", "op": "Relu"}, {"id": 1, "name": "b", "op": "Rm -rf"}]}}), "Rm -rf"),

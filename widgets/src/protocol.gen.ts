@@ -122,8 +122,8 @@ export type AskFits = { type: "ask_fits"; tensor: string };
 export type AskPreview = { type: "ask_preview"; key: string; edits: Record<string, unknown>[] };
 /** Which drawn ports would a wire from here not fit? `port` is a hook, "x:out:0". */
 export type AskReach = { type: "ask_reach"; port: string };
-/** These nodes and the wires between them as text, please. */
-export type AskClip = { type: "ask_clip"; names: string[] };
+/** These nodes and the wires between them as text, please, with the places where they are drawn. */
+export type AskClip = { type: "ask_clip"; names: string[]; places?: Record<string, number[]> };
 /** Which nodes and scopes of the whole document are called so, or are of an operation that is? */
 export type AskFind = { type: "ask_find"; text: string };
 /** The Python of these nodes, or of the whole graph. */

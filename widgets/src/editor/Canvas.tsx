@@ -36,22 +36,31 @@ export function Canvas({ children }: { children?: React.ReactNode }) {
 
 /** Focus, find-in-page and assistive technology scroll things into view: such a scroll becomes a move of the viewport, and nothing jumps. */
 function Scroller({ children }: { children?: React.ReactNode }) {
+  const lab = useLab();
   const ref = React.useRef<HTMLDivElement>(null);
   const flow = useReactFlow();
-  React.useLayoutEffect(() => { ref.current?.scrollTo(ROOM, ROOM); }, []);
-  const onScroll = () => {
+  const rest = (): void => { void ref.current?.scrollTo(ROOM, ROOM); };
+  React.useLayoutEffect(rest, []);
+  const absorb = () => {
     const el = ref.current;
     if (!el) return;
     const dx = el.scrollLeft - ROOM;
     const dy = el.scrollTop - ROOM;
     if (Math.abs(dx) < 1 && Math.abs(dy) < 1) return;
+    rest();
+    // a page that is put elsewhere starts at its corner again: nobody has scrolled there
+    if (dx === -ROOM && dy === -ROOM) return;
+    lab.view?.halt();
     const v = flow.getViewport();
-    el.scrollTo(ROOM, ROOM);
     void flow.setViewport({ ...v, x: v.x - dx, y: v.y - dy });
   };
+  React.useEffect(() => { lab.absorb = absorb; return () => { lab.absorb = () => undefined; }; });
+  // JupyterLab takes a cell out of the page and puts it back (moved, scrolled far away, hidden by another tab): its scroll is lost then, without
+  // an event. An animation that begins is the sign that it is shown anew.
+  const onShown = (e: React.AnimationEvent) => { if (e.target === ref.current) rest(); };
   return (
     <div className="cv" role="region" aria-label={t("Canvas")}>
-      <div className="cvs" ref={ref} onScroll={onScroll}>
+      <div className="cvs" ref={ref} onScroll={absorb} onAnimationStart={onShown}>
         <div className="cvbig"><div className="cvin"><Flow /></div></div>
       </div>
       <ErrorCards />
@@ -74,6 +83,13 @@ function Flow() {
   const wiring = useLabState((s) => s.wire !== null);
   const focused = useFocusWithin(lab.root);
   const pan = useReactFlow();
+  // a press in the canvas may end anywhere: over the inspector, outside the window
+  React.useEffect(() => {
+    const up = () => { lab.pointing = false; };
+    window.addEventListener("pointerup", up, true);
+    window.addEventListener("pointercancel", up, true);
+    return () => { window.removeEventListener("pointerup", up, true); window.removeEventListener("pointercancel", up, true); };
+  }, [lab]);
 
   const nodes = React.useMemo((): Node[] => {
     const chosen = new Set(selected);
@@ -124,13 +140,13 @@ function Flow() {
       nodesFocusable={false} edgesFocusable={false} nodesConnectable={false} disableKeyboardA11y deleteKeyCode={null} panActivationKeyCode={null}
       multiSelectionKeyCode={["Meta", "Control", "Shift"]} selectionKeyCode="Shift" elevateNodesOnSelect={false} nodeDragThreshold={3} nodeClickDistance={3} paneClickDistance={3}
       minZoom={at.size > MANY ? 0.02 : 0.1} maxZoom={3} zoomOnDoubleClick={false} proOptions={ATTRIBUTION}
-      onMoveStart={(e) => { if (e) lab.following = false; }}
+      onMoveStart={(e) => { if (e) { lab.following = false; lab.view?.halt(); } }}
       panOnScroll={focused} zoomOnScroll={false} preventScrolling={focused} zoomActivationKeyCode={["Meta", "Control"]} zoomOnPinch
       onNodeDragStart={(_, __, dragged) => { lab.dragging = true; lab.dragged = dragged.map((n) => n.id); }} onNodeDrag={(_, __, dragged) => { const over = dragged.length === 1 ? wireUnder(lab, dragged[0].id) : null; if (over !== lab.state.dropEdge) lab.set({ dropEdge: over }); }} onNodeDragStop={onDragStop} onSelectionDragStop={(e, list) => onDragStop(e, list[0], list)}
       onNodeClick={(e, n) => { if (!e.shiftKey && !e.ctrlKey && !e.metaKey && lab.state.selected.length > 1 && lab.state.selected.includes(n.id)) lab.select([n.id]); }}
       onPaneClick={() => { if (lab.dropped) { lab.dropped = false; return; } lab.set({ wire: null, pending: null, into: null, mark: null }); lab.select([]); lab.root?.focus({ preventScroll: true }); }}
       onDoubleClick={(e) => { if (!(e.target as Element).closest("[data-node], [data-scope], [data-edge], .ecard")) lab.askForOperation(null, pan.screenToFlowPosition({ x: e.clientX, y: e.clientY })); }}
-      onPointerMove={onPointerMove} onPointerDownCapture={() => { lab.pointing = true; lab.dropped = false; }} onPointerUpCapture={() => { lab.pointing = false; }} onPointerCancelCapture={() => { lab.pointing = false; }}
+      onPointerMove={onPointerMove} onPointerDownCapture={() => { lab.pointing = true; lab.dropped = false; }}
       className={wiring ? "wiring" : ""} aria-label={nodes.length ? t("Graph") : t("Graph, empty: A adds an operation")} tabIndex={nodes.length ? -1 : 0}
     >
       <ViewBridge />
@@ -237,6 +253,7 @@ function ViewBridge() {
         move(to, false);
       },
       show: (id, smooth = false) => {
+        lab.absorb();
         const p = lab.state.at.get(id);
         const g = lab.state.geos.get(id);
         const v = box();
@@ -269,6 +286,7 @@ function ViewBridge() {
         move({ x: v.width / 2 - (p.x + g.w / 2) * zoom, y: v.height / 2 - (p.y + g.h / 2) * zoom, zoom }, true);
       },
       follow: (at, geos, id) => {
+        lab.absorb();
         const v = box();
         if (!v) return;
         const rects: Rect[] = [...at].flatMap(([key, p]) => { const g = geos.get(key); return g ? [{ ...p, w: g.w, h: g.h }] : []; });
@@ -308,10 +326,11 @@ function ViewBridge() {
         return { x: -x / zoom, y: -y / zoom, w: v.width / zoom, h: v.height / zoom };
       },
       toFlow: (p) => flow.screenToFlowPosition(p),
-      zoom: (by) => void (by > 1 ? flow.zoomIn() : flow.zoomOut()),
-      center: (p) => void flow.setCenter(p.x, p.y, { zoom: flow.getZoom() }),
+      zoom: (by) => { goal = null; void (by > 1 ? flow.zoomIn() : flow.zoomOut()); },
+      center: (p) => { goal = null; void flow.setCenter(p.x, p.y, { zoom: flow.getZoom() }); },
+      halt: () => { goal = null; },
     };
-    if (lab.state.at.size) lab.view.fit();
+    if (lab.state.at.size) lab.open();
     return () => { lab.view = null; };
   }, [lab, flow]);
   return null;

@@ -86,7 +86,7 @@ function OpCard({ node, geo }: { node: SceneNode; geo: ElementGeo }) {
         {(shown !== "idle" || node.inputs.length > 0) && <Icon name={shown} size={12} className="st" />}
       </header>
       {geo.kind === "compact"
-        ? <div className="cbd">{out?.shape ?? t("shape ?")} <span className="muted">{shortDtype(out?.dtype ?? null)}</span></div>
+        ? <div className="cbd" style={{ paddingLeft: geo.pad[0], paddingRight: geo.pad[1] }}>{out?.shape ?? t("shape ?")} <span className="muted">{shortDtype(out?.dtype ?? null)}</span></div>
         : <>
             <div className="bd" style={{ height: geo.body, paddingLeft: Math.max(0, geo.pad[0] - geo.pad[1]), paddingRight: Math.max(0, geo.pad[1] - geo.pad[0]) }}>{out && <Thumbnail tensor={tensor} shape={out.shape} w={54} h={42} />}</div>
             <Foot node={node} open={open} />

@@ -96,7 +96,7 @@ export function Search() {
       </label>
       {open && (
         <div className={`sdrop${carrying ? " carrying" : ""}`}>
-          <div className="muted f0 ctx" aria-live="polite">{[visible(context), palette ? (all && query ? t("{n} found", { n: all }) : "") : t("waiting for the kernel"), palette ? (hits.length ? t("Enter adds the first") : query ? t("nothing found") : "") : ""].filter(Boolean).join(" · ")}</div>
+          <div className="muted f0 ctx" aria-live="polite">{[visible(context), palette ? (all && query ? t("{n} found", { n: all }) : "") : t("waiting for the kernel"), palette ? (all ? t("Enter adds the first") : query ? t("nothing found") : "") : ""].filter(Boolean).join(" · ")}</div>
           <ul className="hits" role="listbox" id={id} ref={list} aria-label={t("Operations")} tabIndex={0} aria-activedescendant={all ? `${id}-${active}` : undefined} onKeyDown={onKeyDown}>
             {hits.map((h, i) => <HitRow key={h.op.type} hit={h} id={`${id}-${i}`} on={i === active} />)}
             {again.map((c, i) => <CompositeRow key={c.of} made={c} id={`${id}-${hits.length + i}`} on={hits.length + i === active} />)}
@@ -116,7 +116,7 @@ function HitRow({ hit, id, on }: { hit: Hit; id: string; on: boolean }) {
       onMouseDown={(e) => e.preventDefault()} {...carried(lab, { kind: "op", id: op.type, label: op.function, category: op.category }, () => void lab.add(op.type))}>
       <Icon name={categoryIcon(op.category)} size={13} className="ci" />
       <span className="hn">
-        {op.function.slice(0, hit.from)}{hit.to > hit.from && <mark>{op.function.slice(hit.from, hit.to)}</mark>}{op.function.slice(hit.to)}
+        <span className="hw">{op.function.slice(0, hit.from)}{hit.to > hit.from && <mark>{op.function.slice(hit.from, hit.to)}</mark>}{op.function.slice(hit.to)}</span>
         <small>{told(hit.why) || opWord(op) || op.doc}</small>
       </span>
       <span className="ho" title={signature}>{hit.gives ? `→ ${hit.gives}` : signature}</span>
@@ -183,7 +183,7 @@ function CompositeRow({ made, id, on = false }: { made: CompositeSpec; id?: stri
       onMouseDown={(e) => e.preventDefault()} tabIndex={id === undefined ? -1 : undefined} onKeyDown={(e) => { if (e.key === "Enter" || e.key === " ") { e.preventDefault(); e.stopPropagation(); void useAgain(lab, made); } }}
       {...carried(lab, { kind: "composite", id: made.of, label: made.name, category: made.category }, () => void useAgain(lab, made))}>
       <Icon name={categoryIcon(made.category)} size={13} className="ci" />
-      <span className="hn">{visible(made.name)}<small>{made.uses > 1 ? `${t("used {n} times", { n: made.uses })} · ` : ""}{tn(made.count, "{n} node", "{n} nodes")}</small></span>
+      <span className="hn"><span className="hw">{visible(made.name)}</span><small>{made.uses > 1 ? `${t("used {n} times", { n: made.uses })} · ` : ""}{tn(made.count, "{n} node", "{n} nodes")}</small></span>
       <span className="ho">({made.inputs.map(visible).join(", ")})</span>
     </li>
   );

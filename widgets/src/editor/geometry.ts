@@ -32,6 +32,7 @@ export const FOOTER = 19;
 export const COMPACT_H = 48;
 export const DROP_H = 54;
 export const FLAT_H = 40;
+const LABEL_ROOM = 14;
 const PITCH = 24;   // what a finger can hit: targets of 24 px must not overlap
 
 export const inKey = (port: string): string => `in:${port}`;
@@ -135,18 +136,20 @@ export function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
 
 const RANK = { placeholder: 0, constant: 1, variable: 2 } as const;
 
-/** Sources that drop in from above: of the sources that only this node uses, the one that holds state, if something else comes from the left. */
+/** Sources that drop in from above: of the sources that only this node uses, the one that holds state, if something else comes from the left, or may come. */
 export function drops(scene: Scene, wiring: Wiring): Map<string, SceneEdge> {
   const nodes = new Map(scene.nodes.map((n) => [n.name, n]));
   const out = new Map<string, SceneEdge>();
   for (const n of scene.nodes) {
     if (n.source !== null || n.phase !== "forward") continue;
     const into = (wiring.into.get(n.name) ?? []).filter((e) => !e.control);
-    if (into.length < 2) continue;
+    if (!into.length || n.inputs.length < 2) continue;
     const rank = (e: SceneEdge): number => {
       const src = nodes.get(e.src);
       if (!src?.source || src.scope !== n.scope) return -1;
       const uses = (wiring.outOf.get(src.name) ?? []).filter((u) => !u.control && bandOf(wiring, nodes, u.dst) === "forward");
+      // what comes alone comes from the left, unless it is state: that hangs above from the first wire on
+      if (into.length < 2 && src.source !== "variable") return -1;
       return uses.length === 1 ? RANK[src.source] * 100 + n.inputs.findIndex((p) => p.port === e.dst_port) : -1;
     };
     const best = into.reduce((a, e) => (rank(e) > rank(a) ? e : a));
@@ -207,13 +210,15 @@ function nodeGeo(n: SceneNode, top: string | undefined): ElementGeo {
   const w = Math.min(240, Math.max(NODE_W, Math.ceil(Math.max(padIn + thumb + padOut, title, foot))));
   if (compact) {
     const at = 31;
+    // the shape stands in the middle, unless the input's name needs that room
+    const named = (w - thumb) / 2 < inLabels + LABEL_ROOM ? [inLabels + LABEL_ROOM, 0] : [0, 0];
     const ports = [
       ...n.inputs.map((p, i): PortGeo => p.port === top
         ? { key: inKey(p.port), index: i, label: p.port, side: "top", x: w / 2, y: 0 }
         : { key: inKey(p.port), index: i, label: p.port, side: inSide, x: mirrored ? w : 0, y: at }),
       ...n.outputs.map((p, i): PortGeo => ({ key: outKey(p.index), index: i, label: "", side: outSide, x: mirrored ? 0 : w, y: at })),
     ];
-    return finish({ id: n.name, kind: "compact", w, h: COMPACT_H, mirrored, body: COMPACT_H - 22, pad: [0, 0], ports, byKey: new Map() });
+    return finish({ id: n.name, kind: "compact", w, h: COMPACT_H, mirrored, body: COMPACT_H - 22, pad: mirrored ? [named[1], named[0]] : [named[0], named[1]], ports, byKey: new Map() });
   }
   const rows = Math.max(side.length, n.outputs.length, 1);
   const body = Math.max(NODE_H - HEADER - FOOTER, rows * PITCH + 1);

@@ -1,12 +1,15 @@
 // What is made of a selection: composites, copies, bypasses, insertions, alignments, gradients. The kernel makes the edit; here is what the person meant.
 import type { CompositeSpec } from "../protocol.gen";
-import type { Point } from "./geometry";
+import { noteRect } from "./annotations";
+import { NODE_H, NODE_W, overlaps, type Point, type Rect } from "./geometry";
+import { freePlace } from "./layout";
 import { openText } from "./Files";
 import type { Lab } from "./store";
 import { pointOn } from "./routes";
 
 const DOCUMENT = /^\s*\{\s*"flowlab"\s*:/;
 const CLIP = '{"flowlab_clip"';
+const BELOW = 30;       // how far below the original a copy stands
 const WAIT = 200;       // ms in which a paste event follows its keys, where the browser gives one
 const NEAR = 16;        // how near to a wire a dragged node is dropped into it
 export const NUDGE = 16;
@@ -44,8 +47,37 @@ export async function useAgain(lab: Lab, made: CompositeSpec, place: Point | nul
 
 export async function duplicate(lab: Lab): Promise<void> {
   if (!lab.state.selected.length) return lab.say("Select what is to be duplicated first.");
-  await lab.edit([{ tag: "Duplicate", names: lab.state.selected }]);
+  const names = lab.state.selected;
+  const from = drawnAt(lab, names);
+  const to = roomFor(lab, boundsOf(lab, from));
+  await lab.edit([{ tag: "Duplicate", names, places: moved(from, to) }]);
 }
+
+type Places = Record<string, [number, number]>;
+
+/** Where elements are drawn. */
+function drawnAt(lab: Lab, names: readonly string[]): Places {
+  return Object.fromEntries(names.flatMap((id) => { const p = lab.state.at.get(id); return p ? [[id, [p.x, p.y]]] : []; }));
+}
+
+/** What elements at these places take up; one that is not drawn here is as large as most are. */
+function boundsOf(lab: Lab, places: Places): Rect {
+  const rects = Object.entries(places).map(([id, [x, y]]) => ({ x, y, w: lab.state.geos.get(id)?.w ?? NODE_W, h: lab.state.geos.get(id)?.h ?? NODE_H }));
+  const x = Math.min(...rects.map((r) => r.x));
+  const y = Math.min(...rects.map((r) => r.y));
+  return { x, y, w: Math.max(...rects.map((r) => r.x + r.w)) - x, h: Math.max(...rects.map((r) => r.y + r.h)) - y };
+}
+
+/** A free place for a copy of this size: below what it was copied from, or in sight. */
+function roomFor(lab: Lab, from: Rect): { place: Point; dx: number; dy: number } {
+  const view = lab.view?.visible() ?? null;
+  const seen = view === null || overlaps(from, view, 0);
+  const near = seen ? { x: from.x, y: from.y + from.h + BELOW } : { x: view.x + BELOW, y: view.y + 2 * BELOW };
+  const place = freePlace([...lab.rects(), ...(lab.state.scene?.notes ?? []).map(noteRect)], { w: from.w, h: from.h }, near, view);
+  return { place, dx: place.x - from.x, dy: place.y - from.y };
+}
+
+const moved = (places: Places, by: { dx: number; dy: number }): Places => Object.fromEntries(Object.entries(places).map(([id, [x, y]]) => [id, [Math.round(x + by.dx), Math.round(y + by.dy)]]));
 
 export async function bypass(lab: Lab): Promise<void> {
   const { selected, nodes } = lab.state;
@@ -82,7 +114,7 @@ export function toggleCode(lab: Lab): void {
 export async function copy(lab: Lab, names = lab.state.selected): Promise<boolean> {
   if (!names.length) { lab.say("Select what is to be copied first."); return false; }
   lab.clip = null;
-  if (!await lab.request({ type: "ask_clip", names })) return false;
+  if (!await lab.request({ type: "ask_clip", names, places: drawnAt(lab, names) })) return false;
   const clip = lab.clip as { text: string; count: number } | null;
   if (!clip) return false;
   try {
@@ -129,7 +161,20 @@ async function pasteText(lab: Lab, text: string): Promise<void> {
     text = lab.clip.text;
   }
   const { selected } = lab.state;
-  await lab.edit([{ tag: "Paste", text, scope: (selected.length ? lab.loopOf(selected[selected.length - 1])?.name : null) ?? "" }]);
+  const places = placesIn(text);
+  const { place } = places ? roomFor(lab, boundsOf(lab, places)) : { place: null };
+  const scope = (selected.length ? lab.loopOf(selected[selected.length - 1])?.name : null) ?? "";
+  await lab.edit([{ tag: "Paste", text, scope, ...(place ?? {}) }]);
+}
+
+/** Where the nodes of a clipboard's text stood; null where it does not say. */
+function placesIn(text: string): Places | null {
+  try {
+    const places = Object.entries(JSON.parse(text).document.positions ?? {}).filter((e): e is [string, [number, number]] => Array.isArray(e[1]) && e[1].length === 2 && e[1].every(Number.isFinite));
+    return places.length ? Object.fromEntries(places) : null;
+  } catch {
+    return null;    // what is wrong with it is the kernel's to say
+  }
 }
 
 /** Rows of a spreadsheet as JSON; null if they are no numbers. A single number stays one. */

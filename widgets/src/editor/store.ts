@@ -11,7 +11,7 @@ import { watchConnection } from "./connection";
 import { keep } from "./keep";
 import { partnersOf } from "./making";
 import { noteRect } from "./annotations";
-import { type ElementGeo, type Point, type Rect, Wiring, geometryOf, sortStackPorts } from "./geometry";
+import { type ElementGeo, type Point, type Rect, Wiring, geometryOf, overlaps, sortStackPorts } from "./geometry";
 import { type Frame, type Layout, framesOf, freePlace, layoutOf, yieldTo } from "./layout";
 import { Layouter } from "./layouter";
 import { type Route, routesOf } from "./routes";
@@ -153,6 +153,8 @@ export type View = {
   toFlow(p: Point): Point;
   zoom(by: number): void;
   center(p: Point): void;
+  /** Something else moves the viewport now: where it was gliding to counts no more. */
+  halt(): void;
 };
 
 const PATIENCE = 4000;      // ms without an answer before the lab says that it waits
@@ -167,6 +169,8 @@ export class Lab {
   readonly refs = new Map<string, HTMLElement | SVGElement>();
   root: HTMLElement | null = null;
   view: View | null = null;
+  /** Makes a move of the viewport of what the browser has scrolled for a focus and not told yet: else both would move it. */
+  absorb: () => void = () => undefined;
   search: HTMLInputElement | null = null;
   find: HTMLInputElement | null = null;
   state: State;
@@ -325,7 +329,7 @@ export class Lab {
     const { at, layout, scene: before } = this.state;
     const all = [...scene.nodes, ...scene.scopes];
     // a small graph is laid out anew with every wire, so that it always reads well; in a large one what stands stays, until Tidy
-    return layout !== null && (before?.structure === scene.structure || all.length > SETTLED && all.every((e) => e.x !== null && e.y !== null || at.has(e.name)));
+    return layout !== null && (before?.structure === scene.structure || all.every((e) => e.x !== null && e.y !== null || at.has(e.name)) && (all.length > SETTLED || this.addedInFree(scene)));
   }
 
   private takeScene(scene: Scene): void | Promise<void> {
@@ -380,7 +384,7 @@ export class Lab {
     const known = new Set(severe(before.scene).map(keyOf));
     const fresh = first ? undefined : severe(scene).find((d) => !known.has(keyOf(d)));
     const trouble = fresh ? this.drawn(fresh.node, target) : null;
-    if (!same && !first && !grown && !this.dragging) this.view?.follow(target, geos, trouble ?? scene.select ?? selected[selected.length - 1] ?? null);
+    if (!same && !first && !grown && !this.dragging) this.view?.follow(target, geos, trouble ?? scene.select ?? scene.chosen[scene.chosen.length - 1] ?? selected[selected.length - 1] ?? null);
     else if (trouble !== null && !this.dragging) this.view?.show(trouble, true);
     const mark = this.state.mark;
     if (mark && mark.index >= scene[mark.kind === "note" ? "notes" : "frames"].length) this.set({ mark: null });
@@ -396,7 +400,29 @@ export class Lab {
       if (this.adding && (!active || active === this.root || active === document.body || !(active instanceof HTMLInputElement && active.value !== ""))) this.focus(scene.select);
       this.adding = false;
     } else this.ask();
-    if (first || grown) requestAnimationFrame(() => this.view?.fit());
+    if (first || grown) requestAnimationFrame(() => this.open());
+  }
+
+  /** The first look at a graph: from where reading starts, and at what does not fit, wherever that is. */
+  open(): void {
+    this.view?.fit();
+    const trouble = severe(this.state.scene)[0];
+    const place = trouble ? this.drawn(trouble.node) : null;
+    if (place !== null) this.view?.show(place);
+  }
+
+  /** Was something added, and all of it put where there was room? Then nothing else has to move. */
+  private addedInFree(scene: Scene): boolean {
+    const { at } = this.state;
+    const all = [...scene.nodes, ...scene.scopes];
+    const added = all.filter((e) => !at.has(e.name));
+    if (!added.length || all.length !== at.size + added.length) return false;
+    const rects = this.rects();
+    const geos = geometryOf(scene);
+    return added.every(({ name, x, y }) => {
+      const g = geos.get(name);
+      return x !== null && y !== null && g !== undefined && !rects.some((r) => overlaps({ x, y, w: g.w, h: g.h }, r, 0));
+    });
   }
 
   /** When what had the focus goes away with the old scene, the keyboard goes on from what is selected. */
@@ -520,17 +546,17 @@ export class Lab {
     return this.send({ type: "debug", name, target: null, text: "", ...more });
   }
 
-  private open = 0;
+  private waiting = 0;
 
   /** Sends a message; the lab is busy until the kernel has answered. */
   private send(message: Outgoing): Promise<boolean> {
-    if (this.open++ === 0) this.set({ busy: true });
+    if (this.waiting++ === 0) this.set({ busy: true });
     // a kernel that was restarted knows nothing of this lab and never answers: say so instead of waiting in silence
     const silence = setTimeout(() => this.say(SILENT), PATIENCE);
     return this.wire.send(message).finally(() => {
       clearTimeout(silence);
       if (this.state.status === SILENT) this.say("");
-      if (--this.open === 0) this.set({ busy: false });
+      if (--this.waiting === 0) this.set({ busy: false });
     });
   }
 
@@ -595,7 +621,8 @@ export class Lab {
 
   alert(text: string, hint = "", node: string | null = null, edge: string | null = null): void {
     const same = this.state.alerts.filter((a) => a.text !== text || a.node !== node);
-    this.set({ alerts: [...same.slice(-2), { id: ++this.serial, text, hint, node, edge }], playing: false });
+    // what went well before is no news beside it
+    this.set({ alerts: [...same.slice(-2), { id: ++this.serial, text, hint, node, edge }], playing: false, ...(this.state.status ? { status: "" } : {}) });
     const place = node === null ? null : this.drawn(node);
     if (place !== null) requestAnimationFrame(() => this.view?.show(place, true));
   }
