@@ -110,6 +110,8 @@ class Keeping:
         if file is None or not self._autosave or file.trouble in ("changed", "gone") or not self._is_dirty():
             return
         if not self._merge and self._cost <= QUICK:
+            if self._answering:     # first: if the kernel ends in between, what is written down still knows the file by what it held
+                self._write_down(rest=False)
             return self._keep_now()
         if self._later is None:
             try:

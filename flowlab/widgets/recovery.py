@@ -45,14 +45,14 @@ class Recovery:
     def __init__(self, notebook: Path, cell: str, place: int):
         key = hashlib.sha256(f"{notebook.resolve()}\n{cell}\n{place}".encode()).hexdigest()[:32]
         self.path = state_folder() / "recovery" / f"{key}.json"
-        self.written: Document | None = None
+        self.written: tuple[Document, Path | None] | None = None
         self._size = 0
 
     def keep(self, document: Document, file: Path | None, holds: str = "", rest: bool = True) -> None:
         """Write the document down, if that has not been done; a large one, when edits rest. A full disk is told of by what saves to it, not here."""
-        if self.written is document or self._size > LARGE and not rest:
+        if self.written is not None and self.written[0] is document and self.written[1] == file or self._size > LARGE and not rest:
             return
-        self.written = document
+        self.written = document, file
         try:
             data = jsonio.dumps({"saved": datetime.now().astimezone().isoformat(), "file": str(file) if file is not None else None, "holds": holds, "document": document.to_json()}).encode()
             self._size = len(data)

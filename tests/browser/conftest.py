@@ -72,7 +72,8 @@ class JupyterLab:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", module, "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
                  "--ServerApp.port_retries=0", "--IdentityProvider.token=", "--ServerApp.password=", "--ServerApp.disable_check_xsrf=True",
-                 f"--ServerApp.root_dir={self.root}", "--expose-app-in-browser", "--LabApp.news_url=None"],
+                 f"--ServerApp.root_dir={self.root}", "--expose-app-in-browser", "--LabApp.news_url=None",
+                 "--KernelRestarter.restart_limit=1000"],     # five kills at less than ten seconds' distance, and Jupyter would start no kernel any more
                 env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
             await_answer(f"{self.url}/api/status", self.process, seconds=90)

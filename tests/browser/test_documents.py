@@ -287,3 +287,5 @@ def test_a_kernel_killed_at_any_edit_loses_at_most_the_edit_in_flight(ready, nam
         count = there
         if named:
             assert nb.exec("print(ed.path.name)") == "random.flow.json" and len(nodes(nb.server.root / "random.flow.json")) == count
+    # JupyterLab's own question to a kernel that is just starting is cut off when that is killed
+    nb.page.errors[:] = [e for e in nb.page.errors if not e.startswith("Canceled future for kernel_info_request")]

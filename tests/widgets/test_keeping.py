@@ -473,7 +473,7 @@ def test_of_two_kept_documents_the_later_one_is_offered():
     assert saved.later(saved.Saved(Document(), "nonsense"), early) is early
 
 
-def test_going_on_with_a_document_goes_on_in_its_file(here):
+def test_going_on_with_a_document_goes_on_in_its_file(here, monkeypatch):
     edited = fl.io.edits.apply(document_of(python_graph()), AddNode("Relu", "r"))
     fl.save(edited, "net.flow.json")
     page = Page(Editor(python_graph()))
@@ -485,6 +485,23 @@ def test_going_on_with_a_document_goes_on_in_its_file(here):
     page = Page(Editor(python_graph()))
     page.editor._offer = saved.Saved(fl.io.edits.apply(edited, AddNode("Relu", "last")), "2026-11-24T14:02:00", here / "net.flow.json", holds)
     assert page.press("go_on") and page.editor.path == here / "net.flow.json" and "last" in on_disk("net.flow.json")
+    # killed at any moment of an edit: what is written down and the file go together
+    page = Page(Editor(python_graph()))
+    page.editor._output._recovery = kept = Recovery(here / "a.ipynb", "cell", 0)
+    assert page.edit(AddNode("Relu", "r")) and kept.find().file is None
+    assert page.press("save", node="moments") and kept.find().file == here / "moments.flow.json", "without another edit"
+    moments, write = [], F.DocumentFile.write
+
+    def watched(*args, **options):
+        moments.append((kept.find(), (here / "moments.flow.json").read_bytes()))
+        write(*args, **options)
+        moments.append((kept.find(), (here / "moments.flow.json").read_bytes()))
+    with monkeypatch.context() as patch:
+        patch.setattr(F.DocumentFile, "write", watched)
+        assert page.edit(AddNode("Relu", "a")) and page.edit(AddNode("Relu", "c")) and len(moments) == 4
+    for offer, content in moments:
+        (here / "moments.flow.json").write_bytes(content)
+        assert Page(Editor(python_graph())).editor._file_holding(offer) is not None
     fl.save(python_graph(), "net.flow.json")
     page = Page(Editor(python_graph()))
     page.editor._offer = saved.Saved(edited, "2026-11-24T14:02:00", here / "net.flow.json", holds)
