@@ -1012,7 +1012,7 @@ def read_numbers(text: str, dtype: str, node: str, *, widen: bool = False) -> np
     `widen` lets numbers that an integer or bool dtype cannot hold decide the dtype themselves: 1.5 makes float32.
     """
     try:
-        data = jsonio.parse(text.strip().replace("−", "-"), max_bytes=MAX_VALUE_TEXT, max_depth=40, what=f"the value of {node}")
+        data = jsonio.parse(text.strip().replace("−", "-"), max_bytes=MAX_VALUE_TEXT, max_depth=40, what="what was typed")
     except DocumentError as error:
         raise FeedError(error.message, node=node, hint="Write a number or nested lists in JSON: [[1, 2], [3, 4]].") from None
     shape: list[int] = []

@@ -105,6 +105,18 @@ def test_nodes_are_copied_cut_duplicated_and_pasted_with_their_wires(ready, page
     assert overlap(hand.node("Square_1"), hand.lab.locator("[data-node]:not([data-node='Square_1'])")) == []
     assert boxes["loss_1"]["x"] - boxes["Square_1"]["x"] == pytest.approx(boxes["loss"]["x"] - boxes["Square"]["x"], abs=2)
     key(hand, "Delete")
+    # by mouse, one node
+    hand.select("Square")
+    for name in ("Copy", "Duplicate"):
+        hand.inspector.get_by_role("button", name=name, exact=True).click()
+        hand.settled()
+    expect(hand.inspector.get_by_role("textbox", name="Name")).to_have_value("Square_1")
+    hand.inspector.get_by_role("button", name="Cut", exact=True).click()
+    expect(hand.node("Square_1")).to_have_count(0)
+    hand.lab.locator(".cv").click(position={"x": 12, "y": 60})
+    hand.inspector.get_by_role("button", name="Paste", exact=True).click()
+    expect(hand.inspector.get_by_role("textbox", name="Name")).to_have_value("Square_1")
+    key(hand, "Delete")
     choose(hand, "W", "MatMul")
     key(hand, "Control+c")
     said(hand, "Copied 2 nodes.")
@@ -324,6 +336,7 @@ def test_values_are_slid_live_drawn_pasted_and_bound(ready, page, shots):
     key(hand, "Control+v")
     said(hand, "Pasted the table into x.")
     assert nb.exec("print(ed.feeds['x'][3].tolist())") == "[12.0, 13.0, 14.0, 15.0]"
+    assert hand.inspector.get_by_role("textbox", name="Value").input_value().splitlines()[3] == "[12.0, 13.0, 14.0, 15.0]]"
     # bound to a variable of the notebook
     hand.inspector.get_by_role("button", name="Bind", exact=True).click()
     hand.field("Variable", "data")

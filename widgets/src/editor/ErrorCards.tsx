@@ -1,7 +1,7 @@
 // What does not fit, drawn where it does not fit: an address and a way out. The cards lie over the canvas, in its own pixels: whole at every zoom.
 import * as React from "react";
 import { useViewport } from "@xyflow/react";
-import type { Diagnostic } from "../protocol.gen";
+import type { Diagnostic, OpSpec } from "../protocol.gen";
 import { Icon } from "../shared/icons";
 import { t, told, useLanguage } from "../shared/words";
 import { COVERS, type Point, type Rect, overlaps, visible } from "./geometry";
@@ -79,7 +79,7 @@ function useCards(): Card[] {
       const route = d.edge !== null ? routes.get(d.edge) : undefined;
       const actions = d.repairs.map((r) => ({ label: told(r.label), edits: r.edits, run: () => void lab.edit(r.edits, `${r.label}.`) }));
       if (route && !d.repairs.some((r) => r.edits.some((e) => e.tag === "Disconnect"))) actions.push({ label: t("Cut wire"), edits: [cut(route.edge)], run: () => void lab.edit([cut(route.edge)], "Cut the wire.") });
-      cards.push({ key: keyOf(d), ...where, ...split(told(d.message)), where: address(d), hint: told(d.hint), sides: d.sides, actions });
+      cards.push({ key: keyOf(d), ...where, ...split(told(d.message)), where: address(d, lab.state.ops.get(lab.state.nodes.get(d.node)?.op ?? "")), hint: told(d.hint), sides: d.sides, actions });
     }
     for (const a of alerts) {
       const where = place(a.node, a.edge);
@@ -197,8 +197,10 @@ function Cards({ cards }: { cards: Card[] }) {
   );
 }
 
-function address(d: Diagnostic): string {
-  return [d.node, d.port !== null ? t("port {port}", { port: d.port }) : "", d.axis !== null ? t("axis {axis}", { axis: d.axis }) : "", t("sound parts still run")].filter(Boolean).join(" · ");
+/** Node, port or attribute, axis. */
+function address(d: Diagnostic, spec: OpSpec | undefined): string {
+  const attr = d.port !== null && spec?.attrs.some((a) => a.name === d.port);
+  return [d.node, d.port === null ? "" : attr ? t("attribute {name}", { name: d.port }) : t("port {port}", { port: d.port }), d.axis !== null ? t("axis {axis}", { axis: d.axis }) : "", t("sound parts still run")].filter(Boolean).join(" · ");
 }
 
 /** Alerts that belong to no drawn element: a strip at the foot of the canvas. */

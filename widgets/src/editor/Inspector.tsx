@@ -8,7 +8,7 @@ import { Icon, categoryIcon } from "../shared/icons";
 import { paintGrid } from "../shared/paint";
 import { opWord, t, tn, told } from "../shared/words";
 import { Formula } from "./formula";
-import { addState, align, bypass, copy, differentiate, duplicate, group, tableText, ungroup, useAgain } from "./making";
+import { cutOut, pasteNow, addState, align, bypass, copy, differentiate, duplicate, group, tableText, ungroup, useAgain } from "./making";
 import { COLOURS, frameSelection, writeNote } from "./Notes";
 import { DebugActions, DebugPane, ExplainCard, WhyButtons, WhyCard, explain } from "./Debug";
 import { ValueEditor } from "./ValueEditor";
@@ -71,7 +71,7 @@ function Field({ label, value, onCommit, mono = false, list, multiline = false, 
     className: `${className || "tf"}${mono ? " m" : ""}${bad ? " bad" : ""}`,
   };
   const input = multiline
-    ? <textarea {...shared} rows={Math.min(8, Math.max(2, Math.ceil(shown.length / 30)))} onChange={(e) => setDraft(e.target.value)} />
+    ? <textarea {...shared} rows={Math.min(8, Math.max(2, shown.split("\n").reduce((n, line) => n + (mono ? 1 : Math.ceil(line.length / 30) || 1), mono ? 1 : 0)))} onChange={(e) => setDraft(e.target.value)} />
     : <input {...shared} type="text" list={list?.length ? dataList : undefined} onChange={(e) => setDraft(e.target.value)} />;
   const body = <>{input}{list?.length ? <datalist id={dataList}>{list.map((v) => <option key={v} value={v} />)}</datalist> : null}</>;
   if (hideLabel) return body;
@@ -124,6 +124,18 @@ function AttrField({ node, spec }: { node: SceneNode; spec: AttrSpec }) {
 
 // ---------------------------------------------------------------- panes
 
+/** What the clipboard's keys do, for the mouse. */
+function CopyButtons() {
+  const lab = useLab();
+  return (
+    <>
+      <button type="button" className="bt" title="Ctrl+D" onClick={() => void duplicate(lab)}><Icon name="add" size={12} /> {t("Duplicate")}</button>
+      <button type="button" className="bt" title="Ctrl+C" onClick={() => void copy(lab)}><Icon name="copy" size={12} /> {t("Copy")}</button>
+      <button type="button" className="bt" title="Ctrl+X" onClick={() => void cutOut(lab)}><Icon name="cut" size={12} /> {t("Cut")}</button>
+    </>
+  );
+}
+
 function NodePane({ node }: { node: SceneNode }) {
   const lab = useLab();
   const spec = useLabState((s) => s.ops.get(node.op));
@@ -153,6 +165,7 @@ function NodePane({ node }: { node: SceneNode }) {
         {node.inputs.some((p) => p.wired) && node.outputs.length > 0 && <button type="button" className="bt" title={t("What it takes goes on in its place (M)")} onClick={() => void bypass(lab)}><Icon name="chevronRight" size={12} /> {t("Bypass")}</button>}
         {loop && <button type="button" className="bt" title={t("One more tensor that is carried from timestep to timestep (T)")} onClick={() => void addState(lab)}><Icon name="add" size={12} /> {t("Add a state")}</button>}
         {loop && <button type="button" className="bt" title={t("One more sequence that the loop goes along")} onClick={() => void addState(lab, "Timestep")}><Icon name="add" size={12} /> {t("Add a sequence")}</button>}
+        <CopyButtons />
         <button type="button" className="bt" title={t("Delete")} onClick={() => void lab.remove()}><Icon name="trash" size={12} /> {t("Delete")}</button>
       </section>
       {problems.length > 0 && <section className="probs">{problems.map((d, i) => <p key={i} className={d.severe ? "sev" : ""}><Icon name={d.severe ? "error" : "idle"} size={12} /> {visible(told(d.message))}{d.hint ? <em> {visible(told(d.hint))}</em> : null}</p>)}</section>}
@@ -162,6 +175,9 @@ function NodePane({ node }: { node: SceneNode }) {
     </>
   );
 }
+
+/** Nested lists with a line for each row, as people write them. */
+export const inRows = (json: string): string => json.replace(/\],\[/g, "],\n[").replace(/,(?=[^\s])/g, ", ");
 
 function Form({ node, spec }: { node: SceneNode; spec: OpSpec | undefined }) {
   const lab = useLab();
@@ -173,7 +189,7 @@ function Form({ node, spec }: { node: SceneNode; spec: OpSpec | undefined }) {
       {attrs.length > 0 && <div className="ig2">{attrs.map((a) => <AttrField key={a.name} node={node} spec={a} />)}</div>}
       {hasValue && (node.value_note !== null
         ? <p className="muted f1">{told(node.value_note)}</p>
-        : <Field label={t("Value")} multiline mono value={node.value ?? ""} placeholder={node.source === "placeholder" ? t("[[1, 2, 3]] feeds it") : "0.5"}
+        : <Field label={t("Value")} multiline mono value={inRows(node.value ?? "")} placeholder={node.source === "placeholder" ? t("[[1, 2, 3]] feeds it") : "0.5"}
             onPasteText={tableText} onCommit={(t) => lab.edit([node.source === "placeholder" ? { tag: "SetFeed", node: node.name, text: t } : { tag: "SetAttr", node: node.name, attr: "value", value: t }], `Set the value of ${node.name}.`)} />)}
       {hasValue && <ValueEditor node={node} />}
     </section>
@@ -199,9 +215,10 @@ function ScopePane({ name }: { name: string }) {
       </section>
       <section className="act"><button type="button" className="bt" title={scope.stack !== null ? t("Show them one by one (Enter); Backspace puts them back") : t("Unfold (Enter)")} onClick={() => void lab.into(name)}><Icon name="unfoldAll" size={12} /> {t("Unfold")}</button>
         {made && <button type="button" className="bt" title={t("Another use of it, its inputs open")} onClick={() => void useAgain(lab, made)}><Icon name="add" size={12} /> {t("Use again")}</button>}
-        {scope.stack === null && <button type="button" className="bt" title={t("Its nodes stand where it stood (Ctrl+Shift+G)")} onClick={() => void ungroup(lab)}><Icon name="expand" size={12} /> {t("Unpack")}</button>}</section>
+        {scope.stack === null && <button type="button" className="bt" title={t("Its nodes stand where it stood (Ctrl+Shift+G)")} onClick={() => void ungroup(lab)}><Icon name="expand" size={12} /> {t("Unpack")}</button>}
+        {scope.stack === null && <CopyButtons />}</section>
       {scope.composite !== null && <section><h2>{t("Ports")}</h2><ul className="plain rows">{[...scope.in_ports.map((p) => ({ p, way: "in" })), ...scope.out_ports.map((p) => ({ p, way: "out" }))].map(({ p, way }) => <li key={`${way} ${p.port}`}><span>{way === "in" ? "→ " : "← "}{visible(p.label || p.port)}</span><span>{p.shape ?? (p.wired ? "" : t("open"))}</span></li>)}</ul></section>}
-      <Did tensor={tensor} outputs={[]} node={null} />
+      <Did tensor={tensor} outputs={[]} node={null} whole />
     </>
   );
 }
@@ -259,9 +276,8 @@ function ManyPane({ names }: { names: string[] }) {
       <section><ul className="plain">{names.slice(0, 30).map((n) => <li key={n}>{visible(n)}</li>)}</ul></section>
       <section className="act">
         <button type="button" className="bt" title="Ctrl+G" onClick={() => void group(lab)}><Icon name="foldAll" size={12} /> {t("Make a composite")}</button>
-        <button type="button" className="bt" title="Ctrl+D" onClick={() => void duplicate(lab)}><Icon name="add" size={12} /> {t("Duplicate")}</button>
         <button type="button" className="bt" title={t("A titled, coloured frame (F)")} onClick={() => frameSelection(lab)}><Icon name="fit" size={12} /> {t("Frame")}</button>
-        <button type="button" className="bt" title="Ctrl+C" onClick={() => void copy(lab)}><Icon name="copy" size={12} /> {t("Copy")}</button>
+        <CopyButtons />
         <button type="button" className="bt" onClick={() => void lab.remove()}><Icon name="trash" size={12} /> {t("Delete")}</button>
       </section>
       <section><h2>{t("Line up")}</h2><div className="act tight">
@@ -297,7 +313,7 @@ function GraphPane() {
       {open.length > 0 && <section className="probs"><h2>{t("Still open")}</h2>{open.slice(0, 8).map((d, i) => <p key={i}><Icon name="idle" size={12} /> <button type="button" onClick={go(d.node)}>{visible(d.node)}</button> {visible(told(d.message))}</p>)}{open.length > 8 && <p className="muted">{t("and {n} more", { n: open.length - 8 })}</p>}</section>}
       {scene.total > 0 && <DebugPane />}
       {run.next !== null && run.mode !== "edit" && <section><h2>{t("Next")}</h2><ul className="plain rows"><li><button type="button" onClick={go(run.next_drawn ?? run.next)}>{visible(run.next)}</button><span>{t("{n} ready", { n: run.ready })}</span></li></ul></section>}
-      {scene.total > 0 && <section className="act"><button type="button" className="bt" title={t("Markdown with formulas, on the canvas (N)")} onClick={() => writeNote(lab)}><Icon name="outline" size={12} /> {t("Write a note")}</button></section>}
+      {scene.total > 0 && <section className="act"><button type="button" className="bt" title={t("Markdown with formulas, on the canvas (N)")} onClick={() => writeNote(lab)}><Icon name="outline" size={12} /> {t("Write a note")}</button><button type="button" className="bt" title="Ctrl+V" onClick={() => void pasteNow(lab)}><Icon name="paste" size={12} /> {t("Paste")}</button></section>}
       <section className="muted f1 tip">{scene.total ? t("Select a node or an edge to see its numbers.") : t("Press A and type, or pick an operation on the left.")} {t("? lists the keys.")}</section>
     </>
   );
@@ -305,7 +321,8 @@ function GraphPane() {
 
 // ---------------------------------------------------------------- what it did
 
-function Did({ tensor, outputs, node }: { tensor: string | null; outputs: string[]; node: SceneNode | null }) {
+/** The value of a tensor, beside what makes it; of a `whole` scope only what comes out, since one node's formula is not its own. */
+function Did({ tensor, outputs, node, whole = false }: { tensor: string | null; outputs: string[]; node: SceneNode | null; whole?: boolean }) {
   const lab = useLab();
   const value = useLabState((s) => s.value);
   const output = useLabState((s) => s.output);
@@ -314,13 +331,13 @@ function Did({ tensor, outputs, node }: { tensor: string | null; outputs: string
   const fired = useLabState((s) => { const from = tensor === null ? "" : tensor.slice(0, tensor.lastIndexOf(":")); return s.run.states.get(from) === "done" && s.nodes.get(from)?.source === null; });
   if (tensor === null) return op?.doc ? <section className="did"><h2>{t("What it does")}</h2><p className="doc">{told(op.doc)}</p></section> : null;
   const m = value?.message.tensor === tensor ? value.message : null;
-  const formula = m?.formula || op?.latex || "";
-  const doc = told(m?.doc || op?.doc || "");
+  const formula = whole ? "" : m?.formula || op?.latex || "";
+  const doc = whole ? "" : told(m?.doc || op?.doc || "");
   const rank = m ? m.shape.length : 0;
   return (
     <>
       <section className="did">
-        <div className="sh"><h2>{m?.known ? t("What it did") : t("What it will do")}</h2>{fired && <button type="button" className="ex" title={t("This run's numbers in its formula (E)")} onClick={() => explain(lab)}>{t("Explain")}</button>}{outputs.length > 0 && (
+        <div className="sh"><h2>{whole ? t("What comes out") : m?.known ? t("What it did") : t("What it will do")}</h2>{fired && <button type="button" className="ex" title={t("This run's numbers in its formula (E)")} onClick={() => explain(lab)}>{t("Explain")}</button>}{outputs.length > 0 && (
           <select className="tf out" aria-label={t("Output")} value={output} onChange={(e) => { lab.set({ output: Number(e.target.value), slice: "" }); lab.ask(); }}>{outputs.map((o, i) => <option key={o} value={i}>{o}</option>)}</select>)}</div>
         {formula && <Formula latex={formula} />}
         <ExplainCard tensor={tensor} />

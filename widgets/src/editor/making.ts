@@ -126,6 +126,17 @@ export async function copy(lab: Lab, names = lab.state.selected): Promise<boolea
   return true;
 }
 
+/** Paste by a click, where no event of the browser brings the text. */
+export async function pasteNow(lab: Lab): Promise<void> {
+  let text = "";
+  try {
+    text = await navigator.clipboard.readText();
+  } catch {
+    // the browser does not let a page read the clipboard: what was copied here is still here
+  }
+  onPaste(lab, text);
+}
+
 export async function cutOut(lab: Lab): Promise<void> {
   const names = lab.state.selected;
   if (!await copy(lab, names)) return;

@@ -390,7 +390,7 @@ export class Lab {
     if (mark && mark.index >= scene[mark.kind === "note" ? "notes" : "frames"].length) this.set({ mark: null });
     if (this.state.codeOpen && scene.revision !== before.scene?.revision) this.askCode();
     const chosen = scene.chosen.filter((n) => names.has(n));
-    if (chosen.length > 1) {
+    if (chosen.length > 1 || chosen.length && scene.select === null) {
       this.select(chosen);
       this.adding = false;
     } else if (scene.select !== null && names.has(scene.select)) {

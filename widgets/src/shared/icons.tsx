@@ -60,6 +60,8 @@ const PATHS = {
   more: <path d="M3 7h.01M7 7h.01M11 7h.01" strokeWidth="2.2" />,
   trash: <path d="M2.5 3.5h9M5.5 3.5V2h3v1.5M3.5 3.5l.7 8.5h5.6l.7-8.5M5.8 6v3.5M8.2 6v3.5" />,
   close: <path d="M3 3l8 8M11 3l-8 8" />,
+  cut: <path d="M4.6 8.6L11 2M9.4 8.6L3 2M3.4 12a1.9 1.9 0 1 0 0-3.8 1.9 1.9 0 0 0 0 3.8zM10.6 12a1.9 1.9 0 1 0 0-3.8 1.9 1.9 0 0 0 0 3.8z" />,
+  paste: <path d="M5 2.5H2.5V12h9V2.5H9M5 1.5h4v2H5zM5 6.5h4M5 9h4" />,
   copy: <path d="M4.5 4.5h7.5V12H4.5zM2 9.5V2h7.5" />,
   chevronRight: <path d="M5 3l4 4-4 4" />,
   chevronDown: <path d="M3 5l4 4 4-4" />,
