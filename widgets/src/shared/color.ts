@@ -75,18 +75,22 @@ export function followTheme(root: HTMLElement): () => void {
   return onThemeChange(mark);
 }
 
+const LATER = [1000, 2500, 6000, 12000];
+
 /** Calls back whenever the notebook's theme or the system's colour scheme or contrast changes; returns the way to stop. */
 export function onThemeChange(callback: () => void): () => void {
   let frame = 0;
-  // JupyterLab sets the body's attribute before the theme's stylesheet has arrived, so look again a little later
-  let late = 0;
-  const anew = () => { fresh = new WeakMap(); callback(); };
+  let late: number[] = [];
+  let seen = "";
+  const paper = () => getComputedStyle(document.body).getPropertyValue("--jp-layout-color1") + getComputedStyle(document.body).getPropertyValue("--jp-ui-font-color0");
+  const anew = () => { seen = paper(); fresh = new WeakMap(); callback(); };
   const soon = () => {
     fresh = new WeakMap();
     cancelAnimationFrame(frame);
     frame = requestAnimationFrame(anew);
-    window.clearTimeout(late);
-    late = window.setTimeout(anew, 400);
+    late.forEach(window.clearTimeout);
+    // JupyterLab sets the body's attribute before the theme's stylesheet has arrived, so look again: on a busy machine that takes its time
+    late = [window.setTimeout(anew, 400), ...LATER.map((ms) => window.setTimeout(() => { if (paper() !== seen) anew(); }, ms))];
   };
   const watch = new MutationObserver(soon);
   watch.observe(document.body, { attributes: true, attributeFilter: HOSTS });
@@ -95,7 +99,7 @@ export function onThemeChange(callback: () => void): () => void {
   for (const query of queries) query.addEventListener("change", soon);
   return () => {
     cancelAnimationFrame(frame);
-    window.clearTimeout(late);
+    late.forEach(window.clearTimeout);
     watch.disconnect();
     for (const query of queries) query.removeEventListener("change", soon);
   };
