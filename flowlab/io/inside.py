@@ -303,14 +303,13 @@ def loop_around(document: Document, name: str) -> DocNode | None:
     if name in document.nodes:
         return None
     loops = loops_of(document)
-    scope = max((s for s in loops if name.startswith(f"{s}/")), key=len, default=None)
-    if scope is None:
-        return None
-    inner = name.removeprefix(f"{scope}/")
-    bodies = [body.document for _, body, *_ in wires_of(loops[scope]) or ()]
-    if name in document.scopes and not any(inner in doc.nodes or inner in doc.scopes or inner in doc.inside for doc in bodies):
-        return None     # a scope beside the loop's node, such as that of what a state starts from
-    return loops[scope]
+    around = sorted((s for s in loops if name.startswith(f"{s}/")), key=len, reverse=True)
+    for scope in around:        # the innermost that has it: the name of one loop can begin like that of a scope inside another
+        inner = name.removeprefix(f"{scope}/")
+        if any(inner in doc.nodes or inner in doc.scopes or inner in doc.inside for doc in (body.document for _, body, *_ in wires_of(loops[scope]) or ())):
+            return loops[scope]
+    # a scope beside the loop's node, such as that of what a state starts from, is the document's own; any other name is one to come
+    return None if name in document.scopes or not around else loops[around[0]]
 
 
 def holding(document: Document, names: Sequence[str]) -> tuple[Document, list[str]]:

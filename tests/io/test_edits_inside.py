@@ -24,6 +24,7 @@ from flowlab.io.edits import (
     Ungroup,
     apply,
 )
+from flowlab.io.inside import holding
 from flowlab.io.loops import drawn_edges, flat
 
 CELL = (
@@ -197,3 +198,12 @@ def test_a_gradient_survives_edits_of_its_loop_and_stays_as_it_is():
     assert not build(document).diagnostics and {p: build(document).graph.nodes["rnn/Scan"].output_names[int(now[p].rpartition(":")[2])] for p in named} == named
     with pytest.raises(fl.DocumentError, match="part of a gradient"):
         apply(document, RemoveNodes(("gradients/rnn/Scan/Add",)))
+
+
+def test_a_loop_whose_name_begins_like_a_scope_inside_another_hides_nothing():
+    document = apply(rnn(), AddNode("Tanh", "block/deep/t", scope="rnn"), AddNode("Scan", "two"), Rename("two", "rnn/block"))
+    assert {"rnn/block/deep/t", "rnn/block/h"} <= document.inside       # one in the loop rnn, one in the loop rnn/block
+    body, (there,) = holding(document, ["rnn/block/deep"])
+    assert there == "block/deep" and "block/deep/t" in body.nodes
+    after = apply(document, Duplicate(("rnn/block/deep/t",)), Rename("rnn/block/h", "rnn/block/state"), RemoveNodes(("rnn/block/deep/t",)))
+    assert "rnn/block/deep/t_1" in after.inside and "rnn/block/deep/t" not in after.inside and "rnn/block/state" in after.inside
