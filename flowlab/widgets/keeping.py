@@ -186,11 +186,12 @@ class Keeping:
         file = self._home.file
         if file is None:
             raise DocumentError("The document has no file yet.", hint="Save gives it one.")
-        found = file.read()
+        theirs = F.DocumentFile(file.path)      # mine goes on knowing the file as it was: Undo comes back to the same choice, and writes over nothing
+        found = theirs.read()
         feeds = {**{k: v for k, v in self._document.feeds.items() if k in found.nodes}, **found.feeds}
-        file.saved = replace(found, feeds=MappingProxyType(feeds))
-        self._chosen = []
-        self._commit(file.saved, f"take what {file.path.name} holds")
+        theirs.saved = replace(found, feeds=MappingProxyType(feeds))
+        self._files[os.path.realpath(file.path)] = theirs
+        self._move_to(Home(theirs.saved, theirs, session=self._session), theirs.saved, f"take what {file.path.name} holds")
         self._say_file()
         self._notice("status", f"This is what {file.path.name} holds now.", "Undo brings back what was here.")
 

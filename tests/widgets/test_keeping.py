@@ -272,7 +272,10 @@ def test_conflict_keep_mine_as_a_copy(conflict, here):
 def test_conflict_take_theirs(conflict, here):
     assert conflict.press("take_theirs") and conflict.editor.document.name == "theirs" and "r" not in conflict.editor.document.nodes
     assert not file(conflict)["dirty"] and file(conflict)["trouble"] == ""
-    assert conflict.press("undo") and "r" in conflict.editor.document.nodes and conflict.press("redo") and fl.load_document("net.flow.json").name == "theirs"
+    # Undo comes back to mine and to the same choice: nothing is written over what the file holds
+    assert conflict.press("undo") and "r" in conflict.editor.document.nodes and file(conflict)["trouble"] == "changed"
+    assert conflict.edit(AddNode("Relu", "more")) and fl.load_document("net.flow.json").name == "theirs"
+    assert conflict.press("undo") and conflict.press("take_theirs") and conflict.editor.document.name == "theirs" and file(conflict)["trouble"] == ""
     assert conflict.edit(AddNode("Relu", "on")) and on_disk("net.flow.json") == set(conflict.editor.document.nodes)
 
 
