@@ -12,6 +12,7 @@ from ..core.errors import DebuggerError, FlowError
 from ..core.graph import Graph
 from ..core.types import shape_text
 from ..debugger import Breakpoint, Debugger, Stop
+from ..runtime.machine import amount
 from ..trace.compare import Comparison, compare
 from ..trace.trace import Event
 from ..trace.why import bad
@@ -97,15 +98,15 @@ def differences(one: Debugger, other: Debugger, drawn: Callable[[str], str | Non
 
 def heat(dbg: Debugger | None, kind: str, drawn: Callable[[str], str | None]) -> P.Heat:
     """Time or memory of the firings so far, by what is drawn; a loop's inside counts where it is drawn."""
-    costs: dict[str, float] = {}
+    costs: dict[str, Any] = {}
     loops = {n.name for n in dbg.graph.nodes if n.op.routine is not None} if dbg is not None else set()
     for event in dbg.records[:dbg.cursor] if dbg is not None else ():
         if kind == "time" and event.node in loops:      # it lasts as long as all that fired inside, which is counted already
             continue
         name = drawn(event.node) or drawn(event.top)
         if name is not None:
-            costs[name] = costs.get(name, 0.0) + (event.duration if kind == "time" else sum(v.nbytes for v in event.outputs if v is not None))
-    total, text = sum(costs.values()), V.seconds if kind == "time" else V.size
+            costs[name] = costs.get(name, 0) + (event.duration if kind == "time" else sum(v.nbytes for v in event.outputs if v is not None))
+    total, text = sum(costs.values()), V.seconds if kind == "time" else amount
     return P.Heat(kind=kind, total=text(total), shares={k: c / total for k, c in costs.items()} if total else {}, labels={k: text(c) for k, c in costs.items()})
 
 

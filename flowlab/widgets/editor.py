@@ -1,7 +1,7 @@
 """Editor: the lab's kernel side. It holds the document, builds the graph, steps the run, and answers the page."""
 from __future__ import annotations
 
-import os
+import math
 import re
 import sys
 import time
@@ -41,6 +41,7 @@ from ..io.edits import (
     describe,
     edit_from_json,
 )
+from ..runtime.machine import amount, memory_left
 from ..runtime.session import Session
 from . import debugging as D, previews, protocol as P, saved, scene as S, values as V
 from .examples import EXAMPLES
@@ -507,16 +508,13 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
         return self._go(lambda d: d.resume())
 
     def _check_memory(self) -> None:
-        """DeviceError before the variables ask for more than this machine has."""
-        total, largest = 0, None
-        for v in self._built.graph.variables:
-            size = int(np.prod([int(d) for d in v.shape], dtype=object)) * 8    # initializers draw float64
-            total += size
-            if largest is None or size > largest[0]:
-                largest = (size, v.node.name)
-        if largest is not None and total > memory():
-            raise DeviceError(f"the variables take {total / 2**30:.1f} GiB, more than this machine's {memory() / 2**30:.1f} GiB.", node=largest[1],
-                              hint=f"Make {largest[1]} smaller.")
+        """DeviceError before the variables to come ask for more than this process may take: it names the largest, which a run's own check would not."""
+        held = self._session.store.values
+        sizes = {v.node.name: math.prod(int(d) for d in v.shape) * 8 for v in self._built.graph.variables if v.node.id not in held}    # initializers draw float64
+        total, left = sum(sizes.values()), memory_left()
+        if left is not None and total > left:
+            largest = max(sizes, key=sizes.__getitem__)
+            raise DeviceError(f"the variables take {amount(total)}: this process may use {amount(left)} more.", node=largest, hint=f"Make {largest} smaller.")
 
     # ------------------------------------------------------------ the moment, and the page
 
@@ -1310,19 +1308,6 @@ class Feeds(MutableMapping):
 
     def __repr__(self) -> str:
         return "{" + ", ".join(f"{k}: {v.dtype}{list(v.shape)}" for k, v in self.items()) + "}"
-
-
-def memory() -> int:
-    """Bytes that this process may use: the machine's memory, or its container's share."""
-    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")] if hasattr(os, "sysconf") else [2**34]
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            text = Path(path).read_text().strip()
-        except OSError:
-            continue
-        if text.isdigit():
-            limits.append(int(text))
-    return min(limits)
 
 
 def _unlike(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:

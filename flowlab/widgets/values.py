@@ -149,14 +149,6 @@ def seconds(t: float) -> str:
     return f"{t * 1e6:.0f} µs" if t < 1e-3 else f"{t * 1e3:.3g} ms" if t < 1 else f"{t:.1f} s"
 
 
-def size(count: float) -> str:
-    """Bytes as people read them."""
-    for unit, width in (("GB", 2**30), ("MB", 2**20), ("KB", 2**10)):
-        if count >= width:
-            return f"{count / width:.3g} {unit}"
-    return f"{count:.0f} B"
-
-
 def exact(array: np.ndarray) -> str:
     """The array's numbers as JSON, none rounded; what JSON has no number for becomes the text "NaN", "Infinity" or "-Infinity"."""
     if array.dtype.kind != "f" or bool(np.all(np.isfinite(array))):

@@ -50,7 +50,7 @@ FRAMES = """async ({ selector, zoom, frames }) => {
   const box = document.querySelector(selector), rect = box.getBoundingClientRect();
   const at = { clientX: rect.x + rect.width / 2, clientY: rect.y + rect.height / 2 };
   const target = document.elementFromPoint(at.clientX, at.clientY) ?? box;
-  const times = [];
+  const times = [], view = box.closest('.react-flow').querySelector('.react-flow__viewport'), places = new Set();
   let last = await new Promise(requestAnimationFrame);
   const end = last + 8000;
   for (let k = 0; k < frames && last < end; k++) {
@@ -58,9 +58,19 @@ FRAMES = """async ({ selector, zoom, frames }) => {
     target.dispatchEvent(new WheelEvent('wheel', { ...at, ...turn, bubbles: true, cancelable: true, view: window }));
     const now = await new Promise(requestAnimationFrame);
     times.push(now - last);
+    places.add(view.style.transform);
     last = now;
   }
+  if (places.size < times.length / 3) throw new Error(`the canvas stood in ${places.size} places in ${times.length} frames: nothing was panned or zoomed`);
   return times;
+}"""
+STILL = """async (root) => {
+  const look = () => root && document.querySelector(root) && [document.querySelector(root + ' .react-flow__viewport')?.style.transform, document.querySelectorAll(root + ' .react-flow__node').length].join();
+  const end = performance.now() + 30000;
+  for (let same = 0, last = null; same < 30 && performance.now() < end; last = look()) {
+    await new Promise(requestAnimationFrame);
+    same = look() === last ? same + 1 : 0;
+  }
 }"""
 KEYS = """async (words) => {
   const field = document.querySelector('.fl-lab [aria-label=Find]'), box = field.closest('.findb'), times = [];
@@ -100,9 +110,9 @@ def bare_page(folder: Path) -> Path:
     return page
 
 
-def unfold(nb: NB) -> int:
-    """Unfold as much as the lab draws at once, outer scopes first, in one go; how many elements that is."""
-    return int(nb.exec("""
+def unfold(nb: NB) -> None:
+    """Unfold as much as the lab draws at once, outer scopes first, in one go."""
+    nb.exec("""
 from bisect import bisect_right
 from dataclasses import replace
 from flowlab.widgets import scene as S
@@ -114,14 +124,14 @@ def drawn(k):
     return len(shown.nodes) + len(shown.scopes)
 most = bisect_right(range(len(outer) + 1), S.DRAWN_UP_TO, key=drawn) - 1
 ed._draw_so(view.document.scopes - set(outer[:most]), apart)
-print(drawn(most))
-"""))
+""")
 
 
-def frames(page: Page, selector: str) -> dict[str, float]:
-    page.wait_for_timeout(400)
-    pan = page.evaluate(FRAMES, {"selector": selector, "zoom": False, "frames": 240})[5:]
-    zoom = page.evaluate(FRAMES, {"selector": selector, "zoom": True, "frames": 160})[5:]
+def frames(page: Page, root: str) -> dict[str, float]:
+    """Frame times while the canvas is panned and zoomed, once it has come to rest."""
+    page.evaluate(STILL, root)
+    pan = page.evaluate(FRAMES, {"selector": f"{root} .react-flow__pane", "zoom": False, "frames": 240})[5:]
+    zoom = page.evaluate(FRAMES, {"selector": f"{root} .react-flow__pane", "zoom": True, "frames": 160})[5:]
     return {"pan p50": at(pan, 0.5), "pan p95": at(pan, 0.95), "zoom p95": at(zoom, 0.95)}
 
 
@@ -139,20 +149,18 @@ def measure(nodes: int, browser, server: JupyterLab, bare: Path) -> None:
     lab |= {"click p50": at(painted[3:], 0.5), "click p95": at(painted[3:], 0.95)}
     keys = page.evaluate(KEYS, ["block_1/wide", "gradients", "matmul"])
     lab |= {"key p50": at(keys, 0.5), "key p95": at(keys, 0.95)}
-    drawn = unfold(nb)
-    for _ in range(20):     # the layout comes from its worker; what is culled stands in no page, so a long chain may never show two hundred
+    unfold(nb)
+    for _ in range(2):      # the layout comes from its worker: all that there was, then all that there is
+        page.evaluate(STILL, ".fl-lab")
         nb.lab.get_by_role("button", name="Show all", exact=True).click()
-        page.wait_for_timeout(1500)
-        if page.locator(".fl-lab .react-flow__node").count() >= min(drawn, 200):
-            break
+    page.evaluate(STILL, ".fl-lab")
     places = page.evaluate(PLACES)
-    far = frames(page, ".fl-lab .react-flow__pane")
+    far = frames(page, ".fl-lab")
     edges = json.loads(nb.exec("import json; print(json.dumps([[e.src, e.dst] for e in ed._drawn().edges]))"))
     # from near: at the size that text is written for
     nb.lab.get_by_role("searchbox", name="Find").fill("head/MatMul")
     nb.lab.get_by_role("searchbox", name="Find").press("Enter")
-    page.wait_for_timeout(600)
-    lab |= frames(page, ".fl-lab .react-flow__pane")
+    lab |= frames(page, ".fl-lab")
     context.close()
 
     context = browser.new_context(viewport={"width": 900, "height": 720}, reduced_motion="reduce")
@@ -162,7 +170,7 @@ def measure(nodes: int, browser, server: JupyterLab, bare: Path) -> None:
     ids = {p["id"] for p in places}
     page.evaluate("(graph) => window.draw(graph)", {"nodes": places, "edges": [e for e in edges if set(e) <= ids]})
     react = {"first paint": page.evaluate("() => window.painted")}
-    react |= frames(page, ".react-flow__pane")
+    react |= frames(page, "#root")
     context.close()
 
     print(f"\n{total:,} nodes: {opened:,} elements when it opens; {len(places):,} drawn, {len(edges):,} wires for pan and zoom   (load {os.getloadavg()[0]:.1f})")

@@ -217,7 +217,7 @@ def await_answer(url: str, process: subprocess.Popen, seconds: float) -> None:
         except OSError:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{url} did not answer") from None
-            time.sleep(0.1)
+            time.sleep(0.1)     # another process tells nobody when it begins to listen: ask again
 
 
 def free_port() -> int:

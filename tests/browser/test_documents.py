@@ -271,7 +271,7 @@ def test_a_kernel_killed_at_any_edit_loses_at_most_the_edit_in_flight(ready, nam
             count += 1
         hand.lab.get_by_role("searchbox", name="Add an operation").fill("Square")
         nb.page.keyboard.press("Enter")      # in flight
-        nb.page.wait_for_timeout(rng.uniform(0, 60))
+        nb.page.wait_for_timeout(rng.uniform(0, 60))     # the kernel ends at whatever moment of it: before, in the middle, after
         nb.page.evaluate(f"() => {KERNEL}.requestExecute({{ code: 'import os; os._exit(1)' }})")
         expect(hand.lab).to_have_attribute("data-link", "gone")
         jupyters_own_word(nb)

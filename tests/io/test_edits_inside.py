@@ -26,6 +26,7 @@ from flowlab.io.edits import (
 )
 from flowlab.io.inside import holding
 from flowlab.io.loops import drawn_edges, flat
+from tests.nested import nested
 
 CELL = (
     AddNode("Scan", "rnn"), Connect("seq:0", "rnn:x"), Connect("h0:0", "rnn/h:start"),
@@ -165,15 +166,7 @@ def test_what_makes_no_sense_inside_is_refused_with_its_reason(edit, why):
 
 
 def test_branches_while_loops_and_loops_in_loops_are_edited():
-    with fl.Graph() as g:
-        x = fl.placeholder((3,), name="x")
-        with fl.scan(x, name="outer") as step:
-            s = step.state("s", init=0.0)
-            y = fl.cond(step.input > 0, lambda: fl.sqrt(step.input), lambda: -step.input, name="root")
-            z = fl.while_loop(lambda k: k < 2, lambda k: k + y, 0.5, name="grow")
-            step.update(s, s + z)
-        fl.square(step.states["s"], name="y")
-    document = apply(document_of(g), Insert("outer/root/Sqrt:0->outer/root/Cond:then 0", "Square"), AddNode("Exp", "outer/root/Exp"), Connect("outer/root/Negative:0", "outer/root/Exp:x"),
+    document = apply(document_of(nested()), Insert("outer/root/Sqrt:0->outer/root/Cond:then 0", "Square"), AddNode("Exp", "outer/root/Exp"), Connect("outer/root/Negative:0", "outer/root/Exp:x"),
                      Connect("outer/root/Exp:0", "outer/root/Cond:otherwise 0"), AddNode("Multiply", "outer/grow/Multiply"), Connect("outer/grow/Add:0", "outer/grow/Multiply:a"), Connect("outer/s:0", "outer/grow/Multiply:b"),
                      AddNode("Abs", scope="outer/grow"), Connect("outer/grow/Multiply:0", "outer/grow/Abs:x"), AddNode("Add", "outer/grow/more"), Connect("outer/grow/Abs:0", "outer/grow/more:a"), Connect("outer/grow/Add:0", "outer/grow/more:b"),
                      Connect("outer/grow/more:0", "outer/grow/k:next"))

@@ -6,6 +6,7 @@ import numpy as np
 import flowlab as fl
 from flowlab.io.edits import AddNode, Connect, Move, Paste, RemoveNodes, Rename, SetAttr
 from flowlab.widgets.editor import Editor
+from tests.nested import nested
 from tests.widgets.test_editor_kernel import Page
 
 SEQ = np.random.default_rng(0).standard_normal((2, 5, 3)).astype("float32")
@@ -128,14 +129,7 @@ def test_a_loop_is_built_by_hand_half_wired_all_the_way_and_runs():
 
 
 def test_branches_and_loops_in_loops_are_drawn_and_stepped():
-    with fl.Graph("nested") as g:
-        x = fl.placeholder((3,), name="x")
-        with fl.scan(x, name="outer") as step:
-            s = step.state("s", init=0.0)
-            y = fl.cond(step.input > 0, lambda: fl.sqrt(step.input), lambda: -step.input, name="root")
-            z = fl.while_loop(lambda k: k < 2, lambda k: k + y, 0.5, name="grow")
-            step.update(s, s + z)
-        fl.square(step.states["s"], name="y")
+    g = nested()
     page = Page(Editor(g, feeds={"x": np.float32([4, -1, 9])}))
     loops = {o["name"]: o["loop"] for o in page.scene["opened"]}
     assert loops == {"outer": "loop", "outer/root": "branch", "outer/grow": "loop"}

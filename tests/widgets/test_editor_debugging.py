@@ -20,6 +20,19 @@ def logs() -> fl.Graph:
     return g
 
 
+def looping() -> Page:
+    """A lab with a loop over four timesteps, and something after it."""
+    with fl.Graph() as g:
+        seq = fl.placeholder((4, 3), name="seq")
+        with fl.scan(seq, time_axis=0, name="rnn") as step:
+            h = step.state("h", init=fl.constant(np.zeros(3, "f")))
+            new = fl.tanh(h + step.input, name="new")
+            step.update(h, new)
+            step.output(new)
+        fl.sum(step.outputs[0], name="total")
+    return Page(Editor(g, feeds={"seq": np.ones((4, 3), "f")}))
+
+
 @pytest.fixture
 def page() -> Page:
     return Page(Editor(logs(), feeds={"x": np.float32([2, 0])}))
@@ -99,14 +112,7 @@ def test_watches_tell_health_a_line_and_the_part_in_the_box(page):
 
 
 def test_a_watch_draws_a_line_over_the_timesteps_of_a_loop():
-    with fl.Graph() as g:
-        seq = fl.placeholder((4, 3), name="seq")
-        with fl.scan(seq, time_axis=0, name="rnn") as step:
-            h = step.state("h", init=fl.constant(np.zeros(3, "f")))
-            new = fl.tanh(h + step.input, name="new")
-            step.update(h, new)
-            step.output(new)
-    page = Page(Editor(g, feeds={"seq": np.ones((4, 3), "f")}))
+    page = looping()
     page.press("step_timestep")
     assert debug(page, "watch_add", target="rnn/new:0")
     page.press("run")
@@ -176,15 +182,7 @@ def test_into_a_scope_stops_at_its_first_node_and_out_of_it_finishes_it():
 
 
 def test_into_and_out_of_a_loop():
-    with fl.Graph() as g:
-        seq = fl.placeholder((4, 3), name="seq")
-        with fl.scan(seq, time_axis=0, name="rnn") as step:
-            h = step.state("h", init=fl.constant(np.zeros(3, "f")))
-            new = fl.tanh(h + step.input, name="new")
-            step.update(h, new)
-            step.output(new)
-        fl.sum(step.outputs[0], name="total")
-    page = Page(Editor(g, feeds={"seq": np.ones((4, 3), "f")}))
+    page = looping()
     assert page.press("into", node="rnn") and page.run["cursor"] == 0 and page.run["next"] == "rnn/Add"
     assert page.press("step") and page.press("out", node="rnn") and page.run["next"] == "total"
 
@@ -194,7 +192,7 @@ def test_costs_are_shown_by_what_is_drawn_and_add_up(page):
     page.press("run")
     assert debug(page, "heat", text="memory")
     heat = told(page)["heat"]
-    assert heat["labels"] == {"log": "8 B", "twice": "8 B", "total": "4 B"} and heat["total"] == "20 B" and sum(heat["shares"].values()) == pytest.approx(1)
+    assert heat["labels"] == {"log": "8 bytes", "twice": "8 bytes", "total": "4 bytes"} and heat["total"] == "20 bytes" and sum(heat["shares"].values()) == pytest.approx(1)
     assert debug(page, "heat", text="time") and set(told(page)["heat"]["shares"]) == {"log", "twice", "total"}
     page.press("stop")
     assert told(page)["heat"]["shares"] == {}

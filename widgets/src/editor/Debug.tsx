@@ -1,6 +1,7 @@
 // Debugging on the page: breakpoints, watches, overrides, a second run beside the first, and what a firing did with its numbers.
 import * as React from "react";
 import type { BreakSpec, OutPort, WatchSpec } from "../protocol.gen";
+import { download } from "../shared/download";
 import { num, percent } from "../shared/format";
 import { Icon } from "../shared/icons";
 import { language, t, tn, told } from "../shared/words";
@@ -27,19 +28,19 @@ export function breakText(b: BreakSpec): string {
 export function toggleBreak(lab: Lab): void {
   const { selected, edge, wiring, debugging } = lab.state;
   const target = edge !== null ? wiring.edges.get(edge)?.tensor ?? null : selected.length === 1 ? selected[0] : null;
-  if (target === null) return lab.say(t("Select a node or an edge first, then B."));
+  if (target === null) return lab.say("Select a node or an edge first, then B.");
   const there = debugging.breaks.find((b) => b.target === target && !b.when);
   void (there ? lab.debug("break_remove", { text: there.key }) : lab.debug("break_add", { target }));
 }
 
 export function toggleWatch(lab: Lab): void {
   const tensor = lab.shown();
-  if (tensor === null) return lab.say(t("Select a node or an edge first, then Shift+W."));
+  if (tensor === null) return lab.say("Select a node or an edge first, then Shift+W.");
   void lab.debug(lab.state.debugging.watches.some((w) => w.tensor === tensor) ? "watch_remove" : "watch_add", { target: tensor });
 }
 
 export function openForm(lab: Lab, form: "break" | "override"): void {
-  if (lab.shown() === null) return lab.say(t("Select a node or an edge first."));
+  if (lab.shown() === null) return lab.say("Select a node or an edge first.");
   lab.set({ form });
 }
 
@@ -242,7 +243,7 @@ export function WatchTable() {
   const watches = useLabState((s) => s.debugging.watches);
   const [open, setOpen] = React.useState(true);
   if (!watches.length) return null;
-  const csv = () => download("watches.csv", table(watches));
+  const csv = () => download(new Blob([table(watches)], { type: "text/csv;charset=utf-8" }), "watches.csv");
   return (
     <section className={`watch nodrag nopan nowheel${open ? "" : " shut"}`} aria-label={t("Watches")} data-testid="watches">
       <div className="wh">
@@ -305,14 +306,6 @@ export function table(watches: WatchSpec[]): string {
   const rows: (string | number | null)[][] = [["tensor", "shape", "dtype", "part", "min", "max", "mean", "std", "norm", "zeros", "nan", "inf"]];
   for (const w of watches) rows.push([w.tensor, w.shape, w.dtype, w.box, ...(w.stats ? [w.stats.min, w.stats.max, w.stats.mean, w.stats.std, w.stats.norm, w.stats.zeros, w.stats.nan, w.stats.inf] : Array<null>(8).fill(null))]);
   return `${rows.map((r) => r.map(field).join(",")).join("\r\n")}\r\n`;
-}
-
-function download(name: string, text: string): void {
-  const a = document.createElement("a");
-  a.href = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
-  a.download = name;
-  a.click();
-  setTimeout(() => URL.revokeObjectURL(a.href), 10_000);
 }
 
 // ---------------------------------------------------------------- marks on the canvas

@@ -1,5 +1,6 @@
 // The document's file: the menu, what opens and saves, and what is said when something else has changed the file or the way to the kernel is broken.
 import * as React from "react";
+import { download } from "../shared/download";
 import { Icon, type IconName } from "../shared/icons";
 import type { FileRow } from "../protocol.gen";
 import { activeIn } from "../shared/tree";
@@ -53,15 +54,6 @@ async function openPath(lab: Lab, path: string): Promise<void> {
   lab.set({ panel: null });
   lab.back();
   if (await lab.command("open", { node: path })) lab.view?.fit();
-}
-
-/** Gives the browser something to download. */
-function download(blob: Blob, name: string): void {
-  const a = document.createElement("a");
-  a.href = URL.createObjectURL(blob);
-  a.download = name;
-  a.click();
-  setTimeout(() => URL.revokeObjectURL(a.href), 60_000);
 }
 
 const stem = (lab: Lab): string => (lab.state.file?.name.replace(/(\.flow)?\.json$/, "") || lab.state.scene?.title || "graph").replace(/[^\p{L}\p{N}_ .()-]+/gu, "_").slice(0, 80);
