@@ -377,9 +377,14 @@ def part(document: Document, names: Sequence[str]) -> Document:
     composites = {}
     for scope, made in document.composites.items():
         if scope in whole:
-            edge = boundary(document, scope)
-            composites[scope] = Composite(made.function, made.doc, MappingProxyType({}), MappingProxyType({p: t for p, t in edge.outputs.items() if t.rpartition(":")[0] in chosen}),
-                                          MappingProxyType({p.replace("/", "_").replace(":", "_"): inner for p, inner in edge.inputs.items()}))
+            edge, outputs, ports = boundary(document, scope), {}, {}
+            # what enters and leaves without a port of the composite's own is called as wiring it by hand would call it
+            for port, inner in edge.inputs.items():
+                ports[port if port in (made.ports or made.inputs) else fresh(_port_name(inner[0].rpartition(":")[2]), {**edge.inputs, **ports})] = inner
+            for port, tensor in edge.outputs.items():
+                if tensor.rpartition(":")[0] in chosen:
+                    outputs[port if port in made.outputs else fresh(_output_name(document, tensor), {**edge.outputs, **outputs})] = tensor
+            composites[scope] = Composite(made.function, made.doc, MappingProxyType({}), MappingProxyType(outputs), MappingProxyType(ports))
     nodes = {}
     for name in inside:
         node = document.nodes[name]

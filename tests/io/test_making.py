@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -216,3 +218,12 @@ def test_a_feed_is_bound_to_a_name_and_never_to_an_expression(line):
             apply(line, Bind("x", wrong))
     with pytest.raises(fl.FeedError):
         apply(line, Bind("mm", "images"))
+
+
+def test_what_leaves_a_copied_composite_without_a_port_of_its_own_gets_a_name():
+    made = apply(Document(), AddNode("Variable", "block/W"), AddNode("Variable", "block/V"), Group(("block/W", "block/V"), "inner"), AddNode("Relu", "act"), Connect("block/inner/W:0", "act:x"))
+    bare = replace(made, composites=MappingProxyType({k: replace(c, ports=MappingProxyType({}), outputs=MappingProxyType({})) for k, c in made.composites.items()}))
+    for document in (made, bare):       # made by hand, and by a function that gave nothing back
+        copied = apply(document, Duplicate(("block",)))
+        assert copied.composites["block_1/inner"].outputs["W"] == "block_1/inner/W:0"
+        assert from_text(copied.text()) == copied
