@@ -309,7 +309,7 @@ export class Lab {
         return;
       case "explained":
         this.set({ explained: m });
-        this.say([m.arithmetic, ...m.sentences].filter(Boolean).join(" "));
+        this.say([m.arithmetic && `${m.arithmetic}.`, ...m.sentences].filter(Boolean).join(" "));
         return;
       case "found":
         this.set({ found: m });
