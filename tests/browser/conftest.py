@@ -53,9 +53,9 @@ class JupyterLab:
         self.root = folder / "root"
         self.root.mkdir(parents=True)
         self._log = folder / "lab.log"
-        settings = folder / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
-        settings.parent.mkdir(parents=True)
-        settings.write_text(json.dumps({"checkForUpdates": False, "fetchNews": "false", "doNotDisturbMode": True}))
+        self._settings = folder / "settings" / "@jupyterlab" / "apputils-extension"
+        self._settings.mkdir(parents=True)
+        (self._settings / "notification.jupyterlab-settings").write_text(json.dumps({"checkForUpdates": False, "fetchNews": "false", "doNotDisturbMode": True}))
         environment = {
             **os.environ,
             "JUPYTER_CONFIG_DIR": str(folder / "config"),
@@ -84,6 +84,10 @@ class JupyterLab:
     def log(self) -> str:
         """What the server has said so far."""
         return self._log.read_text(errors="replace")
+
+    def forget_theme(self) -> None:
+        """The next page opens in the light theme, whatever a page before it chose: JupyterLab keeps the choice for all pages."""
+        (self._settings / "themes.jupyterlab-settings").unlink(missing_ok=True)
 
     def write(self, name: str, cells: Sequence[str]) -> str:
         """Write a notebook of these code cells into the served folder; its file name."""
@@ -278,6 +282,7 @@ def notebook(lab: JupyterLab, page: Page) -> Callable[..., NB]:
     """notebook(name, cells), or notebook(path) for a copy of an existing one → NB."""
 
     def open_notebook(name: str | Path, cells: Sequence[str] | None = None) -> NB:
+        lab.forget_theme()
         if cells is not None:
             return NB(page, lab, lab.write(str(name), cells))
         source = Path(name)

@@ -254,6 +254,7 @@ PIXELS = "(el, box) => [...el.querySelector('canvas').getContext('2d').getImageD
 
 
 def test_heatmaps_follow_the_theme(view, shots):
+    assert view.page.evaluate("() => document.body.dataset.jpThemeLight") == "true"
     cell = view.find("[data-gate=c]")
     light = cell.evaluate(PIXELS, [2, 2, 1, 1])
     view.nb.theme("dark")
