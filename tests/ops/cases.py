@@ -17,7 +17,7 @@ import jax.numpy as jnp  # noqa: E402  # after the switch to float64
 from flowlab.core.op import REGISTRY, Op  # noqa: E402
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """One use of an op: inputs by position (None leaves an optional one open), attributes, and what it must compute."""
 
