@@ -47,7 +47,7 @@ __version__ = "0.1.0"
 
 # what loads when it is asked for: name → module
 _LAZY = {
-    "Debugger": "debugger", "compare": "trace.compare", "load_trace": "trace.saved", "Stop": "debugger",
+    "Debugger": "debugger", "Recording": "debugger", "compare": "trace.compare", "load_trace": "trace.saved", "Stop": "debugger",
     "Session": "runtime.session", "Timeline": "runtime.timeline", "Trace": "trace.trace", "Event": "trace.trace",
     "Body": "control.body", "Document": "io.document", "load": "io.document", "load_document": "io.document", "save": "io.document", "to_python": "io.codegen",
     "fit": "apps.fit", "Tape": "apps.tape", "debug": "apps.tape", "check_gradients": "apps.check", "expand": "nn.layers", "replicas": "nn.replicas", "composite": "core.composite", "Composite": "core.composite",

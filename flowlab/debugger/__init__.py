@@ -2,5 +2,6 @@
 from ..trace.conditions import Condition, condition
 from .breakpoints import Breakpoint, Breakpoints, Hit
 from .debugger import Debugger, Stop
+from .recording import Recording
 
-__all__ = ["Breakpoint", "Breakpoints", "Condition", "Debugger", "Hit", "Stop", "condition"]
+__all__ = ["Breakpoint", "Breakpoints", "Condition", "Debugger", "Hit", "Recording", "Stop", "condition"]

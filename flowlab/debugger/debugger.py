@@ -17,7 +17,7 @@ from ..runtime.plan import Plan, Step, asked, frame_number
 from ..runtime.session import Session, error_at, host
 from ..runtime.store import Draws, Snapshot
 from ..trace.explain import Explanation, explain
-from ..trace.trace import Event, Stats, ValueKeyError, stats_of
+from ..trace.trace import Event, Stats, Trace, ValueKeyError, stats_of
 from ..trace.why import Why, bad, blank
 from .breakpoints import Breakpoints, Hit
 from .causes import why
@@ -725,6 +725,28 @@ class Debugger:
         other._put(([], [e.copy(other) for e in events[:len(order)]], dict(overrides), dict(inner)))
         other.seek(len(order))
         return other
+
+    def trace(self) -> Trace:
+        """What has fired so far as a Trace, to be saved or compared: values as they stand, what was overridden as it was overridden.
+
+        Of a run that is not over, `results` is None.
+        """
+        slots = {slot: key for key, slot in self.plan.slots.items()}
+        tensors = {(n.id, t.index): t for n in self.plan.graph.nodes for t in n.outputs}
+        feeds = {self.graph.tensor(name): array for name, array in self.feeds.items()}
+        held = dict(self._snapshot)
+        for slot, value in self._overrides.items():
+            source = tensors[slots[slot]]
+            if source.node.op.source == "variable" and source not in feeds:
+                held[source.node.id] = value
+            elif source.node.op.source is not None or source in feeds:
+                feeds[source] = value
+        flat, _ = flatten(self.graph, self.fetches)
+        made = Trace(self.session, self.fetches, feeds, self.session.plan(flat, tuple(feeds)), held, self._run)
+        made.overridden = tuple(dict.fromkeys(name for name, _ in self.overridden))
+        made.events += [Event(k, e.node, e.phase, self.outputs_of(e), e.start, e.duration, made, e.frame, e.device, e.key, e.top, e.thread) for k, e in enumerate(self._events[:self.cursor])]
+        made.results = self.results
+        return made
 
     # ------------------------------------------------------------ why
 

@@ -31,6 +31,7 @@ _give_way = partial(time.sleep, 0) if sys.platform == "win32" else partial(selec
 
 Outcome = tuple[Sequence[Any], Sequence[Any], bool]     # results, new values of variables, whether both are the caller's own
 Stamp = tuple[str, float, float]                        # thread, start, end
+Keep = Callable[[int, Sequence[Any]], None]             # is given what each step came to, by whichever thread fired it
 Straight = Callable[[Sequence[np.ndarray], Snapshot, Any], Outcome]
 Explain = Callable[[Step, Exception, Mapping[int, Any]], FlowError]
 
@@ -184,8 +185,9 @@ class Schedule:
 class Run:
     """One parallel run: what is ready, what is being fired, and by whom. All of it changes under one lock."""
 
-    def __init__(self, schedule: Schedule, profile: Profile, values: dict[int, Any], rng: Any, main: Lane, lanes: Mapping[str, Sequence[Lane]]):
-        self.schedule, self.values, self.rng = schedule, values, rng
+    def __init__(self, schedule: Schedule, profile: Profile, values: dict[int, Any], rng: Any, main: Lane, lanes: Mapping[str, Sequence[Lane]],
+                 keep: Keep | None = None):
+        self.schedule, self.values, self.rng, self.keep = schedule, values, rng, keep
         self.heavy, self.order, self.durations = profile.heavy, profile.order, profile.durations
         self.main, self.lanes = main, lanes
         self.context = contextvars.copy_context()
@@ -272,6 +274,8 @@ class Run:
                 end = _clock()
                 for slot, value in zip(step.outs, outputs):
                     values[slot] = value
+                if self.keep is not None:
+                    self.keep(k, outputs)
                 outputs = value = ()
                 stamps[k] = (lane, start, end)
 
@@ -475,30 +479,31 @@ class Parallel:
         n = len(schedule.waiting)
         return Profile([0.0] * n, [True] * n, [(0.0, k) for k in range(n)], "parallel")
 
-    def timed(self, plan: Plan, arrays: Sequence[np.ndarray], snapshot: Snapshot, rng: Any) -> tuple[Outcome, list[Stamp]]:
+    def timed(self, plan: Plan, arrays: Sequence[np.ndarray], snapshot: Snapshot, rng: Any, keep: Keep | None = None) -> tuple[Outcome, list[Stamp]]:
         """A run like any other, and of each step the thread that fired it, its start and its end, in seconds from the run's beginning."""
         schedule = self.schedule(plan)
         key = tuple([a.shape for a in arrays])
         profile = self._eager(schedule) if self.worth <= 0 else schedule.profiles.get(key)
         self.fits(plan, key)
         if profile is None:
-            values, stamps = self._measure(schedule, key, arrays, snapshot, rng)
+            values, stamps = self._measure(schedule, key, arrays, snapshot, rng, keep)
         elif profile.mode == "compiled":
             values = schedule.plan.values(arrays, snapshot)
-            stamps = fire_in_order(plan, values, rng, self.explain)
+            stamps = fire_in_order(plan, values, rng, self.explain, keep)
         else:
-            run = self.fire(schedule, profile, arrays, snapshot, rng)
+            run = self.fire(schedule, profile, arrays, snapshot, rng, keep)
             return schedule.outcome(run.values), [(lane.name, start - run.begin, end - run.begin) for lane, start, end in run.stamps]
         return schedule.outcome(values), stamps
 
-    def _measure(self, schedule: Schedule, key: Any, arrays: Sequence[np.ndarray], snapshot: Snapshot, rng: Any) -> tuple[dict[int, Any], list[Stamp]]:
+    def _measure(self, schedule: Schedule, key: Any, arrays: Sequence[np.ndarray], snapshot: Snapshot, rng: Any,
+                 keep: Keep | None = None) -> tuple[dict[int, Any], list[Stamp]]:
         """The first run at these shapes: one node after the other, each with its time."""
         values = schedule.plan.values(arrays, snapshot)
         token = object()
         try:
             try:
                 ONE_BLAS_THREAD.enter(token)
-                stamps = fire_in_order(schedule.plan, values, rng, self.explain)
+                stamps = fire_in_order(schedule.plan, values, rng, self.explain, keep)
             finally:
                 ONE_BLAS_THREAD.leave(token)
         finally:
@@ -522,12 +527,13 @@ class Parallel:
                 first[schedule.devices[k]] = first.get(schedule.devices[k], 0) + 1
         return Profile(durations, heavy, order, mode, [(d, n - (d == self.devices[0])) for d, n in first.items()])
 
-    def fire(self, schedule: Schedule, profile: Profile, arrays: Sequence[np.ndarray], snapshot: Snapshot, rng: Any) -> Run:
+    def fire(self, schedule: Schedule, profile: Profile, arrays: Sequence[np.ndarray], snapshot: Snapshot, rng: Any,
+             keep: Keep | None = None) -> Run:
         """One run on all lanes, BLAS held to one thread meanwhile. Whatever happens, nothing is left running."""
         self.start()
         self._next = [lane for device, count in profile.wave for lane in self.lanes[device][:count]]
         main = Lane(self.devices[0], threading.current_thread().name)
-        run = Run(schedule, profile, schedule.plan.values(arrays, snapshot), rng, main, self.lanes)
+        run = Run(schedule, profile, schedule.plan.values(arrays, snapshot), rng, main, self.lanes, keep)
         try:    # three times: an interrupt may come in the run, and another in the clean-up
             try:
                 try:
@@ -565,7 +571,7 @@ class Parallel:
         return made
 
 
-def fire_in_order(plan: Plan, values: dict[int, Any], rng: Any, explain: Explain) -> list[Stamp]:
+def fire_in_order(plan: Plan, values: dict[int, Any], rng: Any, explain: Explain, keep: Keep | None = None) -> list[Stamp]:
     """Fire a plan's steps one after the other into `values`; when each began and ended."""
     stamps, name = [], threading.current_thread().name
     begin = _clock()
@@ -583,6 +589,8 @@ def fire_in_order(plan: Plan, values: dict[int, Any], rng: Any, explain: Explain
         stamps.append((name, start - begin, end - begin))
         for slot, value in zip(step.outs, outputs):
             values[slot] = value
+        if keep is not None:
+            keep(step.index, outputs)
         outputs = value = ()
         for slot in step.frees:
             del values[slot]

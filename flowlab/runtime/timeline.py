@@ -52,7 +52,7 @@ class Timeline:
         if events is None or graph is None:
             raise FlowError(f"a {type(source).__name__} has no firings to draw.", hint="Take what Session.timeline or Session.trace returned, or a Debugger.")
         ops = {name: graph.node(name).op.name for name in {e.node for e in events}}
-        return cls(graph.name, [Row(e.index, e.node, ops[e.node], e.phase, e.device, getattr(e, "thread", CALLER), e.start, e.duration, tuple(e.frame))
+        return cls(graph.name, [Row(e.index, e.node, ops[e.node], e.phase, e.device, e.thread, e.start, e.duration, tuple(e.frame))
                                 for e in events], source.results)
 
     @property

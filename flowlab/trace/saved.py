@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -10,13 +11,15 @@ import numpy as np
 
 from ..core.errors import DocumentError, FlowError, NoFileError
 from ..core.files import write_atomically
-from ..core.graph import Node, Tensor
+from ..core.graph import Graph, Node, Tensor
 from ..io import jsonio
 from ..io.build import build
 from ..io.document import document_of, from_text
 from ..runtime.feeding import checked_feeds, feed_tensors, flatten
+from ..runtime.machine import amount, memory_left
 from ..runtime.session import Session
 from ..runtime.store import checked
+from ..runtime.timeline import CALLER
 from .trace import Event, Trace
 
 VERSION = 1
@@ -37,8 +40,12 @@ def save_trace(trace: Trace, path: str | os.PathLike) -> None:
         outputs = event.outputs
         tensors |= {f"{event.index}/{k}": v for k, v in enumerate(outputs) if v is not None}
         rows.append([event.node, list(event.frame), event.phase, event.start, event.duration, event.device, _plain(event.key), event.top, [v is not None for v in outputs]])
-    head = {"version": VERSION, "graph": document_of(trace.graph).text(), "fetches": _fetches(trace.fetches), "seed": trace.session.seed, "cpus": trace.session.placement.devices.cpus,
+    head: dict[str, Any] = {"version": VERSION, "graph": document_of(trace.graph).text(), "fetches": _fetches(trace.fetches), "seed": trace.session.seed, "cpus": trace.session.placement.devices.cpus,
             "run": trace.moment[1], "events": rows}
+    if any(e.thread != CALLER for e in trace.events):
+        head["threads"] = [e.thread for e in trace.events]
+    if trace.overridden:
+        head["overridden"] = list(trace.overridden)
     try:
         text = json.dumps(head, ensure_ascii=True, allow_nan=False)
     except ValueError as error:
@@ -53,6 +60,9 @@ def load_trace(path: str | os.PathLike) -> Trace:
     """
     from safetensors import SafetensorError, safe_open
     try:
+        size, left = os.stat(path).st_size, memory_left()
+        if left is not None and size > left // 2:
+            raise DocumentError(f"{os.fspath(path)!r} holds {amount(size)}: this process may use {amount(left)} more.", hint="Free memory, or record with fewer fetches.")
         with safe_open(os.fspath(path), "numpy") as file:
             text = (file.metadata() or {}).get("flowlab_trace")
             if text is None:
@@ -78,6 +88,7 @@ def _opened(head: Any, tensors: Mapping[str, np.ndarray]) -> Trace:
     if built.diagnostics:
         raise DocumentError(f"the trace's graph is not sound: {built.diagnostics[0]}")
     graph = built.graph
+    _check_room(graph, tensors)
     session = Session(graph, seed=head["seed"], cpus=head.get("cpus", 1))
     values = {n.id: checked(n, tensors[f"variable/{n.name}"]) for n in session.store.variables() if f"variable/{n.name}" in tensors}
     session.store.commit(values)
@@ -90,14 +101,25 @@ def _opened(head: Any, tensors: Mapping[str, np.ndarray]) -> Trace:
     trace = Trace(session, fetches, dict(zip(feeds, arrays)), plan, *session.moment())
     if len(head["events"]) > MAX_FIRINGS:
         raise DocumentError(f"the trace has {len(head['events']):,} firings, more than the {MAX_FIRINGS:,} that flowlab opens.")
-    for index, (node, frame, phase, start, duration, device, key, top, there) in enumerate(head["events"]):
-        if phase not in ("forward", "backward", "update") or not all(isinstance(t, str) for t in (node, device, top)) or top not in plan.topology.by_name:
+    threads = head.get("threads") or [CALLER] * len(head["events"])
+    for index, ((node, frame, phase, start, duration, device, key, top, there), thread) in enumerate(zip(head["events"], threads, strict=True)):
+        if phase not in ("forward", "backward", "update") or not all(isinstance(t, str) for t in (node, device, top, thread)) or top not in plan.topology.by_name:
             raise DocumentError(f"the trace's firing {index} is not one of its graph's.")
         graph.node(node)
         outputs = tuple(tensors[f"{index}/{k}"] if have is True else None for k, have in enumerate(there))
-        trace.events.append(Event(index, node, phase, outputs, float(start), float(duration), trace, tuple(frame), device, _key(key), top))
-    trace.results = structure([None if isinstance(f, Node) else trace.value(f) for f in flat])
+        trace.events.append(Event(index, node, phase, outputs, float(start), float(duration), trace, tuple(frame), device, _key(key), top, thread))
+    trace.overridden = tuple(str(name) for name in head.get("overridden", ()))
+    if sum(len(e.key) == 1 for e in trace.events) == len(plan.steps):   # a run that was stepped may have been saved before its end
+        trace.results = structure([None if isinstance(f, Node) else trace.value(f) for f in flat])
     return trace
+
+
+def _check_room(graph: Graph, tensors: Mapping[str, np.ndarray]) -> None:
+    """DocumentError if the variables that the file does not hold would take more than this process may use: they would be filled anew."""
+    sizes = {v.node.name: math.prod(int(d) for d in v.shape) * 8 for v in graph.variables if f"variable/{v.node.name}" not in tensors}    # initializers draw float64
+    left = memory_left()
+    if left is not None and sum(sizes.values()) > left:
+        raise DocumentError(f"the trace does not hold the variable {max(sizes, key=sizes.__getitem__)}, and there is no room to fill it anew: this process may use {amount(left)} more.")
 
 
 def _fetches(fetches: Any) -> Any:

@@ -17,6 +17,7 @@ from ..runtime.memory import trace_budget
 from ..runtime.plan import Plan, Step, asked, frame_number
 from ..runtime.session import Session, error_at, host, set_tracer
 from ..runtime.store import Draws, Snapshot
+from ..runtime.timeline import CALLER
 
 _SMALL = 1 << 12    # values; below, the calls cost more than the passes over them, so that such arrays are counted many at a time
 _ONES = {char: np.ones(256, char) for char in "fd"}
@@ -131,14 +132,14 @@ class Event:
     itself that was entered.
     """
 
-    __slots__ = ("_outputs", "_stats", "_trace", "device", "duration", "frame", "index", "key", "node", "phase", "start", "top")
+    __slots__ = ("_outputs", "_stats", "_trace", "device", "duration", "frame", "index", "key", "node", "phase", "start", "thread", "top")
 
     def __init__(self, index: int, node: str, phase: str, outputs: tuple[Any, ...], start: float, duration: float, trace: Any = None,
-                 frame: tuple = (), device: str = "cpu:0", key: tuple = (), top: str | None = None):
+                 frame: tuple = (), device: str = "cpu:0", key: tuple = (), top: str | None = None, thread: str = CALLER):
         self.index, self.node, self.frame, self.phase = index, node, frame, phase
         self.key = key          # ((step of the loop, how many of its timesteps came before), …), step
         self.top = node if top is None else top
-        self.start, self.duration, self.device = start, duration, device
+        self.start, self.duration, self.device, self.thread = start, duration, device, thread
         self._outputs: tuple[Any, ...] | None = outputs
         self._stats: tuple[Stats, ...] | None = None
         self._trace = trace
@@ -162,7 +163,7 @@ class Event:
     def copy(self, trace: Any) -> Event:
         """The same firing on another record."""
         return Event(self.index, self.node, self.phase, self.outputs if self._outputs is None else self._outputs, self.start, self.duration, trace, self.frame,
-                     self.device, self.key, self.top)
+                     self.device, self.key, self.top, self.thread)
 
     def forget(self) -> None:
         """Keep the statistics, let the values go."""
@@ -193,6 +194,7 @@ class Trace:
         self.feeds = {t.name: a for t, a in feeds.items()}
         self.events: list[Event] = []
         self.results: Any = None
+        self.overridden: tuple[str, ...] = ()   # tensors of a stepped run that had another value put in their place
         self.plan, self._snapshot, self._run = plan, snapshot, run
         self._kept = 0
         self._let_go = 0
@@ -440,11 +442,31 @@ def _enter(step: Step, values: dict[int, Any], rng: Draws, trace: Trace, budget:
         return asked(stop.value, step.wanted)
 
 
+def at_once(session: Session, trace: Trace, arrays: Sequence[np.ndarray], snapshot: Snapshot, draws: Draws, budget: int) -> tuple[Sequence[Any], Sequence[Any]]:
+    """A run as the parallel executor does it, each firing with its thread and its times; results and assigned values. Events stand in the order in which they ended."""
+    kept: dict[int, Sequence[Any]] = {}
+    left = [budget]
+
+    def keep(k: int, outputs: Sequence[Any]) -> None:
+        left[0] -= _bytes(outputs)
+        if left[0] >= 0:
+            kept[k] = tuple(outputs)
+    (results, assigned, _), stamps = session.parallel.timed(trace.plan, arrays, snapshot, draws, keep)  # type: ignore[union-attr]
+    for k, (thread, start, end) in sorted(enumerate(stamps), key=lambda s: (s[1][2], s[0])):
+        step = trace.plan.steps[k]
+        event = Event(len(trace.events), step.node.name, step.node.phase, kept.get(k, ()), start, end - start, trace, (), step.device, (k,), None, thread)
+        if k not in kept:
+            event._outputs = None       # computed again when asked for
+        trace.events.append(event)
+    return results, assigned
+
+
 def record(session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = None, *, budget: int | None = None, snapshot: Snapshot | None = None,
            run: int | None = None) -> Trace:
     """Run step by step and keep every firing. Without `snapshot` it is a run like any other: it commits.
 
-    `budget` is how many bytes of values the trace keeps; what it lets go is computed again when asked for.
+    `budget` is how many bytes of values the trace keeps; what it lets go is computed again when asked for. With the parallel executor firings overlap as they do in `run`;
+    a graph with loops, whose inside is recorded too, is walked through in one thread.
     """
     flat, build = flatten(session.graph, fetches)
     by_tensor = feed_tensors(session.graph, feeds)
@@ -459,6 +481,11 @@ def record(session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = Non
         before = session.store.snapshot() if snapshot is None else snapshot
         number = session.store.runs if run is None else run
         trace = Trace(session, fetches, dict(zip(by_tensor, arrays)), plan, before, number)
+        if session.parallel is not None and snapshot is None and not any(s.bodies for s in plan.steps):
+            results, assigned = at_once(session, trace, arrays, before, Draws(session.seed, number), budget)
+            trace.results = build(session.finish(plan, arrays, list(results), list(assigned)))
+            session.last_trace = trace
+            return trace
         values = plan.values(arrays, before)
         try:
             walk(plan, values, Draws(session.seed, number), trace, budget, time.perf_counter())

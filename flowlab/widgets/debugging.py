@@ -2,18 +2,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..core.errors import DebuggerError, FlowError
-from ..core.graph import Graph
+from ..core.graph import Graph, Tensor
 from ..core.types import shape_text
-from ..debugger import Breakpoint, Debugger, Stop
+from ..debugger import Breakpoint, Debugger, Recording, Stop
+from ..runtime.feeding import flatten
 from ..runtime.machine import amount
-from ..trace.compare import Comparison, compare
+from ..trace.compare import Comparison
 from ..trace.trace import Event
 from ..trace.why import bad
 from . import protocol as P, values as V
@@ -77,23 +78,35 @@ def watch_spec(dbg: Debugger | None, graph: Graph, name: str, value: np.ndarray 
                        stats=V.stats(seen) if seen is not None else None, line=line, box=box, wrong=wrong)
 
 
-def differences(one: Debugger, other: Debugger, drawn: Callable[[str], str | None], name: str) -> P.Branch:
+def differences(one: Debugger, other: Debugger, drawn: Callable[[str], str | None], name: str, found: Comparison, *, by: str = "first", first: str = "") -> P.Branch:
     """Where the second run parts from the first."""
-    found: Comparison = compare(one, other)
-    rows = [P.Apart(tensor=d.tensor, drawn=drawn(d.tensor.rpartition(":")[0]), frame=" ".join(map(str, d.frame)), kind=d.kind, relative=V.finite(d.relative), largest=V.finite(d.largest),
+    places = {(e.node, e.frame): k for k, e in enumerate(one.records, 1)}
+    listed = found.by_norm() if by == "norm" else found.differences
+    rows = [P.Apart(tensor=d.tensor, drawn=drawn(d.tensor.rpartition(":")[0]), firing=places.get((d.tensor.rpartition(":")[0], d.frame), 0), frame=" ".join(map(str, d.frame)), kind=d.kind, relative=V.finite(d.relative), largest=V.finite(d.largest),
                     at=list(d.at), a=V.num(d.a) if d.kind == "value" else shape_text(d.a), b=V.num(d.b) if d.kind == "value" else shape_text(d.b))
-            for d in found.differences[:DIFFERENCES]]
+            for d in listed[:DIFFERENCES]]
     by_edge: dict[str, float] = {}
     for d in found.differences:
         size = 1.0 if not np.isfinite(d.relative) else min(float(d.relative), 1.0)
         by_edge[d.tensor] = max(by_edge.get(d.tensor, 0.0), size)
     results = []
-    for k, v in (other.results or {}).items() if isinstance(other.results, Mapping) else ():
-        a = one.value(f"{k}:0") if one.computed(f"{k}:0") else None
+    for k, v in by_node(other).items():
+        tensor = f"{k}:0" if k in one.graph and one.graph.node(k).outputs else ""
+        a = one.value(tensor) if tensor and one.computed(tensor) else None
         if v is not None and np.size(v) == 1:
             results.append(P.Outcome(label=k, before=V.num(float(a)) if a is not None else "–", after=V.num(float(v))))
-    return P.Branch(name=name, cursor=other.cursor, total=other.total, done=other.done, error=other.error.message if other.error is not None else "", compared=found.compared,
+    recorded = isinstance(one, Recording) and isinstance(other, Recording)
+    missing = [P.Missing(name=n, drawn=drawn(n), run="A") for n in found.only_a] + [P.Missing(name=n, drawn=drawn(n), run="B") for n in found.only_b] if recorded else []
+    return P.Branch(recorded=recorded, first=first, by=by, missing=missing[:DIFFERENCES], more_missing=max(len(missing) - DIFFERENCES, 0), name=name, cursor=other.cursor, total=other.total, done=other.done, error=other.error.message if other.error is not None else "", compared=found.compared,
                     count=len(found.differences), rows=rows, sizes=by_edge, results=results[:12])
+
+
+def by_node(dbg: Debugger) -> dict[str, Any]:
+    """What a run that is over was asked for, by node; a node without outputs gives None. Whoever recorded it may have asked in any structure."""
+    if dbg.results is None:
+        return {}
+    flat, _ = flatten(dbg.graph, dbg.fetches)
+    return {(f.node.name if isinstance(f, Tensor) and not f.index else f.name): dbg.value(f) if isinstance(f, Tensor) else None for f in flat}
 
 
 def heat(dbg: Debugger | None, kind: str, drawn: Callable[[str], str | None]) -> P.Heat:

@@ -18,7 +18,7 @@ import traitlets
 from ..core.errors import DebuggerError, DeviceError, DocumentError, FeedError, FetchError, FlowError, KernelError, plural
 from ..core.graph import Graph, Node
 from ..core.op import REGISTRY
-from ..debugger import Debugger, Stop
+from ..debugger import Debugger, Recording, Stop
 from ..io import inside, loops as L, making
 from ..io.build import Diagnostic, build
 from ..io.codegen import python_lines
@@ -43,9 +43,12 @@ from ..io.edits import (
 )
 from ..runtime.machine import amount, memory_left
 from ..runtime.session import Session
+from ..trace.compare import compare
+from ..trace.trace import Trace
 from . import debugging as D, previews, protocol as P, saved, scene as S, values as V
 from .examples import EXAMPLES
 from .keeping import Home, Keeping, same_file
+from .recorded import Recorded, document_of_run, session_of_run
 from .words import Worded
 
 _STATIC = Path(__file__).parent / "static"
@@ -64,11 +67,12 @@ _RUNS = frozenset({"run", "resume", "run_to"})      # commands that could pass b
 _CHANGES = ("edit", "command", "debug", "open_text")     # messages that a page sends again after a broken connection: they are done once
 
 
-class Editor(Keeping, Worded, anywidget.AnyWidget):
+class Editor(Keeping, Recorded, Worded, anywidget.AnyWidget):
     """Build a graph by hand, and step it: with nothing given, an empty canvas.
 
     `graph` is copied into a document and never changed; `session` lends the values of its variables; `feeds` are arrays by placeholder.
     `open(path)` brings a graph file onto the canvas, `save(path)` writes one; from then on every edit goes to that file, while `autosave` is True.
+    A Trace in place of a graph is opened as a recorded run (see `open_trace`), on its own graph.
     `language` is what the screen speaks: `en`, `zh-CN` or `zh-TW`; without it the page decides, and a person may change it there.
     """
 
@@ -76,21 +80,25 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
     _css = _STATIC / "editor.css" if (_STATIC / "editor.css").is_file() else ""
     height = traitlets.Int(720, min=240, max=4000).tag(sync=True)
 
-    def __init__(self, graph: Graph | Document | None = None, session: Session | None = None, feeds: Mapping[Any, Any] | None = None, **traits: Any):
+    def __init__(self, graph: Graph | Document | Trace | None = None, session: Session | None = None, feeds: Mapping[Any, Any] | None = None, **traits: Any):
         super().__init__(**traits)
-        if graph is None:
+        recording = Recording(graph) if isinstance(graph, Trace) else None
+        if recording is not None:
+            document = document_of_run(graph)
+        elif graph is None:
             document = Document() if session is None else document_of(session.graph)
         elif isinstance(graph, Document):
             document = graph
         elif isinstance(graph, Graph):
             document = document_of(graph)
         else:
-            raise DocumentError(f"{type(graph).__name__} is not a graph.", hint="fl.Editor takes a Graph, a Document, or nothing for an empty canvas.")
+            raise DocumentError(f"{type(graph).__name__} is not a graph.", hint="fl.Editor takes a Graph, a Document, a Trace, or nothing for an empty canvas.")
         self._document = document
         self._built = build(document)
         self._undo: list[tuple[str, Document, Home]] = []
         self._redo: list[tuple[str, Document, Home]] = []
         self._begin_keeping(document)
+        self._begin_recorded()
         self._answered: dict[int, bool] = {}    # messages that were done: one that comes again, after a broken connection, is not done twice
         self._answering = 0
         self._revision = 0
@@ -133,10 +141,14 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
         self._session = Session(self._built.graph, seed=session.seed if session is not None else 0)
         if session is not None:
             session.store.variables()   # those that no run has needed yet get their first values there, not here
+        if recording is not None and session is None:
+            self._session = session_of_run(graph, self._built.graph)
         self._carry(session, {}, trust=True)
         if feeds is not None:
             self._document = replace(self._document, feeds=self._checked_feeds(feeds))
             self._home.base = self._document
+        if recording is not None:
+            self._enter_run(recording, f"run {graph.moment[1] + 1} of {graph.graph.name or 'a graph'}")
         self.on_msg(self._on_message)
 
     # ------------------------------------------------------------ what a person asks for in Python
@@ -174,7 +186,7 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
     @property
     def results(self) -> dict[str, Any]:
         """The fetched values of a complete run, by node."""
-        return dict(self._debugger.results or {}) if self._debugger is not None else {}
+        return D.by_node(self._debugger) if self._debugger is not None else {}
 
     @property
     def feeds(self) -> Feeds:
@@ -295,6 +307,8 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
             self._built.graph.name = document.name
         changed = rebuilt or document.fetches != before.fetches or _unlike(document.feeds, before.feeds)
         if changed:
+            if self.recording is not None and not moving:
+                self._notice("status", f"The document has changed, so the recorded run {self._run_name} is closed.", "File, Open a recorded run… opens it again.")
             self._reset()
             self._follow(Document() if moving else before)
         drawn = L.flat(document).nodes
@@ -438,15 +452,20 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
 
     def _reset(self) -> None:
         """End the run; its breakpoints and watches wait for the next."""
+        self._keep_marks()
+        self._debugger, self._error, self._counted, self._branch, self._told_bad = None, None, False, None, False
+        self._compared, self._run_name = None, ""
+
+    def _keep_marks(self) -> None:
+        """The breakpoints and watches of this run wait for the next."""
         if self._debugger is not None:
             self._stops += [D.Waiting.of(b) for b in self._debugger.breakpoints]
             self._watched += [w for w in self._debugger.watches if w not in self._watched]
-        self._debugger, self._error, self._counted, self._branch, self._told_bad = None, None, False, None, False
 
     def _settle(self) -> None:
         """Count the commits of variables: one at the end of a run, taken back with its last firing."""
         dbg = self._debugger
-        if dbg is None or dbg.done == self._counted:
+        if dbg is None or dbg.done == self._counted or not dbg.commits:
             return
         self._counted = dbg.done
         for _, node_id in dbg.plan.assigns:
@@ -503,7 +522,7 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
 
     def _resume(self) -> Any:
         dbg = self._debugger
-        if dbg is not None and dbg.cursor < dbg.length:
+        if dbg is not None and dbg.cursor < dbg.length and not isinstance(dbg, Recording):      # which is all past, and has breakpoints to stop at
             return self._go(lambda d: d.seek(d.length))    # from the past back to the present
         return self._go(lambda d: d.resume())
 
@@ -557,6 +576,9 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
             inside = dbg.error.node in view.document.nodes
             states[dbg.error.node if inside else next((e.top for e in records[::-1] if e.node == dbg.error.node), dbg.error.node)] = "error"
         following = [name if name in view.document.nodes else top for name, top in zip(dbg.ready, ready)]
+        if isinstance(dbg, Recording):
+            mode = "past"
+            planned |= frozenset(e.top for e in records) & frozenset(graph.nodes)
         if mode is None:
             mode = "edit" if not dbg.length and dbg.error is None else "past" if dbg.cursor < dbg.length else "paused"
         last = records[dbg.cursor - 1] if dbg.cursor else None
@@ -611,7 +633,10 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
 
     def _state(self, *, full: bool = True, mode: P.Mode | None = None, fired: Sequence[str] = ()) -> P.RunState:
         """The state message without pictures."""
-        return replace(S.run_state(self._moment(mode), self._built.graph, self._drawn(), full=full, fired=fired, timesteps=self._timesteps()), live=self._live)
+        return replace(S.run_state(self._moment(mode), self._built.graph, self._drawn(), full=full, fired=fired, timesteps=self._timesteps()), live=self._live, recording=self._recording_name())
+
+    def _recording_name(self) -> str | None:
+        return self._run_name if self.recording is not None else None
 
     def _timesteps(self) -> dict[str, str]:
         """Where the loops and branches stand that have been entered, in words."""
@@ -649,7 +674,7 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
         message = S.run_state(moment, graph, shown, full=full, before=self._sent_states, pictures=pictures, gone=gone, fired=fired, order_changed=changed,
                               timesteps=self._timesteps())
         self._sent_states, self._sent_order = S.drawn_states(moment, shown), moment.order
-        self._say(replace(message, live=self._live), [buffer])
+        self._say(replace(message, live=self._live, recording=self._recording_name()), [buffer])
         self._say_debugging()
 
     def _say_debugging(self) -> None:
@@ -662,9 +687,9 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
         message = P.Debugging(
             breaks=[D.breakpoint_spec(b, drawn, held) for b, held in (*found, *((b, 0) for b in self._stops))],
             watches=[D.watch_spec(dbg, self._built.graph, t, self._value_of(t), drawn, self._boxes.get(t, "")) for t in watches],
-            overridden=sorted({name for name, _ in dbg.overridden}) if dbg is not None else [], pause_on_bad=self._pause_on_bad,
+            overridden=sorted({name for name, _ in dbg.overridden} | set(dbg.recorded.overridden if isinstance(dbg, Recording) else ())) if dbg is not None else [], pause_on_bad=self._pause_on_bad,
             heat=D.heat(dbg, self._heat, drawn) if self._heat else None,
-            branch=D.differences(dbg, self._branch[1], drawn, self._branch[0]) if dbg is not None and self._branch is not None else None)
+            branch=self._branch_message())
         if message != self._sent_debugging:
             self._sent_debugging = message
             self._say(message)
@@ -782,9 +807,11 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
         if kind == "open_text":
             return self._open_text(str(content.get("name") or "the text")[:200], content.get("text"))
         if kind == "ask_files":
-            return self._ask_files()
+            return self._ask_files("run" if content.get("kind") == "run" else "graph")
         if kind == "ask_name":
-            return self._ask_name(str(content.get("name") or "")[:1000])
+            return self._ask_name(str(content.get("name") or "")[:1000], "run" if content.get("kind") == "run" else "graph")
+        if kind == "ask_clock":
+            return self._ask_clock()
         if kind == "selected":
             self._selection = tuple(self._names_of(content))
             return None
@@ -823,6 +850,10 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
                 self._notice("status", f"Redid: {label}." if self.redo() else "There is nothing to redo.")
             case "new" | "open" | "save" | "save_as" | "replace" | "keep_copy" | "take_theirs" | "overwrite" | "autosave_on" | "autosave_off" | "look":
                 self._file_command(name, node)
+            case "open_run" | "compare_run" | "save_run" | "replace_run" | "go_live":
+                self._run_command(name, node)
+            case "run" if self.recording is not None:
+                self._tell_stop(self._go(lambda dbg: dbg.resume()))
             case "run":
                 started = time.perf_counter()
                 self.run()
@@ -856,8 +887,9 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
             case "seek" if isinstance(cursor, int):
                 self.seek(cursor)
             case "stop":
+                closed = self._recording_name()
                 self.reset()
-                self._notice("status", "Stopped. Nothing has fired.")
+                self._notice("status", f"The recorded run {closed} is closed. Nothing has fired." if closed else "Stopped. Nothing has fired.")
             case "fold" | "unfold":
                 self._fold(name, [s for s in scopes if isinstance(s, str)] if isinstance(scopes, list) else [])
             case "reveal" if node is not None:
@@ -902,8 +934,10 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
                     self._go(lambda dbg: dbg.clear_override(target or None), fresh=False)
                     self._notice("status", f"{target or 'Every tensor'} has its own value again, once it fires.")
             case "branch_drop":
-                self._branch = None
+                self._branch = self._compared = None
                 self._notice("status", "The second run is gone; the first is as it was.")
+            case "compare_by" if text in ("first", "norm"):
+                self._compare_by = text
             case "pause_on_bad_on" | "pause_on_bad_off":
                 self._pause_on_bad = name == "pause_on_bad_on"
                 self._notice("status", "A run pauses at its first NaN or infinity." if self._pause_on_bad else "A run goes on past NaN and infinities.")
@@ -967,7 +1001,7 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
         other.override(target, value)
         other.resume()
         self._branch = (f"{target} overridden at firing {dbg.cursor}", other)
-        parted = D.differences(dbg, other, self._drawn().owner.get, "").count
+        parted = len(compare(dbg, other))
         self._notice("status", f"A second run with another {target} went on to {'its end' if other.done else f'firing {other.cursor}'}: {plural(parted, 'output')} of those fired in both differ.")
 
     def _answer_why(self, target: str | None, kind: str) -> None:
@@ -1021,7 +1055,9 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
     def _tell_step(self, event: Any) -> None:
         if event is not None and self._pause_on_bad and self._tell_bad():
             return
-        if event is None:
+        if event is None and self.recording is not None:
+            self._notice("status", f"This is the end of the recorded run {self._run_name}.", "Go on live computes anew from any place on it.")
+        elif event is None:
             self._notice("status", "The run is complete.", "Step back, or Run again.")
         else:
             self._notice("status", f"Fired {event.node}.{' The run is complete.' if self._debugger and self._debugger.done else ''}")
@@ -1044,6 +1080,8 @@ class Editor(Keeping, Worded, anywidget.AnyWidget):
             return
         if isinstance(stop, Stop) and stop.reason != "end":
             self._notice("status", f"Stopped {'before' if stop.reason == 'node' else 'at'} {stop.node}.")
+        elif self.recording is not None and self.recording.ended:
+            self._notice("status", f"This is the end of the recorded run {self._run_name}.")
         elif dbg is not None:
             self._notice("status", "The run is complete." if dbg.done else f"Back at firing {dbg.cursor}.")
 

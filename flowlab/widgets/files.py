@@ -17,6 +17,7 @@ from ..core.files import write_atomically
 from ..io.document import Document, file_bytes, from_text, read_bounded
 
 ENDING = ".flow.json"
+RUN_ENDING = ".trace"    # of recorded runs
 RECENT = 20             # files that are remembered
 FOUND = 200             # files that are listed
 LOOKED = 5_000          # entries of folders that a search looks at
@@ -151,27 +152,28 @@ def file_name(title: str) -> str:
     return f"{stem or 'untitled'}{ENDING}"
 
 
-def place_in(folder: Path, typed: str) -> Path:
+def place_in(folder: Path, typed: str, ending: str = ENDING) -> Path:
     """The file that a typed name means, in the folder or below it; DocumentError says what the name cannot be."""
     text = typed.strip().replace("\\", "/")
     parts = text.split("/")
-    if not text.removesuffix(ENDING).strip(" ."):
+    anywhere = "ed.save(path) writes anywhere." if ending == ENDING else "ed.save_trace(path) writes anywhere."
+    if not text.removesuffix(ending).strip(" ."):
         raise DocumentError("A file needs a name.")
     if text.startswith(("/", "~")) or ".." in parts or re.match(r"[A-Za-z]:", text):
-        raise DocumentError(f"Files are saved in {folder} and the folders in it.", hint="ed.save(path) writes anywhere.")
+        raise DocumentError(f"Files are saved in {folder} and the folders in it.", hint=anywhere)
     wrong = sorted({c for c in parts[-1] if not (c.isprintable() and c not in '<>:"|?*')})
     if wrong:
         raise DocumentError(f"A file name cannot hold {' '.join(c if c.isprintable() else f'U+{ord(c):04X}' for c in wrong)}.")
     if parts[-1].startswith("."):
         raise DocumentError("A name that begins with a dot is hidden from you afterwards.")
-    stem = parts[-1].removesuffix(ENDING).removesuffix(".json").rstrip(" .")
-    if len(f"{stem}{ENDING}".encode()) > 255:
+    stem = parts[-1].removesuffix(ending).removesuffix(".json" if ending == ENDING else "").rstrip(" .")
+    if len(f"{stem}{ending}".encode()) > 255:
         raise DocumentError("The name is too long for a disk.")
-    target = folder.joinpath(*parts[:-1], f"{stem}{ENDING}")
+    target = folder.joinpath(*parts[:-1], f"{stem}{ending}")
     if not target.parent.is_dir():
         raise DocumentError(f"There is no folder {'/'.join(parts[:-1])} here.")
     if folder.resolve() not in target.resolve().parents:
-        raise DocumentError(f"{'/'.join(parts)} leads out of {folder}.", hint="ed.save(path) writes anywhere.")
+        raise DocumentError(f"{'/'.join(parts)} leads out of {folder}.", hint=anywhere)
     if target.is_dir():
         raise DocumentError(f"{target.name} is a folder.")
     return target
@@ -203,8 +205,8 @@ class Row:
     when: float
 
 
-def near(folder: Path) -> tuple[list[Row], bool]:
-    """The graph files in a folder and below it, newest first, and whether there are more than were looked at."""
+def near(folder: Path, ending: str = ENDING) -> tuple[list[Row], bool]:
+    """The graph files, or those with another ending, in a folder and below it, newest first, and whether there are more than were looked at."""
     found: list[Row] = []
     todo, looked = [(folder, 0)], 0
     while todo:
@@ -221,7 +223,7 @@ def near(folder: Path) -> tuple[list[Row], bool]:
                 if entry.is_dir(follow_symlinks=False):
                     if depth < DEEP and not entry.name.startswith(".") and entry.name not in ("node_modules", "__pycache__"):
                         todo.append((Path(entry.path), depth + 1))
-                elif entry.name.endswith(ENDING) and entry.is_file():
+                elif entry.name.endswith(ending) and entry.is_file():
                     found.append(Row(Path(entry.path), entry.stat().st_mtime))
             except OSError:
                 continue

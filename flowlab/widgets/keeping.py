@@ -12,6 +12,7 @@ from typing import Any
 
 from ..core.errors import DocumentError, FlowError, plural
 from ..io.document import Document, from_text
+from ..runtime.machine import amount
 from ..runtime.session import Session
 from . import files as F, protocol as P, saved
 
@@ -245,28 +246,31 @@ class Keeping:
         self._move_to(Home(document), document, f"open {name}")
         self._notice("status", f"Opened {name} with {plural(len(document.nodes), 'node')}.", "Save keeps it here; Undo goes back to the document before.")
 
-    def _ask_files(self) -> None:
-        folder = self._folder()
-        found, more = F.near(folder)
-        last = F.recent()
+    def _ask_files(self, kind: P.FileKind) -> None:
+        folder, runs = self._folder(), kind == "run"
+        found, more = F.near(folder, F.RUN_ENDING if runs else F.ENDING)
+        last = [r for r in F.recent() if (r.path.suffix == F.RUN_ENDING) == runs]
         paths = {r.path for r in last}
         rows = [self._row(r, folder, True) for r in last] + [self._row(r, folder, False) for r in found if r.path not in paths]
-        self._say(P.Files(folder=str(folder), rows=rows, more=more))
+        self._say(P.Files(kind=kind, folder=str(folder), rows=rows, more=more))
 
     def _row(self, row: F.Row, folder: Path, recent: bool) -> P.FileRow:
         place = row.path.parent
         shown = "" if place == folder else str(place.relative_to(folder)) if folder in place.parents else str(place)
         return P.FileRow(path=str(row.path), name=row.path.name, place=shown, when=F.clock(row.when), recent=recent)
 
-    def _ask_name(self, typed: str) -> None:
+    def _ask_name(self, typed: str, kind: P.FileKind) -> None:
         """Is this a name to save under, and what stands there already?"""
         try:
-            target = F.place_in(self._folder(), typed)
+            target = F.place_in(self._folder(), typed, F.RUN_ENDING if kind == "run" else F.ENDING)
         except DocumentError as error:
             return self._say(P.NameCheck(name=typed, problem=f"{error.message} {error.hint or ''}".strip()))
         there = ""
         mine = self._home.file
-        if target.exists() and not (mine is not None and os.path.realpath(target) == os.path.realpath(mine.path)):
+        if kind == "run":
+            if target.exists():
+                there = f"{amount(target.stat().st_size)}, changed {F.clock(target.stat().st_mtime)}"
+        elif target.exists() and not (mine is not None and os.path.realpath(target) == os.path.realpath(mine.path)):
             there = F.DocumentFile(target).theirs()
         return self._say(P.NameCheck(name=typed, file=target.name, there=there))
 

@@ -12,6 +12,7 @@ VERSION = 1
 Phase = Literal["forward", "backward", "update"]
 State = Literal["idle", "ready", "running", "done", "error"]
 Mode = Literal["edit", "run", "paused", "past"]
+FileKind = Literal["graph", "run"]
 
 # ---------------------------------------------------------------- what the palette and the forms are made of
 
@@ -339,6 +340,19 @@ class RunState:
     error: Diagnostic | None = None
     live: bool = False              # runs after every edit
     timesteps: dict[str, str] = field(default_factory=dict)       # opened loops and branches that have been entered: "t = 2 of 5"
+    recording: str | None = None    # the name of the recorded run that is gone through; null: a run that is computed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """Answer to ask_clock: when and where each recorded firing took place, in the order of the timeline. Seconds from the run's beginning."""
+    type: Literal["clock"] = "clock"
+    lanes: list[str] = field(default_factory=list)                # "cpu:0", or "cpu:0 · 2" for a second thread of it
+    start: list[float] = field(default_factory=list)
+    took: list[float] = field(default_factory=list)
+    lane: list[int] = field(default_factory=list)
+    came: list[int] = field(default_factory=list)                 # of a copy between devices: the lane it comes from, else -1
+    drawn: list[str | None] = field(default_factory=list)         # the element that each is drawn in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -410,6 +424,7 @@ class Apart:
     """One output on which the second run differs from the first."""
     tensor: str
     drawn: str | None
+    firing: int                     # firings of the first run that are done right after it
     frame: str
     kind: str                       # "value" or "shape"
     relative: float | None
@@ -420,9 +435,17 @@ class Apart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """A node that fired in only one of two runs."""
+    name: str
+    drawn: str | None
+    run: Literal["A", "B"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Branch:
-    """The second run, begun beside the first with something overridden: it never commits."""
-    name: str                       # "hidden/Relu:0 overridden at firing 12"
+    """The second run: begun beside the first with something overridden, which never commits; or another recorded one."""
+    name: str                       # "hidden/Relu:0 overridden at firing 12", or "monday.trace"
     cursor: int
     total: int
     done: bool
@@ -432,6 +455,11 @@ class Branch:
     rows: list[Apart] = field(default_factory=list)               # the first of them
     sizes: dict[str, float] = field(default_factory=dict)         # tensor → relative difference, at most 1
     results: list[Outcome] = field(default_factory=list)
+    recorded: bool = False          # both runs are over: all of them is compared, not what has fired so far
+    first: str = ""                 # the name of run A, where it has one
+    by: Literal["first", "norm"] = "first"
+    missing: list[Missing] = field(default_factory=list)          # of two versions of a graph: what is in one of them only
+    more_missing: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -526,8 +554,9 @@ class FileRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
-    """Answer to ask_files: recent files, then the graph files in the notebook's folder and below, newest first."""
+    """Answer to ask_files: recent files, then those in the notebook's folder and below, newest first: of graphs, or of recorded runs."""
     type: Literal["files"] = "files"
+    kind: FileKind = "graph"
     folder: str
     rows: list[FileRow] = field(default_factory=list)
     more: bool = False              # there are more than were looked at
@@ -652,11 +681,12 @@ class Edit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A button or key. `node` for fire, run_to, into, out (a scope), reveal and the path or name of open, save, save_as and replace; `cursor` for seek; `scopes` for fold and unfold (empty: all)."""
+    """A button or key. `node` for fire, run_to, into, out (a scope), reveal and the path or name of open, save, save_as, replace, open_run, compare_run, save_run and replace_run; `cursor` for seek; `scopes` for fold and unfold (empty: all)."""
     type: Literal["command"] = "command"
     name: Literal["undo", "redo", "save", "run", "step", "back", "step_level", "back_level", "step_scope", "step_timestep",
                   "back_timestep", "step_pass", "into", "out", "resume", "seek", "fire", "run_to", "fold", "unfold", "reveal", "stop", "go_on", "start_fresh", "live_on", "live_off",
-                  "new", "open", "save_as", "replace", "keep_copy", "take_theirs", "overwrite", "autosave_on", "autosave_off", "look"]
+                  "new", "open", "save_as", "replace", "keep_copy", "take_theirs", "overwrite", "autosave_on", "autosave_off", "look",
+                  "open_run", "compare_run", "save_run", "replace_run", "go_live"]
     node: str | None = None
     cursor: int | None = None
     scopes: list[str] = field(default_factory=list)
@@ -664,10 +694,10 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Debug:
-    """A breakpoint, watch, override or question. `target` is a node or tensor; `text` a condition, a value in JSON, a slice, a breakpoint's key, or the kind of heat."""
+    """A breakpoint, watch, override or question. `target` is a node or tensor; `text` a condition, a value in JSON, a slice, a breakpoint's key, the kind of heat, or the order of differences."""
     type: Literal["debug"] = "debug"
     name: Literal["break_add", "break_remove", "watch_add", "watch_remove", "watch_box", "override", "override_clear", "branch", "branch_drop", "pause_on_bad_on", "pause_on_bad_off",
-                  "why_nan", "why_zero", "explain", "heat"]
+                  "why_nan", "why_zero", "explain", "heat", "compare_by"]
     target: str | None = None
     text: str = ""
     hits: int = 1
@@ -741,13 +771,21 @@ class OpenText:
 class AskFiles:
     """Which files can be opened?"""
     type: Literal["ask_files"] = "ask_files"
+    kind: FileKind = "graph"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskClock:
+    """When did the recorded firings take place, and where?"""
+    type: Literal["ask_clock"] = "ask_clock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskName:
-    """Can the document be saved under this name?"""
+    """Can the document, or the run, be saved under this name?"""
     type: Literal["ask_name"] = "ask_name"
     name: str
+    kind: FileKind = "graph"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -848,12 +886,12 @@ class Clamp:
     unit: int | None = None
 
 
-TO_PAGE = (Palette, Scene, RunState, Value, File, Files, NameCheck, Fits, Preview, Reach, Clip, Found, Code, Debugging, Why, Explained, Notice, Offer, Kept, Done, LSTMData)
-TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskPreview, AskReach, AskClip, AskFind, AskCode, OpenText, AskFiles, AskName, Picture, Selected, LSTMAsk, Clamp)
+TO_PAGE = (Palette, Scene, RunState, Clock, Value, File, Files, NameCheck, Fits, Preview, Reach, Clip, Found, Code, Debugging, Why, Explained, Notice, Offer, Kept, Done, LSTMData)
+TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskPreview, AskReach, AskClip, AskFind, AskCode, OpenText, AskFiles, AskName, AskClock, Picture, Selected, LSTMAsk, Clamp)
 # these say in `re` which message they come of: of two views of one lab, each knows its own questions by it
-ASKED = frozenset({"scene", "value", "fits", "preview", "reach", "clip", "found", "code", "files", "name_check"})
+ASKED = frozenset({"scene", "value", "fits", "preview", "reach", "clip", "found", "code", "files", "name_check", "clock"})
 PIECES = (FileRow, AttrSpec, OpSpec, Example, InPort, OutPort, SceneNode, ScopePort, CompositeSpec, NoteSpec, FrameSpec, SceneScope, OpenScope, SceneEdge, Repair, Side, Diagnostic, GhostNode, GhostEdge, GhostChange, Thumb, Stats, Hit,
-          LayerInfo, ReadingRow, ClampState, Outcome, BreakSpec, WatchSpec, Apart, Branch, Heat)
+          LayerInfo, ReadingRow, ClampState, Outcome, BreakSpec, WatchSpec, Apart, Missing, Branch, Heat)
 
 
 def as_json(message: Any) -> dict[str, Any]:

@@ -59,9 +59,11 @@ export type BreakSpec = { key: string; target: string; drawn: string | null; whe
 /** One row of the table of watches: a tensor's health now, and its mean at each firing so far. */
 export type WatchSpec = { tensor: string; drawn: string | null; shape: string; dtype: string; known: boolean; stats: Stats | null; line: (number | null)[]; box: string; wrong: string };
 /** One output on which the second run differs from the first. */
-export type Apart = { tensor: string; drawn: string | null; frame: string; kind: string; relative: number | null; largest: number | null; at: number[]; a: string; b: string };
-/** The second run, begun beside the first with something overridden: it never commits. */
-export type Branch = { name: string; cursor: number; total: number; done: boolean; error: string; compared: number; count: number; rows: Apart[]; sizes: Record<string, number>; results: Outcome[] };
+export type Apart = { tensor: string; drawn: string | null; firing: number; frame: string; kind: string; relative: number | null; largest: number | null; at: number[]; a: string; b: string };
+/** A node that fired in only one of two runs. */
+export type Missing = { name: string; drawn: string | null; run: "A" | "B" };
+/** The second run: begun beside the first with something overridden, which never commits; or another recorded one. */
+export type Branch = { name: string; cursor: number; total: number; done: boolean; error: string; compared: number; count: number; rows: Apart[]; sizes: Record<string, number>; results: Outcome[]; recorded: boolean; first: string; by: "first" | "norm"; missing: Missing[]; more_missing: number };
 /** What the firings so far have cost, by drawn element: its share of the whole and its own figure. */
 export type Heat = { kind: "time" | "memory"; total: string; shares: Record<string, number>; labels: Record<string, string> };
 /** Sent once after hello: every operation there is. */
@@ -69,13 +71,15 @@ export type Palette = { type: "palette"; version: number; ops: OpSpec[]; categor
 /** Everything the canvas draws. Sent after hello and after every edit, undo, redo, fold. */
 export type Scene = { type: "scene"; revision: number; title: string; path: string | null; dirty: boolean; undo: string | null; redo: string | null; total: number; structure: string; nodes: SceneNode[]; scopes: SceneScope[]; opened: OpenScope[]; edges: SceneEdge[]; diagnostics: Diagnostic[]; select: string | null; chosen: string[]; composites: CompositeSpec[]; notes: NoteSpec[]; frames: FrameSpec[] };
 /** Where the run stands. full=True replaces what the page knows, else it adds to it. */
-export type RunState = { type: "state"; mode: "edit" | "run" | "paused" | "past"; cursor: number; length: number; total: number; done: boolean; full: boolean; states: Record<string, "idle" | "ready" | "running" | "done" | "error">; progress: Record<string, number[]>; inputs: Record<string, number[]>; versions: Record<string, number>; thumbs: Thumb[]; gone: string[]; fired: string[]; last: string | null; last_drawn: string | null; last_phase: "forward" | "backward" | "update" | null; last_seconds: number | null; next: string | null; next_drawn: string | null; ready: number; ticks: string | null; names: string[] | null; fetches: string[]; error: Diagnostic | null; live: boolean; timesteps: Record<string, string> };
+export type RunState = { type: "state"; mode: "edit" | "run" | "paused" | "past"; cursor: number; length: number; total: number; done: boolean; full: boolean; states: Record<string, "idle" | "ready" | "running" | "done" | "error">; progress: Record<string, number[]>; inputs: Record<string, number[]>; versions: Record<string, number>; thumbs: Thumb[]; gone: string[]; fired: string[]; last: string | null; last_drawn: string | null; last_phase: "forward" | "backward" | "update" | null; last_seconds: number | null; next: string | null; next_drawn: string | null; ready: number; ticks: string | null; names: string[] | null; fetches: string[]; error: Diagnostic | null; live: boolean; timesteps: Record<string, string>; recording: string | null };
+/** Answer to ask_clock: when and where each recorded firing took place, in the order of the timeline. Seconds from the run's beginning. */
+export type Clock = { type: "clock"; lanes: string[]; start: number[]; took: number[]; lane: number[]; came: number[]; drawn: (string | null)[] };
 /** Answer to value: one tensor for the inspector. Buffer 0: float32 rows × cols, downsampled if the tensor is larger. */
 export type Value = { type: "value"; tensor: string; known: boolean; shape: (number | string | null)[]; dtype: string; rows: number; cols: number; sampled: boolean; slice: string; lo: number; hi: number; map: "seq" | "div"; json: string | null; stats: Stats | null; formula: string; doc: string };
 /** The document's file, and how things stand with it. Sent after hello and whenever it changes. */
 export type File = { type: "file"; path: string | null; name: string; folder: string; dirty: boolean; autosave: boolean; saved: string; trouble: "" | "changed" | "gone" | "failed"; why: string; kept: string };
-/** Answer to ask_files: recent files, then the graph files in the notebook's folder and below, newest first. */
-export type Files = { type: "files"; folder: string; rows: FileRow[]; more: boolean };
+/** Answer to ask_files: recent files, then those in the notebook's folder and below, newest first: of graphs, or of recorded runs. */
+export type Files = { type: "files"; kind: "graph" | "run"; folder: string; rows: FileRow[]; more: boolean };
 /** Answer to ask_name: what saving under this name would do. */
 export type NameCheck = { type: "name_check"; name: string; file: string; there: string; problem: string };
 /** Answer to ask_fits, by operation: the shape it would give if this tensor is all it needs, or why it cannot take it. */
@@ -110,10 +114,10 @@ export type LSTMData = { type: "lstm"; version: number; title: string; layer: nu
 export type Hello = { type: "hello"; version: number };
 /** Change the document; all edits together are one undo step. See flowlab/io/edits.py for the tags. */
 export type Edit = { type: "edit"; edits: Record<string, unknown>[]; merge?: string };
-/** A button or key. `node` for fire, run_to, into, out (a scope), reveal and the path or name of open, save, save_as and replace; `cursor` for seek; `scopes` for fold and unfold (empty: all). */
-export type Command = { type: "command"; name: "undo" | "redo" | "save" | "run" | "step" | "back" | "step_level" | "back_level" | "step_scope" | "step_timestep" | "back_timestep" | "step_pass" | "into" | "out" | "resume" | "seek" | "fire" | "run_to" | "fold" | "unfold" | "reveal" | "stop" | "go_on" | "start_fresh" | "live_on" | "live_off" | "new" | "open" | "save_as" | "replace" | "keep_copy" | "take_theirs" | "overwrite" | "autosave_on" | "autosave_off" | "look"; node?: string | null; cursor?: number | null; scopes?: string[] };
-/** A breakpoint, watch, override or question. `target` is a node or tensor; `text` a condition, a value in JSON, a slice, a breakpoint's key, or the kind of heat. */
-export type Debug = { type: "debug"; name: "break_add" | "break_remove" | "watch_add" | "watch_remove" | "watch_box" | "override" | "override_clear" | "branch" | "branch_drop" | "pause_on_bad_on" | "pause_on_bad_off" | "why_nan" | "why_zero" | "explain" | "heat"; target?: string | null; text?: string; hits?: number; timestep?: number | null; action?: "pause" | "log" | "snapshot"; at?: number[] | null; language?: string };
+/** A button or key. `node` for fire, run_to, into, out (a scope), reveal and the path or name of open, save, save_as, replace, open_run, compare_run, save_run and replace_run; `cursor` for seek; `scopes` for fold and unfold (empty: all). */
+export type Command = { type: "command"; name: "undo" | "redo" | "save" | "run" | "step" | "back" | "step_level" | "back_level" | "step_scope" | "step_timestep" | "back_timestep" | "step_pass" | "into" | "out" | "resume" | "seek" | "fire" | "run_to" | "fold" | "unfold" | "reveal" | "stop" | "go_on" | "start_fresh" | "live_on" | "live_off" | "new" | "open" | "save_as" | "replace" | "keep_copy" | "take_theirs" | "overwrite" | "autosave_on" | "autosave_off" | "look" | "open_run" | "compare_run" | "save_run" | "replace_run" | "go_live"; node?: string | null; cursor?: number | null; scopes?: string[] };
+/** A breakpoint, watch, override or question. `target` is a node or tensor; `text` a condition, a value in JSON, a slice, a breakpoint's key, the kind of heat, or the order of differences. */
+export type Debug = { type: "debug"; name: "break_add" | "break_remove" | "watch_add" | "watch_remove" | "watch_box" | "override" | "override_clear" | "branch" | "branch_drop" | "pause_on_bad_on" | "pause_on_bad_off" | "why_nan" | "why_zero" | "explain" | "heat" | "compare_by"; target?: string | null; text?: string; hits?: number; timestep?: number | null; action?: "pause" | "log" | "snapshot"; at?: number[] | null; language?: string };
 /** Show this tensor in the inspector. */
 export type Ask = { type: "ask"; tensor: string; slice?: string };
 /** Which operations could take this tensor? */
@@ -131,9 +135,11 @@ export type AskCode = { type: "ask_code"; names?: string[] };
 /** A graph file that a person dropped, picked from this machine or pasted: its text. */
 export type OpenText = { type: "open_text"; name: string; text: string };
 /** Which files can be opened? */
-export type AskFiles = { type: "ask_files" };
-/** Can the document be saved under this name? */
-export type AskName = { type: "ask_name"; name: string };
+export type AskFiles = { type: "ask_files"; kind?: "graph" | "run" };
+/** Can the document, or the run, be saved under this name? */
+export type AskName = { type: "ask_name"; name: string; kind?: "graph" | "run" };
+/** When did the recorded firings take place, and where? */
+export type AskClock = { type: "ask_clock" };
 /** The canvas as a PNG data URI, for the notebook's saved output. */
 export type Picture = { type: "picture"; png: string; width: number; height: number };
 /** What is selected on the canvas. */
@@ -142,5 +148,5 @@ export type Selected = { type: "selected"; names: string[] };
 export type LSTMAsk = { type: "lstm_ask"; layer: number; sample: number };
 /** Hold a gate of this layer at a value and run again; value null lets it go. `unit` null means all units. */
 export type Clamp = { type: "clamp"; layer: number; gate: "f" | "i" | "g" | "o"; value: number | null; unit?: number | null };
-export type ToPage = Palette | Scene | RunState | Value | File | Files | NameCheck | Fits | Preview | Reach | Clip | Found | Code | Debugging | Why | Explained | Notice | Offer | Kept | Done | LSTMData;
-export type ToKernel = Hello | Edit | Command | Debug | Ask | AskFits | AskPreview | AskReach | AskClip | AskFind | AskCode | OpenText | AskFiles | AskName | Picture | Selected | LSTMAsk | Clamp;
+export type ToPage = Palette | Scene | RunState | Clock | Value | File | Files | NameCheck | Fits | Preview | Reach | Clip | Found | Code | Debugging | Why | Explained | Notice | Offer | Kept | Done | LSTMData;
+export type ToKernel = Hello | Edit | Command | Debug | Ask | AskFits | AskPreview | AskReach | AskClip | AskFind | AskCode | OpenText | AskFiles | AskName | AskClock | Picture | Selected | LSTMAsk | Clamp;

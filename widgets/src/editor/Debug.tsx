@@ -1,6 +1,6 @@
 // Debugging on the page: breakpoints, watches, overrides, a second run beside the first, and what a firing did with its numbers.
 import * as React from "react";
-import type { BreakSpec, OutPort, WatchSpec } from "../protocol.gen";
+import type { Apart, BreakSpec, OutPort, WatchSpec } from "../protocol.gen";
 import { download } from "../shared/download";
 import { num, percent } from "../shared/format";
 import { Icon } from "../shared/icons";
@@ -223,15 +223,30 @@ export function DebugPane() {
 function BranchPane() {
   const lab = useLab();
   const b = useLabState((s) => s.debugging.branch);
+  const id = React.useId();
   if (!b) return null;
+  /** To the firing after which the two differ, and to what gave the difference. */
+  const goTo = async (r: Apart) => {
+    lab.pause();
+    if (r.firing > 0) await lab.seek(r.firing);
+    if (r.drawn === null) return;
+    lab.go(r.drawn);
+    lab.set({ output: Number(r.tensor.slice(r.tensor.lastIndexOf(":") + 1)) });
+    lab.ask();
+  };
+  const missing = (run: "A" | "B") => b.missing.filter((m) => m.run === run);
   return (
-    <section className="branch" data-testid="branch" data-count={b.count}>
-      <div className="sh"><h2><Icon name="branch" size={12} /> {t("Second run")}</h2><button type="button" className="x" aria-label={t("Drop the second run")} title={t("Drop the second run")} onClick={() => void lab.debug("branch_drop")}><Icon name="close" size={11} /></button></div>
-      <p className="muted f1">{told(b.name)} · {b.done ? t("at its end") : `${b.cursor} / ${b.total}`}{b.error ? ` · ${told(b.error)}` : ""}</p>
+    <section className="branch" data-testid="branch" data-count={b.count} data-by={b.by}>
+      <div className="sh"><h2><Icon name="branch" size={12} /> {b.recorded ? t("Two recorded runs") : t("Second run")}</h2><button type="button" className="x" aria-label={t("Drop the second run")} title={t("Drop the second run")} onClick={() => void lab.debug("branch_drop")}><Icon name="close" size={11} /></button></div>
+      {b.recorded && <p className="muted f1">A: {visible(b.first)}<br />B: {visible(b.name)} · {tn(b.compared, "{n} firing in both", "{n} firings in both")}</p>}
+      {!b.recorded && <p className="muted f1">{told(b.name)} · {b.done ? t("at its end") : `${b.cursor} / ${b.total}`}{b.error ? ` · ${told(b.error)}` : ""}</p>}
       {b.results.length > 0 && <ul className="plain rows">{b.results.map((r) => <li key={r.label}><span>{visible(r.label)}</span><span>{r.before} → <b>{r.after}</b></span></li>)}</ul>}
-      <h3>{b.count ? tn(b.count, "{n} output differs; the first:", "{n} outputs differ; the first:") : t("No output differs.")}</h3>
+      {(["A", "B"] as const).map((run) => missing(run).length > 0 && <div key={run} className="only" data-only={run}><h3>{t("Only in {run}", { run })}</h3>
+        <p className="f1">{missing(run).slice(0, 12).map((m, i) => <React.Fragment key={m.name}>{i > 0 && ", "}{m.drawn !== null ? <button type="button" onClick={() => lab.go(m.drawn as string)}>{visible(m.name)}</button> : visible(m.name)}</React.Fragment>)}{missing(run).length > 12 && " …"}</p></div>)}
+      {b.count > 1 && <div className="fld cst"><label htmlFor={id}>{t("Order of differences")}</label><select id={id} className="tf" value={b.by} onChange={(e) => void lab.debug("compare_by", { text: e.target.value })}><option value="first">{t("the first")}</option><option value="norm">{t("the largest")}</option></select></div>}
+      <h3>{!b.count ? t("No output differs.") : b.by === "norm" ? tn(b.count, "{n} output differs; the largest:", "{n} outputs differ; the largest:") : tn(b.count, "{n} output differs; the first:", "{n} outputs differ; the first:")}</h3>
       {b.rows.length > 0 && <table className="stt apart"><thead><tr><th>{t("tensor")}</th><th>A</th><th>B</th><th>{t("relative")}</th></tr></thead><tbody>{b.rows.slice(0, 12).map((r, i) => <tr key={i}>
-        <th scope="row">{r.drawn !== null ? <button type="button" onClick={() => lab.go(r.drawn as string)}>{visible(lastPart(r.tensor))}</button> : visible(lastPart(r.tensor))}</th><td>{r.a}</td><td>{r.b}</td><td>{r.relative === null ? "∞" : num(r.relative)}</td></tr>)}</tbody></table>}
+        <th scope="row">{r.drawn !== null ? <button type="button" title={`${visible(r.tensor)}${r.frame ? ` · ${visible(r.frame)}` : ""}`} onClick={() => void goTo(r)}>{visible(lastPart(r.tensor))}{r.frame && <small> {visible(r.frame.slice(r.frame.lastIndexOf(" ") + 1))}</small>}</button> : visible(lastPart(r.tensor))}</th><td>{r.a}</td><td>{r.b}</td><td>{r.relative === null ? "∞" : num(r.relative)}</td></tr>)}</tbody></table>}
     </section>
   );
 }

@@ -24,6 +24,15 @@ export function askToSave(lab: Lab): void {
   lab.set({ panel: "save as", nameCheck: null, pending: null, wire: null });
 }
 
+/** Asks for a recorded run: to go through, or to compare with the one on show. */
+export function askForRun(lab: Lab, what: "open run" | "compare run"): void {
+  lab.set({ panel: what, files: null, pending: null, wire: null });
+}
+
+function askToSaveRun(lab: Lab): void {
+  lab.set({ panel: "save run", nameCheck: null, pending: null, wire: null });
+}
+
 /** Saves to the document's file, or under its title; where something stands in the way, asks for a name. */
 export async function save(lab: Lab): Promise<void> {
   const fresh = !lab.state.file?.path;
@@ -50,10 +59,11 @@ function pickFile(lab: Lab): void {
   input.click();
 }
 
-async function openPath(lab: Lab, path: string): Promise<void> {
+async function openPath(lab: Lab, path: string, command: "open" | "open_run" | "compare_run" = "open"): Promise<void> {
   lab.set({ panel: null });
   lab.back();
-  if (await lab.command("open", { node: path })) lab.view?.fit();
+  if (command === "compare_run") lab.select([]);     // the comparison stands where nothing is selected
+  if (await lab.command(command, { node: path }) && command !== "compare_run") lab.view?.fit();
 }
 
 const stem = (lab: Lab): string => (lab.state.file?.name.replace(/(\.flow)?\.json$/, "") || lab.state.scene?.title || "graph").replace(/[^\p{L}\p{N}_ .()-]+/gu, "_").slice(0, 80);
@@ -105,9 +115,10 @@ function Menu({ close }: { close(back: boolean): void }) {
   const link = useLabState((s) => s.link);
   const files = useLabState((s) => s.files);
   const empty = useLabState((s) => (s.scene?.total ?? 0) === 0 && !s.scene?.notes.length);
+  const fired = useLabState((s) => s.run.cursor > 0);
   const list = React.useRef<HTMLDivElement>(null);
   const away = link !== "up";
-  const recent = (files?.rows ?? []).filter((r) => r.recent).slice(0, RECENT);
+  const recent = (files?.kind === "graph" ? files.rows : []).filter((r) => r.recent).slice(0, RECENT);
   const items: Item[] = [
     { section: "open", label: t("New"), icon: "add", disabled: away, run: () => void lab.command("new") },
     { section: "open", label: t("Open…"), keys: "Ctrl+O", disabled: away, run: () => askToOpen(lab) },
@@ -116,6 +127,9 @@ function Menu({ close }: { close(back: boolean): void }) {
     { section: "save", label: t("Save"), icon: "save", keys: "S", disabled: away, run: () => void save(lab) },
     { section: "save", label: t("Save as…"), keys: "Ctrl+Shift+S", disabled: away, run: () => askToSave(lab) },
     { section: "save", label: t("Autosave"), note: file?.path ? "" : t("once it has a file"), checked: file?.autosave ?? true, disabled: away, run: () => void lab.command(file?.autosave ? "autosave_off" : "autosave_on") },
+    { section: "run", label: t("Open a recorded run…"), icon: "play", disabled: away, run: () => askForRun(lab, "open run") },
+    { section: "run", label: t("Save this run…"), note: fired ? "" : t("nothing has fired"), disabled: away || !fired, run: () => askToSaveRun(lab) },
+    { section: "run", label: t("Compare with a recorded run…"), note: fired ? "" : t("nothing has fired"), disabled: away || !fired, run: () => askForRun(lab, "compare run") },
     { section: "export", label: t("Export PNG"), disabled: empty, run: () => void exportAs(lab, "png") },
     { section: "export", label: t("Export SVG"), disabled: empty, run: () => void exportAs(lab, "svg") },
   ];
@@ -171,29 +185,38 @@ export function Kept() {
 
 // ---------------------------------------------------------------- open
 
+/** What a list of files is for: its heading, what it says when there are none, and what choosing one does. */
+const LISTS = {
+  "open": { kind: "graph", title: "Open a graph", label: "Graph files", none: "There is no graph file here yet: Save makes one.", command: "open" },
+  "open run": { kind: "run", title: "Open a recorded run", label: "Recorded runs", none: "There is no recorded run here yet: Save this run… in the menu File makes one, and trace.save(\"name.trace\") in Python.", command: "open_run" },
+  "compare run": { kind: "run", title: "Compare with a recorded run", label: "Recorded runs", none: "There is no recorded run here yet: Save this run… in the menu File makes one, and trace.save(\"name.trace\") in Python.", command: "compare_run" },
+} as const;
+
 export function OpenSheet() {
-  const open = useLabState((s) => s.panel === "open");
-  return open ? <OpenList /> : null;
+  const panel = useLabState((s) => s.panel);
+  return panel === "open" || panel === "open run" || panel === "compare run" ? <OpenList key={panel} what={panel} /> : null;
 }
 
-function OpenList() {
+function OpenList({ what }: { what: keyof typeof LISTS }) {
   const lab = useLab();
-  const files = useLabState((s) => s.files);
+  const { kind, title, label, none, command } = LISTS[what];
+  const all = useLabState((s) => s.files);
+  const files = all?.kind === kind ? all : null;
   const [text, setText] = React.useState("");
   const [active, setActive] = React.useState(0);
   const list = React.useRef<HTMLUListElement>(null);
   const id = React.useId();
-  React.useEffect(() => lab.quiet({ type: "ask_files" }), [lab]);
+  React.useEffect(() => lab.quiet({ type: "ask_files", kind }), [lab, kind]);
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const rows = (files?.rows ?? []).filter((r) => { const all = `${r.place}/${r.name}`.toLowerCase(); return words.every((w) => all.includes(w)); });
   const close = () => { lab.set({ panel: null }); lab.back(); };
-  const take = (r: FileRow | undefined) => { if (r) void openPath(lab, r.path); };
+  const take = (r: FileRow | undefined) => { if (r) void openPath(lab, r.path, command); };
   React.useEffect(() => { list.current?.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: "nearest" }); }, [active]);
   return (
-    <div className="sheet files" role="dialog" aria-label={t("Open")}>
-      <div className="sh"><h2>{t("Open a graph")}</h2><button type="button" className="x" aria-label={t("Close")} onClick={close}><Icon name="close" size={11} /></button></div>
+    <div className="sheet files" role="dialog" aria-label={kind === "graph" ? t("Open") : t(title)}>
+      <div className="sh"><h2>{t(title)}</h2><button type="button" className="x" aria-label={t("Close")} onClick={close}><Icon name="close" size={11} /></button></div>
       <input
-        className="tf" type="text" role="combobox" aria-label={t("Open")} placeholder={t("Filter by name or folder")} aria-expanded={rows.length > 0} aria-controls={rows.length ? id : undefined} aria-activedescendant={rows.length ? `${id}-${active}` : undefined} autoFocus autoComplete="off" spellCheck={false}
+        className="tf" type="text" role="combobox" aria-label={kind === "graph" ? t("Open") : t(title)} placeholder={t("Filter by name or folder")} aria-expanded={rows.length > 0} aria-controls={rows.length ? id : undefined} aria-activedescendant={rows.length ? `${id}-${active}` : undefined} autoFocus autoComplete="off" spellCheck={false}
         value={text} onChange={(e) => { setText(e.target.value); setActive(0); }}
         onKeyDown={(e) => {
           if (e.nativeEvent.isComposing) return;
@@ -202,8 +225,8 @@ function OpenList() {
           else if (e.key === "Escape") { e.preventDefault(); e.stopPropagation(); close(); }
         }}
       />
-      {rows.length === 0 && <p className="hits none muted" role="status">{files === null ? t("Looking…") : text ? t("No file is called that.") : t("There is no graph file here yet: Save makes one.")}</p>}
-      {rows.length > 0 && <ul className="hits" role="listbox" ref={list} id={id} aria-label={t("Graph files")}>
+      {rows.length === 0 && <p className="hits none muted" role="status">{files === null ? t("Looking…") : text ? t("No file is called that.") : t(none)}</p>}
+      {rows.length > 0 && <ul className="hits" role="listbox" ref={list} id={id} aria-label={t(label)}>
         {rows.map((r, i) => (
           <li key={r.path} role="option" id={`${id}-${i}`} aria-selected={i === active} className={i === active ? "sel" : ""} title={visible(r.path)} onMouseDown={(e) => e.preventDefault()} onClick={() => take(r)}>
             <Icon name="file" size={12} className="ci" /><span className="hn">{visible(r.name)}{r.place && <small>{visible(r.place)}</small>}</span><span className="ho">{r.recent ? `${t("recent")} · ` : ""}{r.when}</span>
@@ -212,7 +235,7 @@ function OpenList() {
       </ul>}
       <div className="foot">
         <span className="muted f1" title={visible(files?.folder ?? "")}>{files ? t(files.more ? "{folder} and below; there are more than are shown" : "{folder} and below", { folder: visible(files.folder) }) : ""}</span>
-        <button type="button" className="bt" onClick={() => pickFile(lab)}>{t("From this computer…")}</button>
+        {kind === "graph" && <button type="button" className="bt" onClick={() => pickFile(lab)}>{t("From this computer…")}</button>}
       </div>
     </div>
   );
@@ -221,29 +244,31 @@ function OpenList() {
 // ---------------------------------------------------------------- save as
 
 export function SaveSheet() {
-  const open = useLabState((s) => s.panel === "save as");
-  return open ? <SaveForm /> : null;
+  const panel = useLabState((s) => s.panel);
+  return panel === "save as" || panel === "save run" ? <SaveForm key={panel} kind={panel === "save run" ? "run" : "graph"} /> : null;
 }
 
-function SaveForm() {
+function SaveForm({ kind }: { kind: "graph" | "run" }) {
   const lab = useLab();
+  const title = kind === "run" ? t("Save this run") : t("Save as");
+  const [store, replace] = kind === "run" ? ["save_run", "replace_run"] as const : ["save_as", "replace"] as const;
   const check = useLabState((s) => s.nameCheck);
   const [name, setName] = React.useState(() => stem(lab));
   const now = check !== null && check.name === name ? check : null;
   React.useEffect(() => {
-    const t = setTimeout(() => lab.quiet({ type: "ask_name", name }), TYPED);
+    const t = setTimeout(() => lab.quiet({ type: "ask_name", name, kind }), TYPED);
     return () => clearTimeout(t);
-  }, [lab, name]);
+  }, [lab, name, kind]);
   const close = () => { lab.set({ panel: null }); lab.back(); };
   const taken = now !== null && now.there !== "";
   const submit = async () => {
     if (now?.problem) return;
-    if (await lab.command(taken ? "replace" : "save_as", { node: name })) close();
-    else lab.quiet({ type: "ask_name", name });     // what stands in the way is said under the name
+    if (await lab.command(taken ? replace : store, { node: name })) close();
+    else lab.quiet({ type: "ask_name", name, kind });     // what stands in the way is said under the name
   };
   return (
-    <form className="sheet saveas" role="dialog" aria-label={t("Save as")} onSubmit={(e) => { e.preventDefault(); void submit(); }}>
-      <div className="sh"><h2>{t("Save as")}</h2><button type="button" className="x" aria-label={t("Close")} onClick={close}><Icon name="close" size={11} /></button></div>
+    <form className="sheet saveas" role="dialog" aria-label={title} onSubmit={(e) => { e.preventDefault(); void submit(); }}>
+      <div className="sh"><h2>{title}</h2><button type="button" className="x" aria-label={t("Close")} onClick={close}><Icon name="close" size={11} /></button></div>
       <label>{t("File")}<input
         className="tf m" aria-label={t("File")} autoFocus spellCheck={false} autoComplete="off" value={name} aria-invalid={!!now?.problem} aria-describedby="fl-name-said" onFocus={(e) => e.currentTarget.select()}
         onChange={(e) => setName(e.target.value)} onKeyDown={(e) => { if (e.key === "Escape") { e.stopPropagation(); close(); } }}

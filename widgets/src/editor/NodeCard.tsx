@@ -25,7 +25,7 @@ export const NodeCard = React.memo(function NodeCard({ id }: NodeProps) {
 function useElement(id: string) {
   const lab = useLab();
   const selected = useLabState((s) => s.selected.includes(id));
-  const state = useLabState((s) => s.run.states.get(id) ?? "idle");
+  const state = useLabState((s) => (s.firing.has(id) ? "running" : s.run.states.get(id) ?? "idle"));
   const fired = useLabState((s) => s.run.last_drawn === id && s.run.cursor > 0);
   const next = useLabState((s) => s.run.next_drawn === id && s.run.mode !== "edit");
   const home = useLabState((s) => s.home === id);

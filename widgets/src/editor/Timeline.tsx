@@ -6,6 +6,7 @@ import { t, tn } from "../shared/words";
 import { textWidth, visible } from "./geometry";
 import { breakText } from "./Debug";
 import type { BreakSpec } from "../protocol.gen";
+import { ClockScale, Lanes } from "./Lanes";
 import { useLab, useLabState } from "./store";
 
 const MOST_FLAGS = 200;
@@ -69,7 +70,7 @@ export function Timeline() {
   const cursor = drag ?? run.cursor;
   const length = Math.max(run.length, run.cursor);
   const total = Math.max(run.total, length);
-  const past = cursor < length;
+  const past = cursor < length || run.recording !== null;
   const pad = 12;
   const span = width - 2 * pad;
   const pitch = total ? span / total : span;
@@ -94,8 +95,14 @@ export function Timeline() {
   const breaks = useLabState((s) => s.debugging.breaks);
   const flags = React.useMemo(() => flagsOf(breaks, run.names), [breaks, run.names]);
 
+  const lanes = useLabState((s) => s.lanes);
+  const known = useLabState((s) => s.clock);
+  const moment = useLabState((s) => s.moment);
+  const scale = React.useMemo(() => (lanes && known !== null && known.start.length > 0 && known.start.length === run.length ? new ClockScale(known, width) : null), [lanes, known, run.length, width]);
+
   const cursorAt = (e: React.PointerEvent): number => {
     const box = e.currentTarget.getBoundingClientRect();
+    if (scale) return scale.at(e.clientX - box.left);
     return Math.max(0, Math.min(length, Math.round((e.clientX - box.left - pad) / pitch)));
   };
   const seek = (c: number) => { lab.pause(); const to = Math.max(0, Math.min(length, c)); if (to !== cursor) void lab.seek(to); };
@@ -112,7 +119,8 @@ export function Timeline() {
     <div className="tl">
       <div className="tll">
         <b><span className={past ? "past" : ""}>{cursor}</span> / {total}</b>
-        <span className="muted f0">{run.mode === "edit" && !length ? (total ? t("firings in a run") : t("nothing to run yet")) : run.done && !past ? t("run complete") : t("{n} ready", { n: run.ready })}</span>
+        <span className="muted f0">{run.mode === "edit" && !length ? (total ? t("firings in a run") : t("nothing to run yet")) : run.done && cursor >= length ? t("run complete") : t("{n} ready", { n: run.ready })}</span>
+        <button type="button" className={`tlb f0 clk${lanes ? " on" : ""}`} aria-pressed={lanes} aria-keyshortcuts="Shift+P" title={`${t("By the clock: a lane for each device, and tokens travel as the firings were recorded")}  (Shift+P)`} onClick={() => lab.setLanes(!lanes)}><Icon name="unfoldAll" size={10} /> {t("As recorded")}</button>
         {breaks.length > 0 && <button type="button" className="tlb f0" onClick={() => lab.select([])}><Icon name="flag" size={10} /> {tn(breaks.length, "{n} breakpoint", "{n} breakpoints")}</button>}
       </div>
       <div
@@ -120,7 +128,8 @@ export function Timeline() {
         onPointerDown={(e) => { if (e.button === 0 && length) { e.currentTarget.setPointerCapture(e.pointerId); seek(cursorAt(e)); } }}
         onPointerMove={(e) => { setHover(length ? cursorAt(e) : null); if (e.buttons === 1 && e.currentTarget.hasPointerCapture(e.pointerId)) seek(cursorAt(e)); }} onPointerLeave={() => setHover(null)}
       >
-        <svg width={width} height="104" aria-hidden="true">
+        {scale && <Lanes scale={scale} ticks={run.ticks} names={run.names} cursor={cursor} past={past} hover={hover} moment={moment} />}
+        {!scale && <svg width={width} height="104" aria-hidden="true">
           <rect className="lane" x={pad - 10} y="30" width={span + 20} height="30" rx="5" />
           {cursor > 0 && <rect className={past ? "lanep past" : "lanep"} x={pad - 10} y="30" width={Math.max(0, edge(cursor) - pad + 10)} height="30" rx="5" />}
           {ranges.map((r) => <path key={r.from} className={`rg p-${PHASES[r.mark].cls}`} d={`M${edge(r.from - 1) + 1} 26H${edge(r.to) - 1}`} />)}
@@ -136,7 +145,7 @@ export function Timeline() {
           {hover !== null && hover !== cursor && <path className="ghostc" d={`M${edge(hover)} 30V60`} />}
           {total > 0 && <><path className={`cur${past ? " past" : ""}`} d={`M${edge(cursor)} 26V98`} /><path className={`curh${past ? " past" : ""}`} d={`M${edge(cursor) - 7} 8h14v11l-7 8 -7 -8z`} /></>}
           <Caption x={hover !== null ? edge(hover) : edge(cursor)} width={width} text={length ? `${hover ?? cursor}  ${name(hover ?? cursor)}` : ""} />
-        </svg>
+        </svg>}
         {!length && <span className="tlnone muted f1"><Icon name="step" size={12} /> {total ? t("Step or Run fills the timeline") : t("A tick will stand here for every node that fires")}</span>}
       </div>
     </div>
@@ -173,12 +182,25 @@ export function Banner() {
   const run = useLabState((s) => s.run);
   if (run.mode !== "past") return null;
   const total = Math.max(run.total, run.length);
+  const send = (name: "resume" | "go_live" | "stop") => () => { lab.pause(); void lab.command(name); };
+  if (run.recording !== null) {
+    return (
+      <div className="banner" data-recording={run.recording} title={t("A recorded run: what is shown was computed then; nothing is computed now")}>
+        <span className="bi"><Icon name="play" size={13} /></span>
+        <b>{t("Recorded {n} / {total}", { n: run.cursor, total })}</b>
+        <span className="bs">{visible(run.recording)}{run.last !== null ? ` · ${t("{name} fired", { name: visible(run.last) })}` : ""}</span>
+        {run.cursor < run.length && <button type="button" className="bl" title={t("Go on to the end of the recording, or to a breakpoint")} onClick={send("resume")}>{t("Resume")}</button>}
+        <button type="button" data-filled className="rs" title={t("Compute from here on: what comes next can be changed, and commits nothing")} onClick={send("go_live")}>{t("Go on live")}</button>
+        <button type="button" className="bl ic" aria-label={t("Close the recording")} title={t("Close the recording")} onClick={send("stop")}><Icon name="close" size={11} /></button>
+      </div>
+    );
+  }
   return (
     <div className="banner">
       <span className="bi"><Icon name="undo" size={13} /></span>
       <b>{t("Viewing {n} / {total}", { n: run.cursor, total })}</b>
       <span className="bs">{run.last !== null ? `${t("{name} fired", { name: visible(run.last) })} · ` : ""}{t("{n} ready", { n: run.ready })}</span>
-      <button type="button" data-filled className="rs" onClick={() => { lab.pause(); void lab.command("resume"); }}>{t("Resume")}</button>
+      <button type="button" data-filled className="rs" onClick={send("resume")}>{t("Resume")}</button>
     </div>
   );
 }

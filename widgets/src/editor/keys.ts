@@ -170,6 +170,7 @@ export const KEYS: Key[] = [
   { keys: "[", group: "Run", does: "timestep back", when: key("["), run: send("back_timestep") },
   { keys: "P", group: "Run", does: "step pass", when: letter("p"), run: send("step_pass") },
   { keys: "R", group: "Run", does: "run to the selection", when: letter("r"), run: (lab) => { const n = lab.state.selected[0]; if (n !== undefined) void lab.command("run_to", { node: n }); else lab.say("Select a node first, then R."); } },
+  { keys: "Shift+P", group: "Run", does: "timeline as recorded: by the clock, on lanes", when: big("p"), run: (lab) => lab.setLanes(!lab.state.lanes) },
   { keys: "B", group: "Debug", does: "breakpoint here, or none", when: letter("b"), run: toggleBreak },
   { keys: "Shift+B", group: "Debug", does: "breakpoint on a condition…", when: big("b"), run: (lab) => openForm(lab, "break") },
   { keys: "Shift+W", group: "Debug", does: "watch the tensor, or no more", when: big("w"), run: toggleWatch },

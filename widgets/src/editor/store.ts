@@ -1,7 +1,7 @@
 // What the page knows and can do. Messages from the kernel and the person's gestures are the only things that change it; every part of the page reads it.
 import * as React from "react";
 import {
-  VERSION, type Command, type Debug, type Debugging, type Diagnostic, type Explained, type Fits, type Found, type Hit, type Offer, type OpenScope, type OpSpec, type Palette, type Preview, type Reach, type RunState, type Scene, type SceneEdge, type SceneNode, type SceneScope,
+  VERSION, type Clock, type Command, type Debug, type Debugging, type Diagnostic, type Explained, type Fits, type Found, type Hit, type Offer, type OpenScope, type OpSpec, type Palette, type Preview, type Reach, type RunState, type Scene, type SceneEdge, type SceneNode, type SceneScope,
   type Code, type File as DocumentFile, type Files, type NameCheck, type Thumb, type ToPage, type Value, type Why,
 } from "../protocol.gen";
 import { Wire, type Model, type Outgoing } from "../shared/wire";
@@ -15,13 +15,14 @@ import { type ElementGeo, type Point, type Rect, Wiring, geometryOf, overlaps, s
 import { type Frame, type Layout, framesOf, freePlace, layoutOf, yieldTo } from "./layout";
 import { Layouter } from "./layouter";
 import { type Route, routesOf } from "./routes";
+import { ClockScale, seconds } from "./Lanes";
 import { activeIn } from "../shared/tree";
 
 export type Tensor = Thumb & { data: Float32Array };
 export type PortRef = { node: string; dir: "in" | "out"; port: string };
 export type Alert = { id: number; text: string; hint: string; node: string | null; edge: string | null };
 export type Flight = { key: number; edge: string };
-export type Panel = "add" | "outline" | "keys" | "connect" | "open" | "save as" | null;
+export type Panel = "add" | "outline" | "keys" | "connect" | "open" | "save as" | "open run" | "compare run" | "save run" | null;
 /** A note or frame that is selected, and whether its text is being written. */
 export type Mark = { kind: "note" | "frame"; index: number; writing: boolean };
 /** What is carried from the palette to the canvas. */
@@ -111,13 +112,21 @@ export type State = {
   /** Where a NaN or a zero began; its way is lit until it is closed. */
   why: Why | null;
   explained: Explained | null;
+  /** When and where the recorded firings took place; null until it is asked for, and when the record has changed. */
+  clock: Clock | null;
+  /** Does the timeline show firings on their lanes, by the clock, and do tokens travel as they did? */
+  lanes: boolean;
+  /** Where a play as recorded stands: seconds of the run. */
+  moment: number | null;
+  /** Elements that are firing at that moment. */
+  firing: ReadonlySet<string>;
   /** The form that is open in the inspector. */
   form: "break" | "override" | null;
 };
 
 export const NO_DEBUGGING: Debugging = { type: "debugging", breaks: [], watches: [], overridden: [], pause_on_bad: true, branch: null, heat: null };
 /** Messages that answer one view's question; everything else is for all views of a lab. */
-const ANSWERS: ReadonlySet<ToPage["type"]> = new Set(["value", "fits", "preview", "reach", "clip", "found", "code", "files", "name_check"]);
+const ANSWERS: ReadonlySet<ToPage["type"]> = new Set(["value", "fits", "preview", "reach", "clip", "found", "code", "files", "name_check", "clock"]);
 
 const DARK: ReadonlySet<string> = new Set();
 
@@ -126,7 +135,7 @@ export type Plug = { port: string; label: string; wired: boolean; optional: bool
 
 const NO_RUN: Run = {
   mode: "edit", cursor: 0, length: 0, total: 0, done: false, states: new Map(), progress: new Map(), inputs: new Map(), versions: new Map(), last: null,
-  last_drawn: null, last_phase: null, last_seconds: null, next: null, next_drawn: null, ready: 0, ticks: "", names: [], fetches: [], error: null, live: false, timesteps: {},
+  last_drawn: null, last_phase: null, last_seconds: null, next: null, next_drawn: null, ready: 0, ticks: "", names: [], fetches: [], error: null, live: false, timesteps: {}, recording: null,
 };
 
 const EMPTY_SCENE: Scene = {
@@ -135,6 +144,9 @@ const EMPTY_SCENE: Scene = {
 };
 
 export const TRAVEL = 400;
+const SHORTEST = 4000;      // ms that a run as recorded plays at 1×: the shortest,
+const LONGEST = 30_000;     // the longest,
+const BEAT = 80;            // and for each firing
 const TIDY = 320;
 const SETTLED = 80;
 const ARRIVED = "flowlab: scene arrived";
@@ -187,7 +199,7 @@ export class Lab {
       palette: null, ops: new Map(), scene: null, nodes: new Map(), scopes: new Map(), wiring: new Wiring(EMPTY_SCENE), geos: new Map(), at: new Map(), layout: null,
       frames: [], routes: new Map(), run: NO_RUN, thumbs: new Map(), value: null, asked: null, slice: "", output: 0, alerts: [], status: "", said: 0, offer: null, fits: null, found: null, far: false, ghost: null, refused: null, reach: null, busy: false,
       link: "up", lost: 0, file: null, files: null, nameCheck: null, selected: [], edge: null, home: null, wire: null, pending: null, query: "", searching: false, panel: null, playing: false, speed: 1, flights: [],
-      theme: 0, dragCursor: null, into: null, carry: null, dropEdge: null, blamed: new Map(), lit: DARK, mark: null, code: null, codeOpen: false, debugging: NO_DEBUGGING, why: null, explained: null, form: null,
+      theme: 0, dragCursor: null, into: null, carry: null, dropEdge: null, blamed: new Map(), lit: DARK, mark: null, code: null, codeOpen: false, debugging: NO_DEBUGGING, why: null, explained: null, form: null, clock: null, lanes: false, moment: null, firing: DARK,
     };
   }
 
@@ -306,6 +318,9 @@ export class Lab {
         this.set({ why: m, lit: new Set(m.path) });
         if (m.drawn !== null) { this.select([m.drawn]); this.set({ why: m, lit: new Set(m.path) }); this.view?.show(m.drawn, true); }
         this.say(m.sentences.join(" "));
+        return;
+      case "clock":
+        this.set({ clock: m });
         return;
       case "explained":
         this.set({ explained: m });
@@ -500,7 +515,9 @@ export class Lab {
     // what follows an edit by itself shows its numbers, and makes no show of how they came
     const flights = m.live && fired.length > 1 ? [] : fired.length ? this.launch(new Set(fired)) : m.cursor === this.state.run.cursor ? this.state.flights : [];
     const moved = m.cursor !== this.state.run.cursor;
-    this.set({ run, thumbs, flights });
+    const recorded = ticks !== null || names !== null || m.full;    // another record, so another clock
+    this.set({ run, thumbs, flights, ...(recorded ? { clock: null } : {}) });
+    if (recorded && this.state.lanes) this.askClock();
     // what has just fired comes into sight; a whole run has no one place to look at
     const place = m.last_drawn;
     if (moved && place !== null && !m.full && fired.length <= FOLLOWED && !m.live && !this.dragging) requestAnimationFrame(() => this.view?.show(place, true));
@@ -924,7 +941,7 @@ export class Lab {
     const fired = this.state.run.progress.get(scope);
     if (!await this.command("unfold", { scopes: [scope] })) return;
     // while a run is stepped, going in is a step too: to the first node in there
-    const steps = !stack && this.state.run.mode === "paused" && fired !== undefined && fired[0] < fired[1];
+    const steps = !stack && (this.state.run.mode === "paused" || this.state.run.recording !== null) && fired !== undefined && fired[0] < fired[1];
     if (steps) await this.command("into", { node: scope });
     const first = stack ? this.state.selected[0] : (steps ? this.state.run.next_drawn : null) ?? [...this.state.at.keys()].find((id) => id.startsWith(`${scope}/`));
     if (first !== undefined) this.go(first);
@@ -953,7 +970,7 @@ export class Lab {
   /** Folds a scope and goes on at its card; one that a run stands in is run to its end. */
   async outOf(scope: string): Promise<void> {
     const { run } = this.state;
-    if (run.mode === "paused" && run.next !== null && run.next.startsWith(`${scope}/`)) await this.command("out", { node: scope });
+    if ((run.mode === "paused" || run.recording !== null) && run.next !== null && run.next.startsWith(`${scope}/`)) await this.command("out", { node: scope });
     if (await this.command("fold", { scopes: [scope] }) && this.state.at.has(scope)) this.go(scope);
   }
 
@@ -964,6 +981,7 @@ export class Lab {
     this.set({ playing: true, status: "Playing." });
     const { run } = this.state;
     if (run.total > 0 && run.cursor >= run.total) await this.command("seek", { cursor: 0 });
+    if (this.state.lanes && this.state.clock !== null && this.state.run.cursor < this.state.run.length) return this.playRecorded(this.state.clock);
     while (this.state.playing) {
       const start = performance.now();
       const before = this.state.run.cursor;
@@ -975,6 +993,44 @@ export class Lab {
     }
     if (this.state.playing) this.set({ playing: false });
   }
+
+  /** Plays what is recorded by its clock: whatever fired at the same time fires at the same time. */
+  private async playRecorded(clock: Clock): Promise<void> {
+    const scale = new ClockScale(clock, 0);
+    const whole = Math.max(SHORTEST, Math.min(LONGEST, clock.start.length * BEAT));      // ms that the whole run takes at 1×
+    let moment = scale.ends[this.state.run.cursor];
+    let last = performance.now();
+    const still = prefersReducedMotion();
+    this.say(`As recorded: ${seconds(scale.span)} in ${(whole / this.state.speed / 1000).toFixed(1)} s.`);
+    while (this.state.playing && this.state.clock === clock) {
+      const now = await new Promise(requestAnimationFrame);
+      moment = Math.min(scale.span, moment + (Math.max(0, now - last) / whole) * this.state.speed * scale.span);
+      last = now;
+      const firing = this.firingAt(clock, moment);
+      if (!still) this.set({ moment, ...(firing === null ? {} : { firing }) });
+      const cursor = scale.cursor(moment);
+      if (cursor > this.state.run.cursor && !this.sought) void this.seek(cursor);
+      if (moment >= scale.span && this.state.run.cursor >= this.state.run.length) break;
+    }
+    this.set({ moment: null, firing: DARK, playing: false });
+  }
+
+  /** What fires then, by what it is drawn in; null if that is what is shown already. */
+  private firingAt(clock: Clock, moment: number): ReadonlySet<string> | null {
+    const now = new Set<string>();
+    clock.start.forEach((start, k) => { const id = clock.drawn[k]; if (id !== null && start <= moment && moment < start + clock.took[k]) now.add(id); });
+    const { firing } = this.state;
+    return now.size === firing.size && [...now].every((id) => firing.has(id)) ? null : now;
+  }
+
+  /** Shows the timeline by the clock, or firing by firing. */
+  setLanes(on: boolean): void {
+    this.pause();
+    this.set({ lanes: on, status: on ? "As recorded: a lane for each device, by the clock. Play goes by it." : "Firing by firing." });
+    if (on && this.state.clock === null) this.askClock();
+  }
+
+  askClock(): void { this.quiet({ type: "ask_clock" }); }
 
   pause(): void {
     if (this.state.playing) this.set({ playing: false, status: "Paused." });
