@@ -82,6 +82,15 @@ class Pipeline:
         loop = self._loop()
         return loop.fill if loop is not None else 0
 
+    @property
+    def epoch(self) -> int:
+        """The number of the next loop, which decides its order together with the seed of `shuffle`; assign it to go on where another training was."""
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, number: int) -> None:
+        self._epoch = _whole(number, "epoch", 0)
+
     def shuffle(self, seed: int = 0, buffer: int = 1000) -> Pipeline:
         """A new order of the examples every epoch, decided by the seed and the epoch's number.
 

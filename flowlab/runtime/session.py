@@ -272,12 +272,12 @@ class Session:
 
     # ------------------------------------------------------------ keeping
 
-    def save(self, path: str | os.PathLike) -> None:
-        """Write all variables to a safetensors file: the old file stays whole until the new one is complete."""
+    def save(self, path: str | os.PathLike, *, notes: Mapping[str, str] | None = None) -> None:
+        """Write all variables to a safetensors file: the old file stays whole until the new one is complete. `notes` are texts that go with them."""
         from safetensors.numpy import save
         values = self.store.snapshot()
         title = self.graph.name.encode("utf-8", "replace").decode("utf-8")     # a graph's name is any text, half a character too
-        data = save({n.name: np.array(values[n.id], order="C") for n in self.store.variables()}, metadata={"flowlab": "1", "graph": title})
+        data = save({n.name: np.array(values[n.id], order="C") for n in self.store.variables()}, metadata={**(notes or {}), "flowlab": "1", "graph": title})
         write_atomically(path, data)
 
     def restore(self, path: str | os.PathLike) -> list[str]:
@@ -303,6 +303,17 @@ class Session:
             raise DocumentError(f"{os.fspath(path)!r} holds {', '.join(sorted(tensors)[:6])}, none of this graph's variables.", hint="Is it another graph's file?")
         self.store.commit(new)
         return missing
+
+    def notes(self, path: str | os.PathLike) -> dict[str, str]:
+        """The texts that a file of weights carries; DocumentError for one that is none of ours."""
+        from safetensors import SafetensorError, safe_open
+        try:
+            with safe_open(os.fspath(path), "numpy") as file:
+                return dict(file.metadata() or {})
+        except FileNotFoundError:
+            raise NoFileError(f"there is no file {os.fspath(path)!r}.") from None
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            raise DocumentError(f"{os.fspath(path)!r} cannot be read as weights: {error}.", hint="Session.save writes such a file.") from None
 
 
 _TRACE: Callable | None = None  # the trace layer puts its recorder here when it loads

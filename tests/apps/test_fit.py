@@ -199,3 +199,206 @@ def test_what_trains_nothing_is_told_of_before_it_begins():
     with pytest.raises(fl.AttributeValueError, match="looks at the fetches"):
         fl.fit(sess, "train", [{}], progress=False, stop_on_nan=True)
     assert sess.store.runs == 0
+
+
+# ---------------------------------------------------------------- best and last, stop and go on
+
+
+def test_early_stopping_waits_its_patience_and_gives_back_the_best(tmp_path):
+    sess = fl.Session(line(), seed=0)
+    worse = [{"x": XS, "y": 3 * XS + 1}] * 3 + [{"x": XS, "y": -9 * XS}] * 40       # after the third epoch it learns something else
+    seen = iter(worse)
+    kernels = []
+    history = fl.fit(sess, "train", lambda: iter([next(seen)]), epochs=40, fetches="loss", validation=[{"x": XS, "y": 3 * XS + 1}], patience=4, min_delta=1e-6, progress=False,
+                     best_checkpoint=tmp_path / "best", on_epoch=lambda epoch, means: kernels.append((sess.variables["line/kernel"], means["validation loss"])) and None)
+    best = int(np.argmin(history.validation["loss"]))
+    assert history.stopped == "early" and history.best == (best, history.validation["loss"][best]) and history.epochs_done == best + 5 == len(kernels)
+    np.testing.assert_array_equal(sess.variables["line/kernel"], kernels[best][0])
+    other = fl.Session(line(), seed=9)
+    other.restore(tmp_path / "best")
+    np.testing.assert_array_equal(other.variables["line/kernel"], kernels[best][0])
+    assert "stopped early" in repr(history) and "validation loss" in repr(history)
+    left = fl.Session(line(), seed=0)
+    fl.fit(left, "train", DATA, epochs=9, batch=40, fetches="loss", patience=1, min_delta=1e9, restore_best=False, progress=False)
+    assert left.store.runs == 2     # no epoch is better than the first by so much
+
+
+def test_validation_is_a_mean_over_examples_and_no_step():
+    sess, xs = fl.Session(line(), seed=0), XS[:10]
+    history = fl.fit(sess, "train", DATA, epochs=2, batch=40, fetches="loss", validation={"x": xs, "y": 2 * xs}, progress=False, keep=9)
+    assert history.steps_done == 2 and len(history.validation["loss"]) == 2
+    np.testing.assert_allclose(history.validation["loss"][1], sess.run("loss", {"x": xs, "y": 2 * xs}), rtol=1e-6)
+    uneven = fl.fit(sess, "train", DATA, epochs=1, batch=4, fetches="loss", validation={"x": xs, "y": 2 * xs}, progress=False)     # batches of 4, 4 and 2
+    np.testing.assert_allclose(uneven.validation["loss"][0], sess.run("loss", {"x": xs, "y": 2 * xs}), rtol=1e-5)
+
+
+def dropping():
+    with fl.Graph("dropping") as g:
+        x, y = fl.placeholder(("batch", 1), name="x"), fl.placeholder(("batch", 1), name="y")
+        loss = fl.mean((fl.nn.dense(fl.dropout(fl.nn.dense(x, 8, name="hidden"), 0.3), 1, name="out") - y) ** 2, name="loss")
+        fl.optim.Adam(0.05).minimize(loss)
+    return g
+
+
+def shuffled(ahead=0):
+    return fl.data.Pipeline(DATA).shuffle(seed=5).batch(8).prefetch(ahead)
+
+
+def weights(sess):
+    return {n: v.tobytes() for n, v in sess.variables.items()}
+
+
+def test_resuming_from_a_checkpoint_is_as_if_it_had_never_ended(tmp_path):
+    whole, first = (fl.Session(dropping(), seed=3) for _ in range(2))
+    told = fl.fit(whole, "train", shuffled(), epochs=5, fetches="loss", progress=False)
+    path = tmp_path / "w.safetensors"
+    fl.fit(first, "train", shuffled(), epochs=5, fetches="loss", progress=False, checkpoint=path, resume=True, on_epoch=lambda epoch, _: epoch == 1)
+    again = fl.Session(dropping(), seed=3)      # another kernel
+    history = fl.fit(again, "train", shuffled(2), epochs=5, fetches="loss", progress=False, checkpoint=path, resume=True)
+    assert weights(again) == weights(whole) and history.steps["loss"] == told.steps["loss"] and history.epochs == told.epochs and history.epochs_done == 5
+    assert fl.fit(again, "train", shuffled(), epochs=5, fetches="loss", progress=False, checkpoint=path, resume=True).steps_done == 25      # nothing is left to do
+    assert weights(again) == weights(whole)
+    plain = tmp_path / "plain.safetensors"
+    again.save(plain)
+    with pytest.raises(fl.DocumentError, match="how far"):
+        fl.fit(again, "train", shuffled(), epochs=9, fetches="loss", progress=False, checkpoint=plain, resume=True)
+    with pytest.raises(fl.AttributeValueError, match="recorded loss"):
+        fl.fit(again, "train", shuffled(), epochs=9, progress=False, checkpoint=path, resume=True)
+    with pytest.raises(fl.AttributeValueError, match="nothing to resume from"):
+        fl.fit(again, "train", shuffled(), epochs=9, progress=False, resume=True)
+
+
+def test_resuming_after_an_interrupt_goes_on_in_the_middle_of_the_epoch():
+    whole, sess = (fl.Session(dropping(), seed=3) for _ in range(2))
+    fl.fit(whole, "train", shuffled(), epochs=3, fetches="loss", progress=False)
+
+    def interrupt(step, values):
+        if step == 6:
+            raise KeyboardInterrupt
+    history = fl.fit(sess, "train", shuffled(1), epochs=3, fetches="loss", progress=False, on_step=interrupt)
+    assert history.stopped == "interrupted" and history.steps_done == 7 and sess.store.runs == 7 and "interrupted" in repr(history)
+    end = fl.fit(sess, "train", shuffled(), epochs=3, fetches="loss", progress=False, resume=history)
+    assert weights(sess) == weights(whole) and end.steps_done == 15 and not end.stopped and history.steps_done == 7
+
+
+def test_a_history_is_a_dict_and_a_table(tmp_path):
+    history = fl.fit(fl.Session(line(), seed=0), "train", DATA, epochs=2, batch=16, fetches={"error": "loss", "=cmd": "loss"}, validation=[DATA], progress=False)
+    assert fl.History.from_dict(history.to_dict()).to_dict() == history.to_dict() and history.ends == [3, 6] and history.times == sorted(history.times)
+    lines = history.to_csv(tmp_path / "h.csv").splitlines()
+    assert (tmp_path / "h.csv").read_text().splitlines() == lines and lines[0] == "step,epoch,seconds,error,'=cmd" and len(lines) == 7
+    assert [row.split(",")[:2] for row in lines[1:]] == [["0", "0"], ["1", "0"], ["2", "0"], ["3", "1"], ["4", "1"], ["5", "1"]]
+    assert float(lines[6].split(",")[3]) == history.steps["error"][5]
+    assert history.to_csv(by="epoch").splitlines()[0] == "epoch,steps,error,'=cmd,validation error,validation =cmd"
+    for wrong in ({}, {"names": 3}, {"names": [], "steps": 4, "steps_done": 1, "epochs_done": 1}):
+        with pytest.raises(fl.AttributeValueError):
+            fl.History.from_dict(wrong)
+    with pytest.raises(fl.AttributeValueError):
+        history.to_csv(by="hour")
+
+
+def test_training_in_the_background_pauses_goes_on_and_stops_between_steps():
+    sess, plain = (fl.Session(line(), seed=0) for _ in range(2))
+    heard, paused = [], threading.Event()
+    run = fl.fit(sess, "train", shuffled(), epochs=10**6, fetches="loss", background=True)
+    leave = run.listen(lambda r, what: (heard.append(what), paused.set() if r.state == "paused" else None))
+    run.pause()
+    assert paused.wait(20) and run.total == 5 * 10**6
+    done = run.step
+    assert not run._thread.join(0.1) and run.step == done == sess.store.runs and "paused" in repr(run)      # it stands
+    run.go_on()
+    run.debug_next(wait=False)
+    run.debug_next(wait=False)
+    assert run.left > 0
+    run.stop()
+    history = run.wait(20)
+    assert history.stopped == "by hand" and run.state == "stopped" and history.steps_done == sess.store.runs > done and {"step", "state"} <= set(heard)
+    fl.fit(plain, "train", shuffled(), epochs=10**6, fetches="loss", progress=False, on_step=lambda step, _: step == history.steps_done - 1)
+    assert weights(sess) == weights(plain) and sess.tape is None
+    leave()
+    with pytest.raises(fl.DebuggerError, match="over"):
+        run.debug_next()
+    broken = fl.fit(sess, "train", [DATA, {"x": XS}], background=True)
+    with pytest.raises(fl.FeedError):
+        broken.wait(20)
+    assert broken.state == "failed" and broken.history.stopped == "error"
+
+
+def test_a_loop_of_ones_own_has_the_same_handles():
+    """Two runs a step, one of which trains: a step is that one."""
+    sess = fl.Session(line(), seed=0)
+    with fl.train_loop(sess, keep=3, stop_when={"loss": lambda v: v < 0.01}) as run:
+        for feeds in run.batches(shuffled(), epochs=100):
+            sess.run("train", feeds)
+            loss = sess.run("loss", feeds)
+            run.log(loss=loss, **({"late": 1} if run.step > 2 else {}))
+    steps = run.history.steps["loss"]
+    assert run.history.stopped == "condition" and steps[-1] < 0.01 <= steps[-2] and run.state == "stopped" and run.total == 500
+    assert run.history.past.fetches == "train" and np.isnan(run.history.steps["late"][:3]).all() and run.history.steps["late"][3] == 1
+    dbg = run.debug(-1)
+    dbg.resume()
+    assert dbg.value("SGD/line/kernel/Assign:0").tobytes() == sess.variables["line/kernel"].tobytes()
+    with pytest.raises(RuntimeError, match="mine"):
+        with fl.train_loop(sess) as other:
+            raise RuntimeError("mine")
+    assert other.history.stopped == "error" and sess.tape is None
+    with run:
+        with pytest.raises(fl.DebuggerError, match="its own next step"):
+            run.debug_next()
+        with pytest.raises(fl.FlowError, match="runs already"):
+            run.__enter__()
+
+
+def test_what_watches_and_fails_watches_no_more():
+    sess = fl.Session(line(), seed=0)
+    with fl.train_loop(sess) as run, pytest.warns(UserWarning, match="watches no more: ZeroDivisionError"):
+        run.listen(lambda r, what: 1 / 0)
+        for feeds in run.batches([DATA] * 3):
+            sess.run("train", feeds)
+            run.log()
+    assert run.step == 3 and repr(run) == "Training of 'line', done: step 3 of 3"
+
+
+def test_kept_steps_stay_within_their_budget():
+    from flowlab.apps.tape import Past
+    from flowlab.apps.training import Kept
+    sess = fl.Session(line(), seed=0)
+    kept = Kept(10, budget=35_000)
+    for step in range(200):
+        kept.add(step, Past(sess, "train", {"x": np.zeros(1000, "float32")}, ({}, step)))
+    steps = [s for s, _ in kept]
+    assert kept.nbytes <= 35_000 and len(steps) == 8 and steps[-1] == 199
+    roomy = Kept(10, budget=1 << 30)
+    for step in range(200):
+        roomy.add(step, Past(sess, "train", {"x": np.zeros(10)}, ({}, step)))
+    steps = [s for s, _ in roomy]
+    assert steps[-10:] == list(range(190, 200)) and steps[0] == 0 and 6 <= len(steps) - 10 <= 10
+
+
+@pytest.mark.parametrize("options, error, says", [
+    ({"data": {"x": XS[:0], "y": XS[:0]}}, fl.FeedError, "data is empty"), ({"data": []}, fl.FeedError, "data is empty"), ({"data": {"x": XS, "y": XS[:3]}}, fl.FeedError, "numbers of examples"),
+    ({"data": iter(())}, fl.FeedError, "no batch in this epoch"), ({"validation": []}, fl.FeedError, "validation is empty"), ({"fetches": "lose"}, fl.FetchError, "lose"),
+    ({"patience": 0}, fl.AttributeValueError, "patience is 0"), ({"patience": 1, "fetches": None}, fl.AttributeValueError, "told by a fetch"), ({"min_delta": -1}, fl.AttributeValueError, "min_delta"),
+    ({"mode": "least"}, fl.AttributeValueError, "mode is 'least'"), ({"monitor": "validation loss", "patience": 1}, fl.AttributeValueError, "There are loss"), ({"keep": -1}, fl.AttributeValueError, "keep is -1"),
+    ({"stop_when": "max >"}, fl.DebuggerError, "value is missing"), ({"stop_when": 3}, fl.AttributeValueError, "stop_when is 3"), ({"stop_when": {"lose": "nan"}}, fl.FetchError, "neither a fetch nor a tensor"),
+    ({"stop_when": lambda v: 1 / 0}, fl.AttributeValueError, "stop_when failed: ZeroDivisionError"),
+])
+def test_what_fit_refuses_teaches(options, error, says):
+    sess = fl.Session(line())
+    with pytest.raises(error, match=says):
+        fl.fit(sess, "train", **{"data": DATA, "fetches": "loss", "batch": None, "progress": False, **options})
+    assert sess.store.runs <= 1 and sess.tape is None
+
+
+def test_a_condition_may_look_at_what_is_not_recorded_and_at_the_step_before():
+    sess = fl.Session(line(), seed=0)
+    history = fl.fit(sess, "train", DATA, epochs=50, batch=40, fetches="loss", progress=False, stop_when={"line/bias:0": "not changed"}, keep=2)
+    assert history.names == ["loss"] and history.stopped == "condition" and 2 < history.steps_done < 50     # it has settled
+    seen = fl.fit(sess, "train", DATA, epochs=50, batch=40, fetches="loss", progress=False, stop_when={"line/kernel:0": "mean > 1"})
+    assert seen.stopped == "condition" and seen.steps_done == 1 and seen.past.debug().value("line/kernel:0") > 1
+
+
+def test_a_training_that_turns_to_nan_says_so_once():
+    sess = fl.Session(line())
+    with pytest.warns(UserWarning, match="loss is NaN since step 1"):
+        history = fl.fit(sess, "train", [{"x": XS, "y": XS}, {"x": XS * np.nan, "y": XS}], epochs=3, fetches="loss", progress=False)
+    assert history.steps_done == 6 and not history.stopped
