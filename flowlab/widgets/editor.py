@@ -46,6 +46,7 @@ from ..runtime.session import Session
 from ..trace.compare import compare
 from ..trace.trace import Trace
 from . import debugging as D, previews, protocol as P, saved, scene as S, values as V
+from .attaching import Attaching
 from .examples import EXAMPLES
 from .keeping import Home, Keeping, same_file
 from .recorded import Recorded, document_of_run, session_of_run
@@ -64,10 +65,10 @@ LIVE_NODES = 2000
 MANY_BYTES = 512 * 2**20    # variables larger than this are not initialised for the sake of a picture
 
 _RUNS = frozenset({"run", "resume", "run_to"})      # commands that could pass by a NaN unseen
-_CHANGES = ("edit", "command", "debug", "open_text")     # messages that a page sends again after a broken connection: they are done once
+_CHANGES = ("edit", "command", "debug", "open_text", "train")     # messages that a page sends again after a broken connection: they are done once
 
 
-class Editor(Keeping, Recorded, Worded, anywidget.AnyWidget):
+class Editor(Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
     """Build a graph by hand, and step it: with nothing given, an empty canvas.
 
     `graph` is copied into a document and never changed; `session` lends the values of its variables; `feeds` are arrays by placeholder.
@@ -99,6 +100,7 @@ class Editor(Keeping, Recorded, Worded, anywidget.AnyWidget):
         self._redo: list[tuple[str, Document, Home]] = []
         self._begin_keeping(document)
         self._begin_recorded()
+        self._begin_attaching()
         self._answered: dict[int, bool] = {}    # messages that were done: one that comes again, after a broken connection, is not done twice
         self._answering = 0
         self._revision = 0
@@ -789,6 +791,8 @@ class Editor(Keeping, Recorded, Worded, anywidget.AnyWidget):
             return self._command(content)
         if kind == "debug":
             return self._debug(content)
+        if kind == "train":
+            return self._train(content)
         if kind == "ask":
             return self._ask(str(content.get("tensor"))[:2100], str(content.get("slice") or ""))
         if kind == "ask_fits":
@@ -833,6 +837,7 @@ class Editor(Keeping, Recorded, Worded, anywidget.AnyWidget):
         self._say_state(full=True)
         if self._offer is not None:
             self._say(P.Offer(title=self._offer.document.name, nodes=len(self._offer.document.nodes), saved=self._offer.when))
+        self._say_training()
         for notice in self._notices:
             self._say(notice)
         self._notices = []

@@ -804,6 +804,44 @@ class Selected:
     names: list[str]
 
 
+# ---------------------------------------------------------------- a training
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingState:
+    """How far a training has come. An empty title: none is attached."""
+    type: Literal["training"] = "training"
+    title: str
+    state: Literal["", "ready", "running", "paused", "done", "stopped", "failed"]
+    step: int                       # steps done; they count from 0
+    total: int | None = None
+    epoch: int = 0                  # whole ones
+    epochs: int | None = None
+    seconds: float = 0.0
+    left: float | None = None
+    values: dict[str, str] = field(default_factory=dict)    # of the last step, as people read them
+    checked: dict[str, str] = field(default_factory=dict)   # of the last epoch, over the validation data
+    kept: list[int] = field(default_factory=list)           # the steps that can be opened
+    opened: int | None = None
+    caught: int | None = None       # the step that was asked for is about to run: open it
+    waiting: bool = False           # for the next step
+    stop_when: str = ""
+    stopped: str = ""               # why it ended
+    error: str = ""
+    queue: list[int] = field(default_factory=list)          # batches ready, and how many may be; empty without a queue
+    best: int | None = None         # the best epoch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Train:
+    """A button of a training: `step` for open, `text` a condition for stop_when; `wait`: does the training wait at the step it is asked for?"""
+    type: Literal["train"] = "train"
+    name: Literal["pause", "go_on", "stop", "debug_next", "open", "stop_when", "detach"]
+    step: int | None = None
+    text: str = ""
+    wait: bool = True
+
+
 # ---------------------------------------------------------------- the LSTM view
 
 
@@ -886,8 +924,8 @@ class Clamp:
     unit: int | None = None
 
 
-TO_PAGE = (Palette, Scene, RunState, Clock, Value, File, Files, NameCheck, Fits, Preview, Reach, Clip, Found, Code, Debugging, Why, Explained, Notice, Offer, Kept, Done, LSTMData)
-TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskPreview, AskReach, AskClip, AskFind, AskCode, OpenText, AskFiles, AskName, AskClock, Picture, Selected, LSTMAsk, Clamp)
+TO_PAGE = (Palette, Scene, RunState, Clock, Value, File, Files, NameCheck, Fits, Preview, Reach, Clip, Found, Code, Debugging, Why, Explained, Notice, Offer, Kept, Done, TrainingState, LSTMData)
+TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskPreview, AskReach, AskClip, AskFind, AskCode, OpenText, AskFiles, AskName, AskClock, Picture, Selected, Train, LSTMAsk, Clamp)
 # these say in `re` which message they come of: of two views of one lab, each knows its own questions by it
 ASKED = frozenset({"scene", "value", "fits", "preview", "reach", "clip", "found", "code", "files", "name_check", "clock"})
 PIECES = (FileRow, AttrSpec, OpSpec, Example, InPort, OutPort, SceneNode, ScopePort, CompositeSpec, NoteSpec, FrameSpec, SceneScope, OpenScope, SceneEdge, Repair, Side, Diagnostic, GhostNode, GhostEdge, GhostChange, Thumb, Stats, Hit,

@@ -108,6 +108,8 @@ export type Offer = { type: "offer"; title: string; nodes: number; saved: string
 export type Kept = { type: "kept"; id: string; data: Record<string, unknown>; metadata: Record<string, unknown> };
 /** The answer to message `seq` is complete; busy ends. */
 export type Done = { type: "done"; seq: number; ok: boolean };
+/** How far a training has come. An empty title: none is attached. */
+export type TrainingState = { type: "training"; title: string; state: "" | "ready" | "running" | "paused" | "done" | "stopped" | "failed"; step: number; total: number | null; epoch: number; epochs: number | null; seconds: number; left: number | null; values: Record<string, string>; checked: Record<string, string>; kept: number[]; opened: number | null; caught: number | null; waiting: boolean; stop_when: string; stopped: string; error: string; queue: number[]; best: number | null };
 /** One layer, one sample. Buffers: f i g o c h zf zi zg zo (timesteps × units), c0 h0 (units), strip, norm (one a step, if sent). */
 export type LSTMData = { type: "lstm"; version: number; title: string; layer: number; layers: LayerInfo[]; sample: number; samples: number; strip_rows: number; strip_cols: number; strip_channels: number; strip_image: boolean; strip_lo: number; strip_hi: number; strip_map: "seq" | "div"; strip_label: string; c_limit: number; reading: ReadingRow[]; clamps: ClampState[]; clamped_layers: number[]; rerun: boolean; outcomes: Outcome[]; norm: boolean };
 /** The page is there, or there again. */
@@ -144,9 +146,11 @@ export type AskClock = { type: "ask_clock" };
 export type Picture = { type: "picture"; png: string; width: number; height: number };
 /** What is selected on the canvas. */
 export type Selected = { type: "selected"; names: string[] };
+/** A button of a training: `step` for open, `text` a condition for stop_when; `wait`: does the training wait at the step it is asked for? */
+export type Train = { type: "train"; name: "pause" | "go_on" | "stop" | "debug_next" | "open" | "stop_when" | "detach"; step?: number | null; text?: string; wait?: boolean };
 /** Show this layer and sample. */
 export type LSTMAsk = { type: "lstm_ask"; layer: number; sample: number };
 /** Hold a gate of this layer at a value and run again; value null lets it go. `unit` null means all units. */
 export type Clamp = { type: "clamp"; layer: number; gate: "f" | "i" | "g" | "o"; value: number | null; unit?: number | null };
-export type ToPage = Palette | Scene | RunState | Clock | Value | File | Files | NameCheck | Fits | Preview | Reach | Clip | Found | Code | Debugging | Why | Explained | Notice | Offer | Kept | Done | LSTMData;
-export type ToKernel = Hello | Edit | Command | Debug | Ask | AskFits | AskPreview | AskReach | AskClip | AskFind | AskCode | OpenText | AskFiles | AskName | AskClock | Picture | Selected | LSTMAsk | Clamp;
+export type ToPage = Palette | Scene | RunState | Clock | Value | File | Files | NameCheck | Fits | Preview | Reach | Clip | Found | Code | Debugging | Why | Explained | Notice | Offer | Kept | Done | TrainingState | LSTMData;
+export type ToKernel = Hello | Edit | Command | Debug | Ask | AskFits | AskPreview | AskReach | AskClip | AskFind | AskCode | OpenText | AskFiles | AskName | AskClock | Picture | Selected | Train | LSTMAsk | Clamp;

@@ -3,6 +3,7 @@ import * as React from "react";
 import { createRoot } from "react-dom/client";
 import "@xyflow/react/dist/base.css";
 import "../shared/tokens.css";
+import "../shared/controls.css";
 import "./editor.css";
 import { followTheme, onThemeChange } from "../shared/color";
 import { guardShortcuts, isTextField } from "../shared/guard";
@@ -17,6 +18,7 @@ import { FileBar, LinkBar, OpenSheet, SaveSheet, useFileDrop } from "./Files";
 import { ConnectMenu, Empty, KeysPanel, OfferBar } from "./Overlays";
 import { Carried, Palette, Rail } from "./Palette";
 import { Banner, Timeline } from "./Timeline";
+import { TrainingBar } from "./Training";
 import { handleKey } from "./keys";
 import { onPaste } from "./making";
 import { pictureOf } from "./picture";
@@ -71,7 +73,8 @@ function Status() {
 }
 
 /** One element for good: what changes on the root must not draw the parts again, each of which listens for itself. */
-const PARTS = (
+const PARTS = <>
+  <TrainingBar />
   <div className="lab">
     <Bar />
     <Rail />
@@ -83,7 +86,7 @@ const PARTS = (
     <Status />
     <Carried />
   </div>
-);
+</>;
 
 /** Sends a picture of the canvas a little after it changed, for the notebook's saved output. */
 function usePicture(lab: Lab): void {

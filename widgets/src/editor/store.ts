@@ -2,7 +2,7 @@
 import * as React from "react";
 import {
   VERSION, type Clock, type Command, type Debug, type Debugging, type Diagnostic, type Explained, type Fits, type Found, type Hit, type Offer, type OpenScope, type OpSpec, type Palette, type Preview, type Reach, type RunState, type Scene, type SceneEdge, type SceneNode, type SceneScope,
-  type Code, type File as DocumentFile, type Files, type NameCheck, type Thumb, type ToPage, type Value, type Why,
+  type Code, type File as DocumentFile, type Files, type NameCheck, type Thumb, type ToPage, type Train, type TrainingState, type Value, type Why,
 } from "../protocol.gen";
 import { Wire, type Model, type Outgoing } from "../shared/wire";
 import { prefersReducedMotion } from "../shared/controls";
@@ -109,6 +109,8 @@ export type State = {
   code: Code | null;
   codeOpen: boolean;
   debugging: Debugging;
+  /** The training that the lab follows. */
+  training: TrainingState | null;
   /** Where a NaN or a zero began; its way is lit until it is closed. */
   why: Why | null;
   explained: Explained | null;
@@ -173,7 +175,7 @@ const PATIENCE = 4000;      // ms without an answer before the lab says that it 
 const FOLLOWED = 12;        // firings of one command, at most, that the viewport follows
 const LOOK = 1000;          // ms between two looks at the file
 /** What a person has done: it is sent again after a broken connection. */
-const CHANGES = ["edit", "command", "debug", "open_text"] as const;
+const CHANGES = ["edit", "command", "debug", "open_text", "train"] as const;
 const SILENT = "The kernel has not answered yet. If it was restarted, run the cell again: your graph is in this page, and it is offered to you.";
 
 export class Lab {
@@ -199,7 +201,7 @@ export class Lab {
       palette: null, ops: new Map(), scene: null, nodes: new Map(), scopes: new Map(), wiring: new Wiring(EMPTY_SCENE), geos: new Map(), at: new Map(), layout: null,
       frames: [], routes: new Map(), run: NO_RUN, thumbs: new Map(), value: null, asked: null, slice: "", output: 0, alerts: [], status: "", said: 0, offer: null, fits: null, found: null, far: false, ghost: null, refused: null, reach: null, busy: false,
       link: "up", lost: 0, file: null, files: null, nameCheck: null, selected: [], edge: null, home: null, wire: null, pending: null, query: "", searching: false, panel: null, playing: false, speed: 1, flights: [],
-      theme: 0, dragCursor: null, into: null, carry: null, dropEdge: null, blamed: new Map(), lit: DARK, mark: null, code: null, codeOpen: false, debugging: NO_DEBUGGING, why: null, explained: null, form: null, clock: null, lanes: false, moment: null, firing: DARK,
+      theme: 0, dragCursor: null, into: null, carry: null, dropEdge: null, blamed: new Map(), lit: DARK, mark: null, code: null, codeOpen: false, debugging: NO_DEBUGGING, training: null, why: null, explained: null, form: null, clock: null, lanes: false, moment: null, firing: DARK,
     };
   }
 
@@ -313,6 +315,9 @@ export class Lab {
         return;
       case "debugging":
         this.set({ debugging: m });
+        return;
+      case "training":
+        this.set({ training: m.title ? m : null });
         return;
       case "why":
         this.set({ why: m, lit: new Set(m.path) });
@@ -556,6 +561,11 @@ export class Lab {
   command(name: Command["name"], more: Partial<Omit<Command, "type" | "name">> = {}): Promise<boolean> {
     if (this.state.alerts.length && (name === "run" || name === "resume" || name === "stop")) this.set({ alerts: [] });    // what stopped the run before
     return this.send({ type: "command", name, node: null, cursor: null, scopes: [], ...more });
+  }
+
+  /** A button of the training that the lab follows. */
+  train(name: Train["name"], more: Partial<Omit<Train, "type" | "name">> = {}): Promise<boolean> {
+    return this.send({ type: "train", name, ...more });
   }
 
   /** A breakpoint, a watch, an override or a question. */

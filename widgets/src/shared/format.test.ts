@@ -1,8 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { factor, niceStep, num, percent, powerOfTen, seconds, short, signed, tick } from "./format";
+import { duration, factor, niceStep, num, percent, powerOfTen, seconds, short, signed, tick } from "./format";
 import { floats } from "./wire";
 
 describe("numbers on screen", () => {
+  it("tell a time that is left as a clock would", () => {
+    expect([0, 8.4, 65, 3729, -3].map(duration)).toEqual(["0 s", "8 s", "1:05", "1:02:09", "0 s"]);
+  });
+
   it("have four significant digits, at most four decimals, and a true minus", () => {
     expect([0.31660354, -1.2696596, 18, -3.7149, 123.456, 99999.4, 0.00736].map(num)).toEqual(["0.3166", "−1.270", "18", "−3.715", "123.5", "99999", "0.0074"]);
   });

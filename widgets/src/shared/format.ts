@@ -62,6 +62,15 @@ export function seconds(t: number): string {
   return `${num(+t.toPrecision(3))} s`;
 }
 
+/** How long something will still take, as a clock would say it: `8 s`, `2:05`, `1:02:09`. */
+export function duration(t: number): string {
+  const whole = Math.max(0, Math.round(t));
+  if (whole < 60) return `${whole} s`;
+  const two = (n: number) => String(n).padStart(2, "0");
+  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+}
+
 /** "1 node", "3 nodes". */
 export function count(n: number, one: string, many = `${one}s`): string {
   return `${n.toLocaleString("en-US")} ${n === 1 ? one : many}`;
