@@ -72,6 +72,10 @@ class DebuggerError(FlowError):
     """The debugger cannot do that from where it stands."""
 
 
+class HeldError(DebuggerError):
+    """The run waits before a node that somebody is asked about."""
+
+
 class DeviceError(FlowError):
     """The device is not there, or has not enough memory."""
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..core.errors import DebuggerError, FlowError
+from ..core.errors import DebuggerError, FlowError, HeldError
 from ..core.graph import Graph, Node, Tensor
 from ..core.types import shape_text
 from ..runtime.backend import on_host
@@ -28,7 +28,7 @@ from .frames import Frame, Loop, phase_of, size_of, told
 class Stop:
     """Why a run stopped, and before or after which node."""
 
-    reason: Literal["end", "node", "breakpoint", "error"]
+    reason: Literal["end", "node", "breakpoint", "question", "error"]
     node: str | None = None
 
 
@@ -70,6 +70,7 @@ class Debugger:
         self.breakpoints = Breakpoints(self)
         self.hits: list[Hit] = []       # what breakpoints saw that log or take snapshots
         self.watches: list[str] = []
+        self.holds: frozenset[str] = frozenset()    # nodes that do not fire until they are taken out: somebody is asked first what they will give
         self.error: FlowError | None = None
         self._failed: str | None = None
         if not self.plan.steps:
@@ -532,6 +533,8 @@ class Debugger:
                     self.hits += seen
                     if pauses:
                         return Stop("breakpoint", name)
+            except HeldError:
+                return Stop("question", name)
             except FlowError as error:
                 self.error = error
                 return Stop("error", name)
@@ -761,6 +764,23 @@ class Debugger:
         """Why a tensor is all zeros, such as a gradient that does not arrive: where it began, and the way from there; None if it is not."""
         return why(self, name, "zero", blank)
 
+    def firing(self, name: str | Tensor) -> tuple[Node, dict[str, np.ndarray], np.ndarray]:
+        """The node of a tensor that has fired, what it took by port, and the tensor's value."""
+        tensor = self._tensor(name)
+        frame, step = self._fired(tensor)
+        taken = {port: np.asarray(on_host(value)) for port, (_, slot) in zip(step.node.ports, step.args) if (value := frame.values.get(slot)) is not None}
+        return step.node, taken, np.asarray(on_host(frame.values[step.outs[tensor.index]]))
+
+    def _fired(self, tensor: Tensor) -> tuple[Frame, Step]:
+        """The latest firing that gave a tensor; DebuggerError if there is none yet."""
+        shown = told(self.graph, tensor)
+        self._step(shown.rpartition(":")[0])    # says so if it never fires
+        found = self._place(self._root, tensor)     # the timestep that is begun next has no value of it
+        step = found[0].plan.topology.by_name.get(tensor.node.name) if found is not None else None
+        if step is None or step.index not in found[0].fired:
+            raise DebuggerError(f"{shown} has not fired yet.", node=shown.rpartition(":")[0], hint="Step until it has, then ask again.")
+        return found[0], step
+
     def explain(self, name: str | Tensor | Node, at: Sequence[int] | None = None, language: str = "en") -> Explanation:
         """What a firing did, with its numbers: the formula of one element and what it means, in English or Chinese (`"zh"`).
 
@@ -768,9 +788,7 @@ class Debugger:
         """
         tensor = self._tensor(name.outputs[0] if isinstance(name, Node) and name.outputs else name)
         shown = told(self.graph, tensor)
-        frame, step = self._step(shown.rpartition(":")[0])
-        if frame is None or step.index not in frame.fired:
-            raise DebuggerError(f"{shown} has not fired yet.", node=shown.rpartition(":")[0], hint="Step until it has, then ask again.")
+        frame, step = self._fired(tensor)
 
         def held(slot: int) -> np.ndarray | None:
             value = frame.values.get(slot)
@@ -793,6 +811,8 @@ class Debugger:
             outputs = event._outputs or ()
         else:
             name = frame.name(step)
+            if name in self.holds:
+                raise HeldError(f"the run waits before {name}: there is an open question about it.", node=name, hint="Answer it, or skip it.")
             clock = time.perf_counter
             start = clock()
             try:

@@ -22,16 +22,21 @@ from ..core.op import REGISTRY, Op
 from ..core.types import DTYPES
 from . import jsonio
 
-VERSION = 2
+VERSION = 3
 OPEN_ENDS = 2               # the version that brought half-wired loops, and nothing else: a document without them is still written as the one before
+QUESTIONS = 3               # and the one that brought questions before a step, with their answers
 MAX_NODES = 200_000
 MAX_LOOPS = 16              # in one another
 INLINE = 64                 # arrays up to this many elements are written as numbers that people can read
 MAX_FEED_BYTES = 64 * 2**10  # larger feeds stay in the kernel: a document is not a data set
 PHASES = ("forward", "backward", "update")
+ASKED = ("shape", "value", "sign")      # what a question before a step can be about
+VERDICTS = ("right", "nearly", "wrong", "skipped")
+MOST_QUESTIONS, MOST_ANSWERS = 1000, 10_000
 
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: lambda data: data}
-"""`MIGRATIONS[n]` turns a file of version n into one of version n + 1. In version 2 an end of a loop may be open: null among a body's outputs."""
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: lambda data: data, 2: lambda data: data}
+"""`MIGRATIONS[n]` turns a file of version n into one of version n + 1. In version 2 an end of a loop may be open: null among a body's outputs.
+Version 3 has `questions` and `answers`."""
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -139,6 +144,40 @@ class Frame:
     members: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a teacher asks before a step: the shape of a tensor (`"Square:0"`), its value, or its sign; `at` picks one element."""
+
+    tensor: str
+    kind: str                           # of ASKED
+    at: tuple[int, ...] | None = None
+    text: str = ""                      # in the teacher's own words
+    open: bool = True                   # until it is answered or skipped
+
+    @property
+    def node(self) -> str:
+        return self.tensor.rpartition(":")[0]
+
+    @property
+    def key(self) -> tuple:
+        """What tells it from another."""
+        return self.tensor, self.kind, self.at
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What somebody answered, and what was so. `verdict` is right, nearly, wrong or skipped."""
+
+    tensor: str
+    kind: str
+    at: tuple[int, ...] | None
+    answer: str                         # as it was typed
+    truth: str
+    verdict: str
+    when: str                           # ISO 8601
+    firing: int                         # the number of the firing that revealed it
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Document:
     """A graph as it is being made: any of it may be missing or wrong, and `build` says what.
@@ -157,6 +196,8 @@ class Document:
     composites: Mapping[str, Composite] = field(default_factory=lambda: _NOTHING)           # scope → the function that it is one use of
     frames: tuple[Frame, ...] = ()
     bound: Mapping[str, str] = field(default_factory=lambda: _NOTHING)                      # placeholder or constant → the notebook's variable that it takes its value from
+    questions: tuple[Question, ...] = ()                      # asked before the step that reveals the answer
+    answers: tuple[Answer, ...] = ()                          # what was answered, in order
 
     @property
     def edges(self) -> Iterator[Edge]:
@@ -195,7 +236,7 @@ class Document:
 
     def to_json(self) -> dict[str, Any]:
         """The document as plain JSON values."""
-        out: dict[str, Any] = {"flowlab": VERSION if VERSION > OPEN_ENDS or _has_open_ends(self) else OPEN_ENDS - 1, "name": self.name, "nodes": [_node_json(n) for n in self.nodes.values()]}
+        out: dict[str, Any] = {"flowlab": _version(self), "name": self.name, "nodes": [_node_json(n) for n in self.nodes.values()]}
         if self.positions:
             out["positions"] = {k: [x, y] for k, (x, y) in self.positions.items()}
         if self.folded is not None:
@@ -213,6 +254,12 @@ class Document:
             out["frames"] = [{"title": f.title, "colour": f.colour, "members": list(f.members)} for f in self.frames]
         if self.bound:
             out["bound"] = dict(self.bound)
+        if self.questions:
+            out["questions"] = [{"tensor": q.tensor, "kind": q.kind, **({"at": list(q.at)} if q.at is not None else {}), **({"text": q.text} if q.text else {}), "open": q.open}
+                                for q in self.questions]
+        if self.answers:
+            out["answers"] = [{"tensor": a.tensor, "kind": a.kind, **({"at": list(a.at)} if a.at is not None else {}), "answer": a.answer, "truth": a.truth, "verdict": a.verdict,
+                               "when": a.when, "firing": a.firing} for a in self.answers]
         return out
 
     def text(self) -> str:
@@ -230,7 +277,8 @@ class Document:
         return (self.name == other.name and list(self.nodes) == list(other.nodes) and all(self.nodes[k] == other.nodes[k] for k in self.nodes)
                 and self.positions == other.positions and self.folded == other.folded and self.notes == other.notes
                 and self.fetches == other.fetches and self.composites == other.composites
-                and self.frames == other.frames and self.bound == other.bound and self.feeds.keys() == other.feeds.keys()
+                and self.frames == other.frames and self.bound == other.bound and self.questions == other.questions and self.answers == other.answers
+                and self.feeds.keys() == other.feeds.keys()
                 and all(_key(self.feeds[k]) == _key(other.feeds[k]) for k in self.feeds))
 
     __hash__ = None
@@ -275,6 +323,13 @@ def renumbered(node: DocNode, first: int) -> tuple[DocNode, int]:
 
 def _has_open_ends(document: Document) -> bool:
     return any(isinstance(v, DocBody) and (None in v.outputs or _has_open_ends(v.document)) for n in document.nodes.values() for v in n.attrs.values())
+
+
+def _version(document: Document) -> int:
+    """The version that the document is written as: the first that has all that is in it, so that an older flowlab reads what it can."""
+    if VERSION > QUESTIONS:
+        return VERSION
+    return QUESTIONS if document.questions or document.answers else OPEN_ENDS if _has_open_ends(document) else OPEN_ENDS - 1
 
 
 def _doc_node(node: Node) -> DocNode:
@@ -522,7 +577,7 @@ def from_json(data: Any) -> Document:
         raise DocumentError(f"this document has version {version}, and this flowlab reads up to {VERSION}.", hint="Upgrade: pip install -U flowlab.")
     while version < VERSION:
         data, version = MIGRATIONS[version](data), version + 1
-    fields = {"flowlab", "name", "nodes", "positions", "folded", "notes", "fetches", "feeds", "composites", "frames", "bound"}
+    fields = {"flowlab", "name", "nodes", "positions", "folded", "notes", "fetches", "feeds", "composites", "frames", "bound", "questions", "answers"}
     _known(data, fields, "the document")
     made = _read_nodes(data, "")
     return replace(made, **_read_rest(data, made.nodes, made.scopes, made.inside))
@@ -634,7 +689,8 @@ def _read_rest(data: dict[str, Any], nodes: Mapping[str, DocNode], scopes: froze
     return {"positions": MappingProxyType({k: v for k, v in positions.items() if k in nodes or k in scopes or k in inside}),
             "folded": None if folded is None else frozenset(folded) & (scopes | inside), "notes": tuple(notes),
             "fetches": tuple(dict.fromkeys(fetches)), "feeds": MappingProxyType(feeds), "composites": _read_composites(data.get("composites", {}), nodes, scopes),
-            "frames": _read_frames(data.get("frames", []), nodes, scopes | inside), "bound": _read_bound(data.get("bound", {}), nodes)}
+            "frames": _read_frames(data.get("frames", []), nodes, scopes | inside), "bound": _read_bound(data.get("bound", {}), nodes),
+            "questions": _read_questions(data.get("questions", []), nodes, inside), "answers": _read_answers(data.get("answers", []))}
 
 
 def _read_frames(rows: Any, nodes: Mapping[str, DocNode], scopes: frozenset[str]) -> tuple[Frame, ...]:
@@ -660,6 +716,54 @@ def _read_bound(data: Any, nodes: Mapping[str, DocNode]) -> Mapping[str, str]:
             raise DocumentError(f"bound: there is no node {name[:40]!r}.")
         out[name] = read_variable(variable, f"bound.{name[:40]}")
     return MappingProxyType(out)
+
+
+def _read_questions(rows: Any, nodes: Mapping[str, DocNode], inside: frozenset[str]) -> tuple[Question, ...]:
+    """The questions about what is still there."""
+    if not isinstance(rows, list) or len(rows) > MOST_QUESTIONS:
+        raise DocumentError(f"questions is not a list of at most {MOST_QUESTIONS:,} questions.")
+    out: dict[tuple, Question] = {}
+    for k, row in enumerate(rows):
+        row, where = _object(row, f"questions[{k}]"), f"questions[{k}]"
+        _known(row, {"tensor", "kind", "at", "text", "open"}, where)
+        if type(row.get("open", True)) is not bool:
+            raise DocumentError(f"{where}.open is not true or false.")
+        made = Question(read_tensor(row.get("tensor"), f"{where}.tensor"), _one_of(row.get("kind"), ASKED, f"{where}.kind"), read_at(row.get("at"), f"{where}.at"),
+                        _text(row.get("text", ""), f"{where}.text", 2000), row.get("open", True))
+        if made.node in nodes or made.node in inside:
+            out[made.key] = made
+    return tuple(out.values())
+
+
+def _read_answers(rows: Any) -> tuple[Answer, ...]:
+    if not isinstance(rows, list) or len(rows) > MOST_ANSWERS:
+        raise DocumentError(f"answers is not a list of at most {MOST_ANSWERS:,} answers.")
+    out = []
+    for k, row in enumerate(rows):
+        row, where = _object(row, f"answers[{k}]"), f"answers[{k}]"
+        _known(row, {"tensor", "kind", "at", "answer", "truth", "verdict", "when", "firing"}, where)
+        firing = row.get("firing", 0)
+        if type(firing) is not int or not 0 <= firing < jsonio.EXACT:
+            raise DocumentError(f"{where}.firing is not the number of a firing.")
+        out.append(Answer(read_tensor(row.get("tensor"), f"{where}.tensor"), _one_of(row.get("kind"), ASKED, f"{where}.kind"), read_at(row.get("at"), f"{where}.at"),
+                          *(_text(row.get(field, ""), f"{where}.{field}", 100_000) for field in ("answer", "truth")), _one_of(row.get("verdict"), VERDICTS, f"{where}.verdict"),
+                          _text(row.get("when", ""), f"{where}.when", 40), firing))
+    return tuple(out)
+
+
+def _one_of(value: Any, words: tuple[str, ...], where: str) -> str:
+    if not isinstance(value, str) or value not in words:
+        raise DocumentError(f"{where}: {_short(value)} is not one of {', '.join(words)}.")
+    return value
+
+
+def read_at(value: Any, where: str) -> tuple[int, ...] | None:
+    """The index of an element, a number for each axis; None for all of them."""
+    if value is None:
+        return None
+    if not isinstance(value, (list, tuple)) or len(value) > 32 or not all(type(k) is int and abs(k) < jsonio.EXACT for k in value):
+        raise DocumentError(f"{where}: {_short(value)} is not an element such as [0, 1].", hint="Give a whole number for each axis.")
+    return tuple(value)
 
 
 def read_variable(value: Any, where: str) -> str:

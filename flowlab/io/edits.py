@@ -18,23 +18,27 @@ from ..core.types import dtype_of, shape_text
 from ..ops.state import parse_initializer
 from . import inside, jsonio, making
 from .document import (
+    ASKED,
     COLOURS,
     MAX_NODES,
+    MOST_QUESTIONS,
     DocBody,
     DocNode,
     Document,
     Frame,
     Note,
+    Question,
     decode,
     encode,
     frozen,
     normalized,
     numbers_of,
     plain_start,
+    read_at,
     read_place,
     read_variable,
 )
-from .loops import STATE, TIMESTEP, loops_of
+from .loops import STATE, TIMESTEP, flat, loops_of
 
 MAX_VALUE_TEXT = 1_000_000
 MAX_FILLED = 1_000_000    # elements of a variable that one typed number fills
@@ -222,11 +226,29 @@ class Bind:
     variable: str
 
 
+@dataclass(frozen=True, slots=True)
+class PutQuestion:
+    """Ask for the shape, value or sign of a tensor (`"Square:0"`) before the step that gives it; `at` picks one element. A question that was answered is asked again."""
+    tensor: str
+    kind: str
+    at: tuple[int, ...] | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveQuestion:
+    """Ask that no more; what was answered stays."""
+    tensor: str
+    kind: str
+    at: tuple[int, ...] | None = None
+
+
 Edit = AddNode | RemoveNodes | Connect | Disconnect | Rename | SetAttr | SetFeed | Move | MarkFetch | SetTitle | AddControl | RemoveControl
-Edit |= Group | Ungroup | AddComposite | Duplicate | Paste | Bypass | Insert | Differentiate | PutNote | RemoveNote | PutFrame | RemoveFrame | Bind
+Edit |= Group | Ungroup | AddComposite | Duplicate | Paste | Bypass | Insert | Differentiate | PutNote | RemoveNote | PutFrame | RemoveFrame | Bind | PutQuestion | RemoveQuestion
 TAGS: dict[str, type] = {c.__name__: c for c in (
     AddNode, RemoveNodes, Connect, Disconnect, Rename, SetAttr, SetFeed, Move, MarkFetch, SetTitle, AddControl, RemoveControl,
-    Group, Ungroup, AddComposite, Duplicate, Paste, Bypass, Insert, Differentiate, PutNote, RemoveNote, PutFrame, RemoveFrame, Bind)}
+    Group, Ungroup, AddComposite, Duplicate, Paste, Bypass, Insert, Differentiate, PutNote, RemoveNote, PutFrame, RemoveFrame, Bind,
+    PutQuestion, RemoveQuestion)}
 
 
 def apply(document: Document, *edits: Edit) -> Document:
@@ -235,7 +257,26 @@ def apply(document: Document, *edits: Edit) -> Document:
     for edit in edits:
         draft.apply(edit)
     after = draft.document()
-    return inside.mended(after) if after is not document and draft.loops else after
+    if after is not document and draft.loops:
+        after = inside.mended(after)
+    return with_questions(document, after) if after.questions or after.answers else after
+
+
+def with_questions(before: Document, after: Document) -> Document:
+    """Questions and answers follow their nodes to other names; a question about what is gone goes too, an answer is kept as it was."""
+    if after.nodes is before.nodes:
+        return after
+    here = flat(after).nodes
+    now = {n.id: n.name for n in here.values()}
+    moved = {n.name: now.get(n.id) for n in flat(before).nodes.values()}
+
+    def follow(tensor: str) -> str | None:
+        name, _, output = tensor.rpartition(":")
+        found = moved.get(name) or (name if name in here else None)
+        return f"{found}:{output}" if found is not None else None
+
+    return replace(after, questions=tuple(replace(q, tensor=found) for q in after.questions if (found := follow(q.tensor)) is not None),
+                   answers=tuple(replace(a, tensor=follow(a.tensor) or a.tensor) for a in after.answers))
 
 
 def output_of(document: Document, text: str) -> str:
@@ -335,7 +376,7 @@ def _read_positions(value: Any, where: str) -> dict[str, tuple[float, float]]:
 _READ: dict[Any, Callable[[Any, str], Any]] = {
     "str": _read_str, "str | None": _read_optional_str, "float | None": _read_number, "bool": _read_bool, "tuple[str, ...]": _read_names,
     "Mapping[str, Any]": _read_attrs, "Mapping[str, tuple[float, float]]": _read_positions, "Any": lambda v, where: decode(v, where),
-    "int | None": _read_index, "int": lambda v, where: _read_index(-1 if v is None else v, where),
+    "tuple[int, ...] | None": read_at, "int | None": _read_index, "int": lambda v, where: _read_index(-1 if v is None else v, where),
 }
 
 
@@ -406,6 +447,10 @@ def describe(edits: Iterable[Edit]) -> str:
             return "remove a frame"
         case Bind(node=node, variable=variable):
             return f"bind {node} to {variable}" if variable else f"bind {node} to nothing"
+        case PutQuestion(tensor=tensor, kind=kind):
+            return f"ask for the {kind} of {tensor}"
+        case RemoveQuestion(tensor=tensor, kind=kind):
+            return f"ask for the {kind} of {tensor} no more"
 
 
 # ---------------------------------------------------------------- names
@@ -689,8 +734,41 @@ class _Draft:
                 self.changes["bound"] = {k: v for k, v in self.value("bound").items() if k != name}
                 if variable:
                     self.changes["bound"][name] = read_variable(variable, name)
+            case PutQuestion():
+                self.put_question(edit)
+            case RemoveQuestion(tensor, kind, at):
+                left = tuple(q for q in self.value("questions") if q.key != (tensor, kind, at))
+                if len(left) == len(self.value("questions")):
+                    raise DocumentError(f"nothing is asked about the {kind} of {tensor}.", node=tensor.rpartition(":")[0])
+                self.changes["questions"] = left
             case _:
                 raise DocumentError(f"{edit!r} is not an edit.", hint=f"Use one of {', '.join(TAGS)}.")
+
+    def put_question(self, edit: PutQuestion) -> None:
+        """Ask, or ask again."""
+        name, colon, output = edit.tensor.rpartition(":")
+        name, output = (name, output) if colon else (edit.tensor, "0")
+        found = flat(self.document()).nodes.get(name)
+        if found is None:
+            self.node(name)         # says so, with names like it
+        tensor = self.output(f"{name}:{output}") if name in self.nodes else f"{name}:{output}"
+        if not tensor.rpartition(":")[2].isdecimal():
+            raise DocumentError(f"{edit.tensor} is not an output such as {name}:0.", node=name)
+        if edit.kind not in ASKED:
+            raise DocumentError(f"{edit.kind!r} is nothing that can be asked for.", node=name, hint=f"Ask for {', '.join(ASKED[:-1])} or {ASKED[-1]}.")
+        op = get_op(found.op) if found.op not in (STATE, TIMESTEP) else None
+        if op is None or op.source:
+            raise DocumentError(f"{name} is there before a run starts: no step gives it.", node=name, hint="Ask about a node that fires.")
+        at = read_at(edit.at, "the element")
+        if at is not None and edit.kind == "shape":
+            raise DocumentError("a shape is that of the whole tensor, not of an element.", node=name, hint="Leave `at` out.")
+        if len(edit.text) > 2000:
+            raise DocumentError("a question has at most 2,000 characters.")
+        made = Question(tensor, edit.kind, at, edit.text.strip())
+        others = tuple(q for q in self.value("questions") if q.key != made.key)
+        if len(others) >= MOST_QUESTIONS:
+            raise DocumentError(f"a document holds at most {MOST_QUESTIONS:,} questions.")
+        self.changes["questions"] = (*others, made)
 
     def add(self, edit: AddNode) -> None:
         op = get_op(edit.op)

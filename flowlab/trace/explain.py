@@ -412,3 +412,64 @@ _RULES: dict[str, Rule] = {
     "ExpandDims": _moved, "Squeeze": _moved, "BroadcastTo": _spread, "BroadcastLike": _spread, "Gather": _gather, "OneHot": _one_hot, "OneHotLike": _one_hot,
     "LSTM": _lstm, "SGDUpdate": _sgd, "AdamUpdate": _adam, "Assign": _assign,
 }
+
+
+# ---------------------------------------------------------------- why a shape is what it is
+
+_MATRIX = frozenset(("MatMul", "BatchMatMul"))
+_ALONG = frozenset(("Sum", "Mean", "Max", "Min", "Prod", "Argmax", "Argmin", "Any", "All", "Variance", "Std", "LogSumExp", "Norm"))
+_SAME = frozenset(("Reshape", "ReshapeLike", "ExpandDims", "Squeeze", "Flatten"))
+
+
+def shape_rule(node: Node, inputs: Mapping[str, tuple[int, ...]], shape: tuple[int, ...], chinese: bool = False) -> str:
+    """One sentence on how the shapes of a node's inputs make that of its output."""
+    name, op, axis = node.op.name, node.op, node.attrs.get("axis")
+    taken = {port: shape_text(s) for port, s in inputs.items()}
+    first, given, shapes = next(iter(inputs.values()), ()), shape_text(shape), list(inputs.values())
+
+    def say(english: str, zh: str) -> str:
+        return zh if chinese else english
+
+    if name in _MATRIX and len(shapes) == 2 and min(map(len, shapes)) == 2:
+        a, b = shapes
+        return say(f"Rows of a times columns of b: {taken['a']} · {taken['b']} keeps {a[0]} and {b[1]}, and the inner size {a[1]} is summed away.",
+                   f"a 的行乘 b 的列：{taken['a']} · {taken['b']} 留下 {a[0]} 和 {b[1]}，中间的 {a[1]} 被求和。")
+    if name in _ALONG and len(shapes) == 1:
+        axes = range(len(first)) if axis is None else [axis] if isinstance(axis, int) else axis
+        gone = sorted(a % len(first) for a in axes) if first else []
+        keeps = bool(node.attrs.get("keepdims"))
+        if len(gone) == len(first) and not keeps:
+            return say(f"All axes of {shape_text(first)} come together in one number.", f"{shape_text(first)} 的所有轴合成一个数。")
+        which = ", ".join(map(str, gone))
+        return say(f"{'Axis' if len(gone) == 1 else 'Axes'} {which} of {shape_text(first)} {'stays as 1' if keeps else 'goes' if len(gone) == 1 else 'go'}; the others stay.",
+                   f"{shape_text(first)} 的轴 {which} {'变为 1' if keeps else '消去'}，其余不变。")
+    if name == "Transpose":
+        return say(f"The axes of {shape_text(first)} change places.", f"{shape_text(first)} 的轴交换位置。")
+    if name in _SAME:
+        return say(f"The same {int(np.prod(first, dtype=object))} numbers as {shape_text(first)}, seen in another shape.", f"与 {shape_text(first)} 相同的 {int(np.prod(first, dtype=object))} 个数，换个形状看。")
+    if name == "Concat":
+        return say(f"Along axis {axis} the sizes add up; the other axes are equal.", f"沿轴 {axis} 大小相加，其余轴相等。")
+    if name == "Stack":
+        return say(f"{len(shapes)} tensors of one shape, side by side along a new axis {axis}.", f"{len(shapes)} 个同形张量沿新轴 {axis} 排开。")
+    if name.startswith(("Conv", "MaxPool", "AvgPool")) and "Gradient" not in name and len(first) == len(shape) and len(shape) > 2 and "Transpose" not in name:
+        return say(f"A window goes over {shape_text(first[2:])}: every axis has (size + padding − window) / stride + 1 places.",
+                   f"窗口滑过 {shape_text(first[2:])}：每个轴有（大小 + 填充 − 窗口）/ 步幅 + 1 个位置。")
+    if name == "Gather":
+        return say(f"Axis {axis or 0} of {shape_text(first)} becomes the shape of the indices, {shape_text(shapes[-1])}.", f"{shape_text(first)} 的轴 {axis or 0} 换成下标的形状 {shape_text(shapes[-1])}。")
+    if name in ("OneHot", "OneHotLike"):
+        return say(f"Every index becomes a row of {shape[-1] if shape else 1}.", f"每个下标变为长 {shape[-1] if shape else 1} 的一行。")
+    if name in ("SumLike", "BroadcastLike"):
+        return say(f"A gradient has the shape of what it is the gradient of, {given}.", f"梯度与它所对的张量同形：{given}。")
+    if op.category in ("math", "activation", "logic") and inputs and _fits_broadcast(shapes, shape):
+        if all(s == shape for s in shapes):
+            return say(f"Element by element: the shape stays {given}.", f"逐元素计算：形状不变，仍是 {given}。")
+        return say(f"Element by element, {' and '.join(taken.values())} spread over each other (broadcast).", f"逐元素计算，{' 与 '.join(taken.values())} 互相广播。")
+    listed = ", ".join(f"{port} {text}" for port, text in taken.items())
+    return say(f"It takes {listed} and gives {given}." if listed else f"It gives {given}.", f"输入 {listed}，输出 {given}。" if listed else f"输出 {given}。")
+
+
+def _fits_broadcast(shapes: Sequence[tuple[int, ...]], shape: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(*shapes) == tuple(shape)
+    except ValueError:
+        return False

@@ -2,19 +2,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ..core.errors import DebuggerError, FlowError
 from ..core.graph import Graph, Tensor
-from ..core.types import shape_text
+from ..core.types import TensorType, shape_text
 from ..debugger import Breakpoint, Debugger, Recording, Stop
 from ..runtime.feeding import flatten
 from ..runtime.machine import amount
 from ..trace.compare import Comparison
+from ..trace.partners import gradient_tensor, whose_gradient
 from ..trace.trace import Event
 from ..trace.why import bad
 from . import protocol as P, values as V
@@ -55,31 +56,63 @@ def breakpoint_spec(found: Waiting, drawn: Callable[[str], str | None], held: in
                        hits=found.hits, timestep=found.timestep, action=found.action, held=held)
 
 
-def watch_spec(dbg: Debugger | None, graph: Graph, name: str, value: np.ndarray | None, drawn: Callable[[str], str | None], box: str) -> P.WatchSpec:
-    """One row of the table: the tensor as it is now, and its mean firing by firing."""
-    node = name.rpartition(":")[0]
-    try:
-        type = graph.tensor(name).type
-    except FlowError:       # inside a loop, or gone
-        type = None
+def watch_spec(dbg: Debugger | None, graph: Graph, name: str, seen: Callable[[str], np.ndarray | None], drawn: Callable[[str], str | None], box: str, *,
+               secret: Set[str] = frozenset(), types: Mapping[str, TensorType] | None = None) -> P.WatchSpec:
+    """One row of the table: the tensor as it is now and its mean firing by firing, and its gradient, where the graph has one. Nothing is told of what is `secret`."""
+    node, value = name.rpartition(":")[0], seen(name)
+    type = types.get(name) if types is not None else None
     line = []
-    if dbg is not None:
+    if dbg is not None and name not in secret:
         output = int(name.rpartition(":")[2]) if name.rpartition(":")[2].isdigit() else 0
         fired = [e for e in dbg.records[:dbg.cursor] if e.node == node][-LINE:]
         line = [V.finite(e.stats[output].mean) for e in fired if output < len(e.stats)]
-    seen, wrong = value, ""
-    if value is not None and box:
-        try:
-            seen = np.asarray(value[V.read_slice(box, value.shape, picture=False)])
-        except FlowError as error:
-            seen, wrong = value, error.message
+    part, wrong = _boxed(value, box)
+    partner = gradient_of(graph, name)
+    back = seen(partner) if partner is not None else None
+    slope, _ = _boxed(back, box)
     return P.WatchSpec(tensor=name, drawn=drawn(node), shape=shape_text(value.shape if value is not None else type.shape) if value is not None or type is not None else "",
                        dtype=str(value.dtype) if value is not None else type.dtype.name if type is not None else "", known=value is not None,
-                       stats=V.stats(seen) if seen is not None else None, line=line, box=box, wrong=wrong)
+                       stats=V.stats(part) if part is not None else None, line=line, box=box, wrong=wrong, number=_one(part), gradient=partner,
+                       gradient_drawn=drawn(partner.rpartition(":")[0]) if partner is not None else None, gradient_stats=V.stats(slope) if slope is not None else None, gradient_number=_one(slope))
 
 
-def differences(one: Debugger, other: Debugger, drawn: Callable[[str], str | None], name: str, found: Comparison, *, by: str = "first", first: str = "") -> P.Branch:
-    """Where the second run parts from the first."""
+def gradient_of(graph: Graph, tensor: str) -> str | None:
+    """The name of the tensor that holds a tensor's gradient, where the graph has one."""
+    try:
+        found = gradient_tensor(graph, graph.tensor(tensor))
+    except FlowError:       # inside a loop, or not sound
+        return None
+    return found.name if found is not None else None
+
+
+def whose_gradient_of(graph: Graph, tensor: str) -> str:
+    """The name of the tensor that this one is the gradient of; "" if it is none."""
+    try:
+        found = whose_gradient(graph, graph.tensor(tensor))
+    except FlowError:
+        return ""
+    return found.name if found is not None else ""
+
+
+def _boxed(value: np.ndarray | None, box: str) -> tuple[np.ndarray | None, str]:
+    """The part of a value that is in the box, or all of it with the reason why that is no part."""
+    if value is None or not box:
+        return value, ""
+    try:
+        return np.asarray(value[V.read_slice(box, value.shape, picture=False)]), ""
+    except FlowError as error:
+        return value, error.message
+
+
+def _one(part: np.ndarray | None) -> str:
+    """The number itself, where there is but one."""
+    return V.num(float(part.reshape(()))) if part is not None and part.size == 1 else ""
+
+
+def differences(one: Debugger, other: Debugger, drawn: Callable[[str], str | None], name: str, found: Comparison, *, by: str = "first", first: str = "", secret: Set[str] = frozenset()) -> P.Branch:
+    """Where the second run parts from the first; nothing is told of what is `secret`."""
+    if secret:
+        found = replace(found, differences=tuple(d for d in found.differences if d.tensor not in secret))
     places = {(e.node, e.frame): k for k, e in enumerate(one.records, 1)}
     listed = found.by_norm() if by == "norm" else found.differences
     rows = [P.Apart(tensor=d.tensor, drawn=drawn(d.tensor.rpartition(":")[0]), firing=places.get((d.tensor.rpartition(":")[0], d.frame), 0), frame=" ".join(map(str, d.frame)), kind=d.kind, relative=V.finite(d.relative), largest=V.finite(d.largest),
@@ -91,6 +124,8 @@ def differences(one: Debugger, other: Debugger, drawn: Callable[[str], str | Non
         by_edge[d.tensor] = max(by_edge.get(d.tensor, 0.0), size)
     results = []
     for k, v in by_node(other).items():
+        if f"{k}:0" in secret:
+            continue
         tensor = f"{k}:0" if k in one.graph and one.graph.node(k).outputs else ""
         a = one.value(tensor) if tensor and one.computed(tensor) else None
         if v is not None and np.size(v) == 1:

@@ -15,7 +15,7 @@ import anywidget
 import numpy as np
 import traitlets
 
-from ..core.errors import DebuggerError, DeviceError, DocumentError, FeedError, FetchError, FlowError, KernelError, plural
+from ..core.errors import DebuggerError, DeviceError, DocumentError, FeedError, FetchError, FlowError, HeldError, KernelError, plural
 from ..core.graph import Graph, Node
 from ..core.op import REGISTRY
 from ..debugger import Debugger, Recording, Stop
@@ -46,6 +46,7 @@ from ..runtime.session import Session
 from ..trace.compare import compare
 from ..trace.trace import Trace
 from . import debugging as D, previews, protocol as P, saved, scene as S, values as V
+from .asking import Asking
 from .attaching import Attaching
 from .examples import EXAMPLES
 from .keeping import Home, Keeping, same_file
@@ -68,7 +69,7 @@ _RUNS = frozenset({"run", "resume", "run_to"})      # commands that could pass b
 _CHANGES = ("edit", "command", "debug", "open_text", "train")     # messages that a page sends again after a broken connection: they are done once
 
 
-class Editor(Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
+class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
     """Build a graph by hand, and step it: with nothing given, an empty canvas.
 
     `graph` is copied into a document and never changed; `session` lends the values of its variables; `feeds` are arrays by placeholder.
@@ -112,6 +113,7 @@ class Editor(Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         self._boxes: dict[str, str] = {}            # the part of a watched tensor that is looked at
         self._pause_on_bad = True                   # a run from the page pauses at its first NaN or infinity
         self._branch: tuple[str, Debugger] | None = None
+        self._waits: str | None = None              # the node that the run waits before, because somebody is asked about it
         self._heat = ""                             # "time" or "memory" while the canvas shows what each node costs
         self._pausing = False                       # does what runs now pause there?
         self._told_bad = False                      # of the first NaN or infinity of this run
@@ -313,12 +315,19 @@ class Editor(Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
                 self._notice("status", f"The document has changed, so the recorded run {self._run_name} is closed.", "File, Open a recorded run… opens it again.")
             self._reset()
             self._follow(Document() if moving else before)
+        asked = document.questions != before.questions
+        if asked or self._debugger is not None:
+            self._hold()
+        if asked and not moving:
+            self._tell_gone(before)
         drawn = L.flat(document).nodes
         self._selection = tuple(n for n in self._selection if n in drawn)
         self._keep()
         self._say_scene(select)
-        if changed:
+        if changed or asked:
             self._say_state(full=True)
+        elif document.answers != before.answers:
+            self._say_debugging()
 
     def _follow(self, before: Document) -> None:
         """Let the breakpoints and watches that wait for the next run follow their nodes, by id, else by name; say which have lost theirs."""
@@ -444,6 +453,7 @@ class Editor(Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         self._reset()
         self._hand_over(dbg)
         self._debugger, self._begun_with = dbg, self._session.store.values
+        self._hold()
         self._settle()
         return dbg
 
@@ -455,7 +465,7 @@ class Editor(Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
     def _reset(self) -> None:
         """End the run; its breakpoints and watches wait for the next."""
         self._keep_marks()
-        self._debugger, self._error, self._counted, self._branch, self._told_bad = None, None, False, None, False
+        self._debugger, self._error, self._counted, self._branch, self._told_bad, self._waits = None, None, False, None, False, None
         self._compared, self._run_name = None, ""
 
     def _keep_marks(self) -> None:
@@ -483,12 +493,17 @@ class Editor(Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
             if dbg is None or not self._fresh():
                 dbg = self._start()     # variables were assigned meanwhile: a run reads them when it starts
         cursor = dbg.cursor
-        self._error = None
+        self._error, self._waits = None, None
         pause = dbg.breakpoints.add("*", D.NOT_FINITE) if self._pausing and not self._told_bad and dbg.total else None
         try:
             result = act(dbg)
             if isinstance(result, Stop) and result.reason == "error" and dbg.error is not None:
                 raise dbg.error
+            if isinstance(result, Stop) and result.reason == "question":
+                raise HeldError(f"the run waits before {result.node}: there is an open question about it.", node=result.node, hint="Answer it, or skip it.")
+        except HeldError as error:
+            self._waits = error.node
+            raise
         except FlowError as error:
             if isinstance(error, KernelError) or dbg.error is error:
                 self._error = error
@@ -541,13 +556,14 @@ class Editor(Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
 
     def _drawn(self) -> S.Drawn:
         if self._drawn_cache is None:
-            self._drawn_cache = S.drawn(self._view().document, self._view().built, self._spread, self._kinds)
+            self._drawn_cache = S.drawn(self._view().document, self._view().built, self._spread, self._kinds)     # without the shapes that somebody is asked for
         return self._drawn_cache
 
     def _view(self) -> L.View:
         """The document with what is inside its loops."""
         if self._view_cache is None or self._view_cache[0] is not self._document or self._view_cache[1] is not self._built:
-            self._view_cache = (self._document, self._built, L.view(self._document, self._built))
+            found = L.view(self._document, self._built)
+            self._view_cache = (self._document, self._built, replace(found, built=self._masked(found.built)))
         return self._view_cache[2]
 
     def _moment(self, mode: P.Mode | None = None) -> S.Moment:
@@ -613,6 +629,10 @@ class Editor(Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
                 return None
         return self._source_value(name)
 
+    def _seen(self, name: str) -> np.ndarray | None:
+        """That, as far as the page may see it: not what somebody is asked about."""
+        return None if name in self._secret() else self._value_of(name)
+
     def _source_value(self, name: str) -> np.ndarray | None:
         """What a source holds without any run."""
         owner = name.rpartition(":")[0]
@@ -661,6 +681,7 @@ class Editor(Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         inner = frozenset(name for loop in self._view().loops.values() for name in loop.inside)
         have = {t for t in shown.tensors if t in types and (t.rpartition(":")[0] not in inner or moment.states.get(t.rpartition(":")[0]) == "done") and (dbg.computed(t) if dbg is not None and t.rpartition(":")[0] in moment.planned else
                                                                        moment.states.get(t.rpartition(":")[0]) == "done" or self._idle_source(t))}
+        have -= self._secret()
         moved = set(fired)
         overridden = dbg.overridden if dbg is not None else ()
         if dbg is not None and dbg.cursor < self._sent_cursor:      # back: what stays has its value still, but for variables and what is inside loops
@@ -669,7 +690,7 @@ class Editor(Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
             moved |= inner
         self._sent_cursor, self._sent_overridden = dbg.cursor if dbg is not None else 0, overridden
         again = {t for t in have if t.rpartition(":")[0] in moved}
-        pictures, buffer, known = S.thumbs(graph, sorted((have - self._sent_tensors) | again), self._value_of)
+        pictures, buffer, known = S.thumbs(graph, sorted((have - self._sent_tensors) | again), self._seen)
         gone = sorted(self._sent_tensors - have)
         self._sent_tensors = (self._sent_tensors & have) | known
         changed = moment.order is not self._sent_order and moment.order != self._sent_order
@@ -686,9 +707,11 @@ class Editor(Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         dbg, drawn = self._debugger, self._drawn().owner.get
         found = [(D.Waiting.of(b), dbg.breakpoints.held(b.id)) for b in dbg.breakpoints] if dbg is not None else []
         watches = [*(dbg.watches if dbg is not None else ()), *self._watched]
+        questions, answers = self._question_specs(drawn)
         message = P.Debugging(
             breaks=[D.breakpoint_spec(b, drawn, held) for b, held in (*found, *((b, 0) for b in self._stops))],
-            watches=[D.watch_spec(dbg, self._built.graph, t, self._value_of(t), drawn, self._boxes.get(t, "")) for t in watches],
+            watches=[D.watch_spec(dbg, self._built.graph, t, self._seen, drawn, self._boxes.get(t, ""), secret=self._secret(), types=self._view().built.types) for t in watches],
+            questions=questions, answers=answers,
             overridden=sorted({name for name, _ in dbg.overridden} | set(dbg.recorded.overridden if isinstance(dbg, Recording) else ())) if dbg is not None else [], pause_on_bad=self._pause_on_bad,
             heat=D.heat(dbg, self._heat, drawn) if self._heat else None,
             branch=self._branch_message())
@@ -707,7 +730,7 @@ class Editor(Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         self._say(S.scene(
             view.document, view.built, self._drawn(), loops=view.loops, revision=self._revision, fetched=[n.name for n in self._fetched()], path=self._shown_path(),
             dirty=self._is_dirty(), undo=self._undo[-1][0] if self._undo else None,
-            redo=self._redo[-1][0] if self._redo else None, select=select, chosen=self._chosen))
+            redo=self._redo[-1][0] if self._redo else None, select=select, chosen=self._chosen, secret=self._secret_shapes()))
         self._say_file()
 
     def _say(self, message: Any, buffers: Sequence[bytes] = ()) -> None:
@@ -758,6 +781,9 @@ class Editor(Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         try:
             self._handle(content)
             return True
+        except HeldError as error:
+            self._tell_held(error)
+            return True
         except FlowError as error:
             self._notice("alert", error.message, error.hint, error.node)
         except KeyboardInterrupt:
@@ -800,7 +826,7 @@ class Editor(Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         if kind == "ask_preview":
             return self._ask_preview(str(content.get("key"))[:4000], content.get("edits"))
         if kind == "ask_reach":
-            return self._say(previews.reach(self._document, self._built, self._drawn(), str(content.get("port"))[:4000]))
+            return self._say(previews.reach(self._document, self._masked(self._built), self._drawn(), str(content.get("port"))[:4000]))
         if kind in ("ask_clip", "ask_code"):
             names = self._names_of(content)
             return self._ask_clip(names, content.get("places")) if kind == "ask_clip" else self._ask_code(names)
@@ -950,10 +976,14 @@ class Editor(Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
                 self._heat = text
                 self._notice("status", {"time": "Each node shows the time that it took.", "memory": "Each node shows the memory of what it gave.", "": "Costs are hidden."}[text])
             case "why_nan" | "why_zero":
+                self._keep_secret(target, "the story")
                 self._answer_why(target or None, "zero" if name == "why_zero" else "nan")
+            case "ask" | "ask_no_more" | "answer" | "skip" if target:
+                self._debug_question(name, target, content)
             case "explain" if target:
                 dbg = self._running()
                 numbers = at if isinstance(at, list) and all(isinstance(k, int) for k in at) else None
+                self._keep_secret(target, "the explanation")
                 self._say(D.explained(dbg, target, numbers, "zh" if str(content.get("language")).startswith("zh") else "en", self._drawn().owner.get))
             case _:
                 raise DocumentError(f"there is no debugging command {str(name)[:40]!r}.", hint="Reload the page, or restart the kernel.")
@@ -1006,7 +1036,7 @@ class Editor(Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         other.override(target, value)
         other.resume()
         self._branch = (f"{target} overridden at firing {dbg.cursor}", other)
-        parted = len(compare(dbg, other))
+        parted = sum(d.tensor not in self._secret() for d in compare(dbg, other).differences)
         self._notice("status", f"A second run with another {target} went on to {'its end' if other.done else f'firing {other.cursor}'}: {plural(parted, 'output')} of those fired in both differ.")
 
     def _answer_why(self, target: str | None, kind: str) -> None:
@@ -1116,6 +1146,10 @@ class Editor(Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
     # ---- single commands
 
     def _ask(self, name: str, slice: str) -> None:
+        if name in self._secret():
+            type = self._view().built.types.get(name)
+            self._say(P.Value(tensor=name, known=False, asked=True, shape=list(type.shape) if type is not None else [], dtype=type.dtype.name if type is not None else ""))
+            return
         try:
             tensor = self._built.graph.tensor(name)
         except FlowError:   # inside a loop that is still half-wired the type may be known all the same
@@ -1141,7 +1175,7 @@ class Editor(Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
             if not isinstance(edits, list) or len(edits) > MAX_PREVIEW:
                 raise DocumentError("that is not a list of edits.")
             made = [edit_from_json(e) for e in edits]
-            self._say(previews.preview(self._document, self._built, self._drawn(), made, key))
+            self._say(previews.preview(self._document, self._masked(self._built), self._drawn(), made, key, self._secret_shapes()))
         except FlowError as error:
             self._say(P.Preview(key=key, ok=False, text=error.message, why=error.message))
 
@@ -1203,6 +1237,8 @@ class Editor(Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         started = time.perf_counter()
         try:
             self.run()
+        except HeldError:
+            return      # it is asked first
         except FlowError as error:
             self._notice("alert", error.message, error.hint, error.node)
             return

@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from types import SimpleNamespace
 
 from ..core.errors import FlowError
@@ -19,8 +20,8 @@ WHOLE = 150             # a document of at most so many nodes is built whole for
 REACH_BUDGET = 0.04     # seconds for asking the ports that a wire could go to
 
 
-def preview(document: Document, built: Build, shown: S.Drawn, edits: Sequence[Edit], key: str) -> P.Preview:
-    """What the edits would come to; FlowError if they cannot be made."""
+def preview(document: Document, built: Build, shown: S.Drawn, edits: Sequence[Edit], key: str, secret: Set[str] = frozenset()) -> P.Preview:
+    """What the edits would come to, without the shapes of what is `secret`; FlowError if they cannot be made."""
     ends = [e.dst.rpartition(":")[0] for e in edits if isinstance(e, (Connect, Disconnect))]
     if L.loops_of(document):    # what stands inside loops has its ghosts there
         after = apply(document, *edits)
@@ -31,6 +32,8 @@ def preview(document: Document, built: Build, shown: S.Drawn, edits: Sequence[Ed
         made = build(after)
     else:
         after, made = what_if(document, built.types, edits, [n for n in ends if n in document.nodes], followers(document))
+    if secret:
+        made = replace(made, types={k: v for k, v in made.types.items() if k not in secret})
     new = [n for n in after.nodes.values() if n.op in REGISTRY and n.name not in document.nodes and any(e.name == n.name for e in edits if hasattr(e, "name"))]
     touched = [n for n in dict.fromkeys([*ends, *(e.node for e in edits if isinstance(e, SetAttr))]) if n in document.nodes and n in after.nodes]
     ghosts = [_ghost(n, made) for n in new]

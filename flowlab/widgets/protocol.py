@@ -390,6 +390,7 @@ class Value:
     stats: Stats | None = None
     formula: str = ""               # latex of the op
     doc: str = ""
+    asked: bool = False             # somebody is asked about it: what it is, is not told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -417,6 +418,11 @@ class WatchSpec:
     line: list[float | None] = field(default_factory=list)
     box: str = ""                   # "[0, :, ::2]"
     wrong: str = ""                 # why the box does not fit
+    number: str = ""                # where there is but one
+    gradient: str | None = None     # the tensor that holds its gradient, where the graph has one
+    gradient_drawn: str | None = None
+    gradient_stats: Stats | None = None
+    gradient_number: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -472,6 +478,34 @@ class Heat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionSpec:
+    """A question before a step. `now`: the run waits for its answer."""
+    tensor: str
+    drawn: str | None
+    kind: Literal["shape", "value", "sign"]
+    at: list[int] | None
+    of: str                         # the tensor that it is the gradient of, if it is one
+    text: str                       # in the teacher's own words
+    open: bool
+    now: bool = False
+    verdict: Literal["", "right", "nearly", "wrong", "skipped"] = ""     # of the last answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerSpec:
+    """One answer that was given, and what was so."""
+    tensor: str
+    drawn: str | None
+    kind: Literal["shape", "value", "sign"]
+    at: list[int] | None
+    answer: str
+    truth: str
+    verdict: Literal["right", "nearly", "wrong", "skipped"]
+    when: str
+    firing: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Debugging:
     """Breakpoints, watches, overrides and the branch; sent when any of it has changed."""
     type: Literal["debugging"] = "debugging"
@@ -481,6 +515,8 @@ class Debugging:
     pause_on_bad: bool = True       # at the first NaN or infinity of a run
     branch: Branch | None = None
     heat: Heat | None = None
+    questions: list[QuestionSpec] = field(default_factory=list)
+    answers: list[AnswerSpec] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -504,6 +540,22 @@ class Explained:
     drawn: str | None
     index: list[int] = field(default_factory=list)
     arithmetic: str = ""
+    sentences: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revealed:
+    """The step was made that a question was about: the answer, the truth, and why it is so."""
+    type: Literal["revealed"] = "revealed"
+    tensor: str
+    drawn: str | None
+    kind: Literal["shape", "value", "sign"]
+    at: list[int] | None
+    of: str
+    text: str
+    answer: str
+    truth: str
+    verdict: Literal["right", "nearly", "wrong", "skipped"]
     sentences: list[str] = field(default_factory=list)
 
 
@@ -697,7 +749,7 @@ class Debug:
     """A breakpoint, watch, override or question. `target` is a node or tensor; `text` a condition, a value in JSON, a slice, a breakpoint's key, the kind of heat, or the order of differences."""
     type: Literal["debug"] = "debug"
     name: Literal["break_add", "break_remove", "watch_add", "watch_remove", "watch_box", "override", "override_clear", "branch", "branch_drop", "pause_on_bad_on", "pause_on_bad_off",
-                  "why_nan", "why_zero", "explain", "heat", "compare_by"]
+                  "why_nan", "why_zero", "explain", "heat", "compare_by", "ask", "ask_no_more", "answer", "skip"]
     target: str | None = None
     text: str = ""
     hits: int = 1
@@ -705,6 +757,7 @@ class Debug:
     action: Literal["pause", "log", "snapshot"] = "pause"
     at: list[int] | None = None
     language: str = "en"
+    kind: Literal["", "shape", "value", "sign", "gradient sign"] = ""       # of a question
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -924,12 +977,12 @@ class Clamp:
     unit: int | None = None
 
 
-TO_PAGE = (Palette, Scene, RunState, Clock, Value, File, Files, NameCheck, Fits, Preview, Reach, Clip, Found, Code, Debugging, Why, Explained, Notice, Offer, Kept, Done, TrainingState, LSTMData)
+TO_PAGE = (Palette, Scene, RunState, Clock, Value, File, Files, NameCheck, Fits, Preview, Reach, Clip, Found, Code, Debugging, Why, Explained, Revealed, Notice, Offer, Kept, Done, TrainingState, LSTMData)
 TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskPreview, AskReach, AskClip, AskFind, AskCode, OpenText, AskFiles, AskName, AskClock, Picture, Selected, Train, LSTMAsk, Clamp)
 # these say in `re` which message they come of: of two views of one lab, each knows its own questions by it
 ASKED = frozenset({"scene", "value", "fits", "preview", "reach", "clip", "found", "code", "files", "name_check", "clock"})
 PIECES = (FileRow, AttrSpec, OpSpec, Example, InPort, OutPort, SceneNode, ScopePort, CompositeSpec, NoteSpec, FrameSpec, SceneScope, OpenScope, SceneEdge, Repair, Side, Diagnostic, GhostNode, GhostEdge, GhostChange, Thumb, Stats, Hit,
-          LayerInfo, ReadingRow, ClampState, Outcome, BreakSpec, WatchSpec, Apart, Missing, Branch, Heat)
+          LayerInfo, ReadingRow, ClampState, Outcome, BreakSpec, WatchSpec, Apart, Missing, Branch, Heat, QuestionSpec, AnswerSpec)
 
 
 def as_json(message: Any) -> dict[str, Any]:

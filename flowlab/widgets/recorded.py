@@ -124,6 +124,7 @@ class Recorded:
         self._keep_marks()
         self._hand_over(live)
         self._debugger, self._begun_with, self._counted = live, self._session.store.values, live.done
+        self._hold()
         self._say_state(full=True)
         return live
 
@@ -184,7 +185,7 @@ class Recorded:
         if self._debugger is None or self._branch is None:
             return None
         name, other = self._branch
-        return D.differences(self._debugger, other, self._drawn().owner.get, name, self._comparison(), by=self._compare_by, first=self._run_name if self.recording is not None else "")
+        return D.differences(self._debugger, other, self._drawn().owner.get, name, self._comparison(), by=self._compare_by, first=self._run_name if self.recording is not None else "", secret=self._secret())
 
     # ------------------------------------------------------------ what the page asks for
 

@@ -526,8 +526,11 @@ class Index:
 
 def scene(document: Document, built: Build, shown: Drawn, *, revision: int, fetched: Iterable[str] = (), path: str | None = None, dirty: bool = False,
           undo: str | None = None, redo: str | None = None, select: str | None = None, feeds: Mapping[str, np.ndarray] | None = None,
-          loops: Mapping[str, L.Loop] | None = None, chosen: Iterable[str] = ()) -> P.Scene:
-    """Everything the canvas draws; `fetched` are the nodes that a run asks for, `loops` the scopes that are the inside of one."""
+          loops: Mapping[str, L.Loop] | None = None, chosen: Iterable[str] = (), secret: Set[str] = frozenset()) -> P.Scene:
+    """Everything the canvas draws; `fetched` are the nodes that a run asks for, `loops` the scopes that are the inside of one.
+
+    The shapes of what is `secret` are not in `built`: once they are, the labels on the wires need room.
+    """
     loops = loops or {}
     feeds = document.feeds if feeds is None else feeds
     fetched = set(fetched)
@@ -539,7 +542,7 @@ def scene(document: Document, built: Build, shown: Drawn, *, revision: int, fetc
                           loop=loops[name].kind if name in loops else None, node=loops[name].node if name in loops else None) for name, members in shown.opened.items()]
     structure = hashlib.blake2b(digest_size=8)
     for text in (*(f"{n.name}\t{n.op}\t{len(n.inputs)}\t{len(n.outputs)}" for n in nodes), *(s.name for s in scopes), *(o.name for o in opened),
-                 *(e.id for e in shown.edges)):
+                 *(f"{e.id}\t?" if e.tensor in secret else e.id for e in shown.edges)):
         structure.update(text.encode() + b"\n")
     return P.Scene(revision=revision, title=document.name, path=path, dirty=dirty, undo=undo, redo=redo, total=len(document.nodes), structure=structure.hexdigest(),
                    nodes=nodes, scopes=scopes, opened=opened, edges=list(shown.edges), diagnostics=[diagnostic(d) for d in built.diagnostics],

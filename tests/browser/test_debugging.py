@@ -72,7 +72,7 @@ def test_a_nan_is_caught_explained_watched_and_tried_otherwise(notebook, shots):
     expect(row.locator("td").nth(2)).to_have_text("0.5000")
     with page.expect_download() as got:
         lab.get_by_test_id("watches").get_by_role("button", name="CSV").click()
-    assert open(got.value.path(), encoding="utf-8", newline="").read().startswith("tensor,shape,dtype,part,min,max,mean,std,norm,zeros,nan,inf\r\nshare:0,\"(2, 3)\",float32,[0],")
+    assert open(got.value.path(), encoding="utf-8", newline="").read().startswith("tensor,shape,dtype,part,min,max,mean,std,norm,zeros,nan,inf,gradient,gradient min,gradient max,gradient mean,gradient std,gradient norm,gradient zeros,gradient nan,gradient inf\r\nshare:0,\"(2, 3)\",float32,[0],")
 
     # a second run with another value, beside the first
     pick("log")

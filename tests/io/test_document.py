@@ -164,7 +164,7 @@ def test_a_newer_document_says_to_upgrade():
 
 
 def test_an_older_document_is_brought_up_to_date_step_by_step(monkeypatch):
-    monkeypatch.setattr(D, "VERSION", 3)
+    monkeypatch.setattr(D, "VERSION", 3)      # three versions, each with a format of its own
     monkeypatch.setattr(D, "MIGRATIONS", {
         1: lambda data: {**{k: v for k, v in data.items() if k != "title"}, "name": data["title"]},
         2: lambda data: {**data, "nodes": [{**n, "op": n["op"].replace("Matmul", "MatMul")} for n in data["nodes"]]},

@@ -244,6 +244,7 @@ EDITS = [
     Rename("a", "b"), SetAttr("x", "shape", "batch, 3"), SetAttr("x", "shape", (None, "t", 3)), SetFeed("x", "[1]"), Move({"a": (1.0, 2.0)}), MarkFetch("a", False), SetTitle("t"),
     AddControl("a", "b"), RemoveControl("a", "b"), E.Group(("a", "b"), "block"), E.Ungroup("block"), E.AddComposite("block", None, 1.0, 2.0), E.Duplicate(("a",)), E.Paste("{}", "s"), E.Bypass("a"),
     E.Insert("x:0->MatMul:a", "Relu"), E.Differentiate("loss:0"), E.PutNote("**hm**", 1.0, 2.0), E.PutNote("hm", index=3), E.RemoveNote(0), E.PutFrame("encoder", "blue", ("a", "b")), E.RemoveFrame(1), E.Bind("x", "data"),
+    E.PutQuestion("MatMul:0", "value", (0, 1), "What comes out?"), E.PutQuestion("MatMul:0", "shape"), E.RemoveQuestion("MatMul:0", "sign", ()),
 ]
 
 

@@ -197,3 +197,21 @@ def test_costs_are_shown_by_what_is_drawn_and_add_up(page):
     page.press("stop")
     assert told(page)["heat"]["shares"] == {}
     assert debug(page, "heat", text="") and told(page)["heat"] is None and not debug(page, "heat", text="light")
+
+
+def test_a_watch_shows_the_gradient_beside_the_value():
+    with fl.Graph() as g:
+        w = fl.variable(np.float32([1, 2, 3]), name="w")
+        fl.gradients(fl.sum(fl.square(w, name="sq"), name="loss"), [w])
+    page = Page(Editor(g))
+    for tensor in ("w:0", "loss:0", "sq:0"):
+        debug(page, "watch_add", target=tensor)
+    w, loss, sq = told(page)["watches"]
+    assert w["gradient"].startswith("gradients/sq/") and w["gradient_stats"] is None and loss["gradient"] and not loss["known"]
+    page.press("run")
+    w, loss, sq = told(page)["watches"]
+    assert (w["gradient_stats"]["min"], w["gradient_stats"]["max"]) == (2, 6) and w["gradient_drawn"] == w["gradient"].removesuffix(":0")
+    assert (loss["number"], loss["gradient_number"]) == ("14", "1") and sq["gradient_stats"]["mean"] == 1
+    debug(page, "watch_box", target="w:0", text="[1]")
+    w = told(page)["watches"][0]
+    assert (w["number"], w["gradient_number"]) == ("2", "4")

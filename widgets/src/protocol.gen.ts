@@ -57,7 +57,7 @@ export type Outcome = { label: string; before: string; after: string };
 /** A breakpoint. `key` removes it; `drawn` is the element it is seen on, null for a pattern or what is not drawn. */
 export type BreakSpec = { key: string; target: string; drawn: string | null; when: string; hits: number; timestep: number | null; action: "pause" | "log" | "snapshot"; held: number };
 /** One row of the table of watches: a tensor's health now, and its mean at each firing so far. */
-export type WatchSpec = { tensor: string; drawn: string | null; shape: string; dtype: string; known: boolean; stats: Stats | null; line: (number | null)[]; box: string; wrong: string };
+export type WatchSpec = { tensor: string; drawn: string | null; shape: string; dtype: string; known: boolean; stats: Stats | null; line: (number | null)[]; box: string; wrong: string; number: string; gradient: string | null; gradient_drawn: string | null; gradient_stats: Stats | null; gradient_number: string };
 /** One output on which the second run differs from the first. */
 export type Apart = { tensor: string; drawn: string | null; firing: number; frame: string; kind: string; relative: number | null; largest: number | null; at: number[]; a: string; b: string };
 /** A node that fired in only one of two runs. */
@@ -66,6 +66,10 @@ export type Missing = { name: string; drawn: string | null; run: "A" | "B" };
 export type Branch = { name: string; cursor: number; total: number; done: boolean; error: string; compared: number; count: number; rows: Apart[]; sizes: Record<string, number>; results: Outcome[]; recorded: boolean; first: string; by: "first" | "norm"; missing: Missing[]; more_missing: number };
 /** What the firings so far have cost, by drawn element: its share of the whole and its own figure. */
 export type Heat = { kind: "time" | "memory"; total: string; shares: Record<string, number>; labels: Record<string, string> };
+/** A question before a step. `now`: the run waits for its answer. */
+export type QuestionSpec = { tensor: string; drawn: string | null; kind: "shape" | "value" | "sign"; at: number[] | null; of: string; text: string; open: boolean; now: boolean; verdict: "" | "right" | "nearly" | "wrong" | "skipped" };
+/** One answer that was given, and what was so. */
+export type AnswerSpec = { tensor: string; drawn: string | null; kind: "shape" | "value" | "sign"; at: number[] | null; answer: string; truth: string; verdict: "right" | "nearly" | "wrong" | "skipped"; when: string; firing: number };
 /** Sent once after hello: every operation there is. */
 export type Palette = { type: "palette"; version: number; ops: OpSpec[]; categories: string[]; dtypes: string[]; initializers: string[]; examples: Example[] };
 /** Everything the canvas draws. Sent after hello and after every edit, undo, redo, fold. */
@@ -75,7 +79,7 @@ export type RunState = { type: "state"; mode: "edit" | "run" | "paused" | "past"
 /** Answer to ask_clock: when and where each recorded firing took place, in the order of the timeline. Seconds from the run's beginning. */
 export type Clock = { type: "clock"; lanes: string[]; start: number[]; took: number[]; lane: number[]; came: number[]; drawn: (string | null)[] };
 /** Answer to value: one tensor for the inspector. Buffer 0: float32 rows × cols, downsampled if the tensor is larger. */
-export type Value = { type: "value"; tensor: string; known: boolean; shape: (number | string | null)[]; dtype: string; rows: number; cols: number; sampled: boolean; slice: string; lo: number; hi: number; map: "seq" | "div"; json: string | null; stats: Stats | null; formula: string; doc: string };
+export type Value = { type: "value"; tensor: string; known: boolean; shape: (number | string | null)[]; dtype: string; rows: number; cols: number; sampled: boolean; slice: string; lo: number; hi: number; map: "seq" | "div"; json: string | null; stats: Stats | null; formula: string; doc: string; asked: boolean };
 /** The document's file, and how things stand with it. Sent after hello and whenever it changes. */
 export type File = { type: "file"; path: string | null; name: string; folder: string; dirty: boolean; autosave: boolean; saved: string; trouble: "" | "changed" | "gone" | "failed"; why: string; kept: string };
 /** Answer to ask_files: recent files, then those in the notebook's folder and below, newest first: of graphs, or of recorded runs. */
@@ -95,11 +99,13 @@ export type Found = { type: "found"; text: string; hits: Hit[]; total: number };
 /** Answer to ask_code: Python that makes the graph or the selected part; `lines` says in which lines (from 0) each node is made. */
 export type Code = { type: "code"; text: string; names: string[]; lines: Record<string, number[]>; note: string };
 /** Breakpoints, watches, overrides and the branch; sent when any of it has changed. */
-export type Debugging = { type: "debugging"; breaks: BreakSpec[]; watches: WatchSpec[]; overridden: string[]; pause_on_bad: boolean; branch: Branch | null; heat: Heat | null };
+export type Debugging = { type: "debugging"; breaks: BreakSpec[]; watches: WatchSpec[]; overridden: string[]; pause_on_bad: boolean; branch: Branch | null; heat: Heat | null; questions: QuestionSpec[]; answers: AnswerSpec[] };
 /** Where a NaN, an infinity or a zero began, the drawn elements on the way from there, and the story in sentences. */
 export type Why = { type: "why"; kind: string; tensor: string; node: string; drawn: string | null; frame: string; path: string[]; sentences: string[] };
 /** What a firing did to one element of its output. */
 export type Explained = { type: "explained"; tensor: string; drawn: string | null; index: number[]; arithmetic: string; sentences: string[] };
+/** The step was made that a question was about: the answer, the truth, and why it is so. */
+export type Revealed = { type: "revealed"; tensor: string; drawn: string | null; kind: "shape" | "value" | "sign"; at: number[] | null; of: string; text: string; answer: string; truth: string; verdict: "right" | "nearly" | "wrong" | "skipped"; sentences: string[] };
 /** Something to tell the person: role=status or role=alert. */
 export type Notice = { type: "notice"; level: "status" | "alert"; text: string; hint: string; node: string | null; edge: string | null };
 /** The cell was run again and the notebook holds an edited document: go on with it, or start from the cell's. */
@@ -119,7 +125,7 @@ export type Edit = { type: "edit"; edits: Record<string, unknown>[]; merge?: str
 /** A button or key. `node` for fire, run_to, into, out (a scope), reveal and the path or name of open, save, save_as, replace, open_run, compare_run, save_run and replace_run; `cursor` for seek; `scopes` for fold and unfold (empty: all). */
 export type Command = { type: "command"; name: "undo" | "redo" | "save" | "run" | "step" | "back" | "step_level" | "back_level" | "step_scope" | "step_timestep" | "back_timestep" | "step_pass" | "into" | "out" | "resume" | "seek" | "fire" | "run_to" | "fold" | "unfold" | "reveal" | "stop" | "go_on" | "start_fresh" | "live_on" | "live_off" | "new" | "open" | "save_as" | "replace" | "keep_copy" | "take_theirs" | "overwrite" | "autosave_on" | "autosave_off" | "look" | "open_run" | "compare_run" | "save_run" | "replace_run" | "go_live"; node?: string | null; cursor?: number | null; scopes?: string[] };
 /** A breakpoint, watch, override or question. `target` is a node or tensor; `text` a condition, a value in JSON, a slice, a breakpoint's key, the kind of heat, or the order of differences. */
-export type Debug = { type: "debug"; name: "break_add" | "break_remove" | "watch_add" | "watch_remove" | "watch_box" | "override" | "override_clear" | "branch" | "branch_drop" | "pause_on_bad_on" | "pause_on_bad_off" | "why_nan" | "why_zero" | "explain" | "heat" | "compare_by"; target?: string | null; text?: string; hits?: number; timestep?: number | null; action?: "pause" | "log" | "snapshot"; at?: number[] | null; language?: string };
+export type Debug = { type: "debug"; name: "break_add" | "break_remove" | "watch_add" | "watch_remove" | "watch_box" | "override" | "override_clear" | "branch" | "branch_drop" | "pause_on_bad_on" | "pause_on_bad_off" | "why_nan" | "why_zero" | "explain" | "heat" | "compare_by" | "ask" | "ask_no_more" | "answer" | "skip"; target?: string | null; text?: string; hits?: number; timestep?: number | null; action?: "pause" | "log" | "snapshot"; at?: number[] | null; language?: string; kind?: "" | "shape" | "value" | "sign" | "gradient sign" };
 /** Show this tensor in the inspector. */
 export type Ask = { type: "ask"; tensor: string; slice?: string };
 /** Which operations could take this tensor? */
@@ -152,5 +158,5 @@ export type Train = { type: "train"; name: "pause" | "go_on" | "stop" | "debug_n
 export type LSTMAsk = { type: "lstm_ask"; layer: number; sample: number };
 /** Hold a gate of this layer at a value and run again; value null lets it go. `unit` null means all units. */
 export type Clamp = { type: "clamp"; layer: number; gate: "f" | "i" | "g" | "o"; value: number | null; unit?: number | null };
-export type ToPage = Palette | Scene | RunState | Clock | Value | File | Files | NameCheck | Fits | Preview | Reach | Clip | Found | Code | Debugging | Why | Explained | Notice | Offer | Kept | Done | TrainingState | LSTMData;
+export type ToPage = Palette | Scene | RunState | Clock | Value | File | Files | NameCheck | Fits | Preview | Reach | Clip | Found | Code | Debugging | Why | Explained | Revealed | Notice | Offer | Kept | Done | TrainingState | LSTMData;
 export type ToKernel = Hello | Edit | Command | Debug | Ask | AskFits | AskPreview | AskReach | AskClip | AskFind | AskCode | OpenText | AskFiles | AskName | AskClock | Picture | Selected | Train | LSTMAsk | Clamp;

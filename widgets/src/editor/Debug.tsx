@@ -6,6 +6,7 @@ import { num, percent } from "../shared/format";
 import { Icon } from "../shared/icons";
 import { language, t, tn, told } from "../shared/words";
 import { lastPart, visible } from "./geometry";
+import { AskForm, MyQuestions, QuestionsPane } from "./Questions";
 import { type Lab, useLab, useLabState } from "./store";
 import "./debug.css";
 
@@ -39,7 +40,7 @@ export function toggleWatch(lab: Lab): void {
   void lab.debug(lab.state.debugging.watches.some((w) => w.tensor === tensor) ? "watch_remove" : "watch_add", { target: tensor });
 }
 
-export function openForm(lab: Lab, form: "break" | "override"): void {
+export function openForm(lab: Lab, form: "break" | "override" | "ask"): void {
   if (lab.shown() === null) return lab.say("Select a node or an edge first.");
   lab.set({ form });
 }
@@ -64,17 +65,20 @@ export function DebugActions({ target, tensor }: { target: string | null; tensor
   const mine = debugging.breaks.filter((b) => b.target === target || b.target === tensor);
   const watched = debugging.watches.some((w) => w.tensor === tensor);
   const held = tensor !== null && debugging.overridden.includes(tensor);
-  const toggle = (which: "break" | "override") => () => lab.set({ form: form === which ? null : which });
+  const toggle = (which: "break" | "override" | "ask") => () => lab.set({ form: form === which ? null : which });
   return (
     <section className="dbg" aria-label={t("Debug")}>
       <div className="act three">
         {tensor !== null && <button type="button" className="bt" aria-pressed={watched} title={t("Keep it in sight (Shift+W)")} onClick={() => toggleWatch(lab)}><Icon name="eye" size={12} /> {t("Watch")}</button>}
         {target !== null && <button type="button" className="bt" aria-pressed={mine.length > 0} aria-expanded={form === "break"} title={t("Pause here, on a condition if you like (B)")} onClick={toggle("break")}><Icon name="flag" size={12} /> {t("Break")}</button>}
         {tensor !== null && <button type="button" className="bt" aria-pressed={held} aria-expanded={form === "override"} title={t("Put another value in its place (O)")} onClick={toggle("override")}><Icon name="pencil" size={12} /> {t("Override…")}</button>}
+        {tensor !== null && <button type="button" className="bt" aria-expanded={form === "ask"} title={t("Ask before this step (Q)")} onClick={toggle("ask")}><Icon name="question" size={12} /> {t("Ask…")}</button>}
       </div>
       {mine.length > 0 && <ul className="plain brk">{mine.map((b) => <Break key={b.key} b={b} />)}</ul>}
       {form === "break" && target !== null && <BreakForm target={target} tensor={tensor} />}
       {form === "override" && tensor !== null && <OverrideForm tensor={tensor} />}
+      {form === "ask" && tensor !== null && <AskForm tensor={tensor} source={target === null} />}
+      <MyQuestions tensor={tensor} target={target} />
     </section>
   );
 }
@@ -208,6 +212,7 @@ export function DebugPane() {
     <>
       <WhyCard />
       {d.branch && <BranchPane />}
+      <QuestionsPane />
       <section className="dbg"><h2>{t("Breakpoints")}</h2>
         {d.breaks.length > 0 && <ul className="plain brk">{d.breaks.map((b) => <Break key={b.key} b={b} named />)}</ul>}
         <label className="chk" htmlFor={id}><input id={id} type="checkbox" checked={d.pause_on_bad} onChange={(e) => void lab.debug(e.target.checked ? "pause_on_bad_on" : "pause_on_bad_off")} /> {t("Pause on the first NaN or Inf")}</label>
@@ -258,6 +263,8 @@ export function WatchTable() {
   const watches = useLabState((s) => s.debugging.watches);
   const [open, setOpen] = React.useState(true);
   if (!watches.length) return null;
+  const numbers = watches.some((w) => w.number !== "");
+  const slopes = watches.some((w) => w.gradient !== null);
   const csv = () => download(new Blob([table(watches)], { type: "text/csv;charset=utf-8" }), "watches.csv");
   return (
     <section className={`watch nodrag nopan nowheel${open ? "" : " shut"}`} aria-label={t("Watches")} data-testid="watches">
@@ -265,24 +272,31 @@ export function WatchTable() {
         <button type="button" className="wt" aria-expanded={open} onClick={() => setOpen(!open)}><Icon name={open ? "chevronDown" : "chevronRight"} size={11} /> {t("Watches")} <span className="muted">{watches.length}</span></button>
         {open && <button type="button" className="bt" onClick={csv} title={t("The table as comma-separated values")}>CSV</button>}
       </div>
-      {open && <div className="ws"><table><thead><tr><th>{t("tensor")}</th><th>{t("shape")}</th><th>min</th><th>max</th><th>mean</th><th>std</th><th>{t("zeros")}</th><th>NaN</th><th>Inf</th><th>{t("mean, firing by firing")}</th><th>{t("part")}</th><th /></tr></thead>
-        <tbody>{watches.map((w) => <WatchRow key={w.tensor} w={w} lab={lab} />)}</tbody></table></div>}
+      {open && <div className="ws"><table><thead><tr><th>{t("tensor")}</th><th>{t("shape")}</th>{numbers && <th>{t("value")}</th>}<th>min</th><th>max</th><th>mean</th><th>std</th><th>{t("zeros")}</th><th>NaN</th><th>Inf</th>
+        {slopes && <><th className="gr">◀ {t("gradient")}</th><th>min</th><th>max</th><th>mean</th><th>norm</th></>}<th>{t("mean, firing by firing")}</th><th>{t("part")}</th><th /></tr></thead>
+        <tbody>{watches.map((w) => <WatchRow key={w.tensor} w={w} lab={lab} numbers={numbers} slopes={slopes} />)}</tbody></table></div>}
     </section>
   );
 }
 
-function WatchRow({ w, lab }: { w: WatchSpec; lab: Lab }) {
+/** `numbers`: is there a column for single numbers? `slopes`: are there columns for gradients? */
+function WatchRow({ w, lab, numbers, slopes }: { w: WatchSpec; lab: Lab; numbers: boolean; slopes: boolean }) {
   const s = w.stats;
+  const d = w.gradient_stats;
   const sick = s !== null && s.nan + s.inf > 0;
   const cell = (x: number | null | undefined) => (x === null || x === undefined ? "–" : num(x));
   const [box, setBox] = React.useState(w.box);
   React.useEffect(() => setBox(w.box), [w.box]);
   const send = () => { if (box !== w.box) void lab.debug("watch_box", { target: w.tensor, text: box }); };
+  const partner = <>◀ {d ? w.gradient_number || t("there") : t("not yet")}</>;
   return (
-    <tr data-watch={w.tensor} className={sick ? "sick" : ""}>
+    <tr data-watch={w.tensor} data-gradient={w.gradient ?? undefined} className={sick ? "sick" : ""}>
       <th scope="row">{w.drawn !== null ? <button type="button" onClick={() => lab.go(w.drawn as string)}>{visible(w.tensor)}</button> : visible(w.tensor)}</th>
       <td>{w.shape || "?"}</td>
-      {s ? <><td>{cell(s.min)}</td><td>{cell(s.max)}</td><td>{cell(s.mean)}</td><td>{cell(s.std)}</td><td>{percent(s.zeros, 0)}</td><td>{s.nan}</td><td>{s.inf}</td></> : <td colSpan={7} className="muted">{t("no value yet")}</td>}
+      {numbers && <td data-cell="value">{w.number || "–"}</td>}
+      {s ? <><td data-cell="min">{cell(s.min)}</td><td data-cell="max">{cell(s.max)}</td><td data-cell="mean">{cell(s.mean)}</td><td>{cell(s.std)}</td><td>{percent(s.zeros, 0)}</td><td>{s.nan}</td><td>{s.inf}</td></> : <td colSpan={7} className="muted">{t("no value yet")}</td>}
+      {slopes && <td className="gr" data-cell="gradient">{w.gradient === null ? "–" : w.gradient_drawn !== null ? <button type="button" className="gn" title={t("Its gradient is {tensor}", { tensor: visible(w.gradient) })} onClick={() => lab.go(w.gradient_drawn as string)}>{partner}</button> : <span className="gn" title={visible(w.gradient)}>{partner}</span>}</td>}
+      {slopes && <><td data-cell="gradient min">{cell(d?.min)}</td><td data-cell="gradient max">{cell(d?.max)}</td><td>{cell(d?.mean)}</td><td>{cell(d?.norm)}</td></>}
       <td><Line points={w.line} /></td>
       <td><input className={`tf m${w.wrong ? " bad" : ""}`} aria-label={t("Part of {tensor}", { tensor: visible(w.tensor) })} aria-invalid={w.wrong ? true : undefined} title={w.wrong ? told(w.wrong) : "[0, :, ::2]"} value={box} placeholder="[:]" spellCheck={false} onChange={(e) => setBox(e.target.value)} onBlur={send} onKeyDown={(e) => { if (e.key === "Enter") { e.preventDefault(); send(); } }} /></td>
       <td><button type="button" className="x" aria-label={t("Watch {tensor} no more", { tensor: visible(w.tensor) })} onClick={() => void lab.debug("watch_remove", { target: w.tensor })}><Icon name="close" size={10} /></button></td>
@@ -318,8 +332,10 @@ const field = (x: string | number | null): string => {
 };
 
 export function table(watches: WatchSpec[]): string {
-  const rows: (string | number | null)[][] = [["tensor", "shape", "dtype", "part", "min", "max", "mean", "std", "norm", "zeros", "nan", "inf"]];
-  for (const w of watches) rows.push([w.tensor, w.shape, w.dtype, w.box, ...(w.stats ? [w.stats.min, w.stats.max, w.stats.mean, w.stats.std, w.stats.norm, w.stats.zeros, w.stats.nan, w.stats.inf] : Array<null>(8).fill(null))]);
+  const kinds = ["min", "max", "mean", "std", "norm", "zeros", "nan", "inf"] as const;
+  const rows: (string | number | null)[][] = [["tensor", "shape", "dtype", "part", ...kinds, "gradient", ...kinds.map((k) => `gradient ${k}`)]];
+  const stats = (s: WatchSpec["stats"]) => kinds.map((k) => s?.[k] ?? null);
+  for (const w of watches) rows.push([w.tensor, w.shape, w.dtype, w.box, ...stats(w.stats), w.gradient, ...stats(w.gradient_stats)]);
   return `${rows.map((r) => r.map(field).join(",")).join("\r\n")}\r\n`;
 }
 
@@ -331,12 +347,14 @@ export function Marks({ name, tensors }: { name: string; tensors: OutPort[] }) {
   const breaks = breaksOf(d.breaks, name);
   const watched = tensors.some((o) => d.watches.some((w) => w.tensor === o.tensor));
   const held = tensors.some((o) => d.overridden.includes(o.tensor));
-  if (!breaks.length && !watched && !held) return null;
+  const asked = d.questions.some((q) => q.open && q.tensor.slice(0, q.tensor.lastIndexOf(":")) === name);
+  if (!breaks.length && !watched && !held && !asked) return null;
   return (
     <span className="marks">
       {breaks.length > 0 && <i className="mk b" title={breaks.map(breakText).join("; ")} role="img" aria-label={t("breakpoint")}><Icon name="flag" size={10} /></i>}
       {watched && <i className="mk w" role="img" aria-label={t("watched")}><Icon name="eye" size={10} /></i>}
       {held && <i className="mk o" role="img" aria-label={t("overridden")}><Icon name="pencil" size={10} /></i>}
+      {asked && <i className="mk q" role="img" aria-label={t("a question is open")} title={t("a question is open")}><Icon name="question" size={10} /></i>}
     </span>
   );
 }

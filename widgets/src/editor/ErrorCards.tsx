@@ -4,6 +4,8 @@ import { useViewport } from "@xyflow/react";
 import type { Diagnostic, OpSpec } from "../protocol.gen";
 import { Icon } from "../shared/icons";
 import { t, told, useLanguage } from "../shared/words";
+import { keyOfQuestion, nodeOf, questionText, revealedText } from "./asked";
+import { QuestionBody, RevealedBody } from "./Questions";
 import { COVERS, type Point, type Rect, overlaps, visible } from "./geometry";
 import { Sides } from "./Ghosts";
 import { nearTarget } from "./routes";
@@ -11,6 +13,8 @@ import { type Alert, cut, keyOf, useLab, useLabState } from "./store";
 import { activeIn } from "../shared/tree";
 
 type Card = { key: string; anchor: Point; owner: string | null; head: string; text: string; where: string; hint: string; sides: Diagnostic["sides"]; actions: { label: string; edits: Record<string, unknown>[]; run(): void }[]; close?: () => void };
+/** What lies beside an element: an error, or a question with its own content. */
+type Placed = Pick<Card, "key" | "anchor" | "owner"> & { card?: Card; body?: React.ReactNode; name?: string; test?: string };
 
 const STEP = 16;
 const EDGE = 8;
@@ -90,11 +94,29 @@ function useCards(): Card[] {
 }
 
 export function ErrorCards() {
-  const cards = useCards();
+  const errors = useCards();
+  const asked = useAsked();
+  const cards: Placed[] = [...asked, ...errors.map((card) => ({ key: card.key, anchor: card.anchor, owner: card.owner, card }))];
   return cards.length ? <Cards cards={cards} /> : null;
 }
 
-function Cards({ cards }: { cards: Card[] }) {
+/** The question that is put, else what the last one came to, beside its node. */
+function useAsked(): Placed[] {
+  const lab = useLab();
+  const q = useLabState((s) => s.debugging.questions.find((x) => x.now));
+  const r = useLabState((s) => s.revealed);
+  const at = useLabState((s) => s.at);
+  const it = q ?? r;
+  if (!it) return [];
+  const owner = it.drawn !== null && at.has(it.drawn) ? it.drawn : lab.drawn(nodeOf(it.tensor), at) ?? at.keys().next().value ?? null;
+  const p = owner === null ? undefined : at.get(owner);
+  const g = owner === null ? undefined : lab.state.geos.get(owner);
+  if (!p || !g) return [];
+  const key = `${q ? "question" : "revealed"} ${keyOfQuestion(it)}`;
+  return [{ key, owner, anchor: { x: p.x + g.w / 2, y: p.y + g.h }, name: q ? questionText(q) : r ? revealedText(r) : "", test: q ? "question" : "revealed", body: q ? <QuestionBody key={key} q={q} /> : r ? <RevealedBody key={key} r={r} /> : null }];
+}
+
+function Cards({ cards }: { cards: Placed[] }) {
   const lab = useLab();
   const { x, y, zoom } = useViewport();
   const selected = useLabState((s) => s.selected);
@@ -157,7 +179,7 @@ function Cards({ cards }: { cards: Card[] }) {
       const kept = old && clamp({ x: anchor.x + old.x, y: anchor.y + old.y });
       let p: Point | null = kept ?? null;
       // a card that is pointed at, or has the focus, stays under the hand
-      const held = kept !== undefined && (card.matches(":hover") || card.contains(activeIn(card)));
+      const held = kept !== undefined && (card.matches(":hover") || c.body === undefined && card.contains(activeIn(card)));
       if (!kept || !moving && !held) {
         p = spot(anchor, w, h, ground);
         // a card that stands nearly as well as it could stays where the eye has found it
@@ -178,9 +200,10 @@ function Cards({ cards }: { cards: Card[] }) {
   const order = cards.map((_, i) => cards[(i + first) % cards.length]);
   return (
     <div className="ecards" ref={layer}>
-      <svg aria-hidden="true">{order.map((c, i) => <path key={c.key} data-i={i} />)}</svg>
-      {order.map((c) => (
-        <div className="ecard" role="alert" key={c.key}>
+      <svg aria-hidden="true">{order.map((c, i) => <path key={c.key} data-i={i} className={c.body !== undefined ? "asks" : undefined} />)}</svg>
+      {order.map(({ card: c, ...placed }) => c === undefined
+        ? <div className="ecard asks" role="group" aria-label={placed.name} data-testid={placed.test} key={placed.key}>{placed.body}</div>
+        : <div className="ecard" role="alert" key={c.key}>
           <div className="et">
             <Icon name="error" size={13} />
             <span>{c.head && <b>{visible(c.head)} </b>}{visible(c.text)}</span>
@@ -191,7 +214,7 @@ function Cards({ cards }: { cards: Card[] }) {
           {c.actions.length > 0 && <div className="eb">{c.actions.map((b, i) => <button type="button" key={b.label} data-filled={i === 0 ? "" : undefined} className={`rb${i === 0 ? " pri" : ""}`} onClick={b.run}
             onPointerEnter={() => lab.preview(`${c.key} ${i}`, b.edits)} onPointerLeave={() => lab.unpreview()} onFocus={() => lab.preview(`${c.key} ${i}`, b.edits)} onBlur={() => lab.unpreview()}>{visible(b.label)}</button>)}</div>}
         </div>
-      ))}
+      )}
       {over > 0 && <button type="button" className="emore" title={t("Show the next")} onClick={() => setFirst((n) => (n + cards.length - over) % cards.length)}>{t("{n} more", { n: over })}</button>}
     </div>
   );

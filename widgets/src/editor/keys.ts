@@ -3,6 +3,7 @@ import { type Lab, type PortRef } from "./store";
 import { askToOpen, askToSave, save } from "./Files";
 import { addState, align, bypass, copy, cutOut, differentiate, duplicate, group, nudge, NUDGE, pasteSoon, toggleCode, ungroup } from "./making";
 import { explain, nextHeat, openForm, toggleBreak, toggleWatch } from "./Debug";
+import { ask } from "./Questions";
 import { frameSelection, writeNote } from "./Notes";
 import { num } from "../shared/format";
 import { focusFind } from "./Palette";
@@ -77,6 +78,7 @@ function sayValue(lab: Lab): void {
   if (tensor === null) return lab.say("Select a node first, then V.");
   const held = lab.state.value?.message;
   const name = tensor.replace(/:0$/, "");
+  if (held?.tensor === tensor && held.asked) return lab.say(`The value of ${name} would give away the answer to an open question.`);
   if (held?.tensor !== tensor || !held.known) return lab.say(`${name} has no value yet: run, or step until it fires.`);
   const s = held.stats;
   lab.say(held.json !== null ? `Value of ${name}: ${spoken(JSON.parse(held.json))}` : s ? `${name}, ${held.shape.join(" by ")} numbers from ${num(s.min ?? NaN)} to ${num(s.max ?? NaN)}, mean ${num(s.mean ?? NaN)}` : `${name} is too large to be said.`);
@@ -175,6 +177,7 @@ export const KEYS: Key[] = [
   { keys: "Shift+B", group: "Debug", does: "breakpoint on a condition…", when: big("b"), run: (lab) => openForm(lab, "break") },
   { keys: "Shift+W", group: "Debug", does: "watch the tensor, or no more", when: big("w"), run: toggleWatch },
   { keys: "O", group: "Debug", does: "override the tensor…", when: letter("o"), run: (lab) => openForm(lab, "override") },
+  { keys: "Q", group: "Debug", does: "ask before this step; to the open question", when: letter("q"), run: ask },
   { keys: "H", group: "Debug", does: "costs on the canvas: time, memory, none", when: letter("h"), run: nextHeat },
   { keys: "E", group: "Debug", does: "explain this firing", when: letter("e"), run: (lab) => explain(lab) },
   { keys: "Space", group: "Run", does: "play or pause", when: key(" "), run: (lab) => { if (lab.state.playing) lab.pause(); else void lab.play(); } },

@@ -1,7 +1,7 @@
 // What the page knows and can do. Messages from the kernel and the person's gestures are the only things that change it; every part of the page reads it.
 import * as React from "react";
 import {
-  VERSION, type Clock, type Command, type Debug, type Debugging, type Diagnostic, type Explained, type Fits, type Found, type Hit, type Offer, type OpenScope, type OpSpec, type Palette, type Preview, type Reach, type RunState, type Scene, type SceneEdge, type SceneNode, type SceneScope,
+  VERSION, type Clock, type Command, type Debug, type Debugging, type Diagnostic, type Explained, type Fits, type Found, type Hit, type Offer, type OpenScope, type OpSpec, type Palette, type Preview, type Reach, type Revealed, type RunState, type Scene, type SceneEdge, type SceneNode, type SceneScope,
   type Code, type File as DocumentFile, type Files, type NameCheck, type Thumb, type ToPage, type Train, type TrainingState, type Value, type Why,
 } from "../protocol.gen";
 import { Wire, type Model, type Outgoing } from "../shared/wire";
@@ -16,6 +16,7 @@ import { type Frame, type Layout, framesOf, freePlace, layoutOf, yieldTo } from 
 import { Layouter } from "./layouter";
 import { type Route, routesOf } from "./routes";
 import { ClockScale, seconds } from "./Lanes";
+import { keyOfQuestion, revealedText } from "./asked";
 import { activeIn } from "../shared/tree";
 
 export type Tensor = Thumb & { data: Float32Array };
@@ -122,11 +123,13 @@ export type State = {
   moment: number | null;
   /** Elements that are firing at that moment. */
   firing: ReadonlySet<string>;
+  /** The answer that was just given, beside the truth; until it is closed. */
+  revealed: Revealed | null;
   /** The form that is open in the inspector. */
-  form: "break" | "override" | null;
+  form: "break" | "override" | "ask" | null;
 };
 
-export const NO_DEBUGGING: Debugging = { type: "debugging", breaks: [], watches: [], overridden: [], pause_on_bad: true, branch: null, heat: null };
+export const NO_DEBUGGING: Debugging = { type: "debugging", breaks: [], watches: [], overridden: [], pause_on_bad: true, branch: null, heat: null, questions: [], answers: [] };
 /** Messages that answer one view's question; everything else is for all views of a lab. */
 const ANSWERS: ReadonlySet<ToPage["type"]> = new Set(["value", "fits", "preview", "reach", "clip", "found", "code", "files", "name_check", "clock"]);
 
@@ -201,7 +204,7 @@ export class Lab {
       palette: null, ops: new Map(), scene: null, nodes: new Map(), scopes: new Map(), wiring: new Wiring(EMPTY_SCENE), geos: new Map(), at: new Map(), layout: null,
       frames: [], routes: new Map(), run: NO_RUN, thumbs: new Map(), value: null, asked: null, slice: "", output: 0, alerts: [], status: "", said: 0, offer: null, fits: null, found: null, far: false, ghost: null, refused: null, reach: null, busy: false,
       link: "up", lost: 0, file: null, files: null, nameCheck: null, selected: [], edge: null, home: null, wire: null, pending: null, query: "", searching: false, panel: null, playing: false, speed: 1, flights: [],
-      theme: 0, dragCursor: null, into: null, carry: null, dropEdge: null, blamed: new Map(), lit: DARK, mark: null, code: null, codeOpen: false, debugging: NO_DEBUGGING, training: null, why: null, explained: null, form: null, clock: null, lanes: false, moment: null, firing: DARK,
+      theme: 0, dragCursor: null, into: null, carry: null, dropEdge: null, blamed: new Map(), lit: DARK, mark: null, code: null, codeOpen: false, debugging: NO_DEBUGGING, training: null, why: null, explained: null, revealed: null, form: null, clock: null, lanes: false, moment: null, firing: DARK,
     };
   }
 
@@ -314,7 +317,10 @@ export class Lab {
         this.set({ code: m });
         return;
       case "debugging":
-        this.set({ debugging: m });
+        this.takeDebugging(m);
+        return;
+      case "revealed":
+        this.set({ revealed: m, status: revealedText(m) });
         return;
       case "training":
         this.set({ training: m.title ? m : null });
@@ -340,6 +346,16 @@ export class Lab {
       case "done": case "lstm": return;
       default: m satisfies never;
     }
+  }
+
+  private takeDebugging(m: Debugging): void {
+    const put = (all: Debugging["questions"]) => all.find((q) => q.now);
+    const before = put(this.state.debugging.questions);
+    const now = put(m.questions);
+    const place = now && (!before || keyOfQuestion(before) !== keyOfQuestion(now)) ? now.drawn ?? this.drawn(now.tensor.slice(0, now.tensor.lastIndexOf(":"))) : null;
+    // a new question takes the place of what was revealed before
+    this.set({ debugging: m, ...(place !== null ? { revealed: null, playing: false } : {}) });
+    if (place !== null) requestAnimationFrame(() => this.view?.show(place, true));
   }
 
   private readonly layouter = new Layouter();
@@ -559,7 +575,7 @@ export class Lab {
   // ------------------------------------------------------------ to the kernel
 
   command(name: Command["name"], more: Partial<Omit<Command, "type" | "name">> = {}): Promise<boolean> {
-    if (this.state.alerts.length && (name === "run" || name === "resume" || name === "stop")) this.set({ alerts: [] });    // what stopped the run before
+    if (this.state.alerts.length && (name === "run" || name === "resume" || name === "stop")) this.set({ alerts: [], revealed: null });    // what stopped the run before
     return this.send({ type: "command", name, node: null, cursor: null, scopes: [], ...more });
   }
 
