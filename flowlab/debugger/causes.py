@@ -106,6 +106,8 @@ def _first(dbg: Debugger, wrong: Callable[[Any], bool]) -> tuple[Frame, int] | N
     for event in dbg._events[:dbg.cursor]:
         *path, index = event.key
         frame = dbg._frame(tuple(path))
+        if event._outputs is None and not any(s is not None and (s.nan or s.inf) for s in event.stats) and not any(dbg._put_in(frame, s) for s in frame.plan.steps[index].outs):
+            continue        # its values were let go, and its statistics say enough
         for slot in frame.plan.steps[index].outs:
             if wrong(frame.values.get(slot)):
                 return frame, slot

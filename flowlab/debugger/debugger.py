@@ -13,7 +13,8 @@ from ..core.graph import Graph, Node, Tensor
 from ..core.types import shape_text
 from ..runtime.backend import on_host
 from ..runtime.feeding import checked_feeds, feed_tensors, flatten, resolve
-from ..runtime.plan import Plan, Step, asked, frame_number
+from ..runtime.memory import trace_budget
+from ..runtime.plan import Plan, Step, asked
 from ..runtime.session import Session, error_at, host
 from ..runtime.store import Draws, Snapshot
 from ..trace.explain import Explanation, explain
@@ -21,7 +22,8 @@ from ..trace.trace import Event, Stats, Trace, ValueKeyError, stats_of
 from ..trace.why import Why, bad, blank
 from .breakpoints import Breakpoints, Hit
 from .causes import why
-from .frames import Frame, Loop, phase_of, size_of, told
+from .frames import LET_GO, Frame, Loop, Values, entered, phase_of, size_of, told
+from .memory import Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +45,13 @@ class Debugger:
     what came out. `breakpoints`, `watches` and `override` change how it goes; `hits` holds what breakpoints saw that only look.
 
     `record=False` forgets a firing when it is taken back: `length` is then always the cursor. `since`, a pair (variables, number of the run) as
-    `Session.moment` gives it, begins where the session stood then; such a run looks and never commits.
+    `Session.moment` gives it, begins where the session stood then; such a run looks and never commits. `budget` is how many bytes of values the
+    Debugger keeps (256 MiB, or a quarter of what this process may take if that is less); what it lets go is computed again when it is looked at,
+    equal bit for bit. Beyond it stays what the next firings need.
     """
 
-    def __init__(self, session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = None, record: bool = True, *, since: tuple[Snapshot, int] | None = None):
+    def __init__(self, session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = None, record: bool = True, *, since: tuple[Snapshot, int] | None = None,
+                 budget: int | None = None):
         self.session, self.record, self.fetches = session, record, fetches
         self.commits = since is None
         flat, self._build = flatten(session.graph, fetches)
@@ -61,13 +66,14 @@ class Debugger:
         values.update((slot, self._snapshot[node_id]) for slot, node_id in self.plan.variables)
         self._whole = True      # False while something changes: after an interrupt, what follows from the record is worked out again
         self._outside = Frame(self.plan, values, Draws(session.seed, self._run))
+        self._memory = Memory(trace_budget() if budget is None else budget)
         self._step_of, self._origin = self.plan.topology.by_name, self.plan.topology.origin
         self._record: _Record = ([], [], {}, {})
         self._begin = time.perf_counter()
         self._committed: tuple | None = None    # the session's variables and counts before this run committed
         self._results: Any = None
         self._over = False      # all has fired, and it has committed
-        self.breakpoints = Breakpoints(self)
+        self._breakpoints: Breakpoints | None = None    # made when asked for: it holds this Debugger, whose values would wait for the garbage collector
         self.hits: list[Hit] = []       # what breakpoints saw that log or take snapshots
         self.watches: list[str] = []
         self.holds: frozenset[str] = frozenset()    # nodes that do not fire until they are taken out: somebody is asked first what they will give
@@ -108,6 +114,18 @@ class Debugger:
         return self._outside
 
     # ------------------------------------------------------------ where it stands
+
+    @property
+    def breakpoints(self) -> Breakpoints:
+        """Where it pauses, or looks without pausing."""
+        if self._breakpoints is None:
+            self._breakpoints = Breakpoints(self)
+        return self._breakpoints
+
+    @property
+    def let_go(self) -> int:
+        """How many firings on the record have let their values go to stay within the budget. They are computed again when they are looked at."""
+        return sum(e._outputs is None for e in self._events)
 
     @property
     def graph(self) -> Graph:
@@ -151,11 +169,11 @@ class Debugger:
     def timestep(self, loop: str) -> Any:
         """The latest timestep of a loop (`"rnn"` or `"rnn/Scan"`) that something has fired in, or the branch taken; None if it has not been entered."""
         def look(frame: Frame) -> Any:
-            for index, entered in frame.loops.items():
+            for index, begun in frame.loops.items():
                 node = frame.plan.steps[index].node
-                if entered.frames and loop in (f"{frame.prefix}{node.name}", f"{frame.prefix}{node.inside}"):
-                    return entered.begun()[-1].place[-1]
-                for inner in reversed(entered.begun()):
+                if begun.frames and loop in (f"{frame.prefix}{node.name}", f"{frame.prefix}{node.inside}"):
+                    return begun.begun()[-1].place[-1]
+                for inner in reversed(begun.begun()):
                     found = look(inner)
                     if found is not None:
                         return found
@@ -203,7 +221,8 @@ class Debugger:
             tensor = self._tensor(name)
         except ValueKeyError:
             return False
-        return self._held(tensor) is not None
+        found = self._place(self._root, tensor)
+        return found is not None and (not found[0].values.holds(found[1]) or found[0].values[found[1]] is not None)
 
     def value(self, name: str | Tensor) -> np.ndarray:
         """The value of a tensor at the cursor, inside a loop that of the latest timestep which has it; KeyError if it is not computed yet."""
@@ -244,6 +263,9 @@ class Debugger:
             event = self._events[self.cursor - 1]
             at = f" at {' '.join(map(str, event.frame))}" if event.frame else ""
             lines.append(f"Last: {event.node}{at} → {', '.join(f'{v.dtype}{list(v.shape)}' for v in event.outputs if v is not None)}")
+        gone = self.let_go
+        if gone:
+            lines.append(f"{gone:,} of {len(self._events):,} values let go, computed again when looked at.")
         lines += [f"Watch {name}: {self.stats(name) if self.computed(name) else 'not computed yet'}" for name in self.watches]
         return "\n".join(lines)
 
@@ -285,26 +307,18 @@ class Debugger:
                 if running is None:
                     running = step.enter(frame.values)
                     asks = next(running)
-                    for done in loop.frames:
-                        asks = running.send(tuple(done.values[s] for s in done.plan.results))
+                    for results in self._memory.results(self, frame, step, loop.frames):
+                        asks = running.send(results)
                 else:
                     done = loop.frames[-1]
-                    asks = running.send(tuple(done.values[s] for s in done.plan.results))
+                    asks = running.send(tuple([done.values[s] for s in done.plan.results]))
             except StopIteration as stop:
                 loop.outputs = asked(stop.value, step.wanted)
             except Exception as error:      # told when the loop's own node fires
                 loop.failed = error
             else:
-                which, timestep, feeds = asks
-                plan, inside = step.bodies[which], f"{frame.prefix}{step.node.inside}"
-                values, place = dict(enumerate(feeds)) | dict(plan.constants), (*frame.place, inside, timestep)
-                if self._record[3]:     # a state may be another than the timestep before has left
-                    for k, t in enumerate(plan.feeds):
-                        other = self._inner_override(f"{inside}/{t.node.name}", 0, place)
-                        values[k] = values[k] if other is None else other
-                loop.frames.append(Frame(plan, values, frame.rng.at(frame_number(timestep)),
-                                          path=(*frame.path, (step.index, len(loop.frames))), number=len(loop.frames), place=place,
-                                          prefix=f"{inside}/", top=frame.top or step.node.name, phase=frame.phase or step.node.phase))
+                # a state may be another than the timestep before has left
+                loop.frames.append(entered(frame, step, asks, len(loop.frames), self._inner_override))
                 loop.running = running
         return None
 
@@ -344,12 +358,12 @@ class Debugger:
             return None, None
         frame, plan = self._root, self.plan
         for index, which in way[:-1]:
-            entered = plan.steps[index]
-            plan = entered.bodies[which]
+            around = plan.steps[index]
+            plan = around.bodies[which]
             if frame is None:
                 continue
             if index in frame.ready:
-                self._current(frame, entered)
+                self._current(frame, around)
             loop = frame.loops.get(index)
             frames = [] if loop is None else loop.begun() if begun else loop.frames
             frame = next((f for f in reversed(frames) if f.plan is plan), None)
@@ -400,12 +414,12 @@ class Debugger:
             left += 1
             if step.bodies:
                 loop = frame.loops.get(step.index)
-                entered = loop.frames if loop is not None else []
-                left += sum(self._left(f) for f in entered[-1:])
+                begun = loop.frames if loop is not None else []
+                left += sum(self._left(f) for f in begun[-1:])
                 if loop is None or loop.outputs is None:
                     given = [np.shape(frame.values[s]) if s in frame.values else t.shape for (_, s), t in zip(step.args, step.node.inputs)]
                     rounds = step.node.op.rounds(given, step.node.attrs) if step.node.op.rounds is not None else 1
-                    left += max(rounds - len(entered), 0) * max(size_of(b) for b in step.bodies)
+                    left += max(rounds - len(begun), 0) * max(size_of(b) for b in step.bodies)
         return left
 
     # ------------------------------------------------------------ forwards
@@ -523,13 +537,14 @@ class Debugger:
             name = frame.name(step)
             if name == until or until is not None and not frame.path and step.bodies and step.node.inside == until:
                 return Stop("node", name)
-            if not first and len(self.breakpoints) and self.breakpoints.before(name, frame.place):
+            points = self._breakpoints
+            if not first and points and points.before(name, frame.place):
                 return Stop("breakpoint", name)
             first = False
             try:
                 event = self._fire(frame, step)
-                if len(self.breakpoints):
-                    pauses, seen = self.breakpoints.after(event, [frame.values.get(s) for s in step.outs])
+                if points:
+                    pauses, seen = points.after(event, [frame.values.get(s) for s in step.outs])
                     self.hits += seen
                     if pauses:
                         return Stop("breakpoint", name)
@@ -681,9 +696,25 @@ class Debugger:
             return any(any(t is tensor for t in b.feeds) or look(b) for s in plan.steps for b in s.bodies)
         return look(self.plan)
 
+    def _put_in(self, frame: Frame, slot: int) -> tuple[np.ndarray] | None:
+        """What stands in for the value of a slot, if anything does."""
+        overrides, inner = self._record[2:]
+        if frame is self._outside:
+            return (overrides[slot],) if slot in overrides else None
+        if not inner:
+            return None
+        origin = frame.plan.topology.origin.get(slot)
+        if origin is not None:
+            other = self._inner_override(frame.name(origin[0]), origin[1], frame.place)
+        else:
+            other = self._inner_override(f"{frame.prefix}{frame.plan.feeds[slot].node.name}", 0, frame.place) if slot < len(frame.plan.feeds) else None
+        return None if other is None else (other,)
+
     def _inner_override(self, node: str, index: int, place: tuple) -> np.ndarray | None:
         """What stands in for a tensor inside a loop, at this timestep."""
-        held = self._inner_overrides
+        held = self._record[3]
+        if not held:
+            return None
         for at in (place, place[-1] if place else None, None):
             if (node, index, at) in held:
                 return held[node, index, at]
@@ -723,10 +754,15 @@ class Debugger:
 
     def branch(self) -> Debugger:
         """A second run beside this one, at the same place: to be changed and gone on with. It never commits; `fl.compare` shows where the two part."""
-        other = Debugger(self.session, self.fetches, self.feeds, self.record, since=(self._snapshot, self._run))
         order, events, overrides, inner = self._record
-        other._put(([], [e.copy(other) for e in events[:len(order)]], dict(overrides), dict(inner)))
+        other = self._beside(events[:len(order)], overrides, inner)
         other.seek(len(order))
+        return other
+
+    def _beside(self, events: Sequence[Event], overrides: Mapping[int, np.ndarray], inner: Mapping[tuple, np.ndarray]) -> Debugger:
+        """Another run with such a record, before its first firing."""
+        other = Debugger(self.session, self.fetches, self.feeds, self.record, since=(self._snapshot, self._run), budget=self._memory.budget)
+        other._put(([], [e.copy(other) for e in events], dict(overrides), dict(inner)))
         return other
 
     def trace(self) -> Trace:
@@ -747,7 +783,12 @@ class Debugger:
         flat, _ = flatten(self.graph, self.fetches)
         made = Trace(self.session, self.fetches, feeds, self.session.plan(flat, tuple(feeds)), held, self._run)
         made.overridden = tuple(dict.fromkeys(name for name, _ in self.overridden))
-        made.events += [Event(k, e.node, e.phase, self.outputs_of(e), e.start, e.duration, made, e.frame, e.device, e.key, e.top, e.thread) for k, e in enumerate(self._events[:self.cursor])]
+        computes = not self._inner_overrides and all(slot not in self._origin for slot in self._overrides)      # the trace can compute again what is let go here
+        for e in self._events[:self.cursor]:
+            new = e.copy(made)
+            if new._outputs is not None or not computes:
+                new._outputs = self.outputs_of(e)
+            made.events.append(new)
         made.results = self.results
         return made
 
@@ -807,7 +848,7 @@ class Debugger:
             self._check_commit(step.node.name)
         key = (*frame.path, step.index)
         if at < len(events) and events[at].key == key:
-            event = events[at]
+            event, new = events[at], False
             outputs = event._outputs or ()
         else:
             name = frame.name(step)
@@ -823,13 +864,15 @@ class Debugger:
             except Exception as error:
                 self._failed, self.error = name, error_at(step, error, frame.values, frame.prefix)
                 raise self.error from error
-            event = Event(at, name, frame.phase or step.node.phase, outputs, start - self._begin, clock() - start, self, frame.place, step.device, key, frame.top)
+            event, new = Event(at, name, frame.phase or step.node.phase, outputs, start - self._begin, clock() - start, None, frame.place, step.device, key, frame.top), True
             del events[at:]
             events.append(event)              # first: what is on the record has its event
         self.error = self._failed = None
         self._whole = False     # after an interrupt it is settled from the record whether the firing took place
         values = frame.values
-        if overrides and frame is self._outside:
+        if event._outputs is None:
+            self._memory.skipped(self, frame, step)
+        elif overrides and frame is self._outside:
             for slot, value in zip(step.outs, outputs):
                 values[slot] = overrides.get(slot, value)
         elif inner_overrides and frame is not self._outside:
@@ -849,7 +892,13 @@ class Debugger:
         if last:
             self._finish()
         self._whole = True
+        if new:
+            self._memory.add(self, event)
         return event
+
+    def _again(self, event: Event) -> tuple[np.ndarray | None, ...]:
+        """The values of a firing that were let go."""
+        return tuple(None if v is None else on_host(v) for v in self._memory.outputs(self, event))
 
     def _before(self, event: Event, k: int) -> Any:
         """The value that an output had at the node's firing before this one; None at the first."""
@@ -865,7 +914,7 @@ class Debugger:
         loop = frame.loops[step.index]
         if loop.failed is not None:
             raise loop.failed
-        return loop.outputs
+        return self._memory.fire(self, frame, step) if loop.outputs is LET_GO else loop.outputs
 
     def _mend(self) -> None:
         """After an interrupt, work out again from the record what else is known. A last firing that has not committed is taken back."""
@@ -895,13 +944,19 @@ class Debugger:
                 for inner in loop.frames:
                     restore(inner)
         restore(root)
-        values = {**dict(enumerate(self._arrays)), **dict(self.plan.constants), **{slot: self._snapshot[node_id] for slot, node_id in self.plan.variables}}
+        root.values = Values({**dict(enumerate(self._arrays)), **dict(self.plan.constants), **{slot: self._snapshot[node_id] for slot, node_id in self.plan.variables}})
+        root.values.update((slot, value) for slot, value in overrides.items() if slot in root.values)
         for index, event in enumerate(events):
             event.index = index
+            if event._outputs is None:
+                event._trace = self
             if len(event.key) == 1 and index < len(order):
-                values.update(zip(self.plan.steps[event.key[0]].outs, event._outputs or ()))
-        values.update((slot, value) for slot, value in overrides.items() if slot in values)
-        root.values = values
+                step = self.plan.steps[event.key[0]]
+                if event._outputs is None:
+                    self._memory.skipped(self, root, step)
+                else:
+                    root.values.update((slot, overrides.get(slot, value)) for slot, value in zip(step.outs, event._outputs))
+        self._memory.begin(events)
 
     def _check_commit(self, name: str | None) -> None:
         values = self.session.store.values

@@ -59,7 +59,7 @@ class Step:
 class Topology:
     """Who waits for whom in a plan: what a Debugger counts down."""
 
-    def __init__(self, steps: Sequence[Step]):
+    def __init__(self, steps: Sequence[Step], results: Sequence[int | None], assigns: Sequence[tuple[int, int]]):
         self.by_name = {s.node.name: s for s in steps}
         self.origin = {slot: (s, k) for s in steps for k, slot in enumerate(s.outs)}
         self.waiting = [len(s.waits) for s in steps]
@@ -69,6 +69,7 @@ class Topology:
             for w in s.waits:
                 users[w].append(s.index)
         self.users = tuple(map(tuple, users))
+        self.asked = frozenset(self.origin[s][0].index for s in (*results, *(s for s, _ in assigns)) if s in self.origin)   # whose outputs the run is for
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,7 +108,7 @@ class Plan:
     def topology(self) -> Topology:
         """Worked out when it is first asked for: a plain run needs none."""
         if not self._topology:
-            self._topology.append(Topology(self.steps))
+            self._topology.append(Topology(self.steps, self.results, self.assigns))
         return self._topology[0]
 
     @property

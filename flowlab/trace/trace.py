@@ -132,17 +132,19 @@ class Event:
     itself that was entered.
     """
 
-    __slots__ = ("_outputs", "_stats", "_trace", "device", "duration", "frame", "index", "key", "node", "phase", "start", "thread", "top")
+    __slots__ = ("_nbytes", "_outputs", "_stats", "_trace", "again", "device", "duration", "frame", "index", "key", "node", "phase", "start", "thread", "top")
 
-    def __init__(self, index: int, node: str, phase: str, outputs: tuple[Any, ...], start: float, duration: float, trace: Any = None,
+    def __init__(self, index: int, node: str, phase: str, outputs: tuple[Any, ...] | None, start: float, duration: float, trace: Any = None,
                  frame: tuple = (), device: str = "cpu:0", key: tuple = (), top: str | None = None, thread: str = CALLER):
         self.index, self.node, self.frame, self.phase = index, node, frame, phase
         self.key = key          # ((step of the loop, how many of its timesteps came before), …), step
         self.top = node if top is None else top
         self.start, self.duration, self.device, self.thread = start, duration, device, thread
-        self._outputs: tuple[Any, ...] | None = outputs
+        self._outputs = outputs
         self._stats: tuple[Stats, ...] | None = None
         self._trace = trace
+        self._nbytes: int | None = None     # of the values that were let go
+        self.again = False      # its values were let go, and have been computed again
 
     @property
     def outputs(self) -> tuple[np.ndarray | None, ...]:
@@ -160,21 +162,32 @@ class Event:
             self._stats = tuple(None if v is None else quick_stats(v) for v in self.outputs)
         return self._stats
 
+    @property
+    def nbytes(self) -> int:
+        """How large its values are, in bytes, or were before they were let go."""
+        if self._outputs is None and self._nbytes is not None:
+            return self._nbytes
+        return sum(v.nbytes for v in (self.outputs if self._outputs is None else self._outputs) if v is not None)
+
     def copy(self, trace: Any) -> Event:
-        """The same firing on another record."""
-        return Event(self.index, self.node, self.phase, self.outputs if self._outputs is None else self._outputs, self.start, self.duration, trace, self.frame,
-                     self.device, self.key, self.top, self.thread)
+        """The same firing on another record; values that were let go are let go there too."""
+        new = Event(self.index, self.node, self.phase, self._outputs, self.start, self.duration, trace, self.frame, self.device, self.key, self.top, self.thread)
+        new._stats, new.again = self._stats, self.again
+        new._nbytes = self._nbytes
+        return new
 
     def forget(self) -> None:
         """Keep the statistics, let the values go."""
         if self._stats is None:
             count_together((self,))
+        self._nbytes = self.nbytes
         self._outputs = None
 
     def __repr__(self) -> str:
-        what = ", ".join(f"{v.dtype}{list(v.shape)}" for v in self.outputs if v is not None) if self._outputs is not None else "values let go"
+        """Looks at no value, so that it computes none again."""
+        what = ", ".join(f"{v.dtype}{list(v.shape)}" for v in self._outputs if v is not None) if self._outputs is not None else "values let go, computed again when looked at"
         where = f" at {' '.join(map(str, self.frame))}" if self.frame else ""
-        return f"{self.index}: {self.node}{where} → {what} ({self.phase}, {self.duration * 1e6:.1f} µs)"
+        return f"{self.index}: {self.node}{where} → {what} ({self.phase}, {self.duration * 1e6:.1f} µs{', computed again' if self.again else ''})"
 
 
 def _seen(value: Any) -> np.ndarray | None:

@@ -153,7 +153,7 @@ def heat(dbg: Debugger | None, kind: str, drawn: Callable[[str], str | None]) ->
             continue
         name = drawn(event.node) or drawn(event.top)
         if name is not None:
-            costs[name] = costs.get(name, 0) + (event.duration if kind == "time" else sum(v.nbytes for v in event.outputs if v is not None))
+            costs[name] = costs.get(name, 0) + (event.duration if kind == "time" else event.nbytes)
     total, text = sum(costs.values()), V.seconds if kind == "time" else amount
     return P.Heat(kind=kind, total=text(total), shares={k: c / total for k, c in costs.items()} if total else {}, labels={k: text(c) for k, c in costs.items()})
 

@@ -65,11 +65,11 @@ def test_run_trace_and_debugger_agree_on_any_graph(made, seed, with_transposed_f
     with np.errstate(all="ignore"):
         want = bits(sessions[0].run(fetches, {"x": xs}))
         assert bits(sessions[1].trace(fetches, {"x": xs}, budget=int(rng.integers(0, 2000))).results) == want
-        forth = fl.Debugger(sessions[2], fetches, {"x": xs})
+        forth = fl.Debugger(sessions[2], fetches, {"x": xs}, budget=int(rng.integers(0, 2000)))
         while forth.ready:
             forth.fire(forth.ready[rng.integers(len(forth.ready))])
         assert bits(forth.results) == want
-        there_and_back = fl.Debugger(sessions[3], fetches, {"x": xs})
+        there_and_back = fl.Debugger(sessions[3], fetches, {"x": xs}, budget=int(rng.integers(0, 500)))
         while not there_and_back.done:
             for _ in range(rng.integers(1, 9)):
                 if there_and_back.ready:
@@ -77,6 +77,8 @@ def test_run_trace_and_debugger_agree_on_any_graph(made, seed, with_transposed_f
             for _ in range(rng.integers(0, 3) if not there_and_back.done else 0):
                 there_and_back.back()
         assert bits(there_and_back.results) == want
+        everything = {e.node: e for e in forth.records}
+        assert all(bits(e.outputs) == bits(everything[e.node].outputs) for e in there_and_back.records[::40])
     values = [bits(s.variables.values()) for s in sessions]
     assert values[1:] == values[:-1]
     with np.errstate(all="ignore"):

@@ -356,7 +356,8 @@ def test_unfed_and_foreign(g):
         fl.Debugger(fl.Session(g), c)
 
 
-def test_after_an_interrupt_anywhere_a_debugger_goes_on(g):
+@pytest.mark.parametrize(("budget", "every"), [(None, 2), (0, 37)])
+def test_after_an_interrupt_anywhere_a_debugger_goes_on(g, budget, every):
     """A firing took place or did not, its commit too; the run then ends as if nothing had been."""
     reference = fl.Session(g)
     want = reference.run(["loss", "train"], FEEDS)[0]
@@ -367,7 +368,7 @@ def test_after_an_interrupt_anywhere_a_debugger_goes_on(g):
         dbg.resume()
 
     stopped = 0
-    for at in range(1, 100_000, 2):
+    for at in range(1, 100_000, every):
         left = at
 
         def hook(frame, event, arg):
@@ -381,7 +382,7 @@ def test_after_an_interrupt_anywhere_a_debugger_goes_on(g):
             return hook
 
         session = fl.Session(g)
-        dbg = fl.Debugger(session, ["loss", "train"], FEEDS)
+        dbg = fl.Debugger(session, ["loss", "train"], FEEDS, budget=budget)
         outer = sys.gettrace()
         sys.settrace(hook)
         try:
