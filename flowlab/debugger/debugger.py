@@ -787,7 +787,7 @@ class Debugger:
         for e in self._events[:self.cursor]:
             new = e.copy(made)
             if new._outputs is not None or not computes:
-                new._outputs = self.outputs_of(e)
+                new._outputs, new._stats = self.outputs_of(e), None
             made.events.append(new)
         made.results = self.results
         return made

@@ -261,6 +261,23 @@ def test_whole_plans_run_in_the_cards_namespace(g, feeds, card):
     np.testing.assert_allclose(dbg.value("loss:0"), dbg.results[0])
 
 
+@pytest.mark.parametrize(("g", "feeds"), list(networks()), ids=lambda v: getattr(v, "name", ""))
+@pytest.mark.parametrize("budget", [None, 0])
+def test_values_stay_on_the_card_until_somebody_looks(g, feeds, budget, card, monkeypatch):
+    brought, get = [], Array.get
+    monkeypatch.setattr(Array, "get", lambda self: brought.append(self.shape) or get(self))
+    sess = fl.Session(g, seed=3, device="gpu:0")
+    gradient = next(n.name for n in g.nodes if n.name.startswith("gradients/") and not n.op.source and n.outputs[0].rank > 1)
+    dbg = fl.Debugger(sess, ["loss", gradient], feeds, budget=budget)
+    while not dbg.done and dbg.total - dbg.cursor > 1:
+        dbg.step()
+    assert brought == [], "neither a firing nor what is let go brings a tensor over"
+    event = next(e for e in dbg.records if e.outputs and e.outputs[0].ndim > 1)
+    assert brought and np.isfinite(event.stats[0].sum) and isinstance(dbg.outputs_of(event)[0], np.ndarray)
+    trace, brought[:] = sess.trace(gradient, feeds, budget=budget), []
+    assert all(s.size for e in trace.events for s in e.stats) and len(brought) <= 1
+
+
 def test_host_and_card_share_a_graph_and_copies_stand_at_the_crossings(card):
     g = across("gpu:0", "cpu:1")
     plain = fl.Session(across("cpu:0", "cpu:0"), seed=2)
