@@ -471,7 +471,11 @@ def at_once(session: Session, trace: Trace, arrays: Sequence[np.ndarray], snapsh
         left[0] -= _bytes(outputs)
         if left[0] >= 0:
             kept[k] = tuple(outputs)
-    (results, assigned, _), stamps = session.parallel.timed(trace.plan, arrays, snapshot, draws, keep)  # type: ignore[union-attr]
+    try:
+        (results, assigned, _), stamps = session.parallel.timed(trace.plan, arrays, snapshot, draws, keep)  # type: ignore[union-attr]
+    except BaseException:
+        kept.clear()    # a worker may know of `keep` until its next run
+        raise
     for k, (thread, start, end) in sorted(enumerate(stamps), key=lambda s: (s[1][2], s[0])):
         step = trace.plan.steps[k]
         event = Event(len(trace.events), step.node.name, step.node.phase, kept.get(k, ()), start, end - start, trace, (), step.device, (k,), None, thread)
@@ -501,13 +505,14 @@ def record(session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = Non
         before = session.store.snapshot() if snapshot is None else snapshot
         number = session.store.runs if run is None else run
         trace = Trace(session, fetches, dict(zip(by_tensor, arrays)), plan, before, number)
-        if session.parallel is not None and snapshot is None and not any(s.bodies for s in plan.steps):
-            results, assigned = at_once(session, trace, arrays, before, Draws(session.seed, number), budget)
-            trace.results = build(session.finish(plan, arrays, list(results), list(assigned)))
-            session.last_trace = trace
-            return trace
-        values = plan.values(arrays, before)
+        at_the_same_time = session.parallel is not None and snapshot is None and not any(s.bodies for s in plan.steps)
+        values = {} if at_the_same_time else plan.values(arrays, before)
         try:
+            if at_the_same_time:
+                results, assigned = at_once(session, trace, arrays, before, Draws(session.seed, number), budget)
+                trace.results = build(session.finish(plan, arrays, list(results), list(assigned)))
+                session.last_trace = trace
+                return trace
             walk(plan, values, Draws(session.seed, number), trace, budget, time.perf_counter())
         except FlowError as error:
             if isinstance(error.__cause__, MemoryError):
