@@ -32,6 +32,12 @@ OWN: dict[str, str] = {
     "Multiply the values so far along an axis; without an axis, the values in one row.": "沿軸把到此為止的值相乘；不給軸時把所有值排成一列。",
     "Add up the values so far along an axis; without an axis, the values in one row.": "沿軸把到此為止的值相加；不給軸時把所有值排成一列。",
     "Repeat each entry along an axis so many times; without an axis, the values in one row.": "沿軸把每項重複若干次；不給軸時把所有值排成一列。",
+    "Row": "列", "Column": "行", "rows": "列", "columns": "行", "row {n}": "第 {n} 列", "rows {a}–{b}": "第 {a}–{b} 列", "column {n}": "第 {n} 行", "columns {a}–{b}": "第 {a}–{b} 行",
+    "One window: channel {o} at row {y}, column {x}": "一個視窗：通道 {o}，第 {y} 列、第 {x} 行",
+    "Row {y}, column {x}, channel {o} of {node}: {value}": "{node} 第 {y} 列、第 {x} 行、通道 {o}：{value}",
+    "Kernel row {i}, column {j}:": "卷積核第 {i} 列、第 {j} 行：",
+    "It covers rows {a} to {b} and columns {c} to {d} of the input": "它覆蓋輸入的第 {a} 至 {b} 列、第 {c} 至 {d} 行",
+    "The window’s gradient goes to its largest value alone, at row {y}, column {x} of the input; the others get none.": "視窗的梯度只給其中最大的值，在輸入的第 {y} 列、第 {x} 行；其他的沒有。",
     "Heatmap, {rows} by {cols} cells. Arrows read them.": "熱圖，{rows} 列 {cols} 欄。方向鍵逐格讀出。",
 }
 

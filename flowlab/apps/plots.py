@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.errors import FlowError, plural
 from ..runtime.timeline import Timeline
+from ..trace import receptive
 
 # The design's colour maps, light theme: sequential where the domain starts at zero, diverging where it has a sign.
 SEQUENTIAL = ("#f9f8e1", "#d7ecaf", "#9ee594", "#63d3a1", "#20bcac", "#0ba3ad", "#0388a8", "#056da3", "#175296", "#1e387a", "#1c1e5d")
@@ -62,6 +63,98 @@ def _unit(go: Any, subplots: Any, values: dict[str, np.ndarray], name: str, unit
     figure.update_yaxes(range=[-1.05, 1.05], row=1, col=1)
     figure.update_xaxes(title_text="step t", row=2, col=1)
     return figure.update_layout(**_layout(f"Unit {unit} of {name}, sample {sample}"), height=520)
+
+
+def feature_maps(trace: Any, node: str, sample: int = 0, channels: Sequence[int] | None = None) -> Any:
+    """Draw the maps that a layer over images makes of one picture, side by side on one scale. Returns a plotly Figure.
+
+    `node`: any node with an output (batch, channels, rows, columns); `channels`: which of them, the first 64 without it. FlowError for what is not there.
+    """
+    go, subplots = _plotly()
+    tensor = _images(trace, node)
+    value = trace.value(tensor)
+    _check("sample", sample, value.shape[0])
+    count = value.shape[1]
+    shown = [_check("channel", c, count) for c in channels] if channels is not None else list(range(min(64, count)))
+    if not shown:
+        raise FlowError("no channel was chosen.", hint=f"Channels go from 0 to {count - 1}.")
+    columns = min(8, len(shown))
+    rows = -(-len(shown) // columns)
+    maps = value[sample, shown]
+    limit, signed = _limit(maps), bool(np.nanmin(maps, initial=0) < 0)
+    figure = subplots.make_subplots(rows=rows, cols=columns, subplot_titles=[f"channel {c}" for c in shown], horizontal_spacing=0.02, vertical_spacing=min(0.08, 0.5 / rows))
+    for k, c in enumerate(shown):
+        figure.add_trace(_map(go, maps[k], limit, signed, f"channel {c}", bar=k == 0), row=k // columns + 1, col=k % columns + 1)
+    _square(figure)
+    left = "" if channels is not None or count <= 64 else f", the first 64 of {count} channels"
+    return figure.update_layout(**_layout(f"Feature maps of {tensor.node.name}, sample {sample}{left}"), height=110 + 150 * rows)
+
+
+def receptive_field(trace: Any, node: str, y: int, x: int, sample: int = 0) -> Any:
+    """Draw what one pixel of a layer sees on every map before it, and where it is seen after: a box on each. Returns a plotly Figure.
+
+    `node`: a convolution, pooling or what goes place by place over images; `y`, `x`: row and column of its output. Boxes are the closed form; each is in
+    the Figure's `layout.meta["boxes"]` too, by tensor: (y0, x0, y1, x1), as slices. FlowError for what is not there.
+    """
+    go, subplots = _plotly()
+    tensor = _images(trace, node)
+
+    def known(t: Any) -> bool:
+        try:
+            return trace.value(t) is not None
+        except KeyError:
+            return False
+
+    found = receptive.fields(tensor.node, lambda t: tuple(t.shape) if all(isinstance(d, int) for d in t.shape) else trace.value(t).shape, known)
+    value = trace.value(tensor)
+    _check("sample", sample, value.shape[0])
+    _check("row", y, value.shape[2])
+    _check("column", x, value.shape[3])
+    before = [t for t in found.seen if t in found.sources or t.node.op.name in receptive.WINDOWED]
+    ahead = [t for t in found.cone if t.node.op.name in receptive.WINDOWED and t is not tensor]
+    order = {n: k for k, n in enumerate(trace.graph.nodes)}
+    shown = sorted({*before, tensor, *ahead}, key=lambda t: order[t.node])
+    figure = subplots.make_subplots(rows=1, cols=len(shown), subplot_titles=[t.name.removesuffix(":0") for t in shown], horizontal_spacing=0.03)
+    boxes: dict[str, list[int]] = {}
+    for k, t in enumerate(shown, 1):
+        with np.errstate(all="ignore"):
+            mean = trace.value(t)[sample].mean(axis=0)
+        figure.add_trace(_map(go, mean, _limit(mean), bool(np.nanmin(mean, initial=0) < 0), t.name, bar=False), row=1, col=k)
+        box = found.of(t).box(y, x)
+        if box is None:
+            continue
+        boxes[t.name] = list(box)
+        y0, x0, y1, x1 = box
+        figure.add_shape(type="rect", x0=x0 - 0.5, x1=x1 - 0.5, y0=y0 - 0.5, y1=y1 - 0.5, line={"color": "#1360be" if t in found.seen else "#694daf", "width": 3, "dash": "solid" if t in found.seen else "dash"},
+                         row=1, col=k)
+    _square(figure)
+    return figure.update_layout(**_layout(f"What {tensor.node.name} at row {y}, column {x} sees (solid), and where it is seen (dashed); sample {sample}"), height=300, meta={"boxes": boxes})
+
+
+def _images(trace: Any, node: str) -> Any:
+    """The tensor of images that a node gives in this run; a scope stands for its convolution or pooling."""
+    name = str(getattr(node, "name", node)).partition(":")[0].rstrip("/")
+    inside = [n for n in trace.graph.nodes if n.name.startswith(name + "/") and n.op.name in receptive.WINDOWED]
+    found = inside[0] if inside and name not in trace.graph.nodes else trace.graph.node(name)
+    tensor = found.outputs[0] if found.outputs else None
+    if tensor is None or len(tensor.shape) != 4:
+        raise FlowError(f"{found.name} gives no images.", node=found.name, hint="Choose a node whose output is (batch, channels, rows, columns).")
+    return tensor
+
+
+def _map(go: Any, values: np.ndarray, limit: float, signed: bool, name: str, *, bar: bool) -> Any:
+    return go.Heatmap(z=values, name=name, zmin=-limit if signed else 0.0, zmax=limit, colorscale=_scale(DIVERGING if signed else SEQUENTIAL), showscale=bar,
+                      hovertemplate=f"{name}, row %{{y}}, column %{{x}}: %{{z:.4g}}<extra></extra>", colorbar={"thickness": 8, "outlinewidth": 0, "tickfont": {"size": 10}})
+
+
+def _square(figure: Any) -> None:
+    figure.update_xaxes(showgrid=False, zeroline=False, nticks=4, constrain="domain")
+    figure.update_yaxes(autorange="reversed", showgrid=False, zeroline=False, nticks=4, constrain="domain")
+    for annotation in figure.layout.annotations:
+        annotation.font.size = 11
+    for k in range(1, len(figure.data) + 1):
+        axis = figure.data[k - 1].yaxis or "y"
+        figure.layout[axis.replace("y", "yaxis")].update(scaleanchor=figure.data[k - 1].xaxis or "x")
 
 
 def timeline(source: Any) -> Any:

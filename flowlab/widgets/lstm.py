@@ -2,9 +2,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -12,80 +11,17 @@ import numpy as np
 import traitlets
 
 from ..core.errors import FlowError
-from ..core.graph import Graph, Node, Tensor
-from ..runtime.feeding import flatten
+from ..core.graph import Node, Tensor
 from . import protocol as P
-from .values import num
+from .looking import MISSING, STATIC, Reader, article_of, kind_of, outcome, reader, round_limit, within
 from .words import Worded
 
 GATES = ("i", "f", "g", "o")        # the order of the columns in the layer's variables
 SHOWN = ("f", "i", "g", "o", "c", "h")
 OUTPUTS = {"out": "h", "f": "f", "i": "i", "g": "g", "o": "o", "c": "c"}
-_STATIC = Path(__file__).parent / "static"
-_MISSING = "export default { render({ el }) { el.textContent = 'The page of flowlab is not built: run node widgets/build.mjs, or pip install flowlab.'; } };"
 
 
 # ---------------------------------------------------------------- where the numbers come from
-
-
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """A run that can be looked into, whatever recorded it."""
-
-    graph: Graph
-    read: Callable[[Tensor], np.ndarray]
-    rerun: Callable[[Mapping[Tensor, np.ndarray]], Reader] | None    # None: what follows a changed value cannot be computed again
-    fetched: tuple[Tensor, ...] = ()
-    way: str = "Fetch something that needs it."                      # to a value that is not there
-
-    def value(self, tensor: Tensor) -> np.ndarray | None:
-        """The tensor's value, None if this run has none."""
-        try:
-            return np.asarray(self.read(tensor))
-        except KeyError:
-            return None
-
-    def over(self, values: Mapping[Tensor, np.ndarray]) -> Reader:
-        """The same run with some values changed: from there on computed again, where the source can do that."""
-        after = self.rerun(values) if self.rerun is not None else self
-
-        def read(tensor: Tensor) -> np.ndarray:
-            if tensor in values:
-                return values[tensor]
-            try:
-                return after.read(tensor)
-            except KeyError:
-                # only needed for what is held now, so not computed again: as it was
-                return self.read(tensor)
-
-        return Reader(self.graph, read, None, self.fetched)
-
-
-def reader(source: Any) -> Reader:
-    """A trace, a session's last trace, a debugger where it stands, or an editor's debugger; FlowError for anything else."""
-    if hasattr(source, "gates") and hasattr(source, "events"):
-        fetched = tuple(f for f in flatten(source.graph, source.fetches)[0] if isinstance(f, Tensor))
-        return Reader(source.graph, source.value, lambda feeds: reader(source.rerun(feeds)), fetched)
-    if hasattr(source, "document") and hasattr(source, "debugger"):
-        if source.debugger is None:
-            raise FlowError("nothing has run in this editor yet.", hint="Press Run or Step in it first.")
-        return reader(source.debugger)
-    if hasattr(source, "cursor") and hasattr(source, "value"):
-        rerun = getattr(source, "rerun", None)
-        return Reader(source.session.graph, source.value, (lambda feeds: reader(rerun(feeds))) if rerun else None,
-                      way="Step on until it has fired.")
-    if hasattr(source, "variables") and hasattr(source, "trace"):
-        last = getattr(source, "last_trace", None)
-        if last is None:
-            raise FlowError("this session has recorded no run yet.", hint="LSTMView(sess.trace(fetches, feeds)) records one.")
-        return reader(last)
-    raise FlowError(f"an LSTM view looks into a trace, session, debugger or editor, not into {_kind(source)}.",
-                    hint="LSTMView(sess.trace(fetches, feeds)) is the usual way.")
-
-
-def _kind(thing: Any) -> str:
-    name = type(thing).__name__
-    return f"an {name}" if name[:1].lower() in "aeiou" else f"a {name}"
 
 
 def layers_of(run: Reader, node: Any = None) -> tuple[Node, ...]:
@@ -99,12 +35,12 @@ def layers_of(run: Reader, node: Any = None) -> tuple[Node, ...]:
     if node is not None:
         name = node if isinstance(node, str) else getattr(node, "name", None) or getattr(getattr(node, "node", None), "name", None)
         if not isinstance(name, str):
-            raise FlowError(f"{_kind(node)} names no layer.", hint=f"LSTM layers of this graph: {listed}.")
+            raise FlowError(f"{kind_of(node)} names no layer.", hint=f"LSTM layers of this graph: {listed}.")
         name = name.partition(":")[0].rstrip("/")
         wanted = [n for n in every if n.name == name or n.name.startswith(name + "/")]
         if not wanted:
             if name in graph.nodes:
-                message = f"{name} is {_article(graph.nodes[name].op.name)}, no LSTM."
+                message = f"{name} is {article_of(graph.nodes[name].op.name)}, no LSTM."
             else:
                 message = f"this graph has no LSTM named {name!r}."
             raise FlowError(message, node=name, hint=f"LSTM layers of this graph: {listed}.")
@@ -115,10 +51,6 @@ def layers_of(run: Reader, node: Any = None) -> tuple[Node, ...]:
         raise FlowError(f"{names} {'was' if len(wanted) == 1 else 'were'} not computed in this run.", node=wanted[-1].name,
                         hint=f"{run.way} LSTM layers with values: {done}.")
     return tuple(there)
-
-
-def _article(word: str) -> str:
-    return f"{'an' if word[:1].lower() in 'aeiou' else 'a'} {word}"
 
 
 # ---------------------------------------------------------------- what a layer computes
@@ -220,17 +152,6 @@ def fed(node: Node, out: Mapping[str, np.ndarray], layer: Layer) -> dict[Tensor,
     return values
 
 
-def round_limit(values: np.ndarray) -> float:
-    """A round number that all but about one in a thousand of the values stay within: the scale of c."""
-    sizes = np.abs(values[np.isfinite(values)])
-    top = float(np.quantile(sizes, 0.999)) if sizes.size else 0.0
-    if not top > 0:
-        return 1.0
-    unit = 10.0 ** math.floor(math.log10(top))
-    step = next(s for s in (1, 1.5, 2, 3, 4, 5, 6, 8, 10, 15) if s * unit >= top * (1 - 1e-6))
-    return float(f"{step * unit:.6g}")
-
-
 # ---------------------------------------------------------------- pictures and readings
 
 
@@ -281,7 +202,7 @@ def reading_rows(reading: Any, symbols: Any, hidden: np.ndarray, sample: int, ru
             try:
                 label, shares = pair
             except (TypeError, ValueError):
-                raise FlowError(f"a reading is a label with probabilities (time, classes), not {_kind(pair)}.",
+                raise FlowError(f"a reading is a label with probabilities (time, classes), not {kind_of(pair)}.",
                                 hint='Give [("digit 1", array), …], or names of dense layers.') from None
             shares = np.asarray(shares, dtype="float64")
         if shares.ndim == 3 and sample < shares.shape[0]:
@@ -316,20 +237,6 @@ def _head(scope: str, hidden: np.ndarray, run: Reader) -> np.ndarray:
         return e / e.sum(axis=1, keepdims=True)
 
 
-def outcome(value: np.ndarray | None, sample: int, samples: int, symbols: Any) -> str | None:
-    """A fetched value for one sample as people would read it; None for what is too large to read."""
-    if value is None or value.dtype.kind not in "buif":
-        return None
-    if value.ndim and value.shape[0] == samples:
-        value = value[sample]
-    if value.ndim == 0:
-        return num(float(value))
-    if value.ndim == 1 and 1 < value.size <= 1000 and value.dtype.kind == "f":
-        k = int(np.nan_to_num(value, nan=-np.inf).argmax())
-        return str(symbols[k]) if symbols is not None and k < len(symbols) else str(k)
-    return None
-
-
 # ---------------------------------------------------------------- the widget
 
 
@@ -349,8 +256,8 @@ class LSTMView(Worded, anywidget.AnyWidget):
     >>> view.clamp("f", 1)                                          # doctest: +SKIP
     """
 
-    _esm = _STATIC / "lstm.js" if (_STATIC / "lstm.js").is_file() else _MISSING
-    _css = _STATIC / "lstm.css" if (_STATIC / "lstm.css").is_file() else ""
+    _esm = STATIC / "lstm.js" if (STATIC / "lstm.js").is_file() else MISSING
+    _css = STATIC / "lstm.css" if (STATIC / "lstm.css").is_file() else ""
     t = traitlets.Int(0).tag(sync=True)
     unit = traitlets.Int(0).tag(sync=True)
     layer = traitlets.Int(1).tag(sync=True)
@@ -396,15 +303,15 @@ class LSTMView(Worded, anywidget.AnyWidget):
 
     @traitlets.validate("t")
     def _check_t(self, proposal: Any) -> int:
-        return _within("step", proposal["value"], self._steps)
+        return within("step", proposal["value"], self._steps)
 
     @traitlets.validate("unit")
     def _check_unit(self, proposal: Any) -> int:
-        return _within("unit", proposal["value"], self._units)
+        return within("unit", proposal["value"], self._units)
 
     @traitlets.validate("sample")
     def _check_sample(self, proposal: Any) -> int:
-        return _within("sample", proposal["value"], self._samples)
+        return within("sample", proposal["value"], self._samples)
 
     @traitlets.validate("layer")
     def _check_layer(self, proposal: Any) -> int:
@@ -435,7 +342,7 @@ class LSTMView(Worded, anywidget.AnyWidget):
         if missing:
             raise FlowError(f"{missing[0]} has no values there.", node=missing[0], hint=run.way)
         plain = tuple(layer_values(run, n) for n in self._nodes)
-        _within("sample", self.sample, plain[0].out["h"].shape[0])
+        within("sample", self.sample, plain[0].out["h"].shape[0])
         if self._images is not None and len(self._images) != plain[0].out["h"].shape[0]:
             raise FlowError(f"this view has {len(self._images)} images, that run has {plain[0].out['h'].shape[0]} samples.", hint="Open another view.")
         self._source, self._run, self._plain, self._samples = source, run, plain, plain[0].out["h"].shape[0]
@@ -465,7 +372,7 @@ class LSTMView(Worded, anywidget.AnyWidget):
             if not math.isfinite(level):
                 raise FlowError(f"{gate} cannot be held at {level}.", hint="Give a finite number.")
             if unit is not None:
-                unit = _within("unit", unit, self._plain[number - 1].out["h"].shape[2])
+                unit = within("unit", unit, self._plain[number - 1].out["h"].shape[2])
             own[gate] = (level, unit)
         self._hold({k: v for k, v in held.items() if v})
         self._show()
@@ -516,7 +423,7 @@ class LSTMView(Worded, anywidget.AnyWidget):
                                     hint="Restart the kernel, or reload the page.")
                 self._show()
             case {"type": "lstm_ask", "layer": int(layer), "sample": int(sample)}:
-                layer, sample = self._check_layer({"value": layer + 1}), _within("sample", sample, self._samples)   # both, or neither
+                layer, sample = self._check_layer({"value": layer + 1}), within("sample", sample, self._samples)   # both, or neither
                 self._quiet = True
                 try:
                     self.layer, self.sample = layer, sample
@@ -587,13 +494,6 @@ class LSTMView(Worded, anywidget.AnyWidget):
             before, after = (outcome(r.value(tensor), self.sample, self._samples, self._symbols) for r in (self._run, self._now))
             if before is not None and after is not None:
                 yield P.Outcome(label=tensor.name.removesuffix(":0"), before=before, after=after)
-
-
-def _within(what: str, value: int, count: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < count:
-        there = f"{what.capitalize()}s go from 0 to {count - 1}." if count > 1 else f"The only {what} is 0."
-        raise FlowError(f"there is no {what} {value}.", hint=there)
-    return int(value)
 
 
 def _upstream(tensor: Tensor | None, depth: int = 6) -> Iterable[Tensor]:

@@ -977,12 +977,186 @@ class Clamp:
     unit: int | None = None
 
 
-TO_PAGE = (Palette, Scene, RunState, Clock, Value, File, Files, NameCheck, Fits, Preview, Reach, Clip, Found, Code, Debugging, Why, Explained, Revealed, Notice, Offer, Kept, Done, TrainingState, LSTMData)
-TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskPreview, AskReach, AskClip, AskFind, AskCode, OpenText, AskFiles, AskName, AskClock, Picture, Selected, Train, LSTMAsk, Clamp)
+# ---------------------------------------------------------------- the convolution view
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvLayer:
+    """A convolution or pooling that can be looked into."""
+    node: str
+    op: str
+    kind: Literal["conv", "transpose", "max", "average"]
+    channels: int
+    rows: int
+    cols: int
+    filters: int
+    out_rows: int
+    out_cols: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvField:
+    """A map that the pixel on screen sees (up) or is seen in (down). Buffers: its mean over channels, then for each row of this layer first and last row there, and so for columns."""
+    name: str
+    node: str
+    direction: Literal["up", "self", "down"]
+    layer: int | None = None        # its place among the layers, if it is one
+    channels: int
+    rows: int
+    cols: int
+    step: int = 1                   # every step-th row and column of the map is sent
+    limit: float = 1.0
+    signed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvData:
+    """One layer, one sample. Buffers: x (channels × rows × cols), y (filters × out_rows × out_cols), kernel, bias, gradient (as y), kernel gradient of this
+    sample and of the batch, where there are such; then those of each field. A layer that is not `whole` sends one channel of x and a page of y, sampled."""
+    type: Literal["conv"] = "conv"
+    version: int = VERSION
+    title: str
+    layer: int                      # index into layers
+    layers: list[ConvLayer] = field(default_factory=list)
+    sample: int = 0
+    samples: int = 1
+    source: str = ""                # what it reads: "image:0"
+    result: str = ""                # what is shown of it: "conv1/Add:0", with the bias
+    kernel_name: str = ""
+    size: list[int] = field(default_factory=list)           # rows, columns of a window
+    stride: list[int] = field(default_factory=list)
+    dilation: list[int] = field(default_factory=list)
+    padding: list[int] = field(default_factory=list)        # top, bottom, left, right
+    groups: int = 1
+    adaptive: bool = False
+    count_padding: bool = True
+    out_rows: int = 0               # with the settings on screen
+    out_cols: int = 0
+    bias: bool = False
+    x_limit: float = 1.0            # scale of a map: −limit … limit if it has a sign, else 0 … limit
+    x_signed: bool = False
+    y_limit: float = 1.0
+    y_signed: bool = True
+    w_limit: float = 1.0
+    whole: bool = True
+    x_step: int = 1                 # every step-th row and column is sent
+    y_step: int = 1
+    x_from: int = 0                 # the channels of x and of y that are sent
+    x_count: int = 0
+    y_from: int = 0
+    y_count: int = 0
+    fields: list[ConvField] = field(default_factory=list)
+    reach: list[int] = field(default_factory=list)          # the closed form: size and jump along rows, along columns; empty where there is none
+    shared: int = 0                 # numbers that are learnt: here, with a kernel a place, fully connected
+    local: int = 0
+    dense: int = 0
+    multiplications: int = 0
+    changed: bool = False           # stride, padding, dilation or size are not the graph's
+    painted: bool = False
+    kernel_edited: bool = False
+    rerun: bool = True              # False: the source cannot run again what follows
+    outcomes: list[Outcome] = field(default_factory=list)
+    gradient: str = ""              # what the gradient is of: "loss", "this map"
+    choices: list[str] = field(default_factory=list)        # what it could be of
+    can_sweep: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvWindow:
+    """What one window of a large layer sees. Buffers: input (channels × window), kernel (channels × size), bias and value."""
+    type: Literal["conv_window"] = "conv_window"
+    y: int
+    x: int
+    channel: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvLine:
+    """How one tensor answers when the picture changes, as shares of its size."""
+    name: str
+    role: Literal["map", "pooled", "output"]
+    changed: list[float] = field(default_factory=list)
+    off: list[float] = field(default_factory=list)          # from the tensor changed likewise; empty for what is no map
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvSweep:
+    """The picture changed step by step, and what came of it."""
+    type: Literal["conv_sweep"] = "conv_sweep"
+    kind: str
+    unit: str
+    still: float
+    amounts: list[float] = field(default_factory=list)
+    lines: list[ConvLine] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvAsk:
+    """Show this layer and sample; of a large layer, these channels."""
+    type: Literal["conv_ask"] = "conv_ask"
+    layer: int
+    sample: int
+    x_channel: int = 0
+    y_from: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvLook:
+    """What does this window of a large layer see?"""
+    type: Literal["conv_look"] = "conv_look"
+    y: int
+    x: int
+    channel: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvSet:
+    """Run this layer alone with other settings; null keeps one as it is."""
+    type: Literal["conv_set"] = "conv_set"
+    stride: int | None = None
+    padding: int | None = None
+    dilation: int | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvEdit:
+    """Put numbers into the input (channel, row, column, value) or the kernel (out, in, row, column, value) and run again."""
+    type: Literal["conv_edit"] = "conv_edit"
+    what: Literal["input", "kernel"]
+    cells: list[list[float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvReset:
+    """Take back what was tried: settings, or paint and kernel as well."""
+    type: Literal["conv_reset"] = "conv_reset"
+    what: Literal["settings", "input", "kernel", "all"] = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvGradient:
+    """Show the gradient of this: one of the choices."""
+    type: Literal["conv_gradient"] = "conv_gradient"
+    of: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvSweepAsk:
+    """Change the picture step by step: shift, scale, turn or bend."""
+    type: Literal["conv_sweep_ask"] = "conv_sweep_ask"
+    kind: str
+
+
+TO_PAGE = (Palette, Scene, RunState, Clock, Value, File, Files, NameCheck, Fits, Preview, Reach, Clip, Found, Code, Debugging, Why, Explained, Revealed, Notice, Offer, Kept, Done, TrainingState, LSTMData,
+           ConvData, ConvWindow, ConvSweep)
+TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskPreview, AskReach, AskClip, AskFind, AskCode, OpenText, AskFiles, AskName, AskClock, Picture, Selected, Train, LSTMAsk, Clamp,
+             ConvAsk, ConvLook, ConvSet, ConvEdit, ConvReset, ConvGradient, ConvSweepAsk)
 # these say in `re` which message they come of: of two views of one lab, each knows its own questions by it
 ASKED = frozenset({"scene", "value", "fits", "preview", "reach", "clip", "found", "code", "files", "name_check", "clock"})
 PIECES = (FileRow, AttrSpec, OpSpec, Example, InPort, OutPort, SceneNode, ScopePort, CompositeSpec, NoteSpec, FrameSpec, SceneScope, OpenScope, SceneEdge, Repair, Side, Diagnostic, GhostNode, GhostEdge, GhostChange, Thumb, Stats, Hit,
-          LayerInfo, ReadingRow, ClampState, Outcome, BreakSpec, WatchSpec, Apart, Missing, Branch, Heat, QuestionSpec, AnswerSpec)
+          LayerInfo, ReadingRow, ClampState, Outcome, BreakSpec, WatchSpec, Apart, Missing, Branch, Heat, QuestionSpec, AnswerSpec,
+          ConvLayer, ConvField, ConvLine)
 
 
 def as_json(message: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""WCAG 2.2, level AA, as far as a machine can tell: axe-core reads every state of the lab and of the LSTM view, light and dark."""
+"""WCAG 2.2, level AA, as far as a machine can tell: axe-core reads every state of the lab, of the LSTM view and of the convolution view, light and dark."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, expect
+from test_conv_view import GRAPH as SHAPES
 from test_editor import Hand
 from test_lstm_view import GRAPH as READER
 
@@ -237,3 +238,23 @@ def test_the_lstm_view(notebook, clean):
         view.get_by_role("button", name="Forget").click()
         clean(view, f"clamped, {theme}")
         view.get_by_role("checkbox", name="Clamp f").uncheck()
+
+
+def test_the_convolution_view(notebook, clean):
+    nb = notebook("accessible convolution", [SHAPES, 'fl.ConvView(trace, "second", y=0, x=2)'])
+    nb.run_all()
+    view = nb.page.get_by_test_id("conv-view")
+    expect(view.locator("[data-field]")).to_have_count(4)
+    for theme in THEMES:
+        nb.theme(theme)
+        clean(view, theme)
+        view.get_by_role("button", name="Shift", exact=True).click()
+        view.get_by_role("button", name="Paint", exact=True).click()
+        view.focus()
+        nb.page.keyboard.press("Enter")
+        expect(view.locator(".tried")).to_be_visible()
+        expect(view.locator("[data-line]")).to_have_count(2)
+        clean(view, f"painted and swept, {theme}")
+        view.get_by_role("button", name="As in the run").click()
+        expect(view.locator(".tried")).to_have_count(0)
+        view.get_by_role("button", name="Paint", exact=True).click()

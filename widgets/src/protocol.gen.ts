@@ -70,6 +70,12 @@ export type Heat = { kind: "time" | "memory"; total: string; shares: Record<stri
 export type QuestionSpec = { tensor: string; drawn: string | null; kind: "shape" | "value" | "sign"; at: number[] | null; of: string; text: string; open: boolean; now: boolean; verdict: "" | "right" | "nearly" | "wrong" | "skipped" };
 /** One answer that was given, and what was so. */
 export type AnswerSpec = { tensor: string; drawn: string | null; kind: "shape" | "value" | "sign"; at: number[] | null; answer: string; truth: string; verdict: "right" | "nearly" | "wrong" | "skipped"; when: string; firing: number };
+/** A convolution or pooling that can be looked into. */
+export type ConvLayer = { node: string; op: string; kind: "conv" | "transpose" | "max" | "average"; channels: number; rows: number; cols: number; filters: number; out_rows: number; out_cols: number };
+/** A map that the pixel on screen sees (up) or is seen in (down). Buffers: its mean over channels, then for each row of this layer first and last row there, and so for columns. */
+export type ConvField = { name: string; node: string; direction: "up" | "self" | "down"; layer: number | null; channels: number; rows: number; cols: number; step: number; limit: number; signed: boolean };
+/** How one tensor answers when the picture changes, as shares of its size. */
+export type ConvLine = { name: string; role: "map" | "pooled" | "output"; changed: number[]; off: number[] };
 /** Sent once after hello: every operation there is. */
 export type Palette = { type: "palette"; version: number; ops: OpSpec[]; categories: string[]; dtypes: string[]; initializers: string[]; examples: Example[] };
 /** Everything the canvas draws. Sent after hello and after every edit, undo, redo, fold. */
@@ -118,6 +124,13 @@ export type Done = { type: "done"; seq: number; ok: boolean };
 export type TrainingState = { type: "training"; title: string; state: "" | "ready" | "running" | "paused" | "done" | "stopped" | "failed"; step: number; total: number | null; epoch: number; epochs: number | null; seconds: number; left: number | null; values: Record<string, string>; checked: Record<string, string>; kept: number[]; opened: number | null; caught: number | null; waiting: boolean; stop_when: string; stopped: string; error: string; queue: number[]; best: number | null };
 /** One layer, one sample. Buffers: f i g o c h zf zi zg zo (timesteps × units), c0 h0 (units), strip, norm (one a step, if sent). */
 export type LSTMData = { type: "lstm"; version: number; title: string; layer: number; layers: LayerInfo[]; sample: number; samples: number; strip_rows: number; strip_cols: number; strip_channels: number; strip_image: boolean; strip_lo: number; strip_hi: number; strip_map: "seq" | "div"; strip_label: string; c_limit: number; reading: ReadingRow[]; clamps: ClampState[]; clamped_layers: number[]; rerun: boolean; outcomes: Outcome[]; norm: boolean };
+/** One layer, one sample. Buffers: x (channels × rows × cols), y (filters × out_rows × out_cols), kernel, bias, gradient (as y), kernel gradient of this
+    sample and of the batch, where there are such; then those of each field. A layer that is not `whole` sends one channel of x and a page of y, sampled. */
+export type ConvData = { type: "conv"; version: number; title: string; layer: number; layers: ConvLayer[]; sample: number; samples: number; source: string; result: string; kernel_name: string; size: number[]; stride: number[]; dilation: number[]; padding: number[]; groups: number; adaptive: boolean; count_padding: boolean; out_rows: number; out_cols: number; bias: boolean; x_limit: number; x_signed: boolean; y_limit: number; y_signed: boolean; w_limit: number; whole: boolean; x_step: number; y_step: number; x_from: number; x_count: number; y_from: number; y_count: number; fields: ConvField[]; reach: number[]; shared: number; local: number; dense: number; multiplications: number; changed: boolean; painted: boolean; kernel_edited: boolean; rerun: boolean; outcomes: Outcome[]; gradient: string; choices: string[]; can_sweep: boolean };
+/** What one window of a large layer sees. Buffers: input (channels × window), kernel (channels × size), bias and value. */
+export type ConvWindow = { type: "conv_window"; y: number; x: number; channel: number };
+/** The picture changed step by step, and what came of it. */
+export type ConvSweep = { type: "conv_sweep"; kind: string; unit: string; still: number; amounts: number[]; lines: ConvLine[] };
 /** The page is there, or there again. */
 export type Hello = { type: "hello"; version: number };
 /** Change the document; all edits together are one undo step. See flowlab/io/edits.py for the tags. */
@@ -158,5 +171,19 @@ export type Train = { type: "train"; name: "pause" | "go_on" | "stop" | "debug_n
 export type LSTMAsk = { type: "lstm_ask"; layer: number; sample: number };
 /** Hold a gate of this layer at a value and run again; value null lets it go. `unit` null means all units. */
 export type Clamp = { type: "clamp"; layer: number; gate: "f" | "i" | "g" | "o"; value: number | null; unit?: number | null };
-export type ToPage = Palette | Scene | RunState | Clock | Value | File | Files | NameCheck | Fits | Preview | Reach | Clip | Found | Code | Debugging | Why | Explained | Revealed | Notice | Offer | Kept | Done | TrainingState | LSTMData;
-export type ToKernel = Hello | Edit | Command | Debug | Ask | AskFits | AskPreview | AskReach | AskClip | AskFind | AskCode | OpenText | AskFiles | AskName | AskClock | Picture | Selected | Train | LSTMAsk | Clamp;
+/** Show this layer and sample; of a large layer, these channels. */
+export type ConvAsk = { type: "conv_ask"; layer: number; sample: number; x_channel?: number; y_from?: number };
+/** What does this window of a large layer see? */
+export type ConvLook = { type: "conv_look"; y: number; x: number; channel: number };
+/** Run this layer alone with other settings; null keeps one as it is. */
+export type ConvSet = { type: "conv_set"; stride?: number | null; padding?: number | null; dilation?: number | null; size?: number | null };
+/** Put numbers into the input (channel, row, column, value) or the kernel (out, in, row, column, value) and run again. */
+export type ConvEdit = { type: "conv_edit"; what: "input" | "kernel"; cells?: number[][] };
+/** Take back what was tried: settings, or paint and kernel as well. */
+export type ConvReset = { type: "conv_reset"; what?: "settings" | "input" | "kernel" | "all" };
+/** Show the gradient of this: one of the choices. */
+export type ConvGradient = { type: "conv_gradient"; of: string };
+/** Change the picture step by step: shift, scale, turn or bend. */
+export type ConvSweepAsk = { type: "conv_sweep_ask"; kind: string };
+export type ToPage = Palette | Scene | RunState | Clock | Value | File | Files | NameCheck | Fits | Preview | Reach | Clip | Found | Code | Debugging | Why | Explained | Revealed | Notice | Offer | Kept | Done | TrainingState | LSTMData | ConvData | ConvWindow | ConvSweep;
+export type ToKernel = Hello | Edit | Command | Debug | Ask | AskFits | AskPreview | AskReach | AskClip | AskFind | AskCode | OpenText | AskFiles | AskName | AskClock | Picture | Selected | Train | LSTMAsk | Clamp | ConvAsk | ConvLook | ConvSet | ConvEdit | ConvReset | ConvGradient | ConvSweepAsk;

@@ -1,11 +1,12 @@
 import * as React from "react";
 import { VERSION, type LSTMData, type Notice } from "../protocol.gen";
 import { Slider, useWidth } from "../shared/controls";
-import { followTheme, onThemeChange } from "../shared/color";
+import { followTheme } from "../shared/color";
 import { isTextField } from "../shared/guard";
 import { Icon } from "../shared/icons";
+import { Message, Sample, Slow, useSynced, useTheme } from "../shared/view";
 import { type Model, useKernel } from "../shared/wire";
-import { LanguageChoice, t as words, told, tn, useLanguage } from "../shared/words";
+import { LanguageChoice, t as words, tn, useLanguage } from "../shared/words";
 import { Saturation, Norm, ClampCard, type ClampRequest } from "./cards";
 import { type LayerData, layerOf, momentOf } from "./data";
 import { Diagram } from "./diagram";
@@ -130,7 +131,7 @@ export function App({ model }: { model: Model }) {
             <button type="button" className="play" aria-label={playing ? words("Pause") : words("Play")} onClick={play}>
               <Icon name={playing ? "pause" : "play"} size={13} />{playing ? words("Pause") : words("Play")}
             </button>
-            {data.info.samples > 1 && <Sample data={data} ask={ask} />}
+            {data.info.samples > 1 && <Sample sample={data.info.sample} samples={data.info.samples} choose={(n) => ask(data.info.layer, n)} />}
             {width >= 1300 && <span className="facts">{facts(data.info)}</span>}
             <LanguageChoice />
           </header>
@@ -169,84 +170,4 @@ function facts(info: LSTMData): string {
 
 function sameMoment(a: LayerData | null, b: LayerData): boolean {
   return a !== null && a.info.layer === b.info.layer && a.info.sample === b.info.sample && b.info.clamped_layers.length > 0;
-}
-
-function Sample({ data, ask }: { data: LayerData; ask(layer: number, sample: number): void }) {
-  const { sample, samples, layer } = data.info;
-  const [text, setText] = React.useState(String(sample));
-  React.useEffect(() => setText(String(sample)), [sample]);
-  return (
-    <label className="sample">{words("Sample")}
-      <input
-        type="number" aria-label={words("Sample")} min={0} max={samples - 1} value={text}
-        onChange={(e) => {
-          setText(e.currentTarget.value);
-          const n = Number(e.currentTarget.value);
-          if (e.currentTarget.value !== "" && Number.isInteger(n) && n >= 0 && n < samples && n !== sample) ask(layer, n);
-        }}
-        onBlur={() => setText(String(sample))}
-      />
-      <b>/ {samples - 1}</b>
-    </label>
-  );
-}
-
-function Message({ notice, close }: { notice: Pick<Notice, "level" | "text" | "hint">; close?: () => void }) {
-  return (
-    <div className={`message ${notice.level}`} role={notice.level}>
-      {notice.level === "alert" && <Icon name="error" />}
-      <span><b>{told(notice.text)}</b> {told(notice.hint)}</span>
-      {close && <button type="button" aria-label={words("Dismiss")} onClick={close}><Icon name="close" size={12} /></button>}
-    </div>
-  );
-}
-
-/** Says so when an answer takes long; the picture stays as it is meanwhile. */
-function Slow({ busy }: { busy: boolean }) {
-  const [late, setLate] = React.useState(false);
-  React.useEffect(() => {
-    setLate(false);
-    if (!busy) return;
-    const timer = window.setTimeout(() => setLate(true), 8000);
-    return () => window.clearTimeout(timer);
-  }, [busy]);
-  if (!late) return null;
-  return <Message notice={{ level: "status", text: "No answer yet.", hint: "The kernel runs something else, or is gone. Moving the cursor needs no kernel and goes on." }} />;
-}
-
-/** A number that Python sees too: it moves here at once and is told a moment after the last move, so that scrubbing never waits. */
-function useSynced(model: Model, key: string, max: number): [number, (value: number) => void] {
-  const [value, setValue] = React.useState(() => Number(model.get(key)) || 0);
-  const limit = React.useRef(max);
-  limit.current = max;
-  const timer = React.useRef(0);
-  React.useEffect(() => {
-    const changed = () => {
-      window.clearTimeout(timer.current);
-      setValue(Number(model.get(key)) || 0);
-    };
-    model.on(`change:${key}`, changed);
-    return () => {
-      window.clearTimeout(timer.current);
-      model.off(`change:${key}`, changed);
-    };
-  }, [model, key]);
-  const move = React.useCallback((next: number) => {
-    const inside = Math.max(0, Math.min(limit.current, Math.round(next) || 0));
-    setValue(inside);
-    window.clearTimeout(timer.current);
-    timer.current = window.setTimeout(() => {
-      if (model.get(key) === inside) return;
-      model.set(key, inside);
-      model.save_changes();
-    }, 60);
-  }, [model, key]);
-  return [Math.max(0, Math.min(value, max)), move];
-}
-
-/** A number that changes with the notebook's theme: whoever paints on a canvas paints again. */
-function useTheme(): number {
-  const [theme, setTheme] = React.useState(0);
-  React.useEffect(() => onThemeChange(() => setTheme((n) => n + 1)), []);
-  return theme;
 }

@@ -1,0 +1,25 @@
+// The convolution view: one window, from what it sees to what it makes, and on through every layer.
+import * as React from "react";
+import { createRoot } from "react-dom/client";
+import { guardShortcuts } from "../shared/guard";
+import type { Model } from "../shared/wire";
+import { Words } from "../shared/words";
+import { App } from "./app";
+import "../shared/tokens.css";
+import "../shared/controls.css";
+import "./conv.css";
+
+function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
+  const host = document.createElement("div");
+  host.className = "fl-conv-host";
+  el.append(host);
+  const unguard = guardShortcuts(host);
+  const root = createRoot(host);
+  root.render(<Words model={model}><App model={model} /></Words>);
+  return () => {
+    unguard();
+    root.unmount();
+  };
+}
+
+export default { render };
