@@ -836,7 +836,8 @@ class Debugger:
             return None if value is None else np.asarray(on_host(value))
         node = step.node
         taken = {port: value for port, (_, slot) in zip(node.ports, step.args) if (value := held(slot)) is not None}
-        return explain(node, taken, [held(slot) for slot in step.outs], tensor=shown, frame=frame.place, at=at, output=tensor.index, language=language)
+        return explain(node, taken, [held(slot) for slot in step.outs], tensor=shown, frame=frame.place, at=at, output=tensor.index, language=language,
+                       held=lambda t: None if (value := self._held(t)) is None else np.asarray(on_host(value)))
 
     # ------------------------------------------------------------ firing
 

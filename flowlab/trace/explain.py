@@ -7,9 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import DebuggerError
-from ..core.graph import Node, Tensor
+from ..autodiff import gradients
+from ..core.errors import DebuggerError, FlowError
+from ..core.graph import Graph, Node, Tensor
+from ..core.op import get_op
 from ..core.types import shape_text
+from ..runtime.session import Session
+from .partners import gradient_tensor, whose_gradient
 from .why import number
 
 LANGUAGES = ("en", "zh")
@@ -42,6 +46,7 @@ class Firing:
     backward: frozenset[str]        # ports that a gradient comes in by from above
     output: int = 0
     chinese: bool = False
+    held: Callable[[Tensor], np.ndarray | None] = lambda tensor: None      # what other tensors of the run hold
 
     @property
     def value(self) -> Any:
@@ -59,19 +64,21 @@ Rule = Callable[[Firing], tuple[str, list[str]]]
 
 
 def explain(node: Node, inputs: Mapping[str, np.ndarray], outputs: Sequence[np.ndarray | None], *, tensor: str, frame: tuple = (), at: Sequence[int] | None = None,
-            output: int = 0, language: str = "en") -> Explanation:
-    """Explain one element of an output, `at` its index; without it, the largest in size, or the first that is not finite."""
+            output: int = 0, language: str = "en", held: Callable[[Tensor], np.ndarray | None] = lambda tensor: None) -> Explanation:
+    """Explain one element of an output, `at` its index; without it, the largest in size, or the first that is not finite. `held` gives other values of the run."""
     if language not in LANGUAGES:
         raise DebuggerError(f"there are no explanations in {language!r}.", hint=f"There are {', '.join(LANGUAGES)}.")
     value = outputs[output] if output < len(outputs) else None
     if value is None:
         raise DebuggerError(f"{tensor} has no value to explain.", node=node.name)
     index = _index(tensor, value, at)
-    backward = frozenset(port for port, t in zip(node.ports, node.inputs) if comes_back(t))
-    firing = Firing(node, inputs, outputs, index, backward, output, language == "zh")
+    backward = frozenset(port for port, t in zip(node.ports, node.inputs) if comes_back(t, node.gradient_of))
+    firing = Firing(node, inputs, outputs, index, backward, output, language == "zh", held)
     arithmetic, sentences = "", []
-    if value.size and output == 0 or node.op.name in _MANY:
-        arithmetic, sentences = (_backward if node.phase == "backward" and node.op.name in _BACKWARD else _RULES.get(node.op.name, _plainly))(firing)
+    if value.size and node.phase == "backward" and node.gradient_of is not None and value.dtype.kind == "f":
+        arithmetic, sentences = _backward(firing)
+    elif value.size and output == 0 or node.op.name in _MANY:
+        arithmetic, sentences = _RULES.get(node.op.name, _plainly)(firing)
     if not arithmetic and not sentences:
         arithmetic, sentences = "", _shapes(firing)
     if not np.all(np.isfinite(value)) and value.dtype.kind == "f":
@@ -79,12 +86,30 @@ def explain(node: Node, inputs: Mapping[str, np.ndarray], outputs: Sequence[np.n
     return Explanation(node.name, frame, tensor, index, arithmetic, tuple(sentences))
 
 
-def comes_back(tensor: Tensor, depth: int = 4) -> bool:
-    """Is it a gradient that comes from above, rather than a local factor that the backward pass makes of forward values?"""
+def comes_back(tensor: Tensor, group: str | None, seen: dict[Tensor, bool] | None = None) -> bool:
+    """Is it a gradient that comes from above, rather than a local factor that the backward pass makes of forward values?
+
+    `group` is the node that the derivative belongs to: what enters it from the rest of the way back is upstream, and what is made of that.
+    """
+    seen = {} if seen is None else seen
+    if tensor not in seen:
+        node = tensor.node
+        if node.phase != "backward" or node.op.source or node.op.name == "ZerosLike":
+            seen[tensor] = False
+        elif node.gradient_of != group:
+            seen[tensor] = True
+        elif node.op.name == "OnesLike":        # where the way back begins: dL/dL
+            seen[tensor] = _begins(tensor)
+        else:
+            seen[tensor] = False    # while it is looked at
+            seen[tensor] = any(comes_back(t, group, seen) for t in node.inputs)
+    return seen[tensor]
+
+
+def _begins(tensor: Tensor) -> bool:
+    """Does the way back begin with these ones? Others are local derivatives."""
     node = tensor.node
-    if node.phase != "backward" or node.op.name in ("OnesLike", "ZerosLike") or not depth:
-        return node.phase == "backward"
-    return any(comes_back(t, depth - 1) for t in node.inputs)
+    return node.op.name == "OnesLike" and node.inputs[0].node.name == node.gradient_of and gradient_tensor(node.graph, node.inputs[0]) is tensor
 
 
 def _index(tensor: str, value: np.ndarray, at: Sequence[int] | None) -> tuple[int, ...]:
@@ -142,7 +167,7 @@ def _terms(texts: Sequence[str], joint: str = " + ") -> str:
 
 # ---------------------------------------------------------------- one element from the elements that stand where it stands
 
-_BETWEEN = {"Add": "+", "Subtract": "−", "Multiply": "·", "Divide": "/", "Power": "^", "Greater": ">", "GreaterEqual": "≥", "Less": "<", "LessEqual": "≤", "Equal": "=", "NotEqual": "≠",
+_BETWEEN = {"Add": "+", "Subtract": "−", "Multiply": "·", "Divide": "/", "Power": "^", "Greater": ">", "GreaterEqual": "≥", "Less": "<", "LessEqual": "≤", "Equal": "==", "NotEqual": "≠",
             "LogicalAnd": "and", "LogicalOr": "or"}
 _WRITTEN: dict[str, Callable[..., str]] = {
     "Square": lambda a: f"{a}²", "Negative": lambda a: f"−{a}", "Reciprocal": lambda a: f"1 / {a}", "Sqrt": lambda a: f"√{a}", "Rsqrt": lambda a: f"1 / √{a}", "Exp": lambda a: f"e^{a}",
@@ -344,18 +369,28 @@ def _lstm(f: Firing) -> tuple[str, list[str]]:
 
 
 def _sgd(f: Firing) -> tuple[str, list[str]]:
-    old, slope, rate = f.inputs["value"][f.index], f.inputs["grad"][f.index], f.inputs["lr"][()]
-    text = f"{_n(old)} − {_n(rate)}·{_n(slope)}" + _equals(f.value)
-    return text, [_stepped(f, old, slope)]
+    old, direction, rate = f.inputs["value"][f.index], f.inputs["grad"][f.index], f.inputs["lr"][()]
+    text = f"{_n(old)} − {_n(rate)}·{_n(direction)}" + _equals(f.value)
+    gradient = gradient_tensor(f.node.graph, f.node.inputs[0])
+    slope = f.held(gradient) if gradient is not None and gradient is not f.node.inputs[1] else None
+    if slope is None or slope.shape != f.inputs["value"].shape:
+        return text, [_stepped(f, old, direction)]
+    momentum = f.say(f"It moves against {number(direction)}, in which earlier gradients live on (momentum).", f"它沿 {number(direction)} 的反方向移动，其中保留了先前的梯度（动量）。")
+    return text, [_stepped(f, old, slope[f.index]), momentum]
 
 
 def _adam(f: Firing) -> tuple[str, list[str]]:
-    old, slope = f.inputs["value"][f.index], f.inputs["grad"][f.index]
-    new = f.outputs[0][f.index]
-    text = f"{_n(old)} {'−' if new <= old else '+'} {number(abs(float(new) - float(old)))}" + _equals(new)
-    mean = f.say(f"The mean of recent gradients over the root of their mean square sets the step; the rate bounds it ({number(f.inputs['lr'][()])}).",
-                 f"步长由近期梯度的平均除以均方根决定，并受学习率限制（{number(f.inputs['lr'][()])}）。")
-    return text, [_stepped(f, old, slope), mean]
+    attrs, t = f.node.attrs, float(f.inputs["step"][()])
+    old, slope, rate = (f.inputs[p][f.index if p != "lr" else ()] for p in ("value", "grad", "lr"))
+    beta1, beta2 = attrs["beta1"], attrs["beta2"]
+    m = beta1 * float(f.inputs["m"][f.index]) + (1 - beta1) * float(slope)
+    v = beta2 * float(f.inputs["v"][f.index]) + (1 - beta2) * float(slope) ** 2
+    mean, square = m / (1 - beta1 ** t), v / (1 - beta2 ** t)
+    kept = f"{_n(old)}·(1 − {_n(rate)}·{_n(attrs['weight_decay'])})" if attrs["weight_decay"] else _n(old)
+    text = f"{kept} − {_n(rate)}·{_n(mean)} / (√{_n(square)} + {_n(attrs['eps'])})" + _equals(f.outputs[0][f.index])
+    said = f.say(f"The mean of recent gradients, {number(mean)}, over the root of their mean square, {number(square)}, sets the step; the rate bounds it ({number(rate)}).",
+                 f"步长由近期梯度的平均 {number(mean)} 除以均方 {number(square)} 的平方根决定，并受学习率限制（{number(rate)}）。")
+    return text, [_stepped(f, old, slope), said]
 
 
 def _stepped(f: Firing, old: Any, slope: Any) -> str:
@@ -365,35 +400,130 @@ def _stepped(f: Firing, old: Any, slope: Any) -> str:
 
 
 def _assign(f: Firing) -> tuple[str, list[str]]:
-    variable = f.node.inputs[0].node.name
-    text = f"{variable} ← {number(f.value)}"
-    return text, [f.say(f"{variable} takes this value when the run ends; until then all nodes read the old one.", f"{variable} 在运行结束时取这个值；在此之前所有节点读到的是旧值。")]
+    variable, old = f.node.inputs[0].node.name, f.inputs.get("ref")
+    said = f.say(f"{variable} takes this value when the run ends; until then all nodes read the old one.", f"{variable} 在运行结束时取这个值；在此之前所有节点读到的是旧值。")
+    if old is None or old.shape != f.outputs[0].shape or old.dtype.kind != "f":
+        return f"{variable} ← {number(f.value)}", [said]
+    was, step = old[f.index], float(f.value) - float(old[f.index])
+    gradient = gradient_tensor(f.node.graph, f.node.inputs[0])
+    slope = f.held(gradient) if gradient is not None else None
+    if slope is not None and slope.shape == old.shape:
+        stepped = _stepped(f, was, slope[f.index])
+    else:
+        stepped = f.say(f"{_element(f)}: old value {number(was)}, step {number(step)}, new value {number(f.value)}.", f"{_element(f)}：旧值 {number(was)}，步长 {number(step)}，新值 {number(f.value)}。")
+    return f"{_n(was)} {'−' if step < 0 else '+'} {number(abs(step))}" + _equals(f.value), [stepped, said]
 
 
 # ---------------------------------------------------------------- the backward pass: upstream × local = downstream
 
 
+MOST_ELEMENTS = 2_000_000       # of a node's tensors, for which its local derivatives are worked out again
+
+
 def _backward(f: Firing) -> tuple[str, list[str]]:
-    """A factor of the chain rule, or the place where ways come together."""
+    """A factor of the chain rule, or the place where ways come together; then which derivative of the graph it is."""
+    text, said = _link(f)
+    return text, [*said[:1], *_which(f), *said[1:]] if said else _which(f)
+
+
+def _link(f: Firing) -> tuple[str, list[str]]:
     up = [port for port in f.inputs if port in f.backward]
-    name = f.node.op.name
-    if name == "Multiply" and len(up) == 1:
-        local = next(port for port in f.inputs if port not in f.backward)
-        text = f"{_n(f.element(up[0]))} · {_n(f.element(local))}" + _equals(f.value)
-        return text, [f.say(f"The chain rule: upstream {number(f.element(up[0]))} × local derivative {number(f.element(local))} = downstream {number(f.value)}.",
-                            f"链式法则：上游 {number(f.element(up[0]))} × 局部导数 {number(f.element(local))} = 下游 {number(f.value)}。")]
+    name, plain = f.node.op.name, _RULES.get(f.node.op.name, _plainly)
+    if _begins(f.node.outputs[f.output]):
+        return f"{_n(f.value)}" + _equals(f.value), [f.say("The way back begins here: dL/dL = 1.", "反向传播从这里开始：dL/dL = 1。")]
+    if not up:
+        return plain(f)     # a local factor, made of forward values
+    if name == "Add" and len(up) == 2 and all(t.node.gradient_of != f.node.gradient_of or t.node.op.name == "Add" for t in f.node.inputs):
+        return _fork(f)
+    elementwise = all(v.shape == f.outputs[f.output].shape or not v.ndim or p not in up for p, v in f.inputs.items())
+    if len(up) == 1 and elementwise:
+        upstream = f.element(up[0]) if name in ("Multiply", "Divide", "Negative", "ReluGradient") else None
+        if name == "Multiply":
+            return _chain(f, upstream, f.element(next(port for port in f.inputs if port != up[0])))
+        if name == "Divide" and up == ["a"]:
+            below = f.element("b")
+            text, said = _chain(f, upstream, 1 / float(below) if below else float("nan"))
+            return f"{_n(upstream)} / {_n(below)}" + _equals(f.value), said
+        if name == "Negative":
+            return _chain(f, upstream, -1)
+        if name == "ReluGradient":
+            return _chain(f, upstream, 1 if f.element("y") > 0 else 0, f.say("its output was positive" if f.element("y") > 0 else "its output was 0", "输出为正" if f.element("y") > 0 else "输出为 0"))
     if name == "MatMul" and len(up) == 1:
         text, said = _matmul(f)
         return text, [f.say("The chain rule of a product of matrices: upstream gradient times the other factor, turned over.", "矩阵乘法的链式法则：上游梯度乘以转置后的另一个因子。"), *said]
-    if name == "Add" and len(up) == 2:
-        text = f"{_n(f.element('a'))} + {_n(f.element('b'))}" + _equals(f.value)
-        return text, [f.say("A fork on the way forward: what comes back along both ways adds up.", "前向时在此分叉：两路传回的梯度相加。")]
-    if name == "ReluGradient":
-        open_ = f.element("y") > 0
-        text = f"{_n(f.element('g'))} · {1 if open_ else 0}" + _equals(f.value)
-        return text, [f.say(f"ReLU's local derivative is {'1, its output was positive' if open_ else '0, its output was 0'}: upstream × local = downstream.",
-                            f"ReLU 的局部导数为 {'1（输出为正）' if open_ else '0（输出为 0）'}：上游 × 局部 = 下游。")]
-    return _RULES.get(name, _plainly)(f)
+    if name in ("Sum", "SumLike", "Add", "Subtract", "Mean"):
+        return plain(f)
+    found = _by_adjoint(f, up)
+    return found if found is not None else plain(f)
+
+
+def _chain(f: Firing, upstream: Any, local: Any, why: str = "") -> tuple[str, list[str]]:
+    text = f"{_n(upstream)} · {_n(local)}" + _equals(f.value)
+    because = f" ({why})" if why and not f.chinese else f"（{why}）" if why else ""
+    return text, [f.say(f"The chain rule: upstream {number(upstream)} × local derivative {number(local)}{because} = downstream {number(f.value)}.",
+                        f"链式法则：上游 {number(upstream)} × 局部导数 {number(local)}{because} = 下游 {number(f.value)}。")]
+
+
+def _fork(f: Firing) -> tuple[str, list[str]]:
+    """Ways come together: of a tensor that several nodes took, what comes back from each is added to what has come so far."""
+    sofar, comes = f.element("a"), f.element("b")
+    text = f"{_n(sofar)} + {_n(comes)}" + _equals(f.value)
+    one, other = (t.node.gradient_of for t in f.node.inputs)
+    added = one == f.node.gradient_of      # a sum of earlier ways
+    said = f.say(f"A fork on the way forward: what comes back along the ways adds up. So far {number(sofar)}{'' if added else f' from {one}'}; += {number(comes)} from {other} makes {number(f.value)}.",
+                 f"前向时在此分叉：各路传回的梯度相加。已有 {number(sofar)}{'' if added else f'（来自 {one}）'}；+= {number(comes)}（来自 {other}），得 {number(f.value)}。")
+    return text, [said]
+
+
+def _which(f: Firing) -> list[str]:
+    """Of which tensor this is the gradient, and by which upstream gradient: dL/dx = dL/dy · dy/dx."""
+    graph, mine = f.node.graph, f.node.outputs[f.output]
+    x = whose_gradient(graph, mine)
+    if x is None:
+        return []
+    y = graph.nodes[f.node.gradient_of] if f.node.gradient_of in graph else None
+    above = gradient_tensor(graph, y.outputs[0]) if y is not None and y is not x.node and y.outputs else None
+    there = above is not None and any(t is above for t in f.node.inputs)
+    name = x.name.removesuffix(":0")
+    if there:
+        out = y.outputs[0].name.removesuffix(":0")
+        return [f"dL/d({name}) = dL/d({out}) · d({out})/d({name})"]
+    return [f.say(f"This is dL/d({name}).", f"这就是 dL/d({name})。")]
+
+
+def _by_adjoint(f: Firing, up: list[str]) -> tuple[str, list[str]] | None:
+    """Upstream × local, summed over all that the number went to: the local derivatives are found by differentiating this node, which is linear in what comes from above."""
+    if sum(v.size for v in f.inputs.values()) + f.outputs[f.output].size > MOST_ELEMENTS or any(f.inputs[p].dtype.kind != "f" for p in up):
+        return None
+    try:
+        with Graph() as graph:
+            taken = [_held(graph, f.inputs[port], port) for port in f.inputs]
+            node = graph.add(f.node.op, taken, dict(f.node.attrs), ports=tuple(f.inputs))
+            one = np.zeros(f.outputs[f.output].shape, f.outputs[f.output].dtype)
+            one[f.index] = 1
+            asked = [taken[list(f.inputs).index(port)] for port in up]
+            locals_ = gradients(node.outputs[f.output], asked, unconnected="zero", grad_ys=[one])
+        found = Session(graph).run(locals_, {t: f.inputs[port] for t, port in zip(taken, f.inputs)})
+    except FlowError:       # it has no second derivative
+        return None
+    pairs = [(a, b) for port, local in zip(up, found) for a, b in zip(f.inputs[port].ravel(), np.asarray(local).ravel()) if b]
+    total = float(sum(float(a) * float(b) for a, b in pairs))
+    size = float(sum(abs(float(a) * float(b)) for a, b in pairs))
+    if not abs(total - float(f.value)) <= 1e-3 * size + 1e-12:
+        return None         # not linear in what comes from above, or not finite
+    if len(pairs) == 1:
+        return _chain(f, *pairs[0])
+    if not pairs:
+        return "0" + _equals(f.value), [f.say("Nothing of what comes from above goes on to here: the local derivatives are 0.", "上游没有任何部分传到这里：局部导数都是 0。")]
+    text = _terms([f"{_n(a)}·{_n(b)}" for a, b in pairs]) + _equals(f.value)
+    return text, [f.say(f"{_element(f)}: it went into {len(pairs)} numbers on the way forward; each one's upstream × local derivative, summed.",
+                        f"{_element(f)}：前向时它进入了 {len(pairs)} 个数；各自的上游 × 局部导数，再求和。")]
+
+
+def _held(graph: Graph, value: np.ndarray, port: str) -> Tensor:
+    """A placeholder for a value."""
+    op = get_op("Placeholder")
+    return graph.add(op, (), op.normalize({"shape": value.shape, "dtype": value.dtype.name}), name=port.replace(".", "_")).outputs[0]
 
 
 def _shapes(f: Firing) -> list[str]:
@@ -404,7 +534,6 @@ def _shapes(f: Firing) -> list[str]:
     return [s for s in (f.say(doc, f.node.op.zh or ""), f.say(f"It takes {taken} and gives {given}." if taken else f"It gives {given}.", f"输入 {taken}，输出 {given}。" if taken else f"输出 {given}。")) if s]
 
 
-_BACKWARD = frozenset(("Multiply", "MatMul", "Add", "ReluGradient"))
 _MANY = frozenset(("LSTM",))        # explained whichever output is asked for
 _RULES: dict[str, Rule] = {
     "MatMul": _matmul, "Conv2D": _conv2d, "Sum": _reduce, "Mean": _reduce, "Max": _reduce, "Min": _reduce, "Prod": _reduce, "SumLike": _sum_like,

@@ -11,6 +11,8 @@ def gradient_tensor(graph: Graph, tensor: Tensor) -> Tensor | None:
 
     What an optimizer takes for a variable is its gradient. Otherwise the way back says: a node of it says in `gradient_of` which node it belongs to.
     """
+    if tensor.dtype.kind != "f":
+        return None
     updates = [dict(zip(n.ports, n.inputs)) for n in graph.nodes if n.phase == "update"]
     taken = [u["grad"] for u in updates if u.get("value") is tensor and "grad" in u]
     back = [n for n in graph.nodes if n.phase == "backward" and n.gradient_of is not None]

@@ -82,8 +82,10 @@ def test_the_backward_pass_tells_upstream_local_and_downstream():
     dbg.resume()
     told = [str(dbg.explain(e.node)) for e in dbg.records if e.phase == "backward"]
     assert any("upstream 1 × local derivative 4 = downstream 4" in t for t in told)
-    assert "4 · 1 = 4\nReLU's local derivative is 1" in str(dbg.explain(dx))
-    assert "0 · 0 = 0\nReLU's local derivative is 0" in str(dbg.explain(dx, at=(1,)))
+    assert "4 · 1 = 4\nThe chain rule: upstream 4 × local derivative 1 (its output was positive) = downstream 4.\ndL/d(x) = dL/d(r) · d(r)/d(x)" in str(dbg.explain(dx))
+    assert "0 · 0 = 0\nThe chain rule: upstream 0 × local derivative 0 (its output was 0) = downstream 0." in str(dbg.explain(dx, at=(1,)))
+    assert "链式法则：上游 4 × 局部导数 1（输出为正） = 下游 4。" in str(dbg.explain(dx, language="zh"))
+    assert "The way back begins here: dL/dL = 1." in told[0] and "dL/d(loss)" in told[0]
 
 
 def test_a_fork_adds_what_comes_back():
@@ -148,3 +150,87 @@ def test_what_has_not_fired_and_what_is_not_finite_say_so():
     dbg.step()
     found = dbg.explain("y")
     assert found.index == (1,) and "−∞" in found.arithmetic and "why_nan" in str(found)
+
+
+def every_op():
+    """One case of every operation that has a derivative, those that are parts of a derivative left out."""
+    from tests.ops.cases import CASES
+
+    found = {}
+    for case in CASES:
+        if case.targets and case.alone and "Gradient" not in case.type and not case.type.endswith(("Pick", "Outputs", "Slope")):
+            found.setdefault(case.type, case)
+    return found.values()
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_upstream_times_local_is_downstream_in_the_gradient_of_every_op():
+    from flowlab.trace.explain import comes_back
+    from tests.ops.test_every_op import given, gradient_graph
+
+    worked, words = 0, set()
+    for case in every_op():
+        g, placeholders, ys, ds, xs, _ = gradient_graph(case)
+        if any(type(n) is not int for d in ds for n in d.shape):
+            continue        # as many as a mask picks
+        with g:
+            loss = fl.sum(sum(fl.sum(fl.multiply(y, d)) for y, d in zip(ys, ds)))
+        weights = {d: np.linspace(0.5, 1.5, int(np.prod(d.shape))).reshape(d.shape).astype(d.dtype.name) for d in ds}
+        dbg = fl.Debugger(fl.Session(g), fl.gradients(loss, xs), {**dict(zip(placeholders, given(case))), **weights})
+        dbg.resume()
+        for node in {(n := g.node(e.node)).op.name: n for e in dbg.records if e.phase == "backward"}.values():      # the last of a kind
+            if not any(comes_back(t, node.gradient_of) for t in node.inputs):
+                continue
+            found, value = dbg.explain(node), dbg.value(node.outputs[0])
+            if not found.arithmetic:
+                words.add(node.op.name)
+            if not found.arithmetic or "…" in found.arithmetic or "[" in found.arithmetic:
+                continue
+            left, right = worked_out(found.arithmetic)
+            assert right == pytest.approx(left, rel=5e-3, abs=2e-3 + 1e-3 * np.abs(value).max()), (case.id, node, found.arithmetic)
+            assert right == pytest.approx(float(value[found.index]), rel=1e-3, abs=1e-9), (case.id, node, found.arithmetic)
+            worked += 1
+    assert worked > 300 and not words
+
+
+def test_each_way_of_a_fork_is_seen_as_it_is_added():
+    with fl.Graph() as g:
+        x = fl.placeholder((2,), name="x")
+        dx, = fl.gradients(fl.sum(fl.add(fl.add(fl.square(x, name="sq"), fl.exp(x, name="up")), fl.multiply(x, 3.0, name="three"))), [x])
+    dbg = fl.Debugger(fl.Session(g), dx, {x: [1.0, 0.5]})
+    dbg.resume()
+    sums = [str(dbg.explain(e.node)) for e in dbg.records if e.phase == "backward" and g.node(e.node).op.name == "Add"]
+    assert len(sums) == 2 and "dL/d(x)" in sums[1] and sums[1].startswith(f"{3 + math.e:.4g} + 2 = {5 + math.e:.4g}")
+    assert "So far 3 from three; += 2.718 from up makes 5.718." in sums[0] and "So far 5.718; += 2 from sq makes 7.718." in sums[1]
+    assert "前向时在此分叉" in str(dbg.explain(dx, language="zh"))
+
+
+def test_the_products_of_a_convolution_on_the_way_back_are_written_out():
+    with fl.Graph() as g:
+        x, w = fl.placeholder((1, 1, 3, 3), name="x"), fl.placeholder((1, 1, 2, 2), name="w")
+        dx, dw = fl.gradients(fl.sum(fl.square(fl.conv2d(x, w, name="conv"))), [x, w])
+    image, kernel = np.arange(9, dtype="f").reshape(1, 1, 3, 3), np.float32([[[[1, 2], [3, 4]]]])
+    dbg = fl.Debugger(fl.Session(g), [dx, dw], {x: image, w: kernel})
+    dbg.resume()
+    for tensor in (dx, dw):
+        found = dbg.explain(tensor, (0, 0, 1, 1))
+        left, right = worked_out(found.arithmetic)
+        assert right == pytest.approx(left, rel=1e-3) and found.arithmetic.count("·") == 4 and "it went into 4 numbers" in str(found) and f"dL/d({'x' if tensor is dx else 'w'}) = dL/d(conv)" in str(found)
+
+
+@pytest.mark.parametrize("optimizer", [fl.optim.SGD(0.1), fl.optim.SGD(0.1, momentum=0.9), fl.optim.Adam(0.1), fl.optim.AdamW(0.1, weight_decay=0.2), fl.optim.RMSProp(0.1)], ids=lambda o: type(o).__name__)
+def test_every_update_tells_old_gradient_step_and_new_in_numbers_that_add_up(optimizer):
+    with fl.Graph() as g:
+        w = fl.variable(np.array([1.0, -2.0], "f"), name="w")
+        train = optimizer.minimize(fl.sum(fl.square(w)))
+    sess = fl.Session(g)
+    sess.run(train)
+    before = sess.variables["w"].copy()
+    dbg = fl.Debugger(sess, train)
+    dbg.resume()
+    assign = next(n for n in g.nodes if n.op.name == "Assign" and n.inputs[0] is w)
+    for node in (assign, *(n for n in g.nodes if n.op.name in ("SGDUpdate", "AdamUpdate"))):
+        found = dbg.explain(node, (1,))
+        left, right = worked_out(found.arithmetic)
+        assert right == pytest.approx(left, rel=2e-3) == pytest.approx(float(dbg.value(assign.outputs[0])[1]), rel=1e-3)
+        assert f"old value {before[1]:.4g}, gradient {2 * before[1]:.4g}, step ".replace("-", "−") in str(found) and "旧值" in str(dbg.explain(node, language="zh"))

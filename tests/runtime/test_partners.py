@@ -24,6 +24,13 @@ def test_of_every_op_it_is_what_gradients_gave_or_nothing():
     assert found[True] > 5 * found[False]       # silent where the way back does not tell: most of it within operations that are gradients themselves
 
 
+def test_whole_numbers_have_none():
+    with fl.Graph() as g:
+        logits, labels = fl.variable(np.zeros((2, 3), "f"), name="logits"), fl.placeholder((2,), "int64", name="labels")
+        fl.gradients(fl.sum(fl.sparse_softmax_cross_entropy(logits, labels)), [logits])
+    assert gradient_tensor(g, labels) is None and gradient_tensor(g, logits) is not None
+
+
 def test_every_tensor_of_a_training_graph_has_the_gradient_that_gradients_gives():
     with fl.Graph() as g:
         x = fl.placeholder(("batch", 3), name="x")

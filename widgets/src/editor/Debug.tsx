@@ -288,7 +288,7 @@ function WatchRow({ w, lab, numbers, slopes }: { w: WatchSpec; lab: Lab; numbers
   const [box, setBox] = React.useState(w.box);
   React.useEffect(() => setBox(w.box), [w.box]);
   const send = () => { if (box !== w.box) void lab.debug("watch_box", { target: w.tensor, text: box }); };
-  const partner = <>◀ {d ? w.gradient_number || t("there") : t("not yet")}</>;
+  const partner = <>◀ {d ? w.gradient_number || `dL/d${visible(lastPart(w.tensor.replace(/:0$/, "")))}` : t("not yet")}</>;
   return (
     <tr data-watch={w.tensor} data-gradient={w.gradient ?? undefined} className={sick ? "sick" : ""}>
       <th scope="row">{w.drawn !== null ? <button type="button" onClick={() => lab.go(w.drawn as string)}>{visible(w.tensor)}</button> : visible(w.tensor)}</th>
