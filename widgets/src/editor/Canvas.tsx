@@ -11,6 +11,7 @@ import { Minimap } from "./Minimap";
 import { NodeCard } from "./NodeCard";
 import { MadeFrames, Notes } from "./Notes";
 import { frameRect, noteRect } from "./annotations";
+import { Fleet } from "./Fleet";
 import { Tokens } from "./tokens";
 import { wireUnder } from "./making";
 import { COVERS, type Point, type Rect, dtypeFamily, overlaps, visible } from "./geometry";
@@ -160,6 +161,7 @@ function Flow() {
         <WirePreview />
         <WireHint />
       </ViewportPortal>
+      <Fleet />
     </ReactFlow>
   );
 }

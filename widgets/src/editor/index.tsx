@@ -95,9 +95,10 @@ function usePicture(lab: Lab): void {
   const thumbs = useLabState((s) => s.thumbs);
   const theme = useLabState((s) => s.theme);
   const playing = useLabState((s) => s.playing);
+  const flying = useLabState((s) => s.flights.length > 0);
   const last = React.useRef("");
   React.useEffect(() => {
-    if (!scene || playing) return;
+    if (!scene || playing || flying) return;    // a picture takes longer than a frame
     const t = setTimeout(() => {
       const made = lab.root && pictureOf(lab.state, lab.root);
       if (!made || made.png === last.current || lab.state.link !== "up") return;
@@ -105,7 +106,7 @@ function usePicture(lab: Lab): void {
       lab.quiet({ type: "picture", ...made });
     }, PICTURE_AFTER);
     return () => clearTimeout(t);
-  }, [lab, scene, at, thumbs, theme, playing]);
+  }, [lab, scene, at, thumbs, theme, playing, flying]);
 }
 
 /** While the widget lives, the saved picture beside it is out of sight. */

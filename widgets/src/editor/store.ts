@@ -149,6 +149,7 @@ const EMPTY_SCENE: Scene = {
 };
 
 export const TRAVEL = 400;
+const TRAVELLERS = 300;     // tokens on their way at once; on a canvas with more wires, those of what is selected
 const SHORTEST = 4000;      // ms that a run as recorded plays at 1×: the shortest,
 const LONGEST = 30_000;     // the longest,
 const BEAT = 80;            // and for each firing
@@ -554,8 +555,8 @@ export class Lab {
     const maker = (tensor: string) => tensor.slice(0, tensor.lastIndexOf(":"));
     let edges = scene.edges.filter((e) => !e.control && e.error === null && e.tensor !== null
       && (fired.has(maker(e.tensor)) || (fired.has(e.dst) && this.state.nodes.get(e.src)?.source)));
-    if (scene.edges.length > 300) edges = edges.filter((e) => selected.includes(e.src) || selected.includes(e.dst));
-    return edges.slice(0, 80).map((e) => ({ key: ++this.serial, edge: e.id }));
+    if (scene.edges.length > TRAVELLERS) edges = edges.filter((e) => selected.includes(e.src) || selected.includes(e.dst));
+    return edges.slice(0, TRAVELLERS).map((e) => ({ key: ++this.serial, edge: e.id }));
   }
 
   private readonly down = new Set<number>();

@@ -1,6 +1,7 @@
 // Tensors that travel along their edges, painted with their values; and those that wait at a port until the others have come.
 import * as React from "react";
 import { prefersReducedMotion } from "../shared/controls";
+import { FLEET, Marks, isDot } from "./Fleet";
 import { type Route, nearTarget } from "./routes";
 import { type Tensor, TRAVEL, useLab, useLabState } from "./store";
 import { Grid, cellOf } from "./thumbs";
@@ -19,8 +20,6 @@ function Shade({ tensor }: { tensor: Tensor | undefined }) {
   const { cw, ch } = cellOf(tensor.rows, tensor.cols, w, h);
   return <span style={{ width: Math.min(w, tensor.cols * cw), height: Math.min(h, tensor.rows * ch) }} />;
 }
-
-const isDot = (t: Tensor | undefined): boolean => !t || t.shape.length === 0 || t.rows * t.cols <= 1;
 
 function Token({ id, route, speed }: { id: number; route: Route; speed: number }) {
   const lab = useLab();
@@ -86,7 +85,7 @@ export function Tokens() {
   return (
     <>
       {waiting.map((w) => <Waiting key={w.route.edge.id} {...w} />)}
-      {flights.map((f) => {
+      {flights.length > FLEET && !prefersReducedMotion() ? <Marks flights={flights} routes={routes} /> : flights.map((f) => {
         const route = routes.get(f.edge);
         return route ? <Token key={f.key} id={f.key} route={route} speed={speed} /> : null;
       })}
