@@ -36,7 +36,7 @@ OWN: dict[str, str] = {
     "One window: channel {o} at row {y}, column {x}": "一個視窗：通道 {o}，第 {y} 列、第 {x} 行",
     "Row {y}, column {x}, channel {o} of {node}: {value}": "{node} 第 {y} 列、第 {x} 行、通道 {o}：{value}",
     "Kernel row {i}, column {j}:": "卷積核第 {i} 列、第 {j} 行：",
-    "It covers rows {a} to {b} and columns {c} to {d} of the input": "它覆蓋輸入的第 {a} 至 {b} 列、第 {c} 至 {d} 行",
+    "It covers rows {a} to {b} and columns {c} to {d} of the input{padding}{next}.": "它覆蓋輸入的第 {a} 至 {b} 列、第 {c} 至 {d} 行{padding}{next}。",
     "The window’s gradient goes to its largest value alone, at row {y}, column {x} of the input; the others get none.": "視窗的梯度只給其中最大的值，在輸入的第 {y} 列、第 {x} 行；其他的沒有。",
     "Heatmap, {rows} by {cols} cells. Arrows read them.": "熱圖，{rows} 列 {cols} 欄。方向鍵逐格讀出。",
 }

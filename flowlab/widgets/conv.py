@@ -16,6 +16,7 @@ from ..core.graph import Node, Tensor
 from ..trace import receptive as R
 from . import protocol as P
 from .looking import MISSING, STATIC, Reader, article_of, kind_of, outcome, reader, round_limit, within
+from .saved import Beside
 from .words import Worded
 
 WHOLE = 1_500_000       # numbers of one layer that the page is given at once; a larger one is sampled
@@ -96,6 +97,8 @@ def settings(node: Node, windows: R.Windows, wanted: Mapping[str, int]) -> dict[
 
 def scale_of(values: np.ndarray) -> tuple[float, bool]:
     """(limit, has it a sign): the colour scale of a map."""
+    if values.size > WHOLE:     # of so many, some say enough
+        values = values.reshape(-1)[::values.size // WHOLE + 1]
     finite = values[np.isfinite(values)]
     return round_limit(values), bool(finite.size and finite.min() < 0)
 
@@ -142,6 +145,7 @@ class ConvView(Worded, anywidget.AnyWidget):
         self._x_channel, self._y_from = 0, 0
         self._maps: dict[Any, Any] = {}
         self._current: Layer | None = None
+        self._beside = Beside("flowlab convolution")
         self._quiet = True
         super().__init__()
         if language is not None:
@@ -156,6 +160,10 @@ class ConvView(Worded, anywidget.AnyWidget):
     def __repr__(self) -> str:
         f, r, c = self._look().y.shape
         return f"Convolution view of {self._node.name}: row {self.y} of {r}, column {self.x} of {c}, channel {self.channel} of {f}, sample {self.sample} of {self._samples}"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        self._beside.begin(repr(self))
+        return super()._repr_mimebundle_(**kwargs)
 
     # ------------------------------------------------------------ where it stands
 
@@ -383,6 +391,8 @@ class ConvView(Worded, anywidget.AnyWidget):
                 except Exception:
                     self._gradient_of = before
                     raise
+            case {"type": "picture", "png": png, "width": width, "height": height}:
+                self._beside.take(png, width, height, repr(self))
             case {"type": "conv_sweep_ask", "kind": str(kind)}:
                 self._tell(self.sweep(kind))
             case _:
@@ -542,7 +552,7 @@ class ConvView(Worded, anywidget.AnyWidget):
     def _gradient(self, layer: Layer) -> tuple[str, np.ndarray, np.ndarray | None, np.ndarray | None] | None:
         """(of what, by this sample's output, by the kernel for this sample, by the kernel for the whole batch); None until it is asked for or recorded."""
         recorded = self._recorded()
-        of = self._gradient_of or (recorded[0] if recorded and not self._values else None)
+        of = self._gradient_of or (recorded[0] if recorded and (not self._values or self._run.rerun is not None) else None)
         if of is None:
             return None
         node = self._node

@@ -67,11 +67,7 @@ class Output:
 
     def picture(self, png: Any, width: Any, height: Any) -> None:
         """Take the page's picture of the canvas; DocumentError if it is none."""
-        if not isinstance(png, str) or len(png) > MAX_PICTURE or not _PNG.fullmatch(png):
-            raise DocumentError("the picture of the canvas is no PNG of a fair size.")
-        if not all(isinstance(n, (int, float)) and 0 < n <= 20_000 for n in (width, height)):
-            raise DocumentError("the picture of the canvas has no size.")
-        self._png, self._size = png, (round(width), round(height))
+        self._png, self._size = checked_picture(png, width, height)
 
     def publish(self, document: Document, *, edited: bool, when: str | None = None, anew: bool = False) -> P.Kept | None:
         """Bring picture and document up to date wherever they are shown; `anew` shows them in the cell that runs now.
@@ -97,6 +93,40 @@ class Output:
         publish_display_data(data, metadata, transient={"display_id": self.id}, update=not anew)
         self.shown = True
         return P.Kept(id=self.id, data=data, metadata=metadata)
+
+
+class Beside:
+    """The second output of a view's cell: an image that needs no kernel. The page hides it, by its `alt`, while the view lives."""
+
+    def __init__(self, alt: str) -> None:
+        self._alt, self._id, self._shown = alt, f"flowlab-{secrets.token_hex(8)}", False
+
+    def begin(self, text: str) -> None:
+        """The view is shown in the cell that runs now: until its page has drawn it, a sentence stands for it."""
+        self._publish(f'<img alt="{self._alt}" src="{static_picture.said(text)}">', text, anew=True)
+
+    def take(self, png: Any, width: Any, height: Any, text: str) -> None:
+        """Show the page's picture wherever the view is shown; DocumentError if it is none."""
+        data, (across, down) = checked_picture(png, width, height)
+        if self._shown:
+            self._publish(f'<img alt="{self._alt}" src="{data}" width="{across}" height="{down}">', text, anew=False)
+
+    def _publish(self, image: str, text: str, *, anew: bool) -> None:
+        if _kernel() is None:
+            return
+        from IPython.display import publish_display_data
+
+        publish_display_data({"text/html": image, "text/plain": escape(text)}, {}, transient={"display_id": self._id}, update=not anew)
+        self._shown = True
+
+
+def checked_picture(png: Any, width: Any, height: Any) -> tuple[str, tuple[int, int]]:
+    """A page's picture and its size; DocumentError if it is none."""
+    if not isinstance(png, str) or len(png) > MAX_PICTURE or not _PNG.fullmatch(png):
+        raise DocumentError("the picture of the canvas is no PNG of a fair size.")
+    if not all(isinstance(n, (int, float)) and 0 < n <= 20_000 for n in (width, height)):
+        raise DocumentError("the picture of the canvas has no size.")
+    return png, (round(width), round(height))
 
 
 def find(notebook: Path | None, cell: Any, place: int) -> Saved | None:

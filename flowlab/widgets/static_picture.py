@@ -13,7 +13,16 @@ MOST = 120      # nodes; a larger graph is a sentence
 
 def data_uri(document: Document) -> str:
     """The picture as a `data:` address for an `<img>`: as an image it can run nothing."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg(document).encode("utf-8")).decode("ascii")
+    return _address(svg(document))
+
+
+def said(text: str) -> str:
+    """A sentence as a picture, the same way."""
+    return _address(_frame(max(240, 7 * len(text) + 2 * MARGIN), 56, f'<text x="{MARGIN}" y="33">{escape(text)}</text>'))
+
+
+def _address(picture: str) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(picture.encode("utf-8")).decode("ascii")
 
 
 def svg(document: Document) -> str:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from playwright.sync_api import expect
@@ -105,6 +106,11 @@ def test_the_window_its_numbers_and_what_it_sees(nb, shots):
     assert float(nb.exec("print(float(sess.variables['second/kernel'][2, 0, 0, 0]))")) != 2.5
     button("As in the run").click()
     expect(root.locator(".tried")).to_have_count(0)
+
+    # the notebook keeps a picture for when there is no kernel, out of sight while there is one
+    kept = page.locator('img[alt="flowlab convolution"]')
+    expect(kept).to_have_attribute("src", re.compile("^data:image/png;base64,"))
+    expect(kept).to_be_hidden()
 
     # the chain leads to the other layers; the largest wins, and takes the gradient
     root.locator('[data-field="pool"]').click()

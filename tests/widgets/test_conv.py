@@ -325,6 +325,8 @@ def test_refusals(session, trace, feeds):
         view.paint("input", [(0, 99, 0, 1.0)])
     with pytest.raises(fl.FlowError, match="has no kernel"):
         ConvView(trace, "pool").paint("kernel", [(0, 0, 0, 0, 1.0)])
+    ok, [(notice, _)] = Page(view).say(type="picture", png="<svg/>", width=10, height=10)
+    assert not ok and "no PNG" in notice["text"]
     ok, [(notice, _)] = Page(view).say(type="dance")
     assert not ok and "does not know" in notice["text"]
 

@@ -11,7 +11,7 @@ import { Counted, Settings, Sharing, SweepCard } from "./cards";
 import { type Data, type Seen, dataOf, momentOf } from "./data";
 import { Chain } from "./chain";
 import { Equation, Ledger } from "./ledger";
-import { Save } from "./save";
+import { Save, useSaved } from "./save";
 import { Stage, WIDE } from "./stage";
 import { Wall } from "./wall";
 
@@ -82,6 +82,7 @@ export function App({ model }: { model: Model }) {
 
   const moment = React.useMemo(() => (data ? momentOf(data, y, x, o, seen) : null), [data, y, x, o, seen]);
   const channel = moment ? Math.min(c, moment.channels.count - 1) : 0;
+  useSaved(model, root, data, moment, y, x, o, channel);
   const [kh, kw] = data?.info.size ?? [1, 1];
   const held = { i: Math.min(cell.i, kh - 1), j: Math.min(cell.j, kw - 1) };
 
@@ -198,13 +199,13 @@ export function App({ model }: { model: Model }) {
             <div className="column">
               <Equation data={data} moment={moment} y={y} x={x} o={o} />
               <Ledger data={data} moment={moment} c={channel} setC={setC} />
+              <Sharing data={data} moment={moment} o={o} c={channel} cell={held} y={y} x={x} theme={theme} root={root} choose={(of) => void send({ type: "conv_gradient", of })} />
               <Wall data={data} o={o} setO={setO} theme={theme} root={root} more={(from) => void ask(info.layer, info.sample, wanted, from)} />
-              <Counted data={data} />
             </div>
             <div className="column">
               <Settings data={data} set={(what) => void send({ type: "conv_set", ...what })} />
-              <Sharing data={data} moment={moment} o={o} c={channel} cell={held} y={y} x={x} theme={theme} root={root} choose={(of) => void send({ type: "conv_gradient", of })} />
               <SweepCard data={data} sweep={sweep} ask={(kind) => void send({ type: "conv_sweep_ask", kind })} />
+              <Counted data={data} />
             </div>
           </div>
           <p className="hidden" role="status" aria-live="polite">{said(data, y, x, o, moment.value)}</p>

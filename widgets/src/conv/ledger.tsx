@@ -51,7 +51,8 @@ function Terms({ m, bias }: { m: Moment; bias: boolean }) {
   const each = (k: number) => (single ? `${factor(m.patch[k])}·${factor(m.weights[k])}` : factor(m.sums[k]));
   const value = (k: number) => (single ? m.products[k] : m.sums[k]);
   // what matters most is written out, in its order
-  const order = Array.from({ length: terms }, (_, k) => k).sort((a, b) => Math.abs(value(b)) - Math.abs(value(a))).slice(0, terms > MOST ? MOST - 1 : MOST).sort((a, b) => a - b);
+  const weight = (k: number) => (Number.isNaN(value(k)) ? Number.POSITIVE_INFINITY : Math.abs(value(k)));
+  const order = Array.from({ length: terms }, (_, k) => k).sort((a, b) => (weight(b) === weight(a) ? a - b : weight(b) - weight(a))).slice(0, terms > MOST ? MOST - 1 : MOST).sort((a, b) => a - b);
   const rest = Array.from({ length: terms }, (_, k) => k).filter((k) => !order.includes(k));
   const sum = rest.reduce((a, k) => a + value(k), 0);
   return (
@@ -78,10 +79,15 @@ function Check({ m, name }: { m: Moment; name: string }) {
 }
 
 /** From 0 to the value: what each channel (or each product) adds, then the bias. */
-export function Ledger({ data, moment: m, c, setC }: { data: Data; moment: Moment; c: number; setC(c: number): void }) {
+export function Ledger(props: { data: Data; moment: Moment; c: number; setC(c: number): void }) {
+  const { kind } = props.data.layer;
+  if (kind === "max" || kind === "average") return null;
+  return <Bars {...props} />;
+}
+
+function Bars({ data, moment: m, c, setC }: { data: Data; moment: Moment; c: number; setC(c: number): void }) {
   const [box, width] = useWidth<HTMLDivElement>();
-  const { layer, info } = data;
-  if (layer.kind === "max" || layer.kind === "average" || !m.ready) return null;
+  const { info } = data;
   const single = m.channels.count === 1;
   const values = single ? [...m.products] : [...m.sums];
   const together = Math.max(1, Math.ceil(values.length / BARS));
@@ -101,6 +107,8 @@ export function Ledger({ data, moment: m, c, setC }: { data: Data; moment: Momen
   const height = 150;
   const [LEFT, RIGHT, TOP, BOTTOM] = [44, 8, 8, 18];
   const step = (width - LEFT - RIGHT) / (steps.length + 1);
+  // where a sum is no number any more nothing can be drawn; it says so at the first such step
+  const lost = steps.findIndex((s) => !Number.isFinite(s.to));
   const yOf = (v: number) => TOP + ((hi - Math.max(lo, Math.min(hi, v))) / (hi - lo)) * (height - TOP - BOTTOM);
   const xOf = (k: number) => LEFT + (k + 0.5) * step;
   const ticks = Array.from({ length: Math.round((hi - lo) / every) + 1 }, (_, k) => lo + k * every);
@@ -116,7 +124,7 @@ export function Ledger({ data, moment: m, c, setC }: { data: Data; moment: Momen
         {width > 0 && (
           <svg width={width} height={height} role="img" aria-label={words("From 0 to {value} in {n} steps", { value: num(m.sum), n: steps.length })}>
             {ticks.map((v) => <React.Fragment key={v}><path className={Math.abs(v) < every / 2 ? "grid zero" : "grid"} d={`M${LEFT} ${yOf(v)}H${width - RIGHT}`} /><text x={LEFT - 6} y={yOf(v) + 3.5} textAnchor="end">{tick(v, every)}</text></React.Fragment>)}
-            {steps.map((s, k) => (
+            {steps.slice(0, lost < 0 ? steps.length : lost).map((s, k) => (
               <g key={k} onClick={s.channel === null ? undefined : () => setC(s.channel ?? 0)} className={s.channel === null ? undefined : "pick"}>
                 <title>{`${s.name}: ${num(s.to - s.from)}`}</title>
                 <rect
@@ -132,7 +140,8 @@ export function Ledger({ data, moment: m, c, setC }: { data: Data; moment: Momen
               const beside = info.bias && k >= steps.length - 1 - (marks >> 1) && !last;
               return (k % marks === 0 || last) && !beside && <text key={k} x={xOf(k)} y={height - 4} textAnchor="middle">{last ? "b" : single ? k + 1 : m.channels.from + k * together}</text>;
             })}
-            <rect className="total" x={xOf(steps.length) - bar / 2} width={bar} y={Math.min(yOf(0), yOf(m.sum))} height={Math.max(0.8, Math.abs(yOf(0) - yOf(m.sum)))} />
+            {lost >= 0 && <text className="lost" x={xOf(lost)} y={TOP + 12}>{num(steps[lost].to)}</text>}
+            {Number.isFinite(m.sum) && <rect className="total" x={xOf(steps.length) - bar / 2} width={bar} y={Math.min(yOf(0), yOf(m.sum))} height={Math.max(0.8, Math.abs(yOf(0) - yOf(m.sum)))} />}
             <text x={xOf(steps.length)} y={height - 4} textAnchor="middle" className="name">y</text>
           </svg>
         )}

@@ -6,8 +6,10 @@ import { download } from "../shared/download";
 import { short } from "../shared/format";
 import { t as words } from "../shared/words";
 import { boxOf, type Data, mapOf, type Moment, type Scale, scaleFor } from "./data";
+import type { Model } from "../shared/wire";
 import { cellSize, type Root } from "./tiles";
 
+const REST = 1500;      // ms after the last change
 const PRINT = 3;        // pixels of a printed picture for one of the drawing: about 290 to the inch
 
 export function Save({ data, moment, y, x, o, c, root, tell }: { data: Data; moment: Moment; y: number; x: number; o: number; c: number; root: Root; tell(notice: Notice | null): void }) {
@@ -19,14 +21,11 @@ export function Save({ data, moment, y, x, o, c, root, tell }: { data: Data; mom
     }
     const element = root.current;
     if (!element) return;
-    const paper = document.createElement("div");
-    paper.className = "fl-paper";
-    element.append(paper);
-    const svg = svgOf(data, moment, y, x, o, c, paper, getComputedStyle(element).fontFamily);
-    paper.remove();
+    const svg = drawn(data, moment, y, x, o, c, element);
     if (kind === "svg") download(new Blob([svg.text], { type: "image/svg+xml" }), `${name}.svg`);
     else {
-      const png = await pngOf(svg);
+      const canvas = await canvasOf(svg, PRINT);
+      const png = canvas && await new Promise<Blob | null>((done) => canvas.toBlob(done, "image/png"));
       if (png) download(png, `${name}.png`);
       else tell({ type: "notice", level: "alert", text: "The picture could not be drawn.", hint: "Save it as SVG.", node: null, edge: null });
     }
@@ -107,7 +106,7 @@ function svgOf(data: Data, m: Moment, y: number, x: number, o: number, c: number
   grid(words("Window"), m.patch, scaleFor(info.x_limit, info.x_signed));
   if (layer.kind === "conv" || layer.kind === "transpose") {
     grid(words("Kernel"), m.weights, scaleFor(info.w_limit, true));
-    grid(words("Products"), m.products, scaleFor(Math.max(1e-12, ...[...m.products].map(Math.abs)), true));
+    grid(words("Products"), m.products, scaleFor(Math.max(...[...m.products].map(Math.abs).filter(Number.isFinite), 0) || 1, true));
   }
   map(words("Output"), "y", o, info.out_rows, info.out_cols, scaleFor(info.y_limit, info.y_signed), [y, x, y + 1, x + 1]);
   text(`y = ${short(m.value)}`, left - 20, TOP + 256, 13, ink, "end", true);
@@ -129,19 +128,54 @@ function svgOf(data: Data, m: Moment, y: number, x: number, o: number, c: number
   return { text: `<?xml version="1.0" encoding="UTF-8"?>\n<svg xmlns="http://www.w3.org/2000/svg" width="${n(width)}" height="${n(height)}" viewBox="0 0 ${n(width)} ${n(height)}" font-family="${quoted(font)}">\n<rect width="100%" height="100%" fill="#ffffff"/>\n${parts.join("\n")}\n</svg>\n`, width, height };
 }
 
-function pngOf({ text, width, height }: Drawing): Promise<Blob | null> {
+function drawn(data: Data, m: Moment, y: number, x: number, o: number, c: number, element: HTMLElement): Drawing {
+  const paper = document.createElement("div");
+  paper.className = "fl-paper";
+  element.append(paper);
+  try {
+    return svgOf(data, m, y, x, o, c, paper, getComputedStyle(element).fontFamily);
+  } finally {
+    paper.remove();
+  }
+}
+
+function canvasOf({ text, width, height }: Drawing, scale: number): Promise<HTMLCanvasElement | null> {
   return new Promise((done) => {
     const image = new Image();
     image.onload = () => {
       const canvas = document.createElement("canvas");
-      canvas.width = Math.round(width * PRINT);
-      canvas.height = Math.round(height * PRINT);
+      canvas.width = Math.round(width * scale);
+      canvas.height = Math.round(height * scale);
       canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
-      canvas.toBlob(done, "image/png");
+      done(canvas);
     };
     image.onerror = () => done(null);
     image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
   });
+}
+
+/** Sends a picture a little after the view came to rest, for the notebook's saved output. Nobody waits for an answer. */
+export function useSaved(model: Model, root: Root, data: Data | null, m: Moment | null, y: number, x: number, o: number, c: number): void {
+  const last = React.useRef("");
+  React.useEffect(() => {
+    if (!data || !m?.ready) return;
+    const timer = window.setTimeout(() => {
+      const element = root.current;
+      if (!element) return;
+      const svg = drawn(data, m, y, x, o, c, element);
+      if (svg.text === last.current) return;
+      last.current = svg.text;
+      void canvasOf(svg, 1.5).then((canvas) => {
+        if (!canvas) return;
+        try {
+          model.send({ type: "picture", png: canvas.toDataURL("image/png"), width: svg.width, height: svg.height });
+        } catch (error) {
+          console.warn("flowlab: the kernel did not take the picture", error);
+        }
+      });
+    }, REST);
+    return () => window.clearTimeout(timer);
+  }, [model, root, data, m, y, x, o, c]);
 }
 
 const SIGNS: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };

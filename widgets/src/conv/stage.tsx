@@ -31,7 +31,7 @@ export function Stage({ data, moment: m, y, x, o, c, setC, cell, setCell, go, th
   const ys = scaleFor(info.y_limit, info.y_signed);
   const grid = (values: ArrayLike<number>, shade: boolean): GridCell[] =>
     Array.from({ length: size }, (_, k) => ({ value: values[at + k], padding: shade && !m.inside[k], winner: m.winner === k && shade }));
-  const product = Math.max(1e-12, ...Array.from({ length: size }, (_, k) => Math.abs(m.products[at + k])).filter(Number.isFinite));
+  const product = Math.max(...Array.from({ length: size }, (_, k) => Math.abs(m.products[at + k])).filter((v) => Number.isFinite(v) && v > 0), 0) || 1;
   const shared = { rows: m.rows.length, cols: m.cols.length, side: small, lit, light, root, theme };
   const chosen = m.rows.findIndex((t) => t.k === cell.i) * m.cols.length + m.cols.findIndex((t) => t.k === cell.j);
   const many = layer.channels > 1 && m.channels.count > 1;
@@ -104,9 +104,9 @@ function kernelPlace(d: Data, o: number, channel: number, c: number, { i, j }: C
 function sentence({ info, layer }: Data, m: Moment, y: number, x: number): string {
   if (m.rows.length === 0 || m.cols.length === 0) return words("No place of the input reaches this one: it holds the bias alone.");
   const outside = m.inside.filter((v) => !v).length;
-  const from = words("It covers rows {a} to {b} and columns {c} to {d} of the input", { a: m.rows[0].at, b: m.rows[m.rows.length - 1].at, c: m.cols[0].at, d: m.cols[m.cols.length - 1].at });
-  const most = layer.kind === "transpose" || info.adaptive ? "" : words("; the next window starts {n} further", { n: info.stride[1] });
-  return `${from}${outside ? words(", {n} of its places in the padding", { n: outside }) : ""}${most}.`;
+  const padding = outside ? words(", {n} of its places in the padding", { n: outside }) : "";
+  const next = layer.kind === "transpose" || info.adaptive ? "" : words("; the next window starts {n} further", { n: info.stride[1] });
+  return words("It covers rows {a} to {b} and columns {c} to {d} of the input{padding}{next}.", { a: m.rows[0].at, b: m.rows[m.rows.length - 1].at, c: m.cols[0].at, d: m.cols[m.cols.length - 1].at, padding, next });
 }
 
 function Sign({ sign, say, side, className = "sign" }: { sign: string; say: string; side: number; className?: string }) {

@@ -13,7 +13,7 @@ export function ScaleBar({ scale }: { scale: Scale }) {
 }
 
 /** Pixels a cell, whole where there is room. */
-export function cellSize(space: number, rows: number, cols: number, most = 40): number {
+export function cellSize(space: number, rows: number, cols: number, most = 72): number {
   const k = Math.min(most, space / Math.max(rows, cols, 1));
   return k >= 2 ? Math.floor(k) : k;
 }

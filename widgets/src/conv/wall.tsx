@@ -32,7 +32,7 @@ export function Wall({ data, o, setO, theme, root, more }: { data: Data; o: numb
           </span>
         )}
       </div>
-      {!info.whole && <p className="sentence">{sampled ? words("This layer holds {n} numbers: every {a}th row and column of the input is drawn, every {b}th of the output. The window’s own numbers are exact.", { n: (layer.channels * layer.rows * layer.cols + layer.filters * layer.out_rows * layer.out_cols).toLocaleString("en-US"), a: info.x_step, b: info.y_step }) : words("This layer holds many numbers: its maps come a page at a time.")}</p>}
+      {!info.whole && <p className="sentence">{sampled ? words("This layer holds {n} numbers: of the input one row and column in {a} is drawn, of the output one in {b}. The window’s own numbers are exact.", { n: (layer.channels * layer.rows * layer.cols + layer.filters * layer.out_rows * layer.out_cols).toLocaleString("en-US"), a: info.x_step, b: info.y_step }) : words("This layer holds many numbers: its maps come a page at a time.")}</p>}
       <div className="maps">
         {shown.map((n) => {
           const sent = mapOf(data, "y", n);

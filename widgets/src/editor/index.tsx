@@ -17,6 +17,7 @@ import { Inspector } from "./Inspector";
 import { FileBar, LinkBar, OpenSheet, SaveSheet, useFileDrop } from "./Files";
 import { ConnectMenu, Empty, KeysPanel, OfferBar } from "./Overlays";
 import { Carried, Palette, Rail } from "./Palette";
+import { hideSaved } from "../shared/saved";
 import { Banner, Timeline } from "./Timeline";
 import { TrainingBar } from "./Training";
 import { handleKey } from "./keys";
@@ -109,29 +110,6 @@ function usePicture(lab: Lab): void {
   }, [lab, scene, at, thumbs, theme, playing, flying]);
 }
 
-/** While the widget lives, the saved picture beside it is out of sight. */
-function hideSaved(el: HTMLElement): () => void {
-  const area = el.closest(".jp-OutputArea, .jp-Cell-outputArea, .output_area, .cell-output") ?? el.parentElement?.parentElement ?? null;
-  if (!area) return () => undefined;
-  const hidden = new Map<HTMLElement, string>();
-  const hide = () => {
-    for (const img of area.querySelectorAll('[alt="flowlab graph"]')) {
-      const box = (img.closest<HTMLElement>(".jp-OutputArea-child") ?? img) as HTMLElement;
-      if (box.contains(el) || hidden.has(box)) continue;
-      hidden.set(box, box.style.display);
-      box.style.display = "none";
-    }
-  };
-  hide();
-  // what changes inside the widget is the widget's own
-  const watch = new MutationObserver((records) => { if (records.some((r) => !el.contains(r.target))) hide(); });
-  watch.observe(area, { childList: true, subtree: true });
-  return () => {
-    watch.disconnect();
-    for (const [box, display] of hidden) box.style.display = display;
-  };
-}
-
 function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   const host = document.createElement("div");
   host.className = "fl-host";
@@ -149,7 +127,7 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   const disconnect = lab.connect();
   // the output area is there once the element is attached
   let unhide = () => undefined as void;
-  const soon = requestAnimationFrame(() => { unhide = hideSaved(el); });
+  const soon = requestAnimationFrame(() => { unhide = hideSaved(el, "flowlab graph"); });
   return () => {
     cancelAnimationFrame(soon);
     disconnect();
