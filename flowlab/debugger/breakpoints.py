@@ -57,6 +57,17 @@ class Hit:
     value: np.ndarray | None = None
 
 
+def check(when: Any, hits: Any, timestep: Any, action: Any) -> None:
+    """DebuggerError if no breakpoint of any run could be so."""
+    if action not in ("pause", "log", "snapshot"):
+        raise DebuggerError(f"the action of a breakpoint is {action!r}.", hint='Use "pause", "log" or "snapshot".')
+    for what, number, least in (("hits", hits, 1), ("timestep", timestep, 0)):
+        if number is not None and (isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < least):
+            raise DebuggerError(f"{what} is {number!r}.", hint=f"Use a whole number from {least} on.")
+    if isinstance(when, str):
+        condition(when)
+
+
 class Breakpoints:
     """The breakpoints of a Debugger."""
 
@@ -75,11 +86,7 @@ class Breakpoints:
         "snapshot" do not pause; `dbg.hits` keeps what they saw, a snapshot with the value.
         """
         graph = self._debugger.session.graph
-        if action not in ("pause", "log", "snapshot"):
-            raise DebuggerError(f"the action of a breakpoint is {action!r}.", hint='Use "pause", "log" or "snapshot".')
-        for what, number, least in (("hits", hits, 1), ("timestep", timestep, 0)):
-            if number is not None and (isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < least):
-                raise DebuggerError(f"{what} is {number!r}.", hint=f"Use a whole number from {least} on.")
+        check(when, hits, timestep, action)
         is_tensor = isinstance(target, Tensor) or isinstance(target, str) and ":" in target or when is not None or action != "pause"
         if isinstance(target, str) and any(c in target for c in "*?"):
             if ":" in target:

@@ -1,8 +1,10 @@
 """Debugger: fire one node at a time, in any order that the wires allow, and go back."""
 from __future__ import annotations
 
+import functools
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,6 +26,21 @@ from .breakpoints import Breakpoints, Hit
 from .causes import why
 from .frames import LET_GO, Frame, Loop, Values, entered, phase_of, size_of, told
 from .memory import Memory
+
+
+def _alone(command: Callable) -> Callable:
+    """One thread at a time: a second is refused, not kept waiting."""
+    @functools.wraps(command)
+    def within(self: Debugger, *args: Any, **kwargs: Any) -> Any:
+        if self._runs_in not in (None, threading.get_ident()):
+            raise DebuggerError("another thread is stepping this run.", hint="Wait until it stops, or interrupt it.")
+        with self._turn:
+            before, self._runs_in = self._runs_in, threading.get_ident()
+            try:
+                return command(self, *args, **kwargs)
+            finally:
+                self._runs_in = before
+    return within
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +81,7 @@ class Debugger:
         values: dict[int, Any] = dict(enumerate(self._arrays))
         values.update(self.plan.constants)
         values.update((slot, self._snapshot[node_id]) for slot, node_id in self.plan.variables)
+        self._turn, self._runs_in = threading.RLock(), None     # the thread that a command runs in
         self._whole = True      # False while something changes: after an interrupt, what follows from the record is worked out again
         self._outside = Frame(self.plan, values, Draws(session.seed, self._run))
         self._memory = Memory(trace_budget() if budget is None else budget)
@@ -424,11 +442,13 @@ class Debugger:
 
     # ------------------------------------------------------------ forwards
 
+    @_alone
     def step(self) -> Event | None:
         """Fire the first ready node (ties go by creation order), inside the loop that it leads into; None at the end."""
         following = self._next()
         return self._fire(*following) if following is not None else None
 
+    @_alone
     def fire(self, name: str | Node) -> Event:
         """Fire this node; a loop with all its timesteps. DebuggerError names the missing inputs if it is not ready."""
         frame, step = self._step(name)
@@ -451,10 +471,12 @@ class Debugger:
         child = self._current(frame, step) if step.bodies else None
         return (frame, step) if child is None else self._first_in(child)
 
+    @_alone
     def step_level(self) -> tuple[Event, ...]:
         """Fire the whole ready set, as it is now."""
         return tuple(self._fire(frame, step) for frame, step in list(self._open(self._root)))
 
+    @_alone
     def step_scope(self) -> tuple[Event, ...]:
         """Fire until the scope of the next node is done, be it a loop; a node outside any scope alone."""
         following = self._next()
@@ -475,6 +497,7 @@ class Debugger:
         """Enter the loop or branch that is next, and fire its first node; where there is none, the next node."""
         return self.step()
 
+    @_alone
     def step_out(self) -> tuple[Event, ...]:
         """Finish the loop or branch that the next node is in, its own node too; outside of one, fire one node."""
         following = self._next()
@@ -488,6 +511,7 @@ class Debugger:
                 events.append(self._fire(*self._toward(around, around.plan.steps[index])))
         return tuple(events)
 
+    @_alone
     def step_timestep(self) -> tuple[Event, ...]:
         """Fire until the next timestep; outside of a loop, one node."""
         following = self._next()
@@ -505,6 +529,7 @@ class Debugger:
             events.append(self._fire(*self._first_in(child)))
         return tuple(events)
 
+    @_alone
     def step_pass(self) -> tuple[Event, ...]:
         """Fire to the end of the forward, backward or update pass that the next node belongs to."""
         following = self._next()
@@ -530,6 +555,7 @@ class Debugger:
         """Fire until a breakpoint or the end. Raises nothing: an error is a Stop, and `error` holds it."""
         return self._go(until=None)
 
+    @_alone
     def _go(self, until: str | None) -> Stop:
         first = True
         while (following := self._next()) is not None:
@@ -557,6 +583,7 @@ class Debugger:
 
     # ------------------------------------------------------------ back
 
+    @_alone
     def back(self) -> Event | None:
         """Undo the last firing; None at the start. DebuggerError if the run has committed and the session has run since."""
         root, (order, events, *_) = self._root, self._record
@@ -580,6 +607,7 @@ class Debugger:
         self._whole = True
         return event
 
+    @_alone
     def back_timestep(self) -> tuple[Event, ...]:
         """Undo the firings of the timestep that the last one belongs to; outside of a loop, one firing."""
         events = []
@@ -609,6 +637,7 @@ class Debugger:
             self.session.store.state = ({**now[0], **before[0]}, *before[1:])
         self._results = self._committed = None
 
+    @_alone
     def seek(self, cursor: int) -> None:
         """Go to a place on the record: `cursor` firings done."""
         if not 0 <= cursor <= self.length:
@@ -631,6 +660,7 @@ class Debugger:
         if name not in self.watches:
             self.watches.append(name)
 
+    @_alone
     def override(self, name: str | Tensor, value: Any, at: int | tuple | None = None) -> None:
         """Put another value in a tensor's place. It holds until cleared, also after going back; what was computed from it is un-fired.
 
@@ -664,6 +694,7 @@ class Debugger:
         else:
             self._changed(slot, self._overrides | {slot: array})
 
+    @_alone
     def clear_override(self, name: str | Tensor | None = None) -> None:
         """Take an override back, or all of them."""
         tensor = None

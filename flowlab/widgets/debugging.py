@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from ..core.errors import DebuggerError, FlowError
 from ..core.graph import Graph, Tensor
 from ..core.types import TensorType, shape_text
 from ..debugger import Breakpoint, Debugger, Recording, Stop
+from ..debugger.breakpoints import check
 from ..runtime.feeding import flatten
 from ..runtime.machine import amount
 from ..trace.compare import Comparison
@@ -44,6 +45,13 @@ class Waiting:
     @classmethod
     def of(cls, found: Breakpoint) -> Waiting:
         return cls(found.target, found.condition or found.when, found.hits, found.timestep, found.action)
+
+    def check(self, names: Container[str]) -> None:
+        """FlowError if no run of a document with nodes of these names could have it."""
+        check(self.when, self.hits, self.timestep, self.action)
+        node = self.target.rpartition(":")[0] if ":" in self.target else self.target
+        if not any(c in node for c in "*?") and node not in names:
+            raise DebuggerError(f"there is no node {node!r} to pause at.", node=node)
 
     def put(self, dbg: Debugger) -> int:
         """Set it in a run; FlowError if it has no place there."""

@@ -995,8 +995,15 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         return self._debugger
 
     def _add_break(self, wanted: D.Waiting) -> None:
-        dbg = self._debugger if self._debugger is not None else self._start()
-        wanted.put(dbg)     # says what is wrong with it
+        dbg = self._debugger
+        if dbg is None:
+            wanted.check(self._view().document.nodes)
+            try:
+                dbg = self._start()
+            except FlowError:       # it waits for feeds and wires, as the run does
+                self._stops = [*D.keep(self._stops, wanted.key)[0], wanted]
+        if dbg is not None:
+            wanted.put(dbg)     # says what is wrong with it
         where = f"at {wanted.target}" if any(c in wanted.target for c in "*?") else f"after {wanted.target}" if ":" in wanted.target or wanted.when else f"before {wanted.target}"
         condition = f" when {wanted.when}" if wanted.when else ""
         self._notice("status", f"{'Pauses' if wanted.action == 'pause' else 'Logs' if wanted.action == 'log' else 'Takes a snapshot'} {where}{condition}.")

@@ -434,3 +434,24 @@ def test_without_a_record_what_is_taken_back_is_forgotten():
     assert (dbg.cursor, dbg.length) == (1, 1)
     dbg.step()
     assert dbg.results == pytest.approx(np.exp(1.0))
+
+
+def test_a_second_thread_is_refused_while_one_steps():
+    import threading
+
+    inside, go_on = threading.Event(), threading.Event()
+    with fl.Graph() as g:
+        y = fl.square(fl.placeholder((), name="x"), name="y")
+        z = fl.negative(y, name="z")
+    dbg = fl.Debugger(fl.Session(g), z, {"x": 3.0})
+    dbg.breakpoints.add("y:0", lambda value: (inside.set(), go_on.wait(20), False)[-1])
+    stops = []
+    thread = threading.Thread(target=lambda: stops.append(dbg.resume()))
+    thread.start()
+    assert inside.wait(20)
+    for command in (dbg.step, dbg.back, dbg.step_level, dbg.resume, lambda: dbg.fire("z"), lambda: dbg.override("y:0", 1.0)):
+        with pytest.raises(fl.DebuggerError, match="another thread is stepping this run"):
+            command()
+    go_on.set()
+    thread.join(20)
+    assert stops[0].reason == "end" and dbg.results == -9 and dbg.back().node == "z"

@@ -215,3 +215,15 @@ def test_a_watch_shows_the_gradient_beside_the_value():
     debug(page, "watch_box", target="w:0", text="[1]")
     w = told(page)["watches"][0]
     assert (w["number"], w["gradient_number"]) == ("2", "4")
+
+
+def test_a_breakpoint_waits_for_feeds_as_the_run_does():
+    page = Page(Editor(logs()))
+    assert debug(page, "break_add", target="twice") and debug(page, "break_add", target="total:0", text="max < 0") and debug(page, "break_add", target="twice")
+    assert [(b["target"], b["when"]) for b in told(page)["breaks"]] == [("total:0", "max < 0"), ("twice", "")]
+    assert debug(page, "break_add", target="total", text="max <") is False and "where a value is missing" in page.alert()
+    assert debug(page, "break_add", target="nowhere") is False and "no node 'nowhere'" in page.alert()
+    assert debug(page, "break_add", target="twice", hits=0) is False and "whole number from 1" in page.alert()
+    page.editor.feeds["x"] = np.float32([2, 1])
+    page.press("run")
+    assert page.run["next"] == "twice" and [b["target"] for b in told(page)["breaks"]] == ["total:0", "twice"]

@@ -13,9 +13,13 @@ import { activeIn } from "../shared/tree";
 function Button({ name, icon, keys, wide = false, primary = false, disabled = false, pressed, why, title, onClick }: {
   name: string; icon: IconName; keys?: string; wide?: boolean; primary?: boolean; disabled?: boolean; pressed?: boolean; why?: string; title?: string; onClick(): void;
 }) {
+  const lab = useLab();
+  const ref = React.useRef<HTMLButtonElement>(null);
+  // what is no use any more gives the keyboard back, which would be nowhere else
+  React.useLayoutEffect(() => { if (disabled && ref.current !== null && activeIn(ref.current) === ref.current) lab.root?.focus({ preventScroll: true }); }, [lab, disabled]);
   return (
     <button
-      type="button" className={`cbn${wide ? " lb" : ""}${primary ? " pri" : ""}${pressed ? " on" : ""}`} aria-pressed={pressed} data-filled={primary ? "" : undefined} aria-label={name} disabled={disabled}
+      ref={ref} type="button" className={`cbn${wide ? " lb" : ""}${primary ? " pri" : ""}${pressed ? " on" : ""}`} aria-pressed={pressed} data-filled={primary ? "" : undefined} aria-label={name} disabled={disabled}
       title={disabled && why ? t("{name}: {why}", { name, why }) : `${title ?? name}${keys ? `  (${keys})` : ""}`} aria-keyshortcuts={keys} onClick={onClick}
     >
       <Icon name={icon} />
