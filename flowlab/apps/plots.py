@@ -157,6 +157,30 @@ def _square(figure: Any) -> None:
         figure.layout[axis.replace("y", "yaxis")].update(scaleanchor=figure.data[k - 1].xaxis or "x")
 
 
+def training(source: Any, log: bool = False) -> Any:
+    """Draw what a training recorded: every step thin, means over epochs bold, those of the validation data dashed; one chart a name. Returns a plotly Figure.
+
+    `source`: a History, or the Training of one. `log`: logarithmic axes. FlowError if nothing was recorded.
+    """
+    go, subplots = _plotly()
+    history = getattr(source, "history", source)
+    names = [n for n in getattr(history, "steps", ()) if history.steps[n]]
+    if not names:
+        raise FlowError(f"this {type(source).__name__.lower()} holds no recorded number.", hint="fl.fit(..., fetches=loss) records the loss at every step.")
+    figure = subplots.make_subplots(rows=len(names), cols=1, shared_xaxes=True, vertical_spacing=0.08 / len(names))
+    ends = [end - 1 for end in history.ends]
+    for row, name in enumerate(names, 1):
+        line = {"color": PHASES["forward"]}
+        figure.add_trace(go.Scatter(y=history.steps[name], name=name, mode="lines", line={**line, "width": 1}, opacity=0.5, legendgroup=name, hovertemplate=f"step %{{x}}: {name} %{{y:.4g}}<extra></extra>"), row=row, col=1)
+        for label, found, style in ((f"{name}, mean of an epoch", history.epochs.get(name), {**line, "width": 2}), (f"{name}, validation", history.validation.get(name), {"color": LINES["o"][0], "width": 2, "dash": "dash"})):
+            if found:
+                figure.add_trace(go.Scatter(x=ends, y=found, name=label, mode="lines+markers", line=style, marker={"size": 5, "symbol": "square" if "validation" in label else "circle"}, legendgroup=name,
+                                            customdata=list(range(len(found))), hovertemplate=f"epoch %{{customdata}}: {label} %{{y:.4g}}<extra></extra>"), row=row, col=1)
+        figure.update_yaxes(title_text=name, type="log" if log else "linear", row=row, col=1)
+    figure.update_xaxes(title_text="step", row=len(names), col=1)
+    return figure.update_layout(**_layout(f"{plural(history.steps_done, 'step')}, {plural(history.epochs_done, 'epoch')} in {history.seconds:.4g} s"), height=120 + 260 * len(names))
+
+
 def timeline(source: Any) -> Any:
     """Draw every firing of a run as a bar from its start to its end. Returns a plotly Figure.
 

@@ -169,6 +169,11 @@ class Training:
         return tuple(sorted(steps))
 
     @property
+    def in_a_cell(self) -> bool:
+        """Does it train right now in the thread that started it, rather than in one of its own?"""
+        return self._state in ("running", "paused") and self._thread is None
+
+    @property
     def asked(self) -> bool:
         """Does somebody wait for the next step?"""
         return self._asked is not None

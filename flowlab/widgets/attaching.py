@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -27,10 +27,27 @@ class Reporter:
     def due(self, what: str) -> bool:
         """Is it time to tell? What changes the buttons is told at once."""
         now = time.monotonic()
-        if what == "step" and now - self.last < self.every:
+        if what in ("step", "epoch") and now - self.last < self.every:
             return False
         self.last = now
         return True
+
+
+def hear_while_a_cell_trains(widget: Any, training: Callable[[], Training | None]) -> None:
+    """Have the page's messages handled while the cell trains itself, where the page has a thread of the kernel to send them to (a subshell: JupyterLab 4.4, ipykernel 7).
+
+    From 7.4 on ipykernel sends what answers a cell's own message to the cell's queue instead, which waits for the end of the cell. A kernel that does not know of this is left as it is.
+    """
+    comm = getattr(widget, "comm", None)
+    before = getattr(comm, "_reply_subshell_for", None)
+    if before is None or getattr(before, "flowlab", False):
+        return
+
+    def route(data: Any, asked: Any) -> Any:
+        run = training()
+        return asked if run is not None and run.in_a_cell else before(data, asked)
+    route.flowlab = True    # type: ignore[attr-defined]
+    comm._reply_subshell_for = route    # type: ignore[union-attr]
 
 
 def training_state(run: Training, *, opened: int | None = None, caught: int | None = None, waiting: bool = False) -> P.TrainingState:
@@ -106,6 +123,7 @@ class Attaching:
         self.detach()
         self._run, self._opened, self._wants_next = run, None, False
         self._leave = run.listen(self._training_went_on)
+        hear_while_a_cell_trains(self, lambda: self._run)
         self._say_training()
 
     def detach(self) -> None:
@@ -195,8 +213,8 @@ class Attaching:
             case "detach":
                 self.detach()
                 return
-            case _ if steer(run, content):
-                self._wants_next = False
+            case name if steer(run, content):
+                self._wants_next = self._wants_next and name == "stop_when"
             case _:
                 raise DebuggerError(f"there is no training command {str(content.get('name'))[:40]!r}.", hint="Reload the page, or restart the kernel.")
         self._say_training()

@@ -895,6 +895,52 @@ class Train:
     wait: bool = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curves:
+    """The recorded numbers. Buffers: for each name the lowest and the highest of every `stride` steps; its means over epochs, for each name; the validation's, for each in `checked`."""
+    type: Literal["curves"] = "curves"
+    names: list[str]
+    steps: int
+    stride: int = 1
+    ends: list[int] = field(default_factory=list)       # steps done by the end of each epoch
+    checked: list[str] = field(default_factory=list)    # names that have validation means
+    bad: list[int | None] = field(default_factory=list)     # for each name the first step that is no finite number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Histograms:
+    """Weights, gradients or activations over the steps. Buffers, for each name: lowest and highest value, how many were not finite, each one a step; the shares between, bins × steps."""
+    type: Literal["histograms"] = "histograms"
+    kind: Literal["weights", "gradients", "activations"]
+    names: list[str]
+    steps: list[int] = field(default_factory=list)
+    bins: int = 40
+    samples: int = 0
+    share: float = 0.0              # of the training's time that looking has taken
+    cost: float = 0.0               # seconds that one look takes
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boundary:
+    """What the classifier says over the plane. Buffers: rows × cols × classes shares, points × 2 places, one label a point."""
+    type: Literal["boundary"] = "boundary"
+    rows: int
+    cols: int
+    classes: int
+    box: list[float] = field(default_factory=list)      # x from, to; y from, to
+    points: int = 0
+    axes: list[str] = field(default_factory=list)
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskHistograms:
+    """Show this group."""
+    type: Literal["ask_histograms"] = "ask_histograms"
+    kind: Literal["weights", "gradients", "activations"]
+
+
 # ---------------------------------------------------------------- the LSTM view
 
 
@@ -1148,9 +1194,9 @@ class ConvSweepAsk:
     kind: str
 
 
-TO_PAGE = (Palette, Scene, RunState, Clock, Value, File, Files, NameCheck, Fits, Preview, Reach, Clip, Found, Code, Debugging, Why, Explained, Revealed, Notice, Offer, Kept, Done, TrainingState, LSTMData,
+TO_PAGE = (Palette, Scene, RunState, Clock, Value, File, Files, NameCheck, Fits, Preview, Reach, Clip, Found, Code, Debugging, Why, Explained, Revealed, Notice, Offer, Kept, Done, TrainingState, Curves, Histograms, Boundary, LSTMData,
            ConvData, ConvWindow, ConvSweep)
-TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskPreview, AskReach, AskClip, AskFind, AskCode, OpenText, AskFiles, AskName, AskClock, Picture, Selected, Train, LSTMAsk, Clamp,
+TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskPreview, AskReach, AskClip, AskFind, AskCode, OpenText, AskFiles, AskName, AskClock, Picture, Selected, Train, AskHistograms, LSTMAsk, Clamp,
              ConvAsk, ConvLook, ConvSet, ConvEdit, ConvReset, ConvGradient, ConvSweepAsk)
 # these say in `re` which message they come of: of two views of one lab, each knows its own questions by it
 ASKED = frozenset({"scene", "value", "fits", "preview", "reach", "clip", "found", "code", "files", "name_check", "clock"})

@@ -90,3 +90,12 @@ def test_without_plotly_the_error_says_what_to_install(trace, monkeypatch):
     monkeypatch.setitem(sys.modules, "plotly", None)
     with pytest.raises(fl.FlowError, match="pip install plotly"):
         fl.plots.gates(trace, "lstm")
+
+
+def test_a_training_is_drawn_by_its_steps_its_epochs_and_its_validation():
+    history = fl.History(["loss", "acc"], {"loss": [4.0, 3.0, 2.0, 1.0], "acc": [0.1, 0.2, 0.3, 0.4]}, {"loss": [3.5, 1.5], "acc": [0.15, 0.35]}, epochs_done=2, steps_done=4, validation={"loss": [3.0, 2.0]}, ends=[2, 4])
+    figure = fl.plots.training(history, log=True)
+    assert [t.name for t in figure.data] == ["loss", "loss, mean of an epoch", "loss, validation", "acc", "acc, mean of an epoch"]
+    assert list(figure.data[0].y) == history.steps["loss"] and list(figure.data[2].x) == [1, 3] and list(figure.data[2].y) == [3.0, 2.0] and figure.layout.yaxis.type == "log"
+    with pytest.raises(fl.FlowError, match="no recorded number"):
+        fl.plots.training(fl.History([]))

@@ -24,7 +24,7 @@ TEXT = r'"((?:[^"\\]|\\.)*)"'
 # said to whoever writes Python, or to a page that sends what no page of ours sends
 FOR_PYTHON = {
     "{} is not a graph.", "fl.Editor takes a Graph, a Document, a Trace, or nothing for an empty canvas.", "this is not an edit.", "{} lacks {}.", "{} is not a text.", "{} is not an edit.",
-    "{} is no training.", "run = fl.fit(..., background=True), or with fl.train_loop(sess) as run: …", "{} is not a number from 0.", "{} is not an object.", "{} has no field {}.", "Its tag is one of {}.", "{} is not a list of names.", "{} is not a text of at most {} characters.",
+    "{} is no training.", "a training view shows a training or a history, not {}.", "run = fl.fit(..., background=True), or with fl.train_loop(sess) as run: …", "{} is not a number from 0.", "{} is not an object.", "{} has no field {}.", "Its tag is one of {}.", "{} is not a list of names.", "{} is not a text of at most {} characters.",
 }
 # put together of parts: what comes out is tried below
 COMPOSED = {"Pauses {}{}.", "Logs {}{}.", "Takes a snapshot {}{}.", "{} {}, so it was not replaced.", "{} is inside the {} {}, which is one node of the graph.", "{} is not {}.", "Select x or more first.", "x: x elements."}
@@ -81,7 +81,7 @@ def _said_by(path: Path):
         yield from (re.sub(r"(?<=\.)\{\}$", "", s) for s in itertools.chain(*map(_sentences, said)) if re.search("[a-z]{2}", s))
 
 
-@pytest.mark.parametrize("module", ["widgets/editor.py", "widgets/attaching.py", "widgets/recorded.py", "widgets/asking.py", "apps/questions.py", "debugger/recording.py", "io/edits.py"])
+@pytest.mark.parametrize("module", ["widgets/editor.py", "widgets/attaching.py", "widgets/training.py", "widgets/recorded.py", "widgets/asking.py", "apps/questions.py", "debugger/recording.py", "io/edits.py"])
 def test_the_book_has_what_the_lab_is_told(module):
     # a name, a number or a shape stands in a place
     missing = [s for s in set(_said_by(ROOT / "flowlab" / module)) - FOR_PYTHON - COMPOSED if not any(is_told(s.replace("{}", what)) for what in ("x", "3", "(2, 3)"))]

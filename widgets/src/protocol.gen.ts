@@ -122,6 +122,12 @@ export type Kept = { type: "kept"; id: string; data: Record<string, unknown>; me
 export type Done = { type: "done"; seq: number; ok: boolean };
 /** How far a training has come. An empty title: none is attached. */
 export type TrainingState = { type: "training"; title: string; state: "" | "ready" | "running" | "paused" | "done" | "stopped" | "failed"; step: number; total: number | null; epoch: number; epochs: number | null; seconds: number; left: number | null; values: Record<string, string>; checked: Record<string, string>; kept: number[]; opened: number | null; caught: number | null; waiting: boolean; stop_when: string; stopped: string; error: string; queue: number[]; best: number | null };
+/** The recorded numbers. Buffers: for each name the lowest and the highest of every `stride` steps; its means over epochs, for each name; the validation's, for each in `checked`. */
+export type Curves = { type: "curves"; names: string[]; steps: number; stride: number; ends: number[]; checked: string[]; bad: (number | null)[] };
+/** Weights, gradients or activations over the steps. Buffers, for each name: lowest and highest value, how many were not finite, each one a step; the shares between, bins × steps. */
+export type Histograms = { type: "histograms"; kind: "weights" | "gradients" | "activations"; names: string[]; steps: number[]; bins: number; samples: number; share: number; cost: number; trouble: string };
+/** What the classifier says over the plane. Buffers: rows × cols × classes shares, points × 2 places, one label a point. */
+export type Boundary = { type: "boundary"; rows: number; cols: number; classes: number; box: number[]; points: number; axes: string[]; step: number };
 /** One layer, one sample. Buffers: f i g o c h zf zi zg zo (timesteps × units), c0 h0 (units), strip, norm (one a step, if sent). */
 export type LSTMData = { type: "lstm"; version: number; title: string; layer: number; layers: LayerInfo[]; sample: number; samples: number; strip_rows: number; strip_cols: number; strip_channels: number; strip_image: boolean; strip_lo: number; strip_hi: number; strip_map: "seq" | "div"; strip_label: string; c_limit: number; reading: ReadingRow[]; clamps: ClampState[]; clamped_layers: number[]; rerun: boolean; outcomes: Outcome[]; norm: boolean };
 /** One layer, one sample. Buffers: x (channels × rows × cols), y (filters × out_rows × out_cols), kernel, bias, gradient (as y), kernel gradient of this
@@ -167,6 +173,8 @@ export type Picture = { type: "picture"; png: string; width: number; height: num
 export type Selected = { type: "selected"; names: string[] };
 /** A button of a training: `step` for open, `text` a condition for stop_when; `wait`: does the training wait at the step it is asked for? */
 export type Train = { type: "train"; name: "pause" | "go_on" | "stop" | "debug_next" | "open" | "stop_when" | "detach"; step?: number | null; text?: string; wait?: boolean };
+/** Show this group. */
+export type AskHistograms = { type: "ask_histograms"; kind: "weights" | "gradients" | "activations" };
 /** Show this layer and sample. */
 export type LSTMAsk = { type: "lstm_ask"; layer: number; sample: number };
 /** Hold a gate of this layer at a value and run again; value null lets it go. `unit` null means all units. */
@@ -185,5 +193,5 @@ export type ConvReset = { type: "conv_reset"; what?: "settings" | "input" | "ker
 export type ConvGradient = { type: "conv_gradient"; of: string };
 /** Change the picture step by step: shift, scale, turn or bend. */
 export type ConvSweepAsk = { type: "conv_sweep_ask"; kind: string };
-export type ToPage = Palette | Scene | RunState | Clock | Value | File | Files | NameCheck | Fits | Preview | Reach | Clip | Found | Code | Debugging | Why | Explained | Revealed | Notice | Offer | Kept | Done | TrainingState | LSTMData | ConvData | ConvWindow | ConvSweep;
-export type ToKernel = Hello | Edit | Command | Debug | Ask | AskFits | AskPreview | AskReach | AskClip | AskFind | AskCode | OpenText | AskFiles | AskName | AskClock | Picture | Selected | Train | LSTMAsk | Clamp | ConvAsk | ConvLook | ConvSet | ConvEdit | ConvReset | ConvGradient | ConvSweepAsk;
+export type ToPage = Palette | Scene | RunState | Clock | Value | File | Files | NameCheck | Fits | Preview | Reach | Clip | Found | Code | Debugging | Why | Explained | Revealed | Notice | Offer | Kept | Done | TrainingState | Curves | Histograms | Boundary | LSTMData | ConvData | ConvWindow | ConvSweep;
+export type ToKernel = Hello | Edit | Command | Debug | Ask | AskFits | AskPreview | AskReach | AskClip | AskFind | AskCode | OpenText | AskFiles | AskName | AskClock | Picture | Selected | Train | AskHistograms | LSTMAsk | Clamp | ConvAsk | ConvLook | ConvSet | ConvEdit | ConvReset | ConvGradient | ConvSweepAsk;
