@@ -78,12 +78,12 @@ class Recording(Debugger):
                 *path, index = event.key
                 frame = self._frame(tuple(path))
                 step = frame.plan.steps[index]
-                if frame.name(step) != event.node or index not in frame.ready or len(event.outputs) != len(step.outs):
+                if frame.name(step) != event.node or frame.place != event.frame or index not in frame.ready or len(event.outputs) != len(step.outs):
                     raise DocumentError("it is not one that can come here.")
                 if step.bodies:
                     self._current(frame, step)
                 self._fire(frame, step)
-            except (FlowError, LookupError, TypeError, ValueError, AttributeError) as error:
+            except (FlowError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
                 raise DocumentError(f"firing {number} of this recording, {event.node}, does not follow from those before it: {getattr(error, 'message', error)}", node=event.node) from None
 
 

@@ -24,6 +24,7 @@ from .trace import Event, Trace
 
 VERSION = 1
 MAX_FIRINGS = 5_000_000
+LONGEST = 1e9       # seconds: no run takes that long
 
 
 def save_trace(trace: Trace, path: str | os.PathLike) -> None:
@@ -103,7 +104,7 @@ def _opened(head: Any, tensors: Mapping[str, np.ndarray]) -> Trace:
         raise DocumentError(f"the trace has {len(head['events']):,} firings, more than the {MAX_FIRINGS:,} that flowlab opens.")
     threads = head.get("threads") or [CALLER] * len(head["events"])
     for index, ((node, frame, phase, start, duration, device, key, top, there), thread) in enumerate(zip(head["events"], threads, strict=True)):
-        if phase not in ("forward", "backward", "update") or not all(isinstance(t, str) for t in (node, device, top, thread)) or top not in plan.topology.by_name:
+        if phase not in ("forward", "backward", "update") or not all(isinstance(t, str) for t in (node, device, top, thread)) or not all(0 <= float(s) <= LONGEST for s in (start, duration)) or top not in plan.topology.by_name:
             raise DocumentError(f"the trace's firing {index} is not one of its graph's.")
         graph.node(node)
         outputs = tuple(tensors[f"{index}/{k}"] if have is True else None for k, have in enumerate(there))

@@ -22,6 +22,8 @@ from ..trace.trace import Trace
 from . import debugging as D, files as F, protocol as P
 from .keeping import Home
 
+LANES = 32          # that are drawn; what fired on more shares the last
+
 Run = Trace | str | os.PathLike     # a run as a person hands it over
 
 
@@ -226,14 +228,14 @@ def clock(dbg: Debugger, drawn: Any) -> P.Clock:
             threads[e.device].append(e.thread)
     for device in sorted(threads):
         for thread in threads[device]:
-            lanes[device, thread] = len(lanes)
+            lanes[device, thread] = min(len(lanes), LANES - 1)
     begin = min((e.start for e in events), default=0.0)
     last: dict[str, int] = {}       # node → the lane that it fired on last
     came = []
     for e in events:
         came.append(_origin(dbg, e.node, last, lanes) if "/copy" in e.node else -1)
         last[e.node] = lanes[e.device, e.thread]
-    return P.Clock(lanes=[d if len(threads[d]) == 1 else f"{d} · {threads[d].index(t) + 1}" for d, t in lanes], start=[e.start - begin for e in events],
+    return P.Clock(lanes=[d if len(threads[d]) == 1 else f"{d} · {threads[d].index(t) + 1}" for d, t in list(lanes)[:LANES]], start=[e.start - begin for e in events],
                    took=[e.duration for e in events], lane=[lanes[e.device, e.thread] for e in events], came=came, drawn=[drawn(e.node) or drawn(e.top) for e in events])
 
 

@@ -262,3 +262,34 @@ def test_the_clock_tells_lanes_overlaps_and_copies():
     ends = [s + t for s, t in zip(clock["start"], clock["took"])]
     assert ends == sorted(ends) and min(clock["start"]) == 0, "in the order in which they ended, as the cursor counts them"
     assert page.press("seek", cursor=0) and page.press("step_level") and page.press("resume") and page.run["cursor"] == len(names)
+
+
+def test_a_file_with_places_times_or_lanes_that_no_run_has_is_refused_or_bounded(folder):
+    import json
+
+    from safetensors import safe_open
+    _, trace = recorded()
+    trace.save("run.trace")
+    with safe_open("run.trace", "numpy") as file:
+        head, tensors = json.loads(file.metadata()["flowlab_trace"]), {k: file.get_tensor(k) for k in file.keys()}  # safe_open is no mapping
+    page = Page(Editor(net(), feeds=FEEDS))
+
+    def opened(**changes) -> bool:
+        (folder / "bad.trace").write_bytes(save(tensors, metadata={"flowlab_trace": json.dumps(head | changes)}))
+        return page.press("open_run", node=str(folder / "bad.trace"))
+    rows = head["events"]
+    for k, wrong in ((1, [["rnn", []]]), (1, ["rnn", 3]), (3, -1), (4, 1e300), (5, {})):
+        assert opened(events=[[*rows[0][:k], wrong, *rows[0][k + 1:]], *rows[1:]]) is False and page.alert()
+    assert opened(threads=["a"]) is False and opened(threads=[["a"]] * len(rows)) is False
+    assert opened(events=rows * 2) is False and opened(events=rows[::-1]) is False
+    assert page.editor.recording is None
+    assert opened(threads=[f"<b>{k}" for k in range(len(rows))]) and page.say("ask_clock")
+    clock = page.last("clock")
+    assert len(clock["lanes"]) <= 32 and max(clock["lane"]) < len(clock["lanes"]) and "<b>" not in str(clock["lanes"])
+
+
+def test_a_value_that_the_run_did_not_keep_is_told_from_one_that_is_not_computed_yet():
+    sess = fl.Session(net())
+    page = Page(Editor(sess.trace("h", FEEDS)))
+    assert value(page, "h:0")["known"] and not value(page, "sq:0")["known"] and page.run["recording"] and page.run["cursor"] == page.run["length"]
+    assert page.editor.results.keys() == {"h"}

@@ -355,8 +355,10 @@ const shapeText = (shape: (number | string | null)[]): string => (shape.length =
 function ValueView({ value, data }: { value: Value; data: Float32Array }) {
   const lab = useLab();
   const theme = useLabState((s) => s.theme);
+  const over = useLabState((s) => s.run.recording !== null && s.run.cursor === s.run.length);
   const hooks = { "data-testid": "value", "data-shape": shapeText(value.shape), "data-dtype": value.dtype, "data-json": value.known ? value.json ?? undefined : undefined, "data-known": value.known };
   if (value.asked) return <div className="hm unknown" {...hooks}><span className="muted"><Icon name="question" size={12} /> {t("It would give away the answer to an open question.")}</span></div>;
+  if (!value.known && over) return <div className="hm unknown" {...hooks}><span className="muted">{t("The recorded run did not keep this value: it was not asked for, or not computed. Go on live computes it where it can.")}</span></div>;
   if (!value.known) return <div className="hm unknown" {...hooks}><span className="muted">{t("{type}: no value yet. Run, or step until it fires.", { type: value.dtype === "" ? t("Shape unknown") : `${shapeText(value.shape)} ${value.dtype}` })}</span></div>;
   if (value.rows * value.cols === 0 || !data.length) return <div className="hm unknown" {...hooks}><span className="muted">{t("{shape}: no elements", { shape: shapeText(value.shape) })}</span></div>;
   if (value.shape.length === 0) return <div className="hm one" {...hooks}><b title={value.json ?? undefined}>{value.json === "true" || value.json === "false" ? value.json : num(data[0])}</b></div>;

@@ -1034,7 +1034,7 @@ export class Lab {
       moment = Math.min(scale.span, moment + (Math.max(0, now - last) / whole) * this.state.speed * scale.span);
       last = now;
       const firing = this.firingAt(clock, moment);
-      if (!still) this.set({ moment, ...(firing === null ? {} : { firing }) });
+      if (!still || firing !== null) this.set({ moment: still ? null : moment, ...(firing === null ? {} : { firing }) });
       const cursor = scale.cursor(moment);
       if (cursor > this.state.run.cursor && !this.sought) void this.seek(cursor);
       if (moment >= scale.span && this.state.run.cursor >= this.state.run.length) break;
