@@ -66,6 +66,11 @@ def test_import_loads_numpy_and_the_core_alone():
 # ---------------------------------------------------------------- one source for each thing
 
 
+def test_every_test_file_has_a_name_of_its_own():
+    names = [p.name for p in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted({n for n in names if names.count(n) > 1}) == [], "pytest imports them by their names, so it stops at the second"
+
+
 def test_the_version_is_the_same_everywhere():
     assert importlib.metadata.version("flowlab") == fl.__version__
     assert json.loads((ROOT / "widgets" / "package.json").read_text())["version"] == fl.__version__
