@@ -258,7 +258,7 @@ def reach(node: Node, axis: int, shapes: Callable[[Tensor], Shape]) -> Reach | N
             if len(images) != 1:
                 return None
             node = images[0].node
-    return Reach(size, jump, start)
+    return None if node.op.name == "BatchNorm" else Reach(size, jump, start)
 
 
 def _alike(node: Node, shapes: Callable[[Tensor], Shape]) -> bool:

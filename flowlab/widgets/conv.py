@@ -79,6 +79,7 @@ class Layer:
     w: np.ndarray | None
     bias: np.ndarray | None
     y: np.ndarray
+    result: Tensor                      # what y is in the graph: with the bias, where that has been added
     windows: R.Windows
     attrs: Mapping[str, Any]
 
@@ -170,6 +171,10 @@ class ConvView(Worded, anywidget.AnyWidget):
     @property
     def _node(self) -> Node:
         return self._nodes[self.layer - 1]
+
+    @property
+    def _kernels(self) -> set[Tensor]:
+        return {n.inputs[1] for n in self._nodes if len(n.inputs) > 1}
 
     @property
     def _samples(self) -> int:
@@ -278,7 +283,7 @@ class ConvView(Worded, anywidget.AnyWidget):
         by_itself = bool(tried) or (bool(self._values) and self._run.rerun is None)
         y = W.alone(node.op.name, attrs, x[s:s + 1], w, bias)[0] if by_itself else self._now.value(result)[s]
         shown = _With(node.op, attrs)
-        return Layer(x[s], w, bias, y, R.windows_of(shown, x.shape, None if w is None else w.shape), attrs)
+        return Layer(x[s], w, bias, y, result, R.windows_of(shown, x.shape, None if w is None else w.shape), attrs)
 
     def try_settings(self, **wanted: int | None) -> None:
         """Run this layer alone with another `stride`, `padding`, `dilation` or window `size`; the graph stays as it is. Without any, its own again."""
@@ -316,7 +321,7 @@ class ConvView(Worded, anywidget.AnyWidget):
         if what in ("settings", "all"):
             self._settings = {}
         kept = {} if what == "all" else {t: v for t, v in self._values.items()
-                                         if what == "settings" or (t.node.op.source == "variable") != (what == "kernel")}
+                                         if what == "settings" or (t in self._kernels) != (what == "kernel")}
         self._run_with(kept)
 
     def _run_with(self, values: dict[Tensor, np.ndarray]) -> None:
@@ -418,17 +423,16 @@ class ConvView(Worded, anywidget.AnyWidget):
         (x_limit, x_signed), (y_limit, y_signed) = scale_of(x), scale_of(y)
         fields, field_buffers = self._fields() if not self._settings else ([], [])
         counted = W.parameters(layer.windows, x.shape, y.shape, None if w is None else w.shape, layer.bias is not None)
-        result, _ = result_of(node)
         v = layer.windows
         data = P.ConvData(
             title=self._title, layer=self.layer - 1, layers=self._described(), sample=self.sample, samples=self._samples,
-            source=node.inputs[0].name, result=result.name, kernel_name=node.inputs[1].name if w is not None else "",
+            source=node.inputs[0].name, result=layer.result.name, kernel_name=node.inputs[1].name if w is not None else "",
             size=list(v.size), stride=list(v.stride), dilation=list(v.dilation), padding=[*v.padding[0], *v.padding[1]], groups=v.groups, adaptive=v.adaptive,
             count_padding=bool(layer.attrs.get("count_padding", True)), out_rows=y.shape[1], out_cols=y.shape[2], bias=layer.bias is not None,
             x_limit=x_limit, x_signed=x_signed, y_limit=y_limit, y_signed=y_signed, w_limit=1.0 if w is None else round_limit(w),
             whole=whole, x_step=x_step, y_step=y_step, x_from=x_range[0], x_count=x_range[1], y_from=y_range[0], y_count=y_range[1],
             fields=fields, reach=self._reach(), shared=counted.shared, local=counted.local, dense=counted.dense, multiplications=counted.multiplications,
-            changed=bool(self._settings), painted=any(t.node.op.source != "variable" for t in self._values), kernel_edited=any(t.node.op.source == "variable" for t in self._values),
+            changed=bool(self._settings), painted=not self._kernels >= self._values.keys(), kernel_edited=bool(self._kernels & self._values.keys()),
             rerun=self._run.rerun is not None, outcomes=list(self._outcomes()), gradient="" if gradient is None or not whole else gradient[0], choices=self._choices(),
             can_sweep=self._run.compute is not None)
         buffers = [x[x_range[0]:sum(x_range), ::x_step, ::x_step], y[y_range[0]:sum(y_range), ::y_step, ::y_step]]
@@ -565,7 +569,7 @@ class ConvView(Worded, anywidget.AnyWidget):
         elif recorded and of == recorded[0] and self._now.value(recorded[1]) is not None and (not self._values or self._run.rerun is not None):
             g = self._now.value(recorded[1])
         else:
-            g = W.gradient_by(self._run.graph.tensor(f"{of}:0"), result_of(node)[0], self._now.read)
+            g = W.gradient_by(self._run.graph.tensor(f"{of}:0"), layer.result, self._now.read)
         one = g[self.sample:self.sample + 1] if len(g) > 1 else g
         if layer.w is None:
             by_input = W.input_gradient(node.op.name, layer.attrs, layer.x[None], None, one)

@@ -111,5 +111,6 @@ def test_batch_statistics_see_every_place_and_a_dense_layer_none():
     node = h.node
     fields = R.fields(node, shape_of)
     assert fields.of(image).box(0, 0) == (0, 0, 6, 5)
+    assert R.reach(node, 0, shape_of) is None       # of this there is no closed form
     with pytest.raises(fl.FlowError, match="no pixel in common"):
         fields.of(node.graph.tensor("head/MatMul:0"))

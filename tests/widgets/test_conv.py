@@ -194,6 +194,35 @@ def test_a_source_that_cannot_run_again_computes_the_layer_alone(session, trace,
     assert [n.name for n in view._nodes] == ["first/Conv2D", "pool", "second/Conv2D", "mean"]
 
 
+def test_a_debugger_that_stands_between_a_layer_and_its_bias_shows_what_there_is(session, trace, feeds):
+    debugger = fl.Debugger(session, "loss", feeds)
+    debugger.run_to("first/Add")
+    data, (_x, y, *_) = Page(ConvView(debugger, "first")).hello()
+    assert (data["result"], data["bias"]) == ("first/Conv2D:0", False)
+    np.testing.assert_array_equal(y, trace.value("first/Conv2D")[0].ravel())
+
+
+def test_an_editor_is_looked_into_where_its_debugger_stands(session, trace, feeds):
+    editor = fl.Editor(session.graph, session=session, feeds=feeds)
+    with pytest.raises(fl.FlowError, match="nothing has run in this editor yet"):
+        ConvView(editor)
+    editor.run()
+    _, (_x, y, *_) = Page(ConvView(editor, "second")).hello()
+    np.testing.assert_allclose(y, trace.value("second/Add")[0].ravel(), rtol=1e-5, atol=1e-6)
+
+
+def test_a_kernel_that_is_no_variable_is_edited_too():
+    with fl.Graph():
+        x = fl.placeholder((1, 1, 5, 4), name="x")
+        out = fl.conv2d(x, np.ones((1, 1, 3, 3), "float32"), name="edges")
+    view = ConvView(fl.Session(out.graph).trace(out, {x: np.ones((1, 1, 5, 4))}))
+    page = Page(view)
+    _, [(data, (_x, y, *_))] = page.say(type="conv_edit", what="kernel", cells=[[0, 0, 1, 1, 5.0]])
+    assert data["kernel_edited"] and not data["painted"] and set(y) == {13}
+    _, [(data, (_x, y, *_))] = page.say(type="conv_reset", what="kernel")
+    assert not data["kernel_edited"] and set(y) == {9}
+
+
 def test_a_shift_moves_the_map_with_it_and_pooling_forgives_a_little():
     rng = np.random.default_rng(0)
     with fl.Graph():

@@ -24,7 +24,7 @@ export function Chain({ data, y, x, side, theme, root, choose }: { data: Data; y
         <p className="sentence">
           {info.reach.length > 0
             ? words("One value of {node} sees {rows} × {cols} places of {image}; its neighbour sees the same {down} × {across} further on. Places outside the picture are left out of the box.", { node: layer.node, rows: size, cols: sizeX, image: first.info.name, down: jump, across: jumpX })
-            : words("Ways part, or windows have no single stride here: there is no closed form, and the box is worked out place by place.")}
+            : words("Ways part, windows have no single stride, or a batch’s statistics see every place: there is no closed form, and the box is worked out place by place.")}
         </p>
       )}
       {elsewhere.length > 0 && (
