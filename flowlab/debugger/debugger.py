@@ -445,6 +445,9 @@ class Debugger:
     @_alone
     def step(self) -> Event | None:
         """Fire the first ready node (ties go by creation order), inside the loop that it leads into; None at the end."""
+        frame = self._outside
+        if self._whole and frame.ready and not (first := frame.plan.steps[min(frame.ready)]).bodies:
+            return self._fire(frame, first)
         following = self._next()
         return self._fire(*following) if following is not None else None
 
@@ -874,16 +877,17 @@ class Debugger:
 
     def _fire(self, frame: Frame, step: Step) -> Event:
         order, events, overrides, inner_overrides = self._record
-        at = len(order)
-        last = frame is self._outside and len(frame.fired) + 1 == len(frame.plan.steps)
+        at, index, fired, outside = len(order), step.index, frame.fired, frame is self._outside
+        last = outside and len(fired) + 1 == len(frame.plan.steps)
         if last:
             self._check_commit(step.node.name)
-        key = (*frame.path, step.index)
+        key = (*frame.path, index)
         if at < len(events) and events[at].key == key:
             event, new = events[at], False
             outputs = event._outputs or ()
         else:
-            name = frame.name(step)
+            node = step.node
+            name = f"{frame.prefix}{node.name}" if frame.prefix else node.name
             if name in self.holds:
                 raise HeldError(f"the run waits before {name}: there is an open question about it.", node=name, hint="Answer it, or skip it.")
             clock = time.perf_counter
@@ -896,7 +900,7 @@ class Debugger:
             except Exception as error:
                 self._failed, self.error = name, error_at(step, error, frame.values, frame.prefix)
                 raise self.error from error
-            event, new = Event(at, name, frame.phase or step.node.phase, outputs, start - self._begin, clock() - start, None, frame.place, step.device, key, frame.top), True
+            event, new = Event(at, name, frame.phase or node.phase, outputs, start - self._begin, clock() - start, None, frame.place, step.device, key, frame.top), True
             del events[at:]
             events.append(event)              # first: what is on the record has its event
         self.error = self._failed = None
@@ -904,10 +908,10 @@ class Debugger:
         values = frame.values
         if event._outputs is None:
             self._memory.skipped(self, frame, step)
-        elif overrides and frame is self._outside:
+        elif overrides and outside:
             for slot, value in zip(step.outs, outputs):
                 values[slot] = overrides.get(slot, value)
-        elif inner_overrides and frame is not self._outside:
+        elif inner_overrides and not outside:
             for k, (slot, value) in enumerate(zip(step.outs, outputs)):
                 other = self._inner_override(event.node, k, frame.place)
                 values[slot] = value if other is None else other
@@ -915,17 +919,24 @@ class Debugger:
             for slot, value in zip(step.outs, outputs):
                 values[slot] = value
         order.append(key)
-        frame.fired.add(step.index)
-        frame.ready.discard(step.index)
-        for user in frame.users[step.index]:
-            frame.missing[user] -= 1
-            if not frame.missing[user]:
-                frame.ready.add(user)
+        fired.add(index)
+        missing, ready = frame.missing, frame.ready
+        ready.discard(index)
+        for user in frame.users[index]:
+            missing[user] -= 1
+            if not missing[user]:
+                ready.add(user)
         if last:
             self._finish()
         self._whole = True
         if new:
-            self._memory.add(self, event)
+            memory = self._memory
+            memory.holding.append(event)
+            for value in outputs:
+                if value is not None:
+                    memory.fresh += value.nbytes
+            if memory.fresh > memory.room:
+                memory.settle(self)
         return event
 
     def _again(self, event: Event) -> tuple[np.ndarray | None, ...]:

@@ -46,13 +46,6 @@ class Memory:
         self.snapshots, self.holders, self.counted, self.kept, self._sources = [], {}, 0, 0, None
         self.fresh, self.room = sum(_size(e._outputs) for e in self.holding), self.budget
 
-    def add(self, dbg: Debugger, event: Event) -> None:
-        """A firing has its values again."""
-        self.holding.append(event)
-        self.fresh += _size(event._outputs)
-        if self.fresh > self.room:
-            self.settle(dbg)
-
     # ------------------------------------------------------------ letting go
 
     def settle(self, dbg: Debugger) -> None:

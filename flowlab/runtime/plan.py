@@ -45,14 +45,21 @@ class Step:
         """Compute the outputs from the values of the slots. Changes nothing."""
         if self.bodies:
             return self.kernel(rng, *[values[s] for _, s in self.args])
-        if self.plain is not None:
-            out = self.kernel(*[values[s] for s in self.plain])
+        plain = self.plain
+        if plain is not None:
+            if len(plain) == 2:     # the usual numbers, without a list
+                a, b = plain
+                out = self.kernel(values[a], values[b])
+            elif len(plain) == 1:
+                out = self.kernel(values[plain[0]])
+            else:
+                out = self.kernel(*[values[s] for s in plain])
             return out if type(out) is tuple else (out,)
-        plain = [values[s] for k, s in self.args if k is None]
+        in_order = [values[s] for k, s in self.args if k is None]
         named = {k: values[s] for k, s in self.args if k is not None}
         if self.node.op.random:
             named["key"] = rng(self.node.id)
-        out = self.kernel(*plain, **named)
+        out = self.kernel(*in_order, **named)
         return out if len(self.outs) != 1 or type(out) is tuple else (out,)
 
 
