@@ -140,7 +140,7 @@ class Breakpoints:
                     if b.action == "pause":
                         pauses = True
                     else:
-                        seen.append(Hit(b.id, event.index, event.node, event.frame, stats_of(value), np.array(value) if b.action == "snapshot" else None))
+                        seen.append(Hit(b.id, event.index, event.node, event.frame, stats_of(value), np.array(on_host(value)) if b.action == "snapshot" else None))
                     break
         return pauses, seen
 

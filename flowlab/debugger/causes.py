@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.graph import Tensor
+from ..runtime.backend import on_host
 from ..runtime.plan import Step
 from ..trace.trace import ValueKeyError
 from ..trace.why import Why, at, first_bad, why_bad, why_blank
@@ -61,8 +62,8 @@ def why(dbg: Debugger, name: str | Tensor | None, kind: str, wrong: Callable[[An
 
 
 def _began(kind: str, asked_for: str, frame: Frame, step: Step, slot: int, way: list[tuple[str, tuple]]) -> Why:
-    inputs = {port: np.asarray(frame.values[s]) for port, (_, s) in zip(step.node.ports, step.args) if frame.values.get(s) is not None}
-    output = np.asarray(frame.values[slot])
+    inputs = {port: on_host(frame.values[s]) for port, (_, s) in zip(step.node.ports, step.args) if frame.values.get(s) is not None}
+    output = on_host(frame.values[slot])
     where = f" at {' '.join(map(str, frame.place))}" if frame.place else ""
     said = why_blank(step.node, inputs) if kind == "zero" else why_bad(step.node, inputs, output)
     sentences = [f"{frame.name(step)} ({step.node.op.name}){where} {said}"]
@@ -93,12 +94,12 @@ def _overridden(kind: str, asked_for: str, frame: Frame, name: str, slot: int, w
 
 
 def _what(kind: str, value: Any) -> str:
-    return "nothing but zeros" if kind == "zero" else f"{'NaN' if np.isnan(value).any() else 'an infinity'}{at(first_bad(value))}"
+    return "nothing but zeros" if kind == "zero" else f"{'NaN' if np.isnan(on_host(value)).any() else 'an infinity'}{at(first_bad(value))}"
 
 
 def _kind(kind: str, value: Any) -> str:
     """"nan" stands for both until the value is seen."""
-    return kind if kind == "zero" or np.isnan(value).any() else "inf"
+    return kind if kind == "zero" or np.isnan(on_host(value)).any() else "inf"
 
 
 def _first(dbg: Debugger, wrong: Callable[[Any], bool]) -> tuple[Frame, int] | None:

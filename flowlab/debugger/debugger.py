@@ -143,7 +143,7 @@ class Debugger:
     @property
     def let_go(self) -> int:
         """How many firings on the record have let their values go to stay within the budget. They are computed again when they are looked at."""
-        return sum(e._outputs is None for e in self._events)
+        return sum(e._outputs is None for e in self._events) if self._memory.gone else 0
 
     @property
     def graph(self) -> Graph:
@@ -241,6 +241,19 @@ class Debugger:
             return False
         found = self._place(self._root, tensor)
         return found is not None and (not found[0].values.holds(found[1]) or found[0].values[found[1]] is not None)
+
+    def computed_again(self, name: str | Tensor) -> bool:
+        """Was the tensor's value let go to stay within the budget, so that looking at it computes it again, or has?"""
+        found = self._place(self._root, self._tensor(name))
+        if found is None:
+            return False
+        frame, slot = found
+        origin = frame.plan.topology.origin.get(slot)
+        if origin is None:
+            return slot in frame.values.gone
+        key = (*frame.path, origin[0].index)
+        event = next(e for e in reversed(self._events[:self.cursor]) if e.key == key)
+        return event.again or event._outputs is None
 
     def value(self, name: str | Tensor) -> np.ndarray:
         """The value of a tensor at the cursor, inside a loop that of the latest timestep which has it; KeyError if it is not computed yet."""

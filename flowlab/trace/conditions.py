@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import DebuggerError
+from ..runtime.backend import on_host
 from .trace import stats_of
 
 STATISTICS = ("min", "max", "mean", "std", "norm", "sum", "zeros", "nan", "inf", "size", "changed")
@@ -28,7 +29,7 @@ class Seen:
     """A tensor's value, and the one before it; statistics are worked out when they are first asked for."""
 
     def __init__(self, value: Any, before: Any = None):
-        self.value, self.before = np.asarray(value), before
+        self.value, self.before = on_host(value), before
         self._stats: Any = None
 
     def statistic(self, name: str) -> float:

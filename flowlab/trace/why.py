@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.graph import Node
+from ..runtime.backend import on_host
 
 Inputs = dict[str, np.ndarray]
 
@@ -29,13 +30,13 @@ class Why:
 
 def bad(value: Any) -> bool:
     """Does it hold a NaN or an infinity?"""
-    array = np.asarray(value)
+    array = on_host(value)
     return array.dtype.kind == "f" and not bool(np.isfinite(array).all())
 
 
 def blank(value: Any) -> bool:
     """Is it all zeros?"""
-    array = np.asarray(value)
+    array = on_host(value)
     return array.dtype.kind == "f" and array.size > 0 and not array.any()
 
 
@@ -49,7 +50,7 @@ def at(index: Sequence[int]) -> str:
 
 def first_bad(value: Any) -> tuple[int, ...]:
     """The index of the first NaN or infinity."""
-    found = np.argwhere(~np.isfinite(np.asarray(value)))
+    found = np.argwhere(~np.isfinite(on_host(value)))
     return tuple(int(k) for k in found[0]) if len(found) else ()
 
 

@@ -602,7 +602,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         last = records[dbg.cursor - 1] if dbg.cursor else None
         return S.Moment(mode=mode, cursor=dbg.cursor, length=dbg.length, total=dbg.total, done=dbg.done, states=states, planned=planned,
                         order=self._order(records, view.document), last_seconds=last.duration if last is not None else None,
-                        next=following[0] if following else None, ready=len(following), versions=versions, fetches=fetches, error=error)
+                        next=following[0] if following else None, ready=len(following), let_go=dbg.let_go, versions=versions, fetches=fetches, error=error)
 
     def _order(self, records: list[Any], document: Document) -> tuple[tuple[str, str], ...]:
         """The recorded firings as the timeline shows them; while it is only gone to and fro on the record, the same object."""
@@ -1169,7 +1169,8 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
             self._say(V.unknown(name, tensor))
             return
         message, cells = V.value(tensor, array, slice)
-        self._say(replace(message, tensor=name), [cells.astype("<f4").tobytes()])
+        again = self._debugger is not None and self._debugger.computed_again(name)
+        self._say(replace(message, tensor=name, again=again), [cells.astype("<f4").tobytes()])
 
     def _ask_fits(self, name: str) -> None:
         view = self._view()

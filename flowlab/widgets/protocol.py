@@ -339,6 +339,7 @@ class RunState:
     fetches: list[str] = field(default_factory=list)              # tensors asked for
     error: Diagnostic | None = None
     live: bool = False              # runs after every edit
+    let_go: int = 0                 # recorded firings whose values were let go to stay within the memory budget: computed again when looked at
     timesteps: dict[str, str] = field(default_factory=dict)       # opened loops and branches that have been entered: "t = 2 of 5"
     recording: str | None = None    # the name of the recorded run that is gone through; null: a run that is computed
 
@@ -388,6 +389,7 @@ class Value:
     map: Literal["seq", "div"] = "div"
     json: str | None = None         # exact nested list, up to 64 elements
     stats: Stats | None = None
+    again: bool = False             # True: it had been let go to stay within the memory budget, and was computed again
     formula: str = ""               # latex of the op
     doc: str = ""
     asked: bool = False             # somebody is asked about it: what it is, is not told

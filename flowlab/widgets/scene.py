@@ -754,6 +754,7 @@ class Moment:
     last_seconds: float | None = None
     next: str | None = None
     ready: int = 0
+    let_go: int = 0
     versions: Mapping[str, int] = field(default_factory=dict)
     fetches: tuple[str, ...] = ()
     error: P.Diagnostic | None = None
@@ -869,7 +870,7 @@ def run_state(moment: Moment, graph: Graph, shown: Drawn, *, full: bool, before:
         mode=moment.mode, cursor=moment.cursor, length=moment.length, total=moment.total, done=moment.done, full=full, states=states,
         progress=progress(moment, shown), inputs=joins(moment, graph, shown), versions={k: v for k, v in moment.versions.items() if k in shown.owner},
         thumbs=pictures or [], gone=list(gone), fired=list(fired), last=last, last_drawn=shown.owner.get(last) if last else None, last_phase=phase,
-        last_seconds=moment.last_seconds, next=moment.next, next_drawn=shown.owner.get(moment.next) if moment.next else None, ready=moment.ready,
+        last_seconds=moment.last_seconds, next=moment.next, next_drawn=shown.owner.get(moment.next) if moment.next else None, ready=moment.ready, let_go=moment.let_go,
         ticks="".join(p[0] for _, p in moment.order) if full or order_changed else None,
         names=[n for n, _ in moment.order] if full or order_changed else None, fetches=list(moment.fetches), error=moment.error,
         timesteps=dict(timesteps or {}))

@@ -274,6 +274,10 @@ def test_values_stay_on_the_card_until_somebody_looks(g, feeds, budget, card, mo
     assert brought == [], "neither a firing nor what is let go brings a tensor over"
     event = next(e for e in dbg.records if e.outputs and e.outputs[0].ndim > 1)
     assert brought and np.isfinite(event.stats[0].sum) and isinstance(dbg.outputs_of(event)[0], np.ndarray)
+    dbg.breakpoints.add(event.node, when="changed and size > 1", action="snapshot")
+    dbg.seek(0)
+    dbg.resume()
+    assert dbg.done and dbg.hits[0].value.shape == event.outputs[0].shape and dbg.why_nan() is None and dbg.explain(event.node)
     trace, brought[:] = sess.trace(gradient, feeds, budget=budget), []
     assert all(s.size for e in trace.events for s in e.stats) and len(brought) <= 1
 

@@ -227,3 +227,18 @@ def test_a_breakpoint_waits_for_feeds_as_the_run_does():
     page.editor.feeds["x"] = np.float32([2, 1])
     page.press("run")
     assert page.run["next"] == "twice" and [b["target"] for b in told(page)["breaks"]] == ["total:0", "twice"]
+
+
+def test_it_says_what_was_let_go_and_what_was_computed_again(monkeypatch):
+    with fl.Graph() as g:
+        y = fl.placeholder((8, 8), name="x")
+        for k in range(12):
+            y = fl.tanh(y, name=f"y{k}")
+        fl.mean(y, name="loss")
+    monkeypatch.setattr("flowlab.debugger.debugger.trace_budget", lambda: 600)
+    page = Page(Editor(g, feeds={"x": np.ones((8, 8), "float32")}))
+    page.press("run")
+    assert page.last("state")["let_go"] > 9
+    page.say("ask", tensor="y3:0", slice="")
+    told_again = page.last("value")
+    assert told_again["known"] and told_again["again"] and told_again["stats"]["max"] == pytest.approx(float(np.tanh(np.tanh(np.tanh(np.tanh(1.0))))), rel=1e-6)

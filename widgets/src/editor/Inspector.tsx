@@ -342,6 +342,7 @@ function Did({ tensor, outputs, node, whole = false }: { tensor: string | null; 
         {formula && <Formula latex={formula} />}
         <ExplainCard tensor={tensor} />
         {m && value ? <ValueView value={m} data={value.data} /> : <div className="skeleton" />}
+        {m?.known && m.again && <p className="muted f0" data-again>{t("Let go to save memory, and computed again")}</p>}
         {doc && <p className="wd">{doc}</p>}
       </section>
       {m?.known && rank > 2 && <section className="slice"><Field label={t("Slice")} mono value={slice || m.slice} onCommit={(t) => { lab.set({ slice: t.trim() }); lab.ask(); }} /></section>}

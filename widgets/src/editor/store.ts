@@ -140,7 +140,7 @@ export type Plug = { port: string; label: string; wired: boolean; optional: bool
 
 const NO_RUN: Run = {
   mode: "edit", cursor: 0, length: 0, total: 0, done: false, states: new Map(), progress: new Map(), inputs: new Map(), versions: new Map(), last: null,
-  last_drawn: null, last_phase: null, last_seconds: null, next: null, next_drawn: null, ready: 0, ticks: "", names: [], fetches: [], error: null, live: false, timesteps: {}, recording: null,
+  last_drawn: null, last_phase: null, last_seconds: null, next: null, next_drawn: null, ready: 0, ticks: "", names: [], fetches: [], error: null, live: false, let_go: 0, timesteps: {}, recording: null,
 };
 
 const EMPTY_SCENE: Scene = {
