@@ -218,7 +218,15 @@ def test_every_command_by_button_and_by_key_and_what_goes_wrong(notebook):
         assert places[0] == places[1], button
         if back:
             key(back)
-            assert int(lab.get_attribute("data-cursor")) < places[1][0], back
+            gone_back = int(lab.get_attribute("data-cursor"))
+            assert gone_back < places[1][0], back
+            key(keys)
+            if button == "Step":
+                hand.press("Step back")
+            else:
+                lab.get_by_role("button", name=button, exact=True).click(modifiers=["Shift"])
+                hand.settled()
+            assert int(lab.get_attribute("data-cursor")) == gone_back, back
     hand.press("Step back")
     pick("head/total")
     hand.press("Run to here")

@@ -11,7 +11,7 @@ import { SPEEDS, useLab, useLabState } from "./store";
 import { activeIn } from "../shared/tree";
 
 function Button({ name, icon, keys, wide = false, primary = false, disabled = false, pressed, why, title, onClick }: {
-  name: string; icon: IconName; keys?: string; wide?: boolean; primary?: boolean; disabled?: boolean; pressed?: boolean; why?: string; title?: string; onClick(): void;
+  name: string; icon: IconName; keys?: string; wide?: boolean; primary?: boolean; disabled?: boolean; pressed?: boolean; why?: string; title?: string; onClick(e: React.MouseEvent): void;
 }) {
   const lab = useLab();
   const ref = React.useRef<HTMLButtonElement>(null);
@@ -40,6 +40,7 @@ export function Bar() {
   const live = useLabState((s) => s.run.live);
   const codeOpen = useLabState((s) => s.codeOpen);
   const send = (name: Parameters<typeof lab.command>[0]) => () => { if (name !== "stop") lab.pause(); void lab.command(name); };
+  const either = (name: Parameters<typeof lab.command>[0], shifted: Parameters<typeof lab.command>[0]) => (e: React.MouseEvent) => send(e.shiftKey ? shifted : name)();
   const { bar, onKeyDown } = useOneStop();
   return (
     <div className="bar" role="toolbar" aria-label={t("Commands")} ref={bar} onKeyDown={onKeyDown}>
@@ -50,9 +51,9 @@ export function Bar() {
         <div className="cg">
           <Button name={t("Step back")} icon="stepBack" keys="," wide onClick={send("back")} />
           <Button name={t("Step")} icon="step" keys="." wide title={t("Fire the next node")} onClick={send("step")} />
-          <Button name={t("Step level")} icon="stepLevel" keys=">" title={t("Fire everything that is ready")} onClick={send("step_level")} />
+          <Button name={t("Step level")} icon="stepLevel" keys=">" title={t("Fire everything that is ready; Shift-click takes a level back")} onClick={either("step_level", "back_level")} />
           <Button name={t("Step scope")} icon="stepScope" keys="/" title={t("Run the current scope to its end")} onClick={send("step_scope")} />
-          <Button name={t("Step timestep")} icon="stepTimestep" keys="]" title={t("Run to the next timestep")} onClick={send("step_timestep")} />
+          <Button name={t("Step timestep")} icon="stepTimestep" keys="]" title={t("Run to the next timestep; Shift-click takes a timestep back")} onClick={either("step_timestep", "back_timestep")} />
           <Button name={t("Step pass")} icon="stepPass" keys="P" title={t("Run to the end of forward, backward or update")} onClick={send("step_pass")} />
         </div>
         <div className="cg">
