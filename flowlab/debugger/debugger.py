@@ -4,7 +4,7 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -490,24 +490,12 @@ class Debugger:
     @_alone
     def step_level(self) -> tuple[Event, ...]:
         """Fire the whole ready set, as it is now."""
-        return tuple(self._fire(frame, step) for frame, step in list(self._open(self._root)))
+        return tuple(self._level())
 
     @_alone
     def step_scope(self) -> tuple[Event, ...]:
         """Fire until the scope of the next node is done, be it a loop; a node outside any scope alone."""
-        following = self._next()
-        if following is None:
-            return ()
-        frame, first = following
-        scope = first.node.scope
-        if not scope:
-            return (self._fire(frame, first),) if frame is self._root else self.step_out()
-        left = {s.index for s in frame.plan.steps if f"{s.node.scope}/".startswith(f"{scope}/")} - frame.fired
-        events = []
-        while left and frame.ready:
-            events.append(self._fire(*self._toward(frame, frame.plan.steps[min(left & frame.ready or frame.ready)])))
-            left -= frame.fired
-        return tuple(events)
+        return tuple(self._scope())
 
     def step_into(self) -> Event | None:
         """Enter the loop or branch that is next, and fire its first node; where there is none, the next node."""
@@ -516,63 +504,124 @@ class Debugger:
     @_alone
     def step_out(self) -> tuple[Event, ...]:
         """Finish the loop or branch that the next node is in, its own node too; outside of one, fire one node."""
-        following = self._next()
-        if following is None:
-            return ()
-        path = following[0].path
-        events = [self._fire(*following)]
-        if path:
-            around, index = self._frame(path[:-1]), path[-1][0]
-            while index not in around.fired:
-                events.append(self._fire(*self._toward(around, around.plan.steps[index])))
-        return tuple(events)
+        return tuple(self._out())
 
     @_alone
     def step_timestep(self) -> tuple[Event, ...]:
         """Fire until the next timestep; outside of a loop, one node."""
+        return tuple(self._timestep())
+
+    @_alone
+    def step_pass(self) -> tuple[Event, ...]:
+        """Fire to the end of the forward, backward or update pass that the next node belongs to."""
+        return tuple(self._pass())
+
+    def going(self, how: Literal["level", "scope", "out", "timestep", "pass", "resume"], until: str | Node | None = None) -> Generator[Event, None, Stop | None]:
+        """What the method of that name does, a firing at a time: each Event comes when its node has fired, and between two of them anything else can be
+        done. `"resume"` ends with its Stop as the generator's value; `until` is where `run_to` stops.
+        """
+        ways = {"level": self._level, "scope": self._scope, "out": self._out, "timestep": self._timestep, "pass": self._pass}
+        if how == "resume":
+            return self._in_turn(self._on(self._named(until)))
+        if how not in ways:
+            raise DebuggerError(f"there is no way {how!r} to go on.", hint="level, scope, out, timestep, pass or resume.")
+        return self._in_turn(ways[how]())
+
+    def _in_turn(self, work: Generator[Event, None, Any]) -> Generator[Event, None, Any]:
+        """The same firings, each refused while another thread steps."""
+        while True:
+            try:
+                event = self._next_of(work)
+            except StopIteration as stop:
+                return stop.value
+            yield event
+
+    @_alone
+    def _next_of(self, work: Generator[Event, None, Any]) -> Event:
+        return next(work)
+
+    def _named(self, node: str | Node | None) -> str | None:
+        """A node's name as the record has it."""
+        return None if node is None else told(self.graph, self.graph.node(node) if isinstance(node, str) else node)
+
+    def _level(self) -> Generator[Event, None, None]:
+        for frame, step in list(self._open(self._root)):
+            yield self._fire(frame, step)
+
+    def _scope(self) -> Generator[Event, None, None]:
         following = self._next()
         if following is None:
-            return ()
+            return
+        frame, first = following
+        scope = first.node.scope
+        if not scope:
+            if frame is self._root:
+                yield self._fire(frame, first)
+            else:
+                yield from self._out()
+            return
+        left = {s.index for s in frame.plan.steps if f"{s.node.scope}/".startswith(f"{scope}/")} - frame.fired
+        while left and frame.ready:
+            yield self._fire(*self._toward(frame, frame.plan.steps[min(left & frame.ready or frame.ready)]))
+            left -= frame.fired
+
+    def _out(self) -> Generator[Event, None, None]:
+        following = self._next()
+        if following is None:
+            return
+        path = following[0].path
+        yield self._fire(*following)
+        if path:
+            around, index = self._frame(path[:-1]), path[-1][0]
+            while index not in around.fired:
+                yield self._fire(*self._toward(around, around.plan.steps[index]))
+
+    def _timestep(self) -> Generator[Event, None, None]:
+        following = self._next()
+        if following is None:
+            return
         frame = following[0]
-        events = [self._fire(*following)]
+        yield self._fire(*following)
         if frame is self._root:
-            return tuple(events)
+            return
         around, index, place = self._frame(frame.path[:-1]), frame.path[-1][0], frame.place
         while index not in around.fired:
             child = self._current(around, around.plan.steps[index])
             if child is None or child.place != place:   # the test and the body of a round are one timestep
                 break
-            events.append(self._fire(*self._first_in(child)))
-        return tuple(events)
+            yield self._fire(*self._first_in(child))
 
-    @_alone
-    def step_pass(self) -> tuple[Event, ...]:
-        """Fire to the end of the forward, backward or update pass that the next node belongs to."""
+    def _pass(self) -> Generator[Event, None, None]:
         following = self._next()
         if following is None:
-            return ()
+            return
         phase = phase_of(*following)
-        events = []
         while following is not None:
             if phase_of(*following) != phase:     # the first that is ready belongs to another pass; is there one of this?
                 following = next((f for f in self._open(self._root) if phase_of(*f) == phase), None)
                 if following is None:
                     break
-            events.append(self._fire(*following))
+            yield self._fire(*following)
             following = self._next()
-        return tuple(events)
 
     def run_to(self, name: str | Node) -> Stop:
         """Fire until this node is the next to fire (in a loop, at its next timestep); to the end if it will not fire any more."""
-        node = name if isinstance(name, Node) else self.graph.node(name)
-        return self._go(until=told(self.graph, node))
+        return self._to_end(name)
 
     def resume(self) -> Stop:
         """Fire until a breakpoint or the end. Raises nothing: an error is a Stop, and `error` holds it."""
-        return self._go(until=None)
+        return self._to_end(None)
 
     @_alone
-    def _go(self, until: str | None) -> Stop:
+    def _to_end(self, until: str | Node | None) -> Stop:
+        going = self._on(self._named(until))
+        while True:
+            try:
+                next(going)
+            except StopIteration as stop:
+                return stop.value
+
+    def _on(self, until: str | None) -> Generator[Event, None, Stop]:
         first = True
         while (following := self._next()) is not None:
             frame, step = following
@@ -595,6 +644,7 @@ class Debugger:
             except FlowError as error:
                 self.error = error
                 return Stop("error", name)
+            yield event
         return Stop("end")
 
     # ------------------------------------------------------------ back

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -191,24 +191,27 @@ def typed(text: str, name: str) -> Any:
         raise DebuggerError(f"the value typed for {name} cannot be read{where}.", node=name.rpartition(":")[0], hint="Type numbers as [[1, 2], [3, 4]], or one number for all elements.") from None
 
 
-def step_into(dbg: Debugger, scope: str) -> Stop:
+def step_into(dbg: Debugger, scope: str) -> Generator[Event, None, Stop | None]:
     """Go to before the first node of a scope that has not fired; where all have, nowhere."""
     loops = {n.name for n in dbg.graph.nodes if n.op.routine is not None}       # which fire last of what is in their scope
     first = next((name for name in dbg.names() if name.startswith(f"{scope}/") and name not in loops and dbg.state(name) in ("idle", "ready")), None)
-    return dbg.run_to(first) if first is not None else Stop("node", dbg.ready[0] if dbg.ready else None)
+    if first is None:
+        return Stop("node", dbg.ready[0] if dbg.ready else None)
+    return (yield from dbg.going("resume", first))
 
 
-def step_out(dbg: Debugger, scope: str) -> tuple[Event, ...]:
+def step_out(dbg: Debugger, scope: str) -> Generator[Event, None, None]:
     """Finish a scope: fire until nothing in it is left, its own nodes before others wherever they are ready."""
     own = {s.node.name for s in dbg.plan.steps if s.node.name.startswith(f"{scope}/")}
-    events: list[Event] = []
     while not dbg.done and any(dbg.state(name) != "done" for name in own):
+        cursor = dbg.cursor
         inside = dbg.ready and (dbg.ready[0].startswith(f"{scope}/") or next((r for r in dbg.ready if r in own), None))
-        fired = dbg.step_scope() if inside is True else (dbg.fire(inside),) if inside else (dbg.step(),)
-        if not fired or fired[0] is None:
+        if inside is True:
+            yield from dbg.going("scope")
+        elif (fired := dbg.fire(inside) if inside else dbg.step()) is not None:
+            yield fired
+        if dbg.cursor == cursor:
             break       # nothing more can fire
-        events += fired
-    return tuple(events)
 
 
 def made_bad(dbg: Debugger) -> bool:

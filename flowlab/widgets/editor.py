@@ -5,7 +5,7 @@ import math
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
@@ -44,12 +44,13 @@ from ..io.edits import (
 from ..runtime.machine import amount, memory_left
 from ..runtime.session import Session
 from ..trace.compare import compare
-from ..trace.trace import Trace
+from ..trace.trace import Event, Trace
 from . import debugging as D, previews, protocol as P, saved, scene as S, values as V
 from .asking import Asking
 from .attaching import Attaching
 from .examples import EXAMPLES
 from .keeping import Home, Keeping, same_file
+from .pacing import GAP, SHOWN, SLICE, Going, Way, advance, event_loop, interruptible
 from .recorded import Recorded, document_of_run, session_of_run
 from .words import Worded
 
@@ -104,6 +105,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         self._begin_attaching()
         self._answered: dict[int, bool] = {}    # messages that were done: one that comes again, after a broken connection, is not done twice
         self._answering = 0
+        self._going: Going | None = None       # what the page has asked for and is not over yet
         self._revision = 0
         self._selection: tuple[str, ...] = ()
         self._debugger: Debugger | None = None
@@ -260,6 +262,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
 
     def reset(self) -> None:
         """End the run that is being stepped: nothing has fired."""
+        self._halt()
         self._reset()
         self._say_state(full=True)
 
@@ -293,6 +296,8 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
     def _adopt(self, document: Document, select: str | None = None, home: Home | None = None) -> None:
         """Take the document, and rebuild what depends on it. One of another home is another graph: nothing carries over but what that home had."""
         moving = home is not None and home is not self._home
+        if moving or document.nodes is not self._document.nodes or document.fetches != self._document.fetches or _unlike(document.feeds, self._document.feeds):
+            self._halt()
         if moving:
             self._settle_file()
         before, self._document = self._document, document
@@ -485,6 +490,20 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
 
     def _go(self, act: Callable[[Debugger], Any], *, fresh: bool = True) -> Any:
         """Let the debugger act, and tell the page where the run stands then; an error is told, and raised."""
+        self._halt()
+        way = self._set_out(fresh)
+        if way is None:
+            return None
+        try:
+            return self._reached(way, act(way.dbg))
+        except FlowError as error:
+            self._failed(way, error)
+            raise
+        finally:
+            self._arrive(way)
+
+    def _set_out(self, fresh: bool = True) -> Way | None:
+        """Begin to go on with the run, or a new one; None where there is no run and none shall begin."""
         dbg = self._debugger
         begins = dbg is None or not dbg.length and dbg.error is None
         if begins:
@@ -492,31 +511,93 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
                 return None
             if dbg is None or not self._fresh():
                 dbg = self._start()     # variables were assigned meanwhile: a run reads them when it starts
-        cursor = dbg.cursor
         self._error, self._waits = None, None
-        pause = dbg.breakpoints.add("*", D.NOT_FINITE) if self._pausing and not self._told_bad and dbg.total else None
-        try:
-            result = act(dbg)
-            if isinstance(result, Stop) and result.reason == "error" and dbg.error is not None:
-                raise dbg.error
-            if isinstance(result, Stop) and result.reason == "question":
-                raise HeldError(f"the run waits before {result.node}: there is an open question about it.", node=result.node, hint="Answer it, or skip it.")
-        except HeldError as error:
+        pausing, self._pausing = self._pausing, False
+        pause = dbg.breakpoints.add("*", D.NOT_FINITE) if pausing and not self._told_bad and dbg.total else None
+        return Way(dbg, begins, dbg.cursor, pause)
+
+    def _reached(self, way: Way, result: Any) -> Any:
+        if isinstance(result, Stop) and result.reason == "error" and way.dbg.error is not None:
+            raise way.dbg.error
+        if isinstance(result, Stop) and result.reason == "question":
+            raise HeldError(f"the run waits before {result.node}: there is an open question about it.", node=result.node, hint="Answer it, or skip it.")
+        return result
+
+    def _failed(self, way: Way, error: FlowError) -> None:
+        if isinstance(error, HeldError):
             self._waits = error.node
-            raise
+        elif isinstance(error, KernelError) or way.dbg.error is error:
+            self._error = error
+
+    def _arrive(self, way: Way) -> None:
+        """Tell the page where the run stands, and what has fired on the way."""
+        if way.pause is not None:
+            way.dbg.breakpoints.remove(way.pause)
+        self._settle()
+        inner = self._view().document.nodes
+        fired = [e.node if e.node in inner else e.top for e in way.dbg.records[way.cursor:way.dbg.cursor]]
+        self._say_state(full=way.begins, fired=fired)
+
+    # ---- what the page asks for and may take long
+
+    def _pace(self, act: Callable[[Debugger], Generator[Any, None, Any]], tell: Callable[[Any, Sequence[Event]], None],
+              paused: Callable[[], None] | None = None) -> None:
+        """Let the debugger act in slices, and say what came of it with `tell(result, firings)`. The message is answered when it is over, or halted."""
+        self._halt()
+        way = self._set_out()
+        going = Going(way, act(way.dbg), tell, paused or self._tell_paused, self._answering, event_loop() if self._answering else None)
+        if self._slice(going):
+            return
+        self._going = going
+        self._say_state()
+        going.handle = going.loop.call_later(GAP, self._go_further)
+
+    def _slice(self, going: Going) -> bool:
+        """Go on for one slice, where there is no event loop to the end; True once it is over, and told."""
+        over, way = True, going.way
+        try:
+            over, result = advance(going.work, SLICE if going.loop is not None else math.inf)
+            if not over:
+                return False
+            self._reached(way, result)
         except FlowError as error:
-            if isinstance(error, KernelError) or dbg.error is error:
-                self._error = error
+            self._failed(way, error)
             raise
         finally:
-            self._pausing = False
-            if pause is not None:
-                dbg.breakpoints.remove(pause)
-            self._settle()
-            inner = self._view().document.nodes
-            fired = [e.node if e.node in inner else e.top for e in dbg.records[cursor:dbg.cursor]]
-            self._say_state(full=begins, fired=fired)
-        return result
+            if over:
+                self._going = None
+                self._arrive(way)
+        going.tell(result, way.dbg.records[way.cursor:way.dbg.cursor])
+        return True
+
+    def _go_further(self) -> None:
+        """The next slice; whatever goes wrong in it is told as it would have been in the first."""
+        going, over = self._going, True
+
+        def slice() -> None:
+            nonlocal over
+            over = self._slice(going)
+        with interruptible():
+            ok = self._answer(slice, going.seq)
+        if over:
+            return self._finish("command", going.seq, ok)
+        now = time.perf_counter()
+        if now > going.shown:
+            self._say_state()
+            going.shown = time.perf_counter() + max(SHOWN, 4 * (time.perf_counter() - now))
+        going.handle = going.loop.call_later(GAP, self._go_further)
+
+    def _halt(self) -> bool:
+        """Pause what is going on in slices, where it is; False if nothing is."""
+        going, self._going = self._going, None
+        if going is None:
+            return False
+        going.handle.cancel()
+        going.work.close()
+        self._arrive(going.way)
+        going.paused()
+        self._finish("command", going.seq, True)
+        return True
 
     def _back_while(self, same: Callable[[Any], Any]) -> tuple:
         """Go back over the last firing and those before it that share its key."""
@@ -537,11 +618,13 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
                 levels[node.name] = max(before, default=0) + 1
         return levels.get(event.top, 0)
 
-    def _resume(self) -> Any:
+    def _resume(self) -> None:
+        self._halt()
         dbg = self._debugger
         if dbg is not None and dbg.cursor < dbg.length and not isinstance(dbg, Recording):      # which is all past, and has breakpoints to stop at
-            return self._go(lambda d: d.seek(d.length))    # from the past back to the present
-        return self._go(lambda d: d.resume())
+            self._tell_stop(self._go(lambda d: d.seek(d.length)))    # from the past back to the present
+        else:
+            self._pace(lambda d: d.going("resume"), self._tell_stop)
 
     def _check_memory(self) -> None:
         """DeviceError before the variables to come ask for more than this process may take: it names the largest, which a run's own check would not."""
@@ -598,7 +681,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
             mode = "past"
             planned |= frozenset(e.top for e in records) & frozenset(graph.nodes)
         if mode is None:
-            mode = "edit" if not dbg.length and dbg.error is None else "past" if dbg.cursor < dbg.length else "paused"
+            mode = "run" if self._going is not None else "edit" if not dbg.length and dbg.error is None else "past" if dbg.cursor < dbg.length else "paused"
         last = records[dbg.cursor - 1] if dbg.cursor else None
         return S.Moment(mode=mode, cursor=dbg.cursor, length=dbg.length, total=dbg.total, done=dbg.done, states=states, planned=planned,
                         order=self._order(records, view.document), last_seconds=last.duration if last is not None else None,
@@ -762,9 +845,17 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         """Answer one message: whatever goes wrong is told, and nothing is raised."""
         kind, seq = (content.get("type"), content.get("seq")) if isinstance(content, dict) else (None, None)
         seq = seq if isinstance(seq, int) else 0
-        once = kind in _CHANGES and seq in self._answered
-        ok = self._answered[seq] if once else self._answer(content, seq)
-        if kind in _CHANGES and not once:
+        if self._going is not None and seq == self._going.seq:
+            return      # sent again after a broken connection; it is answered when it is over
+        if kind in _CHANGES and seq in self._answered:
+            return self._finish(kind, seq, self._answered[seq])
+        ok = self._answer(lambda: self._handle(content), seq)
+        if self._going is None or self._going.seq != seq:
+            self._finish(kind, seq, ok)
+
+    def _finish(self, kind: Any, seq: int, ok: bool) -> None:
+        """Say that a message has been dealt with, and keep what came of it."""
+        if kind in _CHANGES:
             self._answered[seq] = ok
             if len(self._answered) > REMEMBERED:
                 del self._answered[next(iter(self._answered))]
@@ -775,11 +866,11 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         if keeps:
             self._publish()
 
-    def _answer(self, content: Any, seq: int) -> bool:
+    def _answer(self, act: Callable[[], None], seq: int) -> bool:
         """Do what a message asks for; False if it could not be done, which has then been told."""
         self._answering = seq
         try:
-            self._handle(content)
+            act()
             return True
         except HeldError as error:
             self._tell_held(error)
@@ -887,32 +978,38 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
                 self._tell_stop(self._go(lambda dbg: dbg.resume()))
             case "run":
                 started = time.perf_counter()
-                self.run()
-                self._tell_results(time.perf_counter() - started)
+                if self._debugger is None or not self._fresh():
+                    self._halt()
+                    self._start()
+                self._say(self._state(mode="run"))
+                self._pace(lambda dbg: dbg.going("resume"), lambda _, events: self._tell_results(time.perf_counter() - started))
             case "step":
                 self._tell_step(self.step())
             case "back":
                 self._tell_back([e] if (e := self.back()) is not None else [])
             case "step_level":
-                self._tell_steps(self.step_level())
+                self._pace(lambda dbg: dbg.going("level"), self._tell_going)
             case "step_scope":
-                self._tell_steps(self._go(lambda dbg: dbg.step_scope()))
+                self._pace(lambda dbg: dbg.going("scope"), self._tell_going)
             case "step_timestep":
-                self._tell_steps(self._go(lambda dbg: dbg.step_timestep()))
+                self._pace(lambda dbg: dbg.going("timestep"), self._tell_going)
             case "step_pass":
-                self._tell_steps(self._go(lambda dbg: dbg.step_pass()))
+                self._pace(lambda dbg: dbg.going("pass"), self._tell_going)
             case "back_level":
                 self._tell_back(self._back_while(self._level))
             case "back_timestep":
                 self._tell_back(self._back_while(lambda e: (e.index,) if not e.frame else e.frame[:2]))
             case "into" if node is not None:
-                self._tell_stop(self._go(lambda dbg: D.step_into(dbg, node)))
+                self._pace(lambda dbg: D.step_into(dbg, node), self._tell_stop)
             case "out" if node is not None:
-                self._tell_steps(self._go(lambda dbg: D.step_out(dbg, node)))
+                self._pace(lambda dbg: D.step_out(dbg, node), self._tell_going)
             case "resume":
-                self._tell_stop(self._resume())
+                self._resume()
             case "run_to" if node is not None:
-                self._tell_stop(self.run_to(node))
+                self._pace(lambda dbg: dbg.going("resume", node), self._tell_stop)
+            case "pause":
+                if not self._halt():
+                    self._notice("status", "Nothing is running.")
             case "fire" if node is not None:
                 self._tell_step(self.fire(node))
             case "seek" if isinstance(cursor, int):
@@ -1041,10 +1138,13 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         for found in other.breakpoints:
             other.breakpoints.remove(found.id)
         other.override(target, value)
-        other.resume()
-        self._branch = (f"{target} overridden at firing {dbg.cursor}", other)
-        parted = sum(d.tensor not in self._secret() for d in compare(dbg, other).differences)
-        self._notice("status", f"A second run with another {target} went on to {'its end' if other.done else f'firing {other.cursor}'}: {plural(parted, 'output')} of those fired in both differ.")
+
+        def parted(*_: Any) -> None:
+            self._branch = (f"{target} overridden at firing {dbg.cursor}", other)
+            count = len(compare(dbg, other))
+            self._notice("status", f"A second run with another {target} went on to {'its end' if other.done else f'firing {other.cursor}'}: {plural(count, 'output')} of those fired in both differ.")
+            self._say_debugging()
+        self._pace(lambda _: other.going("resume"), parted, parted)
 
     def _answer_why(self, target: str | None, kind: str) -> None:
         found = D.why(self._running(), target, kind, self._drawn().owner.get)
@@ -1110,13 +1210,21 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         done = " The run is complete." if self._debugger and self._debugger.done else ""
         return self._notice("status", f"Fired {len(events)} nodes: {', '.join(e.node for e in events[:4])}{' …' if len(events) > 4 else ''}.{done}")
 
+    def _tell_paused(self) -> None:
+        dbg = self._debugger
+        if dbg is not None:
+            self._notice("status", f"Paused at firing {dbg.cursor} of {dbg.total}.", "Resume goes on.")
+
+    def _tell_going(self, _result: Any, events: Sequence[Any]) -> None:
+        self._tell_steps(events)
+
     def _tell_back(self, events: Sequence[Any]) -> None:
         if not events:
             self._notice("status", "This is the start: nothing has fired.")
         else:
             self._notice("status", f"Took back {events[-1].node if len(events) == 1 else f'{len(events)} firings'}.")
 
-    def _tell_stop(self, stop: Any) -> None:
+    def _tell_stop(self, stop: Any, _events: Sequence[Any] = ()) -> None:
         dbg = self._debugger
         if isinstance(stop, Stop) and stop.reason == "breakpoint" and self._tell_bad():
             return

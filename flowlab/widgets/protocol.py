@@ -737,7 +737,7 @@ class Edit:
 class Command:
     """A button or key. `node` for fire, run_to, into, out (a scope), reveal and the path or name of open, save, save_as, replace, open_run, compare_run, save_run and replace_run; `cursor` for seek; `scopes` for fold and unfold (empty: all)."""
     type: Literal["command"] = "command"
-    name: Literal["undo", "redo", "save", "run", "step", "back", "step_level", "back_level", "step_scope", "step_timestep",
+    name: Literal["undo", "redo", "save", "run", "pause", "step", "back", "step_level", "back_level", "step_scope", "step_timestep",
                   "back_timestep", "step_pass", "into", "out", "resume", "seek", "fire", "run_to", "fold", "unfold", "reveal", "stop", "go_on", "start_fresh", "live_on", "live_off",
                   "new", "open", "save_as", "replace", "keep_copy", "take_theirs", "overwrite", "autosave_on", "autosave_off", "look",
                   "open_run", "compare_run", "save_run", "replace_run", "go_live"]

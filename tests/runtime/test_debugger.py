@@ -455,3 +455,14 @@ def test_a_second_thread_is_refused_while_one_steps():
     go_on.set()
     thread.join(20)
     assert stops[0].reason == "end" and dbg.results == -9 and dbg.back().node == "z"
+
+
+@pytest.mark.parametrize(("how", "whole"), [("level", "step_level"), ("scope", "step_scope"), ("pass", "step_pass"), ("resume", "resume")])
+def test_a_command_can_be_gone_through_firing_by_firing(g, how, whole):
+    slow, fast = (fl.Debugger(fl.Session(g), ["loss", "train"], FEEDS) for _ in range(2))
+    getattr(fast, whole)()
+    for count, event in enumerate(slow.going(how), 1):
+        assert slow.cursor == count and slow.records[-1] is event      # it has fired when it comes, and the next has not
+    assert names(slow.records) == names(fast.records)
+    with pytest.raises(fl.DebuggerError, match="no way 'back' to go on"):
+        slow.going("back")

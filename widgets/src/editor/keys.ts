@@ -180,7 +180,7 @@ export const KEYS: Key[] = [
   { keys: "Q", group: "Debug", does: "ask before this step; to the open question", when: letter("q"), run: ask },
   { keys: "H", group: "Debug", does: "costs on the canvas: time, memory, none", when: letter("h"), run: nextHeat },
   { keys: "E", group: "Debug", does: "explain this firing", when: letter("e"), run: (lab) => explain(lab) },
-  { keys: "Space", group: "Run", does: "play or pause", when: key(" "), run: (lab) => { if (lab.state.playing) lab.pause(); else void lab.play(); } },
+  { keys: "Space", group: "Run", does: "play or pause", when: key(" "), run: (lab) => { if (lab.state.playing || lab.running()) lab.halt(); else void lab.play(); } },
   { keys: "?", group: "Move", does: "show or hide these keys", when: key("?"), run: (lab) => lab.set({ panel: lab.state.panel === "keys" ? null : "keys" }) },
 ];
 

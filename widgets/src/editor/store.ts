@@ -596,7 +596,7 @@ export class Lab {
   private send(message: Outgoing): Promise<boolean> {
     if (this.waiting++ === 0) this.set({ busy: true });
     // a kernel that was restarted knows nothing of this lab and never answers: say so instead of waiting in silence
-    const silence = setTimeout(() => this.say(SILENT), PATIENCE);
+    const silence = setTimeout(() => { if (this.state.run.mode !== "run") this.say(SILENT); }, PATIENCE);
     return this.wire.send(message).finally(() => {
       clearTimeout(silence);
       if (this.state.status === SILENT) this.say("");
@@ -1062,6 +1062,15 @@ export class Lab {
   pause(): void {
     if (this.state.playing) this.set({ playing: false, status: "Paused." });
   }
+
+  /** Pause: of playing, or of a run that is going on in the kernel. */
+  halt(): void {
+    if (this.state.playing) this.pause();
+    else if (this.running()) void this.command("pause");
+  }
+
+  /** Is a run going on in the kernel that can be paused? */
+  running(): boolean { return this.state.busy && this.state.run.mode === "run"; }
 
   private seeking: number | null = null;
   private sought = false;

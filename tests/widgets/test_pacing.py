@@ -1,0 +1,172 @@
+"""A long run that the page asks for goes on in slices: other messages and other cells get their turn, and it can be paused."""
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+
+import flowlab as fl
+from flowlab.io.edits import Rename
+from flowlab.widgets.editor import Editor
+from tests.widgets.test_editor_kernel import Page
+
+STEPS = 8_000
+
+
+class Live(Page):
+    """A page whose answers may come later."""
+
+    def say(self, type: str, **fields) -> bool:
+        """Send a message; has it been answered at once, and well?"""
+        self.seq += 1
+        start = len(self.heard)
+        self.editor._on_message(self.editor, {"type": type, "seq": self.seq, **fields}, [])
+        return any(m["type"] == "done" and m["seq"] == self.seq and m["ok"] for m, _ in self.heard[start:])
+
+    @property
+    def state(self) -> dict:
+        return self.last("state")
+
+    def told(self, level: str) -> str:
+        return next((f"{m['text']} {m['hint']}" for m, _ in reversed(self.heard) if m["type"] == "notice" and m["level"] == level), "")
+
+    def answered(self) -> list[dict]:
+        return [m for m, _ in self.heard if m["type"] == "done"]
+
+
+def long_loop() -> Live:
+    with fl.Graph("long") as g:
+        seq = fl.placeholder(("time", 2), name="seq")
+        with fl.scan(seq, time_axis=0, name="rnn") as step:
+            h = step.state("h", init=fl.constant(np.zeros(2, "f")))
+            new = fl.tanh(h + step.input, name="new")
+            step.update(h, new)
+            step.output(new)
+        fl.sum(step.outputs[0], name="total")
+    return Live(Editor(g, feeds={"seq": np.full((STEPS, 2), 0.01, "f")}))
+
+
+async def until(true, seconds: float = 30) -> None:
+    """Until the claim is true, while the event loop turns."""
+    end = time.perf_counter() + seconds
+    while not true():
+        assert time.perf_counter() < end
+        await asyncio.sleep(0.001)
+
+
+def in_a_loop(story):
+    """Runs an async story in a fresh event loop, as a kernel runs its messages."""
+    asyncio.run(story())
+
+
+def test_a_run_can_be_paused_looked_at_and_resumed():
+    page = long_loop()
+
+    async def story():
+        before = len(page.answered())
+        page.press("run")
+        assert len(page.answered()) == before            # the answer comes when it is over
+        assert page.state["mode"] == "run"
+        began = page.editor.debugger.cursor
+        await until(lambda: page.editor.debugger.cursor > began)     # other code has its turn meanwhile
+        assert page.press("pause")
+        assert len(page.answered()) == before + 2        # both have theirs now
+        dbg = page.editor.debugger
+        here = dbg.cursor
+        assert 0 < here < dbg.total and page.state["mode"] == "paused" and page.state["cursor"] == here
+        assert f"Paused at firing {here}" in page.told("status")
+        await asyncio.sleep(0.1)
+        assert dbg.cursor == here                       # it has really stopped
+        assert page.press("step") and dbg.cursor == here + 1
+        page.press("resume")
+        await until(lambda: dbg.done)
+        await until(lambda: page.state["done"])
+        assert "The run is complete." in page.told("status")
+    in_a_loop(story)
+    fresh = fl.Session(page.editor.graph).run("total:0", page.editor.feeds)
+    assert page.editor.results["total"].tobytes() == fresh.tobytes()
+
+
+@pytest.mark.parametrize("what", ["edit", "cell", "stop"])
+def test_whoever_changes_something_pauses_the_run_first(what):
+    page = long_loop()
+
+    async def story():
+        before = len(page.answered())
+        page.press("run")
+        dbg = page.editor.debugger
+        if what == "edit":
+            page.editor.edit(Rename("total", "sum"))
+            assert "sum" in page.editor.document.nodes and page.state["mode"] == "edit"
+        elif what == "cell":
+            assert page.editor.step().index == dbg.cursor - 1
+        else:
+            page.press("stop")
+            assert page.editor.debugger is None and page.state["cursor"] == 0
+        assert len(page.answered()) >= before + 1
+        here = dbg.cursor
+        await asyncio.sleep(0.1)
+        assert dbg.cursor == here < dbg.total
+    in_a_loop(story)
+
+
+def test_values_are_looked_at_while_it_runs_and_a_breakpoint_set_meanwhile_stops_it():
+    page = long_loop()
+
+    async def story():
+        page.press("run")
+        await until(lambda: page.editor.debugger.cursor > 0)
+        page.say("ask", tensor="seq:0", slice="")
+        assert page.last("value")["tensor"] == "seq:0"
+        assert page.editor._going is not None           # looking pauses nothing
+        page.editor.debugger.breakpoints.add("rnn/new:0", timestep=STEPS - 5)
+        await until(lambda: page.editor._going is None)
+        assert page.editor.debugger.frame[:1] == ("rnn",) and page.state["mode"] == "paused"
+        assert page.editor.debugger.timestep("rnn") == STEPS - 5
+    in_a_loop(story)
+
+
+def test_an_error_in_a_later_slice_is_told_and_answered():
+    with fl.Graph("late") as g:
+        seq = fl.placeholder(("time", 2), name="seq")
+        with fl.scan(seq, time_axis=0, name="rnn") as step:
+            h = step.state("h", init=fl.constant(np.zeros(2, "f")))
+            new = fl.tanh(h + step.input, name="new")
+            step.update(h, new)
+            step.output(new)
+        fl.gather(step.outputs[0], fl.constant(np.array([10**6])), axis=0, name="last")
+    page = Live(Editor(g, feeds={"seq": np.full((STEPS, 2), 0.01, "f")}))
+
+    async def story():
+        page.press("run")
+        await until(lambda: page.editor._going is None)
+        assert page.answered()[-1]["ok"] is False and "last" in page.told("alert")
+        assert page.state["states"]["last"] == "error"
+    in_a_loop(story)
+
+
+def test_interrupting_the_kernel_pauses_it():
+    page = long_loop()
+
+    async def story():
+        page.press("run")
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)       # as Jupyter's kernel does between messages
+        try:
+            page.editor._going.work = endless(page.editor._going.work)
+            await until(lambda: page.editor._going is None)
+        finally:
+            signal.signal(signal.SIGINT, before)
+        assert "Interrupted" in page.told("alert") and page.answered()[-1]["ok"] is False
+        assert page.state["mode"] == "paused"
+    in_a_loop(story)
+
+
+def endless(work):
+    """The same work, with an interrupt sent in the middle of it."""
+    yield next(work)
+    os.kill(os.getpid(), signal.SIGINT)
+    yield from work
