@@ -43,7 +43,8 @@ def fit(sess: Session, train: Node | Tensor | str, data: Any, *, epochs: int = 1
     ended: weights, optimizer, draws and shuffle; `resume=history` goes on after that history, in the middle of an epoch too.
 
     `stop_when`: a condition as breakpoints have them, on every fetch ("nan or inf") or by name ({"loss": "mean > 10"}), or a function; it stops after the step at which it holds, and
-    `history.past` is that step, ready to be stepped. `stop_on_nan` is short for "nan or inf". `keep`: how many of the last steps can be opened again, `run.debug(step)`.
+    `history.past` is that step, ready to be stepped. `stop_on_nan` is short for "nan or inf". `keep`: how many of the last steps can be opened again, `run.debug(step)`,
+    and as many of all before, within the memory that a trace may take (at most 256 MB); 20 in the background or with a view, else none.
     `view`: a `fl.TrainingView()` that shows it, and can pause and stop it. Interrupting the kernel stops after the step at hand: the variables are those of the last complete step.
     """
     if cluster is not None:

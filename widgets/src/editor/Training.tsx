@@ -3,7 +3,7 @@ import * as React from "react";
 import { Slider } from "../shared/controls";
 import { duration } from "../shared/format";
 import { Icon } from "../shared/icons";
-import { STATES, STOPPED } from "../shared/training";
+import { STATES, STOPPED, useTyped } from "../shared/training";
 import { t, told } from "../shared/words";
 import { visible } from "./geometry";
 import { useLab, useLabState } from "./store";
@@ -18,6 +18,7 @@ export function TrainingBar() {
   // the kernel has the step that was asked for: it opens where everything opens, on the way of messages
   React.useEffect(() => { if (caught !== null) void lab.train("open", { step: caught }); }, [lab, caught]);
   const [picked, setPicked] = React.useState<number | null>(null);
+  const [waits, setWaits] = React.useState(true);
   const timer = React.useRef(0);
   React.useEffect(() => () => window.clearTimeout(timer.current), []);
   if (!training || !training.title) return null;
@@ -44,11 +45,24 @@ export function TrainingBar() {
           ? <button type="button" className="bt" disabled={!offered} onClick={() => void lab.train("go_on")}><Icon name="resume" size={12} />{t("Go on training")}</button>
           : <button type="button" className="bt" disabled={!offered} onClick={() => void lab.train("pause")}><Icon name="pause" size={12} />{t("Pause training")}</button>)}
         {alive && <button type="button" className="bt" disabled={!offered} onClick={() => void lab.train("stop")}><Icon name="stop" size={12} />{t("Stop training")}</button>}
-        {alive && <button type="button" className="bt pri" data-filled disabled={!offered || waiting} title={t("The next step opens here at its start, with its batch; training waits there for Go on")} onClick={() => void lab.train("debug_next")}><Icon name="step" size={12} />{t("Debug the next step")}</button>}
+        {alive && <button type="button" className="bt pri" data-filled disabled={!offered || waiting} title={waits ? t("The next step opens here at its start, with its batch; training waits there for Go on") : t("The next step opens here at its start, with its batch; training goes on meanwhile")} onClick={() => void lab.train("debug_next", { wait: waits })}><Icon name="step" size={12} />{t("Debug the next step")}</button>}
+        {alive && <label className="ck"><input type="checkbox" checked={waits} onChange={(e) => setWaits(e.currentTarget.checked)} />{t("and wait there")}</label>}
+        {alive && <StopWhen now={training.stop_when} set={(text) => lab.train("stop_when", { text })} />}
         {kept.length > 0 && <Slider label={t("Step of the training")} visibleLabel={false} value={Math.max(0, at)} max={kept.length - 1} text={t("Step {step}", { step: kept[Math.max(0, at)] })} onChange={pick} />}
         {kept.length > 0 && <button type="button" className="bt" disabled={!linked} onClick={() => void lab.train("open", { step: kept[Math.max(0, at)] })}>{t("Open step {step}", { step: kept[Math.max(0, at)] })}</button>}
         <button type="button" className="bt x" aria-label={t("Follow this training no more")} title={t("Follow this training no more")} onClick={() => void lab.train("detach")}><Icon name="close" size={11} /></button>
       </span>
     </div>
+  );
+}
+
+/** The condition to stop at: Enter sets it, empty takes it away. */
+function StopWhen({ now, set }: { now: string; set(text: string): Promise<boolean> }) {
+  const [text, type, submit] = useTyped(now, set);
+  return (
+    <form className="sw" onSubmit={submit}>
+      <label>{t("Stop when")} <input type="text" className="tf" spellCheck={false} autoComplete="off" placeholder="nan or inf" size={10} value={text} onChange={(e) => type(e.currentTarget.value)} title={t("A condition such as nan or inf, or mean > 10; empty for none.")} /></label>
+      {text !== now && <button type="submit" className="bt">{t("Set")}</button>}
+    </form>
   );
 }

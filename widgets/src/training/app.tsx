@@ -4,7 +4,7 @@ import { followTheme, onThemeChange } from "../shared/color";
 import { Slider, useWidth } from "../shared/controls";
 import { duration } from "../shared/format";
 import { Icon } from "../shared/icons";
-import { STATES, STOPPED } from "../shared/training";
+import { STATES, STOPPED, useTyped } from "../shared/training";
 import { type Model, useKernel } from "../shared/wire";
 import { LanguageChoice, t, told, useLanguage } from "../shared/words";
 import { Charts } from "./curves";
@@ -114,12 +114,10 @@ function Progress({ state }: { state: TrainingState }) {
 }
 
 function StopWhen({ now, set }: { now: string; set(text: string): Promise<boolean> }) {
-  const [text, setText] = React.useState(now);
-  const [mine, setMine] = React.useState(false);
-  React.useEffect(() => { if (!mine) setText(now); }, [now, mine]);
+  const [text, type, submit] = useTyped(now, set);
   return (
-    <form className="panel stopwhen" onSubmit={(e) => { e.preventDefault(); void set(text).then((ok) => { if (ok) setMine(false); }); }}>
-      <label><h2>{t("Stop when")}</h2><input type="text" spellCheck={false} autoComplete="off" placeholder="nan or inf" value={text} onChange={(e) => { setMine(true); setText(e.currentTarget.value); }} /></label>
+    <form className="panel stopwhen" onSubmit={submit}>
+      <label><h2>{t("Stop when")}</h2><input type="text" spellCheck={false} autoComplete="off" placeholder="nan or inf" value={text} onChange={(e) => type(e.currentTarget.value)} /></label>
       <button type="submit" className="bt" disabled={text === now}>{t("Set")}</button>
       <p className="muted">{now ? t("Stops after the step at which a recorded number is {condition}.", { condition: now }) : t("A condition such as nan or inf, or mean > 10; empty for none.")}</p>
     </form>

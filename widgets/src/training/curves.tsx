@@ -68,7 +68,7 @@ function Chart({ line, data, width, height, step, kept, opened, log, onStep }: {
         width={width} height={height} role="img" aria-label={t("{name} over {n} steps", { name: line.name, n: data.info.steps })}
         onPointerDown={(e) => { if (e.button === 0) { e.currentTarget.setPointerCapture(e.pointerId); pick(e); } }} onPointerMove={(e) => { if (e.buttons & 1) pick(e); }}
       >
-        {ticks.map((v) => <React.Fragment key={v}><path className="grid" d={`M${LEFT} ${line0(v)}H${width - RIGHT}`} /><text x={LEFT - 6} y={line0(v) + 3.5} textAnchor="end">{log ? powerOfTen(v) : tick(v, yStep)}</text></React.Fragment>)}
+        {ticks.map((v) => <React.Fragment key={v}><path className="grid" d={`M${LEFT} ${line0(v)}H${width - RIGHT}`} /><text x={LEFT - 6} y={line0(v) + 3.5} textAnchor="end">{!log ? tick(v, yStep) : Number.isInteger(v) ? powerOfTen(v) : num(Number((10 ** v).toPrecision(1)))}</text></React.Fragment>)}
         {marks.map((m, k) => <text key={m} x={x(m)} y={height - 6} textAnchor={k === 0 ? "start" : "middle"}>{m.toLocaleString("en-US")}</text>)}
         <path className="raw" data-band={stride > 1 || undefined} d={raw} />
         <path className="mean" d={path(line.epochs, end)} />
@@ -107,10 +107,11 @@ function band(line: Line, x: (i: number) => number, y: (v: number) => number, kn
   return out;
 }
 
+/** Places on a logarithmic axis: powers of ten, and twice and five times those where there are few. */
 function decades(from: number, to: number): number[] {
   const all = Array.from({ length: Math.max(0, Math.floor(to) - Math.ceil(from) + 1) }, (_, k) => Math.ceil(from) + k);
-  const every = Math.ceil(all.length / 6) || 1;
-  return all.filter((_, k) => k % every === 0);
+  if (all.length > 2) return all.filter((_, k) => k % Math.ceil(all.length / 6) === 0);
+  return Array.from({ length: Math.floor(to) - Math.floor(from) + 1 }, (_, k) => Math.floor(from) + k).flatMap((k) => [k, k + Math.log10(2), k + Math.log10(5)]).filter((v) => v >= from && v <= to);
 }
 
 function readingOf(line: Line, data: CurveData, step: number): string {

@@ -68,6 +68,7 @@ function paint(canvas: HTMLCanvasElement, h: Histogram, steps: number[], bins: n
   const g = canvas.getContext("2d");
   if (!g) return;
   const table = tableOf(root, "seq");
+  const [error, paper] = stripes(root);
   const image = g.createImageData(w, height);
   const end = steps[steps.length - 1] + (steps.length > 1 ? steps[steps.length - 1] - steps[steps.length - 2] : 1);
   let k = 0;
@@ -77,6 +78,10 @@ function paint(canvas: HTMLCanvasElement, h: Histogram, steps: number[], bins: n
     const [lo, hi] = [h.lo[k], h.hi[k]];
     let most = 0;
     for (let b = 0; b < bins; b++) most = Math.max(most, h.counts[k * bins + b]);
+    if (most === 0) {       // not one of the values is a number
+      for (let y = 0; y < height; y++) image.data.set((x + y) % 6 < 3 ? error : paper, 4 * (y * w + x));
+      continue;
+    }
     const each = (hi - lo) / bins;
     for (let y = 0; y < height; y++) {
       // a row of pixels covers a stretch of values: the fullest of the bins under it counts
@@ -142,12 +147,12 @@ function paintPlane(canvas: HTMLCanvasElement, data: PlaneData, root: HTMLElemen
   if (!g) return;
   const image = g.createImageData(cols, rows);
   const both = scaleOf(root, "div");
-  const style = getComputedStyle(root);
-  const paper = rgb(style.getPropertyValue("--fl-surface") || "white", root);
+  const [error, paper] = stripes(root);
   const hues = classes > 2 ? Array.from({ length: classes }, (_, k) => rgb(`var(${HUES[k % HUES.length]})`, root)) : [];
   for (let i = 0; i < rows * cols; i++) {
     let out: readonly number[];
-    if (classes === 2) out = both(data.shares[2 * i + 1]);
+    if (Number.isNaN(data.shares[i * classes])) out = (Math.floor(i / cols) + i) % 4 < 2 ? error : paper;
+    else if (classes === 2) out = both(data.shares[2 * i + 1]);
     else {
       let best = 0;
       for (let k = 1; k < classes; k++) if (data.shares[i * classes + k] > data.shares[i * classes + best]) best = k;
@@ -158,6 +163,9 @@ function paintPlane(canvas: HTMLCanvasElement, data: PlaneData, root: HTMLElemen
   }
   g.putImageData(image, 0, 0);
 }
+
+/** The two colours of what is no number. */
+const stripes = (root: HTMLElement): [number[], number[]] => [[...rgb("var(--fl-state-error)", root), 255], [...rgb("var(--fl-surface)", root), 255]];
 
 /** Any CSS colour, as it comes out where the view stands. */
 function rgb(color: string, root: HTMLElement): number[] {
