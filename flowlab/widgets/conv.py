@@ -142,6 +142,7 @@ class ConvView(Worded, anywidget.AnyWidget):
         self._title = self._run.graph.name if title is None else str(title)
         self._values: dict[Tensor, np.ndarray] = {}         # painted input, edited kernel
         self._settings: dict[str, int] = {}
+        self._edits = 0
         self._gradient_of: str | None = None
         self._x_channel, self._y_from = 0, 0
         self._maps: dict[Any, Any] = {}
@@ -255,6 +256,7 @@ class ConvView(Worded, anywidget.AnyWidget):
         within("sample", self.sample, run.value(nodes[index].inputs[0]).shape[0])
         self._source, self._run, self._now, self._nodes = source, run, run, nodes
         self._values, self._settings, self._maps, self._current = {}, {}, {}, None
+        self._edits += 1
         self._quiet = True
         self.layer = index + 1
         self._current = None
@@ -333,6 +335,7 @@ class ConvView(Worded, anywidget.AnyWidget):
         except Exception:
             self._now, self._values = before, held
             raise
+        self._edits += 1
         for key in [k for k in self._maps if k[0] == "map"]:
             del self._maps[key]
         self._after_change()
@@ -433,7 +436,7 @@ class ConvView(Worded, anywidget.AnyWidget):
             whole=whole, x_step=x_step, y_step=y_step, x_from=x_range[0], x_count=x_range[1], y_from=y_range[0], y_count=y_range[1],
             fields=fields, reach=self._reach(), shared=counted.shared, local=counted.local, dense=counted.dense, multiplications=counted.multiplications,
             changed=bool(self._settings), painted=not self._kernels >= self._values.keys(), kernel_edited=bool(self._kernels & self._values.keys()),
-            rerun=self._run.rerun is not None, outcomes=list(self._outcomes()), gradient="" if gradient is None or not whole else gradient[0], choices=self._choices(),
+            edits=self._edits, rerun=self._run.rerun is not None, outcomes=list(self._outcomes()), gradient="" if gradient is None or not whole else gradient[0], choices=self._choices(),
             can_sweep=self._run.compute is not None)
         buffers = [x[x_range[0]:sum(x_range), ::x_step, ::x_step], y[y_range[0]:sum(y_range), ::y_step, ::y_step]]
         if w is not None:

@@ -1102,6 +1102,7 @@ class ConvData:
     changed: bool = False           # stride, padding, dilation or size are not the graph's
     painted: bool = False
     kernel_edited: bool = False
+    edits: int = 0                  # how often something was painted, edited or taken back
     rerun: bool = True              # False: the source cannot run again what follows
     outcomes: list[Outcome] = field(default_factory=list)
     gradient: str = ""              # what the gradient is of: "loss", "this map"

@@ -248,11 +248,11 @@ def test_the_convolution_view(notebook, clean):
     for theme in THEMES:
         nb.theme(theme)
         clean(view, theme)
-        view.get_by_role("button", name="Shift", exact=True).click()
         view.get_by_role("button", name="Paint", exact=True).click()
         view.focus()
         nb.page.keyboard.press("Enter")
         expect(view.locator(".tried")).to_be_visible()
+        view.get_by_role("button", name="Shift", exact=True).click()
         expect(view.locator("[data-line]")).to_have_count(2)
         clean(view, f"painted and swept, {theme}")
         view.get_by_role("button", name="As in the run").click()

@@ -1,5 +1,5 @@
 import * as React from "react";
-import { VERSION, type ConvSweep, type Notice } from "../protocol.gen";
+import { VERSION, type ConvData, type ConvSweep, type Notice } from "../protocol.gen";
 import { followTheme } from "../shared/color";
 import { Slider, useWidth } from "../shared/controls";
 import { isTextField } from "../shared/guard";
@@ -7,7 +7,7 @@ import { Icon } from "../shared/icons";
 import { Message, Sample, Slow, useSynced, useTheme } from "../shared/view";
 import { type Model, useKernel } from "../shared/wire";
 import { LanguageChoice, t as words, useLanguage } from "../shared/words";
-import { Counted, Settings, Sharing, SweepCard } from "./cards";
+import { Counted, Settings, Sharing, SweepCard, type Wanted } from "./cards";
 import { type Data, type Seen, dataOf, momentOf } from "./data";
 import { Chain } from "./chain";
 import { Equation, Ledger } from "./ledger";
@@ -25,6 +25,7 @@ export function App({ model }: { model: Model }) {
   const [data, setData] = React.useState<Data | null>(null);
   const [seen, setSeen] = React.useState<Seen | null>(null);
   const [sweep, setSweep] = React.useState<ConvSweep | null>(null);
+  const [sweeping, setSweeping] = React.useState<string | null>(null);
   const [notice, setNotice] = React.useState<Notice | null>(null);
   const rows = data?.info.out_rows ?? 1;
   const cols = data?.info.out_cols ?? 1;
@@ -41,14 +42,14 @@ export function App({ model }: { model: Model }) {
   const theme = useTheme();
   const lang = useLanguage();
 
+  const last = React.useRef<ConvData | null>(null);
   React.useEffect(() => kernel.subscribe((message, buffers) => {
     switch (message.type) {
       case "conv":
-        setData((old) => {
-          const next = dataOf(message, buffers);
-          if (old && (old.info.layer !== message.layer || old.info.sample !== message.sample)) setSweep(null);
-          return next;
-        });
+        // what was measured on another picture is told no more
+        if (!last.current || last.current.layer !== message.layer || last.current.sample !== message.sample || last.current.edits !== message.edits) setSweep(null);
+        last.current = message;
+        setData(dataOf(message, buffers));
         setSeen(null);
         setNotice(null);
         break;
@@ -73,6 +74,11 @@ export function App({ model }: { model: Model }) {
   const { send } = kernel;
   const ask = React.useCallback((layer: number, sample: number, xChannel = 0, yFrom = 0) => send({ type: "conv_ask", layer, sample, x_channel: xChannel, y_from: yFrom }), [send]);
 
+  const askSweep = React.useCallback((kind: string) => {
+    setSweeping(kind);
+    void send({ type: "conv_sweep_ask", kind }).then(() => setSweeping(null));
+  }, [send]);
+
   // a large layer's window is asked for when the cursor rests
   React.useEffect(() => {
     if (!data || data.info.whole) return;
@@ -95,6 +101,11 @@ export function App({ model }: { model: Model }) {
     const haveY = o >= yf && o < yf + yn;
     if (!haveX || !haveY) void ask(layer, sample, wanted, haveY ? yf : Math.floor(o / 24) * 24);
   }, [data, wanted, o, ask]);
+
+  const asked = React.useRef({ layer: 0, sample: 0, wanted });
+  asked.current = { layer: data?.info.layer ?? 0, sample: data?.info.sample ?? 0, wanted };
+  const more = React.useCallback((from: number) => void ask(asked.current.layer, asked.current.sample, asked.current.wanted, from), [ask]);
+  const setSettings = React.useCallback((what: Wanted) => void send({ type: "conv_set", ...what }), [send]);
 
   // ------------------------------------------------------------ painting: one message at a time, the rest waits together
   const waiting = React.useRef<{ what: "input" | "kernel"; cells: Map<string, number[]> } | null>(null);
@@ -200,11 +211,11 @@ export function App({ model }: { model: Model }) {
               <Equation data={data} moment={moment} y={y} x={x} o={o} />
               <Ledger data={data} moment={moment} c={channel} setC={setC} />
               <Sharing data={data} moment={moment} o={o} c={channel} cell={held} y={y} x={x} theme={theme} root={root} choose={(of) => void send({ type: "conv_gradient", of })} />
-              <Wall data={data} o={o} setO={setO} theme={theme} root={root} more={(from) => void ask(info.layer, info.sample, wanted, from)} />
+              <Wall data={data} o={o} setO={setO} theme={theme} root={root} more={more} />
             </div>
             <div className="column">
-              <Settings data={data} set={(what) => void send({ type: "conv_set", ...what })} />
-              <SweepCard data={data} sweep={sweep} ask={(kind) => void send({ type: "conv_sweep_ask", kind })} />
+              <Settings data={data} set={setSettings} />
+              <SweepCard data={data} sweep={sweep} waiting={sweeping} ask={askSweep} />
               <Counted data={data} />
             </div>
           </div>

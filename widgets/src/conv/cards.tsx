@@ -3,17 +3,18 @@ import * as React from "react";
 import type { ConvLine, ConvSweep } from "../protocol.gen";
 import { useWidth } from "../shared/controls";
 import { niceStep, num, percent, tick } from "../shared/format";
-import { t as words, tn } from "../shared/words";
+import { t as words, tn, useLanguage } from "../shared/words";
 import type { Cell } from "./app";
 import { type Data, mapOf, type Moment, scaleFor, usesOf, weightAt } from "./data";
 import { cellSize, Pixels, type Root, ScaleBar } from "./tiles";
 
 // ---------------------------------------------------------------- stride, padding, dilation
 
-type Wanted = { stride?: number; padding?: number; dilation?: number; size?: number };
+export type Wanted = { stride?: number; padding?: number; dilation?: number; size?: number };
 
-export function Settings({ data, set }: { data: Data; set(what: Wanted): void }) {
+export const Settings = React.memo(function Settings({ data, set }: { data: Data; set(what: Wanted): void }) {
   const { info, layer } = data;
+  useLanguage();
   const [wanted, setWanted] = React.useState<Wanted>({});
   const timer = React.useRef(0);
   React.useEffect(() => setWanted({}), [data]);
@@ -59,7 +60,7 @@ export function Settings({ data, set }: { data: Data; set(what: Wanted): void })
       )}
     </section>
   );
-}
+});
 
 function Count({ label, value, min, other, change }: { label: string; value: number; min: number; other: number; change(value: number): void }) {
   const [text, setText] = React.useState(String(value));
@@ -97,26 +98,27 @@ export function Sharing({ data, moment, o, c, cell, y, x, theme, root, choose }:
       </div>
       {!info.whole ? <p className="sentence">{words("This layer is too large to send all its gradients to the page; the kernel has them.")}</p>
         : pooling ? <Passed data={data} moment={moment} o={o} y={y} x={x} theme={theme} root={root} />
-          : <Uses data={data} o={o} c={c} from={moment.channels.from} cell={cell} theme={theme} root={root} />}
+          : <Uses data={data} o={o} c={c} from={moment.channels.from} i={cell.i} j={cell.j} theme={theme} root={root} />}
     </section>
   );
 }
 
-function Uses({ data, o, c, from, cell, theme, root }: { data: Data; o: number; c: number; from: number; cell: Cell; theme: number; root: Root }) {
+const Uses = React.memo(function Uses({ data, o, c, from, i, j, theme, root }: { data: Data; o: number; c: number; from: number; i: number; j: number; theme: number; root: Root }) {
   const { info, layer } = data;
-  const uses = React.useMemo(() => usesOf(data, o, c, cell.i, cell.j), [data, o, c, cell.i, cell.j]);
-  const at = weightAt(data, o, c, cell.i, cell.j);
+  useLanguage();
+  const uses = React.useMemo(() => usesOf(data, o, c, i, j), [data, o, c, i, j]);
+  const at = weightAt(data, o, c, i, j);
   const own = data.dw?.[at];
   const total = data.total?.[at];
   const input = mapOf(data, "x", from + c);
   const limit = largest(uses.products);
-  const gradient = data.g?.subarray(o * info.out_rows * info.out_cols, (o + 1) * info.out_rows * info.out_cols);
+  const gradient = React.useMemo(() => data.g?.subarray(o * info.out_rows * info.out_cols, (o + 1) * info.out_rows * info.out_cols), [data, o]);
   const most = largest(gradient ?? []);
   const ki = cellSize(96, layer.rows, layer.cols, 24);
   const ko = cellSize(96, info.out_rows, info.out_cols, 24);
   return (
     <>
-      <p className="sentence">{words("w[{i}, {j}] of filter {o} meets {n} places of the input, each time with the same number. A fully connected layer would learn one number for each.", { i: cell.i, j: cell.j, o, n: uses.places.length })}</p>
+      <p className="sentence">{words("w[{i}, {j}] of filter {o} meets {n} places of the input, each time with the same number. A fully connected layer would learn one number for each.", { i, j, o, n: uses.places.length })}</p>
       <div className="tiles small">
         <figure>
           <figcaption>{words("meets")}</figcaption>
@@ -137,12 +139,12 @@ function Uses({ data, o, c, from, cell, theme, root }: { data: Data; o: number; 
       {own !== undefined && total !== undefined ? (
         <p className="sum">
           {words("They add up to")} <b data-readout="uses" data-value={String(uses.sum)}>{num(uses.sum)}</b>
-          {info.samples > 1 && info.gradient !== "" && <> {words("in this picture; with the other {n}", { n: info.samples - 1 })}</>} = ∂/∂w[{cell.i}, {cell.j}] <b data-readout="dw" data-value={String(total)} data-own={String(own)}>{num(total)}</b>
+          {info.samples > 1 && info.gradient !== "" && <> {words("in this picture; with the other {n}", { n: info.samples - 1 })}</>} = ∂/∂w[{i}, {j}] <b data-readout="dw" data-value={String(total)} data-own={String(own)}>{num(total)}</b>
         </p>
       ) : <p className="sentence">{words("Choose what the gradient is of, to see how the uses add up.")}</p>}
     </>
   );
-}
+});
 
 /** The scale of a gradient: its largest size, 1 where all is 0. */
 function largest(values: ArrayLike<number>): number {
@@ -161,7 +163,7 @@ function Dots({ places, k, width, height }: { places: [number, number][]; k: num
 function Passed({ data, moment: m, o, y, x, theme, root }: { data: Data; moment: Moment; o: number; y: number; x: number; theme: number; root: Root }) {
   const { info, layer } = data;
   const g = data.g?.[(o * info.out_rows + y) * info.out_cols + x];
-  const map = data.dx?.subarray(o * layer.rows * layer.cols, (o + 1) * layer.rows * layer.cols);
+  const map = React.useMemo(() => data.dx?.subarray(o * layer.rows * layer.cols, (o + 1) * layer.rows * layer.cols), [data, o]);
   const most = largest(map ?? []);
   const k = cellSize(132, layer.rows, layer.cols, 24);
   const at = m.winner >= 0 ? [m.rows[Math.floor(m.winner / m.cols.length)].at, m.cols[m.winner % m.cols.length].at] : null;
@@ -196,7 +198,8 @@ function Passed({ data, moment: m, o, y, x, theme, root }: { data: Data; moment:
 const KINDS = [["shift", "Shift"], ["scale", "Scale"], ["turn", "Turn"], ["bend", "Bend"]] as const;
 const ROLES = { map: "the map", pooled: "the pooled map", output: "the output" } as const;
 
-export function SweepCard({ data, sweep, ask }: { data: Data; sweep: ConvSweep | null; ask(kind: string): void }) {
+export const SweepCard = React.memo(function SweepCard({ data, sweep, waiting, ask }: { data: Data; sweep: ConvSweep | null; waiting: string | null; ask(kind: string): void }) {
+  useLanguage();
   const [box, width] = useWidth<HTMLDivElement>();
   const { info } = data;
   return (
@@ -204,11 +207,12 @@ export function SweepCard({ data, sweep, ask }: { data: Data; sweep: ConvSweep |
       <div className="head">
         <h2>{words("What a changed picture does")}</h2>
         <span className="seg" role="group" aria-label={words("Change the picture")}>
-          {KINDS.map(([kind, label]) => <button key={kind} type="button" disabled={!info.can_sweep} aria-pressed={sweep?.kind === kind} onClick={() => ask(kind)}>{words(label)}</button>)}
+          {KINDS.map(([kind, label]) => <button key={kind} type="button" disabled={!info.can_sweep} aria-pressed={(waiting ?? sweep?.kind) === kind} onClick={() => ask(kind)}>{words(label)}</button>)}
         </span>
       </div>
       {!info.can_sweep && <p className="sentence">{words("This source cannot run again with another picture; a trace can.")}</p>}
-      {info.can_sweep && !sweep && <p className="sentence">{words("Shift, scale, turn or bend the picture step by step, and see how far the map, the pooled map and the output follow.")}</p>}
+      {waiting && <p className="sentence" role="status">{words("Running everything again for each step …")}</p>}
+      {info.can_sweep && !sweep && !waiting && <p className="sentence">{words("Shift, scale, turn or bend the picture step by step, and see how far the map, the pooled map and the output follow.")}</p>}
       <div ref={box}>{sweep && width > 0 && <Curves sweep={sweep} width={width} />}</div>
       {sweep && (
         <>
@@ -222,7 +226,7 @@ export function SweepCard({ data, sweep, ask }: { data: Data; sweep: ConvSweep |
       )}
     </section>
   );
-}
+});
 
 function Curves({ sweep, width }: { sweep: ConvSweep; width: number }) {
   const height = 176;
@@ -266,8 +270,9 @@ function Curves({ sweep, width }: { sweep: ConvSweep; width: number }) {
 
 // ---------------------------------------------------------------- how many numbers
 
-export function Counted({ data }: { data: Data }) {
+export const Counted = React.memo(function Counted({ data }: { data: Data }) {
   const { info, layer } = data;
+  useLanguage();
   const pooling = layer.kind === "max" || layer.kind === "average";
   const rows = [
     { name: pooling ? words("this layer") : words("this layer: one kernel, used at every place"), n: info.shared, className: "shared" },
@@ -289,4 +294,4 @@ export function Counted({ data }: { data: Data }) {
       <p className="sentence">{pooling ? words("Pooling learns nothing: it only makes the map smaller.") : words("Sharing leaves fewer numbers to learn, which lowers the risk of overfitting; it does not rule it out. Nor does it make the network know things again that are turned or larger.")}</p>
     </section>
   );
-}
+});

@@ -8,7 +8,7 @@ const info = (over: Partial<ConvData> = {}, kind: "conv" | "transpose" | "max" |
   type: "conv", version: 1, title: "", layer: 0, layers: [{ ...layer, kind }], sample: 0, samples: 1, source: "", result: "", kernel_name: "", size: [3, 3], stride: [2, 2], dilation: [1, 1],
   padding: [1, 1, 1, 1], groups: 1, adaptive: false, count_padding: true, out_rows: 3, out_cols: 3, bias: true, x_limit: 1, x_signed: true, y_limit: 1, y_signed: true, w_limit: 1, whole: true,
   x_step: 1, y_step: 1, x_from: 0, x_count: 2, y_from: 0, y_count: 2, fields: [], reach: [], shared: 0, local: 0, dense: 0, multiplications: 0, changed: false, painted: false,
-  kernel_edited: false, rerun: true, outcomes: [], gradient: "", choices: [], can_sweep: true, ...over,
+  kernel_edited: false, edits: 0, rerun: true, outcomes: [], gradient: "", choices: [], can_sweep: true, ...over,
 });
 const ramp = (n: number) => Float32Array.from({ length: n }, (_, k) => (k % 7) - 3);
 

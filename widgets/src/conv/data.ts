@@ -159,14 +159,26 @@ export interface Seen {
   value: number;
 }
 
+export interface SentMap { map: Float32Array; rows: number; cols: number; step: number }
+
+// the same part of the same data is the same object, so that nothing is painted twice
+const cut = new WeakMap<Float32Array, Map<number, SentMap>>();
+
 /** One channel of the input or of the output, as far as it was sent; null where it was not. */
-export function mapOf(d: Data, which: "x" | "y", channel: number): { map: Float32Array; rows: number; cols: number; step: number } | null {
+export function mapOf(d: Data, which: "x" | "y", channel: number): SentMap | null {
   const { info, layer } = d;
   const [from, count, step, data] = which === "x" ? [info.x_from, info.x_count, info.x_step, d.x] : [info.y_from, info.y_count, info.y_step, d.y];
   if (channel < from || channel >= from + count) return null;
-  const rows = Math.ceil((which === "x" ? layer.rows : info.out_rows) / step);
-  const cols = Math.ceil((which === "x" ? layer.cols : info.out_cols) / step);
-  return { map: data.subarray((channel - from) * rows * cols, (channel - from + 1) * rows * cols), rows, cols, step };
+  let known = cut.get(data);
+  if (!known) cut.set(data, (known = new Map()));
+  let found = known.get(channel);
+  if (!found) {
+    const rows = Math.ceil((which === "x" ? layer.rows : info.out_rows) / step);
+    const cols = Math.ceil((which === "x" ? layer.cols : info.out_cols) / step);
+    found = { map: data.subarray((channel - from) * rows * cols, (channel - from + 1) * rows * cols), rows, cols, step };
+    known.set(channel, found);
+  }
+  return found;
 }
 
 /** Every place where one weight was used: input × gradient of the output there. Row by row of the output. */

@@ -31,8 +31,21 @@ export const Pixels = React.memo(function Pixels({ map, rows, cols, width, heigh
 
 export interface GridCell { value: number; padding?: boolean; winner?: boolean }
 
-/** A small grid with its numbers in it; with `choose`, its cells can be chosen with mouse and keys. */
-export function Numbers({ label, cells, rows, cols, side, scale, lit, light, root, theme, chosen, choose, names }: {
+const MOST = 400;       // cells with numbers; more are a picture
+
+type GridProps = Parameters<typeof NumberedGrid>[0];
+
+/** A grid with its numbers in it where they are few, else a picture of them. With `choose`, cells with numbers can be chosen with mouse and keys. */
+export function Numbers(props: GridProps) {
+  const { cells, rows, cols, side, scale, root, theme, label } = props;
+  const many = cells.length > MOST;
+  const values = React.useMemo(() => (many ? Float32Array.from(cells, (c) => c.value) : null), [many, cells]);
+  if (!values) return <NumberedGrid {...props} />;
+  const k = side / Math.max(rows, cols);
+  return <Pixels map={values} rows={rows} cols={cols} width={cols * k} height={rows * k} scale={scale} theme={theme} root={root} label={label} />;
+}
+
+function NumberedGrid({ label, cells, rows, cols, side, scale, lit, light, root, theme, chosen, choose, names }: {
   label: string; cells: GridCell[]; rows: number; cols: number; side: number; scale: Scale; lit: number | null; light(k: number | null): void; root: Root; theme: number;
   chosen?: number; choose?(k: number): void; names?(k: number): string;
 }) {
@@ -76,7 +89,7 @@ export function Numbers({ label, cells, rows, cols, side, scale, lit, light, roo
           >
             <rect className={rgb ? "cell" : "cell nan"} x={x + 0.5} y={y + 0.5} width={k - 1} height={k - 1} fill={cell.padding ? undefined : rgb ? css(rgb) : undefined} data-padding={cell.padding || undefined} />
             {(cell.padding || !rgb) && <rect x={x + 0.5} y={y + 0.5} width={k - 1} height={k - 1} fill={`url(#${hatch})`} className={cell.padding ? "" : "error"} />}
-            {text && <text x={x + k / 2} y={y + k / 2 + 4} textAnchor="middle" className={cell.padding || !rgb ? "boxed" : ""} style={{ fill: cell.padding || !rgb ? undefined : rgb ? inkOn(rgb) : undefined }}>{text}</text>}
+            {text && <text x={x + k / 2} y={y + k / 2 + 4} textAnchor="middle" className={cell.padding || !rgb ? "boxed" : ""} style={{ fontSize: decimals === 1 ? 10 : undefined, fill: cell.padding || !rgb ? undefined : rgb ? inkOn(rgb) : undefined }}>{text}</text>}
             {cell.winner && <rect className="winner" x={x + 2} y={y + 2} width={k - 4} height={k - 4} />}
             <rect className="edge" data-chosen={n === chosen || undefined} x={x + 1} y={y + 1} width={k - 2} height={k - 2} />
           </g>
@@ -86,12 +99,13 @@ export function Numbers({ label, cells, rows, cols, side, scale, lit, light, roo
   );
 }
 
-/** A number for a cell, its places fixed so that columns line up. */
+/** A number for a cell, its places fixed so that columns line up; where there is little room, without the zero before its point. */
 function fixed(x: number, decimals: number): string {
   const size = Math.abs(x);
   if (x === 0) return "0";
   if (size >= 100) return short(Number(x.toPrecision(3)));
-  const text = size.toFixed(size >= 10 ? Math.max(0, decimals - 1) : decimals);
+  const tight = decimals === 1;
+  const text = tight && size < 0.995 ? size.toFixed(2).slice(1) : size.toFixed(size >= 10 ? Math.max(0, decimals - 1) : decimals);
   return (x < 0 && Number(text) !== 0 ? "−" : "") + text;
 }
 

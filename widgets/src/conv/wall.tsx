@@ -1,13 +1,14 @@
 // A wall of feature maps: every channel of the output, a page at a time where there are many.
 import * as React from "react";
-import { t as words } from "../shared/words";
+import { t as words, useLanguage } from "../shared/words";
 import { type Data, mapOf, scaleFor } from "./data";
 import { cellSize, Pixels, type Root, ScaleBar } from "./tiles";
 
 const EACH = 48;
 
-export function Wall({ data, o, setO, theme, root, more }: { data: Data; o: number; setO(o: number): void; theme: number; root: Root; more(from: number): void }) {
+export const Wall = React.memo(function Wall({ data, o, setO, theme, root, more }: { data: Data; o: number; setO(o: number): void; theme: number; root: Root; more(from: number): void }) {
   const { info, layer } = data;
+  useLanguage();
   const each = info.whole ? EACH : Math.max(1, info.y_count);
   const page = info.whole ? Math.floor(o / EACH) * EACH : info.y_from;
   const shown = Array.from({ length: Math.min(each, layer.filters - page) }, (_, k) => page + k);
@@ -46,4 +47,4 @@ export function Wall({ data, o, setO, theme, root, more }: { data: Data; o: numb
       </div>
     </section>
   );
-}
+});
