@@ -51,6 +51,8 @@ def fit(sess: Session, train: Node | Tensor | str, data: Any, *, epochs: int = 1
         raise AttributeValueError("training on a cluster is not here yet.", port="cluster", hint="Leave cluster out.")
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
         raise AttributeValueError(f"epochs is {epochs!r}.", port="epochs", hint="Use a whole number.")
+    if view is not None and not callable(getattr(view, "watch", None)):
+        raise AttributeValueError(f"view is {type(view).__name__}, which shows no training.", port="view", hint="view=fl.TrainingView()")
     pipeline = as_pipeline(data, batch)
     checks = None if validation is None else as_pipeline(validation, batch if not isinstance(validation, Sequence) else None)
     for what, found in (("data", pipeline), ("validation", checks)):

@@ -301,6 +301,9 @@ class Training:
     def __enter__(self) -> Training:
         if self._state in ("running", "paused"):
             raise FlowError("this training runs already.", hint="fl.train_loop(sess) makes another.")
+        other = getattr(self.session.tape, "__self__", None)
+        if isinstance(other, Training) and other.state in ("running", "paused") and other._ident != threading.get_ident():
+            raise FlowError("this session is being trained in the background already.", hint="run.stop() ends that, or use a session of its own.")
         self._ident, self._since, self._idle = threading.get_ident(), time.perf_counter() - self.history.seconds, 0.0
         if self.hears_runs:
             self._outer = self.session.tape     # one that was there goes on hearing of every run

@@ -305,6 +305,8 @@ def test_training_in_the_background_pauses_goes_on_and_stops_between_steps():
     assert paused.wait(20) and run.total == 5 * 10**6
     done = run.step
     assert not run._thread.join(0.1) and run.step == done == sess.store.runs and "paused" in repr(run)      # it stands
+    with pytest.raises(fl.FlowError, match="trained in the background already"):
+        fl.fit(sess, "train", shuffled(), progress=False)
     run.go_on()
     run.debug_next(wait=False)
     run.debug_next(wait=False)
@@ -380,7 +382,7 @@ def test_kept_steps_stay_within_their_budget():
     ({"patience": 0}, fl.AttributeValueError, "patience is 0"), ({"patience": 1, "fetches": None}, fl.AttributeValueError, "told by a fetch"), ({"min_delta": -1}, fl.AttributeValueError, "min_delta"),
     ({"mode": "least"}, fl.AttributeValueError, "mode is 'least'"), ({"monitor": "validation loss", "patience": 1}, fl.AttributeValueError, "There are loss"), ({"keep": -1}, fl.AttributeValueError, "keep is -1"),
     ({"stop_when": "max >"}, fl.DebuggerError, "value is missing"), ({"stop_when": 3}, fl.AttributeValueError, "stop_when is 3"), ({"stop_when": {"lose": "nan"}}, fl.FetchError, "neither a fetch nor a tensor"),
-    ({"stop_when": lambda v: 1 / 0}, fl.AttributeValueError, "stop_when failed: ZeroDivisionError"),
+    ({"view": True}, fl.AttributeValueError, "view is bool"), ({"stop_when": lambda v: 1 / 0}, fl.AttributeValueError, "stop_when failed: ZeroDivisionError"),
 ])
 def test_what_fit_refuses_teaches(options, error, says):
     sess = fl.Session(line())
