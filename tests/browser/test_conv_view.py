@@ -74,6 +74,17 @@ def test_the_window_its_numbers_and_what_it_sees(nb, shots):
     box = output.bounding_box()
     page.mouse.click(box["x"] + box["width"] * 2.5 / 3, box["y"] + box["height"] * 4.5 / 7)
     at(4, 2, 2)
+    # a click into the input brings the window's middle there; Play goes on from place to place
+    shown = root.locator(".stage .input .map")
+    box = shown.bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 1.5 / 5, box["y"] + box["height"] * 3.5 / 9)         # 3 × 7 places, and one around them
+    at(2, 0, 2)
+    button("Play").click()
+    expect(root).to_have_attribute("data-y", "3")
+    button("Pause").click()
+    root.get_by_role("slider", name="Row").fill("4")
+    root.get_by_role("slider", name="Column").fill("2")
+    at(4, 2, 2)
     # the sum is the output's value, and the boxes are the gradient's support
     assert read("sum") == read("output") == pytest.approx(value("second/Add", 0, 2, 4, 2), rel=1e-7)
     assert read("sum", "data-sum") == pytest.approx(read("sum"), rel=1e-4, abs=1e-6)
@@ -95,6 +106,22 @@ def test_the_window_its_numbers_and_what_it_sees(nb, shots):
     assert read("sum") == pytest.approx(float(nb.exec("print(float(view._look().y[2, view.y, view.x]))")), rel=1e-7)
     button("As in the run").click()
     expect(root.locator("[data-readout=out-rows]")).to_have_attribute("data-value", "7")
+
+    # a stroke over the input changes what the window makes, in this picture alone
+    button("Paint").click()
+    before = read("sum")
+    box = shown.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 1.5 / 5, box["y"] + box["height"] * 3.5 / 9)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 3.5 / 5, box["y"] + box["height"] * 4.5 / 9, steps=4)
+    page.mouse.up()
+    expect(root.locator(".tried")).to_contain_text("a painted input")
+    expect(root.locator("[data-readout=sum]")).not_to_have_attribute("data-value", re.compile(rf"^{before}$"))
+    expect(root).not_to_have_attribute("data-busy", "true")
+    assert nb.exec("print((view._look().x != trace.value('pool')[0]).any(axis=0).sum() > 1, (view._now.value(g.tensor('pool:0'))[1:] == trace.value('pool')[1:]).all())") == "True True"
+    button("As in the run").click()
+    expect(root.locator(".tried")).to_have_count(0)
+    button("Paint").click()
 
     # an edited kernel is followed by the output, and the variable is as it was
     before = read("sum")
