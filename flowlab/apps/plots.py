@@ -11,6 +11,7 @@ import numpy as np
 from ..core.errors import FlowError, plural
 from ..runtime.timeline import Timeline
 from ..trace import receptive
+from . import uses
 
 # The design's colour maps, light theme: sequential where the domain starts at zero, diverging where it has a sign.
 SEQUENTIAL = ("#f9f8e1", "#d7ecaf", "#9ee594", "#63d3a1", "#20bcac", "#0ba3ad", "#0388a8", "#056da3", "#175296", "#1e387a", "#1c1e5d")
@@ -129,6 +130,41 @@ def receptive_field(trace: Any, node: str, y: int, x: int, sample: int = 0) -> A
                          row=1, col=k)
     _square(figure)
     return figure.update_layout(**_layout(f"What {tensor.node.name} at row {y}, column {x} sees (solid), and where it is seen (dashed); sample {sample}"), height=300, meta={"boxes": boxes})
+
+
+def weight_uses(trace: Any, name: str, weight: str | None = None, of: str | None = None) -> Any:
+    """Draw what each timestep of a recurrent layer adds to the gradient of a weight, and how much of the error reaches each timestep. Returns a plotly Figure.
+
+    `name`: an RNN, GRU, LSTM or scan, by its node or scope; `weight`: one of its variables, the recurrent one without it; `of`: the scalar that the
+    gradient is of, the last one after the layer without it. Bars are the part of dW(t) in the direction of dW, so that they add up to ‖dW‖; the lines are
+    ‖∂L/∂h(t)‖ over the batch and its part from the outputs of t, on a log axis. FlowError for what is not there.
+    """
+    go, subplots = _plotly()
+    node = uses.recurrent_node(trace.graph, name)
+
+    def known(t: Any) -> bool:
+        try:
+            return trace.value(t) is not None
+        except KeyError:
+            return False
+
+    scalars = uses.losses(node, known) if of is None else [trace.graph.tensor(of if ":" in of else f"{of}:0")]
+    if not scalars:
+        raise FlowError(f"no scalar of this run comes after {node.name}.", node=node.name, hint="Fetch a loss.")
+    found = uses.weight_uses(scalars[0], node, trace.value)
+    chosen = found.named(weight)
+    steps = np.arange(found.layer.timesteps)
+    figure = subplots.make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.1)
+    figure.add_trace(go.Bar(x=steps, y=found.along[chosen], name="part of dW(t) along dW", marker={"color": "#8e449a"}, customdata=found.norms[chosen],
+                            hovertemplate="t = %{x}: %{y:.4g} of ‖dW‖; ‖dW(t)‖ = %{customdata:.4g}<extra></extra>"), row=1, col=1)
+    for values, label, colour, dash in ((found.error, "‖∂L/∂h(t)‖", "#b02e60", "solid"), (found.direct, "from the outputs of t", "#7f6404", "dot")):
+        sizes = np.sqrt(np.sum(values * values, axis=1))
+        figure.add_trace(go.Scatter(x=steps, y=sizes, name=label, mode="lines+markers", line={"color": colour, "dash": dash, "width": 2}, marker={"size": 5},
+                                    hovertemplate=f"{label}, t = %{{x}}: %{{y:.4g}}<extra></extra>"), row=2, col=1)
+    figure.update_yaxes(title_text="adds to ‖dW‖", row=1, col=1)
+    figure.update_yaxes(title_text="size, log", type="log", exponentformat="power", row=2, col=1)
+    figure.update_xaxes(title_text="timestep t", row=2, col=1)
+    return figure.update_layout(**_layout(f"Uses of {chosen} by {node.name}: ‖dW‖ = {np.linalg.norm(found.totals[chosen]):.4g}, the gradient of {found.of}"), height=520)
 
 
 def _images(trace: Any, node: str) -> Any:
