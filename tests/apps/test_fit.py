@@ -1,6 +1,8 @@
 """fit and data pipelines."""
 from __future__ import annotations
 
+import os
+import signal
 import threading
 
 import numpy as np
@@ -348,6 +350,23 @@ def test_a_loop_of_ones_own_has_the_same_handles():
             run.debug_next()
         with pytest.raises(fl.FlowError, match="runs already"):
             run.__enter__()
+
+
+def test_an_interrupt_ends_a_pause_and_the_training_with_it():
+    class Remote:
+        """What a view is to fit."""
+
+        def watch(self, run):
+            run.listen(self.heard)
+
+        def heard(self, run, what):
+            if run.step == 5 and what == "step":
+                run.pause()
+            if run.state == "paused":
+                threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+    sess = fl.Session(line(), seed=0)
+    history = fl.fit(sess, "train", shuffled(2), epochs=50, fetches="loss", view=Remote())
+    assert history.stopped == "interrupted" and history.steps_done == sess.store.runs == 5 and sess.tape is None
 
 
 def test_what_watches_and_fails_watches_no_more():

@@ -79,7 +79,7 @@ export function App({ model }: { model: Model }) {
       {!state?.title ? <p className="waiting" role="status">{t("No training yet: fl.fit(..., view=view) shows one here.")}</p> : <>
         <section className="panel curves" aria-label={t("Curves")}>
           {curves && curves.lines.length > 0 && steps > 0 ? <>
-            <Charts data={curves} width={main} step={step} kept={kept} opened={state.opened} log={log} onStep={setCursor} />
+            <Charts data={curves} width={main} step={step} kept={kept} opened={state.opened} log={log} onStep={setCursor} onReplay={() => { if (replayed !== null) void train("open", { step: replayed }); }} />
             <div className="under">
               <Slider label={t("Step number")} value={step ?? steps - 1} max={steps - 1} text={(step ?? steps - 1).toLocaleString("en-US")} onChange={setCursor} />
               {replayed !== null && <button type="button" className="bt pri" data-filled onClick={() => void train("open", { step: replayed })}>{t("Replay step {step} in the debugger", { step: replayed.toLocaleString("en-US") })}</button>}

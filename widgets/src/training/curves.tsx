@@ -9,15 +9,15 @@ const RIGHT = 14;
 const TOP = 10;
 const FOOT = 22;
 
-export function Charts({ data, width, step, kept, opened, log, onStep }: {
-  data: CurveData; width: number; step: number | null; kept: readonly number[]; opened: number | null; log: boolean; onStep(step: number): void;
+export function Charts({ data, width, step, kept, opened, log, onStep, onReplay }: {
+  data: CurveData; width: number; step: number | null; kept: readonly number[]; opened: number | null; log: boolean; onStep(step: number): void; onReplay(): void;
 }) {
   const height = Math.max(120, Math.min(330, Math.round(460 / data.lines.length)));
-  return <>{data.lines.map((line) => <Chart key={line.name} line={line} data={data} width={width} height={height} step={step} kept={kept} opened={opened} log={log} onStep={onStep} />)}</>;
+  return <>{data.lines.map((line) => <Chart key={line.name} line={line} data={data} width={width} height={height} step={step} kept={kept} opened={opened} log={log} onStep={onStep} onReplay={onReplay} />)}</>;
 }
 
-function Chart({ line, data, width, height, step, kept, opened, log, onStep }: {
-  line: Line; data: CurveData; width: number; height: number; step: number | null; kept: readonly number[]; opened: number | null; log: boolean; onStep(step: number): void;
+function Chart({ line, data, width, height, step, kept, opened, log, onStep, onReplay }: {
+  line: Line; data: CurveData; width: number; height: number; step: number | null; kept: readonly number[]; opened: number | null; log: boolean; onStep(step: number): void; onReplay(): void;
 }) {
   const { stride, ends } = data.info;
   const steps = Math.max(1, data.info.steps);
@@ -67,6 +67,7 @@ function Chart({ line, data, width, height, step, kept, opened, log, onStep }: {
       <svg
         width={width} height={height} role="img" aria-label={t("{name} over {n} steps", { name: line.name, n: data.info.steps })}
         onPointerDown={(e) => { if (e.button === 0) { e.currentTarget.setPointerCapture(e.pointerId); pick(e); } }} onPointerMove={(e) => { if (e.buttons & 1) pick(e); }}
+        onDoubleClick={onReplay}
       >
         {ticks.map((v) => <React.Fragment key={v}><path className="grid" d={`M${LEFT} ${line0(v)}H${width - RIGHT}`} /><text x={LEFT - 6} y={line0(v) + 3.5} textAnchor="end">{!log ? tick(v, yStep) : Number.isInteger(v) ? powerOfTen(v) : num(Number((10 ** v).toPrecision(1)))}</text></React.Fragment>)}
         {marks.map((m, k) => <text key={m} x={x(m)} y={height - 6} textAnchor={k === 0 ? "start" : "middle"}>{m.toLocaleString("en-US")}</text>)}
