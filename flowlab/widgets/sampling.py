@@ -73,7 +73,7 @@ class Sampler:
         self.weights = graph.trainable_variables[:MOST_TENSORS]
         pairs = [(v, g) for v in graph.trainable_variables if (g := gradient_of(graph, v)) is not None][:MOST_TENSORS]
         self.gradients = [g for _, g in pairs]
-        self.activations = [n.outputs[0] for n in graph.nodes if n.phase == "forward" and n.outputs and n.op.category == "activation" and "labels" not in n.ports and n.op.name != "Dropout"][:MOST_TENSORS]
+        self.activations = [n.outputs[0] for n in graph.nodes if n.phase == "forward" and n.outputs and n.op.category in ("activation", "recurrent") and "labels" not in n.ports and n.op.name != "Dropout"][:MOST_TENSORS]
         self.lines: dict[Group, list[Line]] = {
             "weights": [Line(_plain(v)) for v in self.weights], "gradients": [Line(_plain(v)) for v, _ in pairs], "activations": [Line(_plain(t)) for t in self.activations]}
         self.steps: dict[Group, list[int]] = {g: [] for g in GROUPS}

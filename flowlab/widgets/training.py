@@ -121,6 +121,8 @@ class TrainingView(Worded, anywidget.AnyWidget):
             if self._share:
                 self._sampler = Sampler(run, self._boundary, self._share)
             self._leave = run.listen(self._went_on)
+            if self._sampler is not None and run.step and run.state in ("done", "stopped"):
+                self._sampler.look()    # it is over: nobody else would
         self._show()
 
     def replay(self, step: int = -1) -> Any:

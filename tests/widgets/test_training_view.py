@@ -81,6 +81,21 @@ def test_histograms_are_those_of_the_very_step_and_looking_changes_nothing():
     assert not page.send(type="ask_histograms", kind="losses")
 
 
+def test_a_view_of_a_training_that_is_over_looks_at_its_last_step():
+    with fl.Graph("reader") as g:
+        seq = fl.placeholder(("batch", 4, 3), name="seq")
+        out, _ = fl.nn.lstm(seq, 5, name="lstm")
+        fl.optim.SGD(0.1).minimize(fl.mean(out ** 2, name="loss"), name="train")
+    run = fl.fit(fl.Session(g, seed=1), "train", {"seq": rng.standard_normal((12, 4, 3))}, batch=4, epochs=2, fetches="loss", background=True)
+    run.wait(20)
+    page = Page(fl.TrainingView(run))
+    assert page.send(type="ask_histograms", kind="activations")
+    info, (lo, hi, *_) = message(page, "histograms")
+    assert info["names"] == ["lstm/LSTM"] and info["steps"] == [5] and not info["trouble"]
+    out = run.past(5).trace().value("lstm/LSTM:0")
+    assert (lo[0], hi[0]) == (out.min(), out.max()) and out.shape == (4, 4, 5)
+
+
 def test_the_boundary_is_what_the_network_says_over_the_plane():
     sess, view = fl.Session(plane(), seed=1), fl.TrainingView()
     page = Page(view)
