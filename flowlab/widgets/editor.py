@@ -18,7 +18,7 @@ import traitlets
 from ..core.errors import DebuggerError, DeviceError, DocumentError, FeedError, FetchError, FlowError, HeldError, KernelError, plural
 from ..core.graph import Graph, Node
 from ..core.op import REGISTRY
-from ..debugger import Debugger, Recording, Stop
+from ..debugger import Breakpoint, Debugger, Recording, Stop
 from ..io import inside, loops as L, making
 from ..io.build import Diagnostic, build
 from ..io.codegen import python_lines
@@ -262,7 +262,6 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
 
     def reset(self) -> None:
         """End the run that is being stepped: nothing has fired."""
-        self._halt()
         self._reset()
         self._say_state(full=True)
 
@@ -469,9 +468,15 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
 
     def _reset(self) -> None:
         """End the run; its breakpoints and watches wait for the next."""
+        self._halt()
         self._keep_marks()
         self._debugger, self._error, self._counted, self._branch, self._told_bad, self._waits = None, None, False, None, False, None
         self._compared, self._run_name = None, ""
+
+    def _breaks(self) -> list[Breakpoint]:
+        """The breakpoints of this run that somebody has set: not the one that the lab has while it goes on."""
+        own = self._going.way.pause if self._going is not None else None
+        return [b for b in self._debugger.breakpoints if b.id != own] if self._debugger is not None else []
 
     def _keep_marks(self) -> None:
         """The breakpoints and watches of this run wait for the next."""
@@ -531,7 +536,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
 
     def _arrive(self, way: Way) -> None:
         """Tell the page where the run stands, and what has fired on the way."""
-        if way.pause is not None:
+        if way.pause in [b.id for b in way.dbg.breakpoints]:     # a cell may have cleared all of them meanwhile
             way.dbg.breakpoints.remove(way.pause)
         self._settle()
         inner = self._view().document.nodes
@@ -548,9 +553,9 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         going = Going(way, act(way.dbg), tell, paused or self._tell_paused, self._answering, event_loop() if self._answering else None)
         if self._slice(going):
             return
+        going.handle = going.loop.call_later(GAP, self._go_further)
         self._going = going
         self._say_state()
-        going.handle = going.loop.call_later(GAP, self._go_further)
 
     def _slice(self, going: Going) -> bool:
         """Go on for one slice, where there is no event loop to the end; True once it is over, and told."""
@@ -572,20 +577,20 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
 
     def _go_further(self) -> None:
         """The next slice; whatever goes wrong in it is told as it would have been in the first."""
-        going, over = self._going, True
-
-        def slice() -> None:
-            nonlocal over
-            over = self._slice(going)
-        with interruptible():
-            ok = self._answer(slice, going.seq)
-        if over:
-            return self._finish("command", going.seq, ok)
+        going = self._going
+        ok = interruptible(lambda: self._answer(lambda: self._slice(going), going.seq))
+        if self._going is not going:
+            return self._finish("command", going.seq, bool(ok))
+        if not ok:      # interrupted just before or after its work
+            self._halt()
+            return
         now = time.perf_counter()
-        if now > going.shown:
-            self._say_state()
-            going.shown = time.perf_counter() + max(SHOWN, 4 * (time.perf_counter() - now))
-        going.handle = going.loop.call_later(GAP, self._go_further)
+        try:
+            if now > going.shown:
+                self._say_state()
+                going.shown = time.perf_counter() + max(SHOWN, 4 * (time.perf_counter() - now))
+        finally:
+            going.handle = going.loop.call_later(GAP, self._go_further)
 
     def _halt(self) -> bool:
         """Pause what is going on in slices, where it is; False if nothing is."""
@@ -788,7 +793,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         if not self._page:
             return
         dbg, drawn = self._debugger, self._drawn().owner.get
-        found = [(D.Waiting.of(b), dbg.breakpoints.held(b.id)) for b in dbg.breakpoints] if dbg is not None else []
+        found = [(D.Waiting.of(b), dbg.breakpoints.held(b.id)) for b in self._breaks()] if dbg is not None else []
         watches = [*(dbg.watches if dbg is not None else ()), *self._watched]
         questions, answers = self._question_specs(drawn)
         message = P.Debugging(
@@ -979,7 +984,6 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
             case "run":
                 started = time.perf_counter()
                 if self._debugger is None or not self._fresh():
-                    self._halt()
                     self._start()
                 self._say(self._state(mode="run"))
                 self._pace(lambda dbg: dbg.going("resume"), lambda _, events: self._tell_results(time.perf_counter() - started))
@@ -1108,10 +1112,9 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
 
     def _remove_break(self, key: str) -> None:
         self._stops, gone = D.keep(self._stops, key)
-        dbg = self._debugger
-        for found in dbg.breakpoints if dbg is not None else ():
+        for found in self._breaks():
             if D.Waiting.of(found).key == key:
-                dbg.breakpoints.remove(found.id)
+                self._debugger.breakpoints.remove(found.id)
                 gone = True
         self._notice("status", "Removed the breakpoint." if gone else "That breakpoint is gone already.")
 
@@ -1135,8 +1138,6 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
             self._notice("status", f"Overrode {target}: what was computed from it fires again.", "It holds until it is cleared, also after going back.")
             return
         other = dbg.branch()
-        for found in other.breakpoints:
-            other.breakpoints.remove(found.id)
         other.override(target, value)
 
         def parted(*_: Any) -> None:

@@ -5,8 +5,7 @@ import asyncio
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,14 +61,28 @@ def advance(work: Generator[Any, None, Any], seconds: float) -> tuple[bool, Any]
         return True, stop.value
 
 
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Interrupting the kernel raises KeyboardInterrupt in here too: Jupyter allows it only while a message is handled."""
+def interruptible(act: Callable[[], bool]) -> bool | None:
+    """What `act` gives; interrupting the kernel raises KeyboardInterrupt in it, which Jupyter allows only while a message is handled.
+
+    One interrupt is raised: those that come while it is dealt with are not, for one that got out of here would end the event loop, and with it the kernel.
+    None if it came just before or after the work of `act`.
+    """
     if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        return act()
+    armed: list[bool] = []
+
+    def interrupt(*_: Any) -> None:
+        if armed:
+            armed.clear()
+            raise KeyboardInterrupt
+    before = signal.signal(signal.SIGINT, interrupt)
     try:
-        yield
+        try:
+            armed.append(True)
+            return act()
+        finally:
+            armed.clear()
+    except KeyboardInterrupt:
+        return None
     finally:
         signal.signal(signal.SIGINT, before)

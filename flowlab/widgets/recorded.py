@@ -122,6 +122,7 @@ class Recorded:
         recording = self.recording
         if recording is None:
             raise DebuggerError("this run is no recording.", hint="Step goes on.")
+        self._halt()
         live, self._told_bad = recording.branch(), False
         self._keep_marks()
         self._hand_over(live)

@@ -91,7 +91,7 @@ def test_a_run_can_be_paused_looked_at_and_resumed():
     assert page.editor.results["total"].tobytes() == fresh.tobytes()
 
 
-@pytest.mark.parametrize("what", ["edit", "cell", "stop"])
+@pytest.mark.parametrize("what", ["edit", "cell", "stop", "start", "open"])
 def test_whoever_changes_something_pauses_the_run_first(what):
     page = long_loop()
 
@@ -104,13 +104,47 @@ def test_whoever_changes_something_pauses_the_run_first(what):
             assert "sum" in page.editor.document.nodes and page.state["mode"] == "edit"
         elif what == "cell":
             assert page.editor.step().index == dbg.cursor - 1
-        else:
+        elif what == "stop":
             page.press("stop")
             assert page.editor.debugger is None and page.state["cursor"] == 0
+        elif what == "start":
+            assert page.editor.start().cursor == 0 and not page.editor.start().breakpoints      # the lab's own, at the first NaN, is not handed on
+        else:
+            page.editor.open_trace(fl.Session(page.editor.graph).trace("rnn/Scan", page.editor.feeds))
+            assert page.state["mode"] == "past"
         assert len(page.answered()) >= before + 1
         here = dbg.cursor
         await asyncio.sleep(0.1)
         assert dbg.cursor == here < dbg.total
+    in_a_loop(story)
+
+
+def test_the_breakpoint_that_the_lab_sets_for_a_run_is_nobody_elses():
+    page = long_loop()
+
+    async def story():
+        page.editor.start().breakpoints.add("rnn/new:0", when="max > 9")
+        page.press("run")
+        assert [b["target"] for b in page.last("debugging")["breaks"]] == ["rnn/new:0"]
+        page.editor.debugger.breakpoints.clear()        # in a cell: the lab's own goes with the others
+        assert page.press("pause") and "Paused" in page.told("status")
+        assert not page.told("alert") and page.answered()[-1]["ok"]
+    in_a_loop(story)
+
+
+def test_going_on_live_pauses_a_recording_that_plays():
+    page = long_loop()
+    page.editor.open_trace(fl.Session(page.editor.graph).trace("total", page.editor.feeds))
+    page.editor.seek(0)
+
+    async def story():
+        page.press("resume")
+        recording = page.editor.debugger
+        live = page.editor.go_live()
+        here = recording.cursor
+        assert live.cursor == here and not live.breakpoints
+        await asyncio.sleep(0.1)
+        assert (live.cursor, recording.cursor) == (here, here)
     in_a_loop(story)
 
 
@@ -162,6 +196,29 @@ def test_interrupting_the_kernel_pauses_it():
             signal.signal(signal.SIGINT, before)
         assert "Interrupted" in page.told("alert") and page.answered()[-1]["ok"] is False
         assert page.state["mode"] == "paused"
+    in_a_loop(story)
+
+
+def test_interrupting_twice_does_not_end_the_event_loop():
+    page = long_loop()
+    hear = page.editor.send
+
+    def impatient(content, buffers=None):
+        hear(content, buffers)
+        if content.get("text") == "Interrupted.":
+            os.kill(os.getpid(), signal.SIGINT)
+    page.editor.send = impatient
+
+    async def story():
+        page.press("run")
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            page.editor._going.work = endless(page.editor._going.work)
+            await until(lambda: page.editor._going is None)
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        finally:
+            signal.signal(signal.SIGINT, before)
+        assert page.answered()[-1]["ok"] is False and page.press("step")
     in_a_loop(story)
 
 
