@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..core.errors import DebuggerError, FlowError, HeldError
+from ..core.errors import AttributeValueError, DebuggerError, FlowError, HeldError
 from ..core.graph import Graph, Node, Tensor
 from ..core.types import shape_text
 from ..runtime.backend import on_host
@@ -69,6 +69,8 @@ class Debugger:
 
     def __init__(self, session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = None, record: bool = True, *, since: tuple[Snapshot, int] | None = None,
                  budget: int | None = None):
+        if budget is not None and (isinstance(budget, bool) or not isinstance(budget, (int, np.integer)) or budget < 0):
+            raise AttributeValueError(f"budget is {budget!r}.", port="budget", hint="A whole number of bytes from 0 on, such as 64 << 20.")
         self.session, self.record, self.fetches = session, record, fetches
         self.commits = since is None
         flat, self._build = flatten(session.graph, fetches)
@@ -91,6 +93,7 @@ class Debugger:
         self._committed: tuple | None = None    # the session's variables and counts before this run committed
         self._results: Any = None
         self._over = False      # all has fired, and it has committed
+        self._turns = 0         # how often it has been taken back, or its record changed
         self._breakpoints: Breakpoints | None = None    # made when asked for: it holds this Debugger, whose values would wait for the garbage collector
         self.hits: list[Hit] = []       # what breakpoints saw that log or take snapshots
         self.watches: list[str] = []
@@ -518,22 +521,27 @@ class Debugger:
 
     def going(self, how: Literal["level", "scope", "out", "timestep", "pass", "resume"], until: str | Node | None = None) -> Generator[Event, None, Stop | None]:
         """What the method of that name does, a firing at a time: each Event comes when its node has fired, and between two of them anything else can be
-        done. `"resume"` ends with its Stop as the generator's value; `until` is where `run_to` stops.
+        done. `"resume"` ends with its Stop as the generator's value; `until` is where `run_to` stops. What fires is settled at the start for a level, a scope,
+        a loop and a timestep: these give a DebuggerError once the run has been stepped otherwise meanwhile.
         """
         ways = {"level": self._level, "scope": self._scope, "out": self._out, "timestep": self._timestep, "pass": self._pass}
         if how == "resume":
-            return self._in_turn(self._on(self._named(until)))
+            return self._in_turn(self._on(self._named(until)), False)
         if how not in ways:
             raise DebuggerError(f"there is no way {how!r} to go on.", hint="level, scope, out, timestep, pass or resume.")
-        return self._in_turn(ways[how]())
+        return self._in_turn(ways[how](), how != "pass")
 
-    def _in_turn(self, work: Generator[Event, None, Any]) -> Generator[Event, None, Any]:
-        """The same firings, each refused while another thread steps."""
+    def _in_turn(self, work: Generator[Event, None, Any], settled: bool) -> Generator[Event, None, Any]:
+        """The same firings, each refused while another thread steps, and where it was `settled` at the start what fires, once the run has been moved otherwise."""
+        left: tuple[int, int] | None = None     # where the run was
         while True:
+            if settled and left not in (None, (len(self._order), self._turns)):
+                raise DebuggerError("this run has been stepped otherwise meanwhile.", hint="Begin to go on anew.")
             try:
                 event = self._next_of(work)
             except StopIteration as stop:
                 return stop.value
+            left = len(self._order), self._turns
             yield event
 
     @_alone
@@ -663,6 +671,7 @@ class Debugger:
             loop = frame.loops[step]
             frame = loop.frames[number]
         self._whole = False
+        self._turns += 1
         order.pop()
         frame.unfire(index)
         if loop is not None and (len(loop.frames) > frame.number + 1 or loop.outputs is not None or loop.failed is not None):
@@ -1036,6 +1045,7 @@ class Debugger:
     def _restore(self) -> None:
         """What has fired, what can fire, and the values, from the record."""
         root, (order, events, overrides, _) = self._outside, self._record
+        self._turns += 1
         fired: dict[tuple, set[int]] = {}
         for *path, index in order:
             fired.setdefault(tuple(path), set()).add(index)

@@ -466,3 +466,39 @@ def test_a_command_can_be_gone_through_firing_by_firing(g, how, whole):
     assert names(slow.records) == names(fast.records)
     with pytest.raises(fl.DebuggerError, match="no way 'back' to go on"):
         slow.going("back")
+
+
+@pytest.mark.parametrize("how", ["level", "out", "timestep", "scope", "pass", "resume"])
+def test_going_on_firing_by_firing_sees_it_when_the_run_was_stepped_otherwise(how):
+    with fl.Graph() as g:
+        x = fl.placeholder((3, 2), name="x")
+        low, high = fl.sin(x, name="low"), fl.cos(x, name="high")
+        with fl.scan(low * high, time_axis=0, name="rnn") as step:
+            h = step.state("h", init=fl.constant(np.zeros(2, "f")))
+            step.update(h, fl.tanh(h + step.input, name="new"))
+        fl.sum(step.states["h"], name="total")
+    for begin in (0, 4):
+        dbg = fl.Debugger(fl.Session(g), "total", {"x": np.ones((3, 2), "f")})
+        for _ in range(begin):
+            dbg.step()
+        going = dbg.going(how)
+        next(going)
+        dbg.seek(0)
+        dbg.seek(dbg.length)
+        dbg.step()
+        try:
+            rest = names(going)
+        except fl.DebuggerError as error:
+            assert "stepped otherwise" in error.message
+        else:
+            assert rest or how not in ("pass", "resume")
+        dbg.resume()
+        keys = [e.key for e in dbg.records]
+        assert len(set(keys)) == len(keys) == dbg.cursor      # nothing has fired twice
+        np.testing.assert_array_equal(dbg.results, fl.Session(g).run("total", {"x": np.ones((3, 2), "f")}))
+
+
+@pytest.mark.parametrize("budget", [-1, 0.5, True, "64 MB"])
+def test_a_budget_is_a_number_of_bytes(g, budget):
+    with pytest.raises(fl.AttributeValueError, match="budget is"):
+        fl.Debugger(fl.Session(g), "loss", FEEDS, budget=budget)
