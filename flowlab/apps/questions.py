@@ -95,7 +95,7 @@ def _read_shape(text: str) -> tuple[int | str, ...]:
     while True:
         at = re.compile(r"[\s,;×*]*").match(text, at).end()
         found = _AXIS.match(text, at)
-        if found is None:
+        if found is None or found[0].isdecimal() and len(found[0]) > 18:     # no axis is so long
             break
         if found[0] != "x" or len(sizes) == 0:      # 2 x 3
             sizes.append(int(found[0]) if found[0].isdecimal() else found[0])
@@ -138,6 +138,8 @@ def _read_value(text: str) -> np.ndarray:
     if inside:
         raise _unread(text, at, f"A bracket is not closed. {hint}")
     rows = [r for r in rows if r]
+    if not rows:
+        raise DebuggerError("the answer holds no number.", hint=hint)
     value = [r[0] if len(r) == 1 else r for r in rows] if len(rows) > 1 else rows[0][0] if len(rows[0]) == 1 else rows[0]
     try:
         return np.array(value)

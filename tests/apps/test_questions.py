@@ -25,7 +25,7 @@ def test_a_value_is_read_as_people_type_it(text, value):
 @pytest.mark.parametrize("kind, text, says", [
     ("shape", "2, !3", r"from character 4 on: !3"), ("shape", "(2, 3", r"character 6 on, where it ends"), ("value", "1, a", r"from character 4 on: a"), ("value", "[1, 2", r"A bracket is not closed"),
     ("value", "[1]]", r"from character 4 on: \]"), ("value", "1.2.3", "from character 1 on"), ("value", "[[1], [2, 3]]", "not equally long"), ("sign", "up", "up is no sign"), ("value", " ", "is empty"),
-    ("value", "1" * 30_000, "at most 20,000"), ("value", "[" * 40 + "1" + "]" * 40, "from character 33 on"),
+    ("value", "1" * 30_000, "at most 20,000"), ("value", ";", "holds no number"), ("shape", "2, " + "9" * 5000, "from character 4 on: 999"), ("value", "[" * 40 + "1" + "]" * 40, "from character 33 on"),
 ])
 def test_what_cannot_be_read_says_from_where_on(kind, text, says):
     with pytest.raises(fl.DebuggerError, match=says):
