@@ -1,7 +1,7 @@
 """Which tensor holds the gradient of another: read off the graph, where `fl.gradients` has left the nodes of the way back."""
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ..core.graph import Graph, Node, Tensor
 
@@ -13,20 +13,39 @@ def gradient_tensor(graph: Graph, tensor: Tensor) -> Tensor | None:
     """
     if tensor.dtype.kind != "f":
         return None
-    updates = [dict(zip(n.ports, n.inputs)) for n in graph.nodes if n.phase == "update"]
-    taken = [u["grad"] for u in updates if u.get("value") is tensor and "grad" in u]
     back = [n for n in graph.nodes if n.phase == "backward" and n.gradient_of is not None]
-    if len(taken) == 1 and taken[0].node.phase == "backward":
-        return taken[0]
     root = next((_root(n) for n in back), None)
-    back = [n for n in back if _root(n) == root]
     group: dict[str, list[Node]] = {}
     for n in back:
-        group.setdefault(n.gradient_of, []).append(n)
-    users = list(dict.fromkeys(n for n in graph.nodes if n.phase == "forward" and (n.name in group or n.op.name in _PASS) and any(t is tensor for t in n.inputs)))
+        if _root(n) == root:
+            group.setdefault(n.gradient_of, []).append(n)
+    uses: dict[Tensor, list[Node]] = {}
+    for n in graph.nodes:
+        if n.phase == "forward" and (n.name in group or n.op.name in _PASS):
+            for t in dict.fromkeys(n.inputs):
+                uses.setdefault(t, []).append(n)
+    updates = [dict(zip(n.ports, n.inputs)) for n in graph.nodes if n.phase == "update"]
+    way, seen = [tensor], {tensor}      # the tensor, and those whose gradient comes through to it as it is
+    for t in way:
+        for found in (n.outputs[0] for n in uses.get(t, ()) if _passes(n, t)):
+            if found not in seen:
+                seen.add(found)
+                way.append(found)
+    known: dict[Tensor, Tensor | None] = {}
+    order = {n: k for k, n in enumerate(graph.nodes)}
+    for t in sorted(way, key=lambda t: order[t.node], reverse=True):      # the last first: what comes through is known by then
+        known[t] = _gradient(t, uses.get(t, []), group, updates, known)
+    return known[tensor]
+
+
+def _gradient(tensor: Tensor, users: list[Node], group: Mapping[str, list[Node]], updates: list[dict[str, Tensor]], known: Mapping[Tensor, Tensor | None]) -> Tensor | None:
+    """The gradient of a tensor from the nodes that take it; `known` are those of what its own comes through from."""
+    taken = [u["grad"] for u in updates if u.get("value") is tensor and "grad" in u]
+    if len(taken) == 1 and taken[0].node.phase == "backward":
+        return taken[0]
     mine = group.get(tensor.node.name, [])
     sums = [n for n in mine if n.op.name == "Add" and _fits(n.outputs[0], tensor)]
-    parts = [part for user in users for part in [_part(graph, user, group.get(user.name, []), tensor)] if part is not None]
+    parts = [part for user in users for part in [_part(user, group.get(user.name, []), tensor, known)] if part is not None]
     if len(users) > 1 or len([t for u in users for t in u.inputs if t is tensor]) > 1:      # several ways come back: the last of their sums
         ends = set(parts)
         last = None
@@ -62,10 +81,15 @@ def _fits(a: Tensor, b: Tensor) -> bool:
     return a.shape == b.shape and a.dtype == b.dtype
 
 
-def _part(graph: Graph, user: Node, group: Iterable[Node], tensor: Tensor) -> Tensor | None:
+def _passes(user: Node, tensor: Tensor) -> bool:
+    """Is the gradient of what a node gives also what comes back from it to a tensor that it takes?"""
+    return user.op.name in _PASS and _fits(user.outputs[0], tensor) and (user.op.name != "Subtract" or user.inputs[1] is not tensor)
+
+
+def _part(user: Node, group: Iterable[Node], tensor: Tensor, known: Mapping[Tensor, Tensor | None]) -> Tensor | None:
     """What comes back to a tensor from one node that takes it."""
-    if user.op.name in _PASS and _fits(user.outputs[0], tensor) and (user.op.name != "Subtract" or user.inputs[1] is not tensor):
-        return gradient_tensor(graph, user.outputs[0])      # what comes from above goes on as it is
+    if _passes(user, tensor):
+        return known[user.outputs[0]]
     nodes = [n for n in group if not (n.op.name == "Add" and _is_sum(n, user))]
     inside = {t for n in nodes for t in n.inputs}
     ends = [t for n in nodes for t in n.outputs if t not in inside and t.dtype.kind == "f"]

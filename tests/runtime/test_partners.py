@@ -48,3 +48,19 @@ def test_every_tensor_of_a_training_graph_has_the_gradient_that_gradients_gives(
     got, want = fl.Session(g, seed=0).run([[gradient for _, gradient in held], other, train], feeds)[:2]
     for a, b in zip(got, want):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_gradient_that_comes_through_many_additions_is_found_at_once():
+    with fl.Graph() as g:
+        w = fl.variable(np.ones(2, "f"), name="w")
+        y = start = fl.sin(w)
+        for _ in range(40):         # each doubles the ways there are
+            y = fl.add(fl.add(y, 1.0), fl.subtract(y, 2.0))
+        for _ in range(1200):       # and these make them long
+            y = fl.add(y, 1.0)
+        loss = fl.sum(y)
+        fl.gradients(loss, [w])
+        other, = fl.gradients(loss, [start])
+    got, want = fl.Session(g).run([gradient_tensor(g, start), other])
+    np.testing.assert_array_equal(got, want)
+    assert got[0] == 2.0**40
