@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import flowlab as fl
+from flowlab.core.op import REGISTRY
 from flowlab.runtime.backend import NUMPY
 
 MIB = 1 << 20
@@ -29,6 +30,7 @@ def counted():
 
     @fl.op(type="TestCounted", function="test_counted", infer=lambda x, **_: x, category="math")
     def test_counted(xp, x):
+        "The sine, counted."
         calls.append(1)
         return xp.sin(x)
     with fl.Graph("loop") as g:
@@ -38,7 +40,8 @@ def counted():
             new = test_counted(h * 0.5 + step.input, name="new")
             step.update(h, new)
         fl.sum(step.states["h"], name="loss")
-    return g, {"x": np.random.default_rng(0).standard_normal((900, 8)).astype("float32")}, calls
+    yield g, {"x": np.random.default_rng(0).standard_normal((900, 8)).astype("float32")}, calls
+    del REGISTRY["TestCounted"]
 
 
 def test_a_run_far_beyond_the_budget_stays_near_it():
