@@ -4,6 +4,7 @@ from __future__ import annotations
 import functools
 import threading
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,7 +21,7 @@ from ..runtime.plan import Plan, Step, asked
 from ..runtime.session import Session, error_at, host
 from ..runtime.store import Draws, Snapshot
 from ..trace.explain import Explanation, explain
-from ..trace.trace import Event, Stats, Trace, ValueKeyError, stats_of
+from ..trace.trace import Event, Stats, Trace, ValueKeyError, record, stats_of
 from ..trace.why import Why, bad, blank
 from .breakpoints import Breakpoints, Hit
 from .causes import why
@@ -40,6 +41,8 @@ def _alone(command: Callable) -> Callable:
                 return command(self, *args, **kwargs)
             finally:
                 self._runs_in = before
+                if before is None and self._followers and command is not Debugger._next_of.__wrapped__:     # type: ignore[attr-defined]
+                    self._tell()
     return within
 
 
@@ -84,6 +87,7 @@ class Debugger:
         values.update(self.plan.constants)
         values.update((slot, self._snapshot[node_id]) for slot, node_id in self.plan.variables)
         self._turn, self._runs_in = threading.RLock(), None     # the thread that a command runs in
+        self._followers: tuple[Callable[[], Any], ...] = ()     # who is told when it has moved
         self._whole = True      # False while something changes: after an interrupt, what follows from the record is worked out again
         self._outside = Frame(self.plan, values, Draws(session.seed, self._run))
         self._memory = Memory(trace_budget() if budget is None else budget)
@@ -534,15 +538,18 @@ class Debugger:
     def _in_turn(self, work: Generator[Event, None, Any], settled: bool) -> Generator[Event, None, Any]:
         """The same firings, each refused while another thread steps, and where it was `settled` at the start what fires, once the run has been moved otherwise."""
         left: tuple[int, int] | None = None     # where the run was
-        while True:
-            if settled and left not in (None, (len(self._order), self._turns)):
-                raise DebuggerError("this run has been stepped otherwise meanwhile.", hint="Begin to go on anew.")
-            try:
-                event = self._next_of(work)
-            except StopIteration as stop:
-                return stop.value
-            left = len(self._order), self._turns
-            yield event
+        try:
+            while True:
+                if settled and left not in (None, (len(self._order), self._turns)):
+                    raise DebuggerError("this run has been stepped otherwise meanwhile.", hint="Begin to go on anew.")
+                try:
+                    event = self._next_of(work)
+                except StopIteration as stop:
+                    return stop.value
+                left = len(self._order), self._turns
+                yield event
+        finally:
+            self._tell()
 
     @_alone
     def _next_of(self, work: Generator[Event, None, Any]) -> Event:
@@ -727,6 +734,39 @@ class Debugger:
                 self._current(frame, step)
             self._fire(frame, step)
 
+    def listen(self, heard: Callable[[], Any]) -> Callable[[], None]:
+        """Call `heard()` after every command that may have moved the cursor, once a command. Returns the way to stop listening. What it raises ends the listening only."""
+        self._followers = (*self._followers, heard)
+
+        def leave() -> None:
+            self._followers = tuple(h for h in self._followers if h is not heard)
+        return leave
+
+    def _tell(self) -> None:
+        for heard in self._followers:
+            try:
+                heard()
+            except Exception as error:
+                self._followers = tuple(h for h in self._followers if h is not heard)
+                warnings.warn(f"what follows this run has stopped: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=2)
+
+    @property
+    def moment(self) -> tuple[Snapshot, int]:
+        """What the run began with: the variables, and its number."""
+        return self._snapshot, self._run
+
+    def rerun(self, feeds: Mapping[Any, Any], fetches: Any = None) -> Trace:
+        """The whole run as a Trace, from the same variables, with some tensors fed otherwise (any tensor may be fed). What is overridden here stays so. Commits nothing.
+
+        DebuggerError while something inside a loop is overridden: a Trace has no way to hold that.
+        """
+        if self._inner_overrides:
+            raise DebuggerError("a value inside a loop is overridden: that cannot be run again as a whole.", hint="Clear that override first.")
+        nodes, slots = {n.id: n for n in self.graph.nodes}, {slot: key for key, slot in self.plan.slots.items()}
+        held = {nodes[node].outputs[index]: value for slot, value in self._overrides.items() for node, index in [slots[slot]]}
+        given = dict(zip(self.plan.feeds, self._arrays)) | held | feed_tensors(self.graph, feeds)
+        return record(self.session, self.fetches if fetches is None else fetches, given, snapshot=self._snapshot, run=self._run)
+
     # ------------------------------------------------------------ changing the past
 
     def watch(self, target: str | Tensor) -> None:
@@ -795,6 +835,11 @@ class Debugger:
         ids = {n.id: n.name for n in self.plan.graph.nodes}
         outside = [(f"{ids[node]}:{index}", None) for node, index in (slots[s] for s in self._overrides)]
         return (*outside, *((f"{node}:{index}", at) for node, index, at in self._inner_overrides))
+
+    @property
+    def overridden_inside(self) -> bool:
+        """Is anything overridden inside a loop? Then the run as a whole cannot be run again by `rerun`."""
+        return bool(self._inner_overrides)
 
     def _enters(self, tensor: Tensor) -> bool:
         """Is it what a loop's body, which runs here, takes in at every timestep?"""

@@ -5,6 +5,7 @@ import math
 import re
 import sys
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -103,6 +104,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         self._begin_keeping(document)
         self._begin_recorded()
         self._begin_attaching()
+        self._followers: tuple[Callable[[], Any], ...] = ()     # views that look into the run, told when it has moved
         self._answered: dict[int, bool] = {}    # messages that were done: one that comes again, after a broken connection, is not done twice
         self._answering = 0
         self._going: Going | None = None       # what the page has asked for and is not over yet
@@ -259,6 +261,22 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
     def seek(self, cursor: int) -> None:
         """Go to a place on the record: `cursor` firings done."""
         self._go(lambda dbg: dbg.seek(cursor), fresh=False)
+
+    def on_step(self, heard: Callable[[], Any]) -> Callable[[], None]:
+        """Call `heard()` whenever the run in this lab has moved. Returns the way to stop listening. What it raises ends the listening only."""
+        self._followers = (*self._followers, heard)
+
+        def leave() -> None:
+            self._followers = tuple(h for h in self._followers if h is not heard)
+        return leave
+
+    def _tell_followers(self) -> None:
+        for heard in self._followers:
+            try:
+                heard()
+            except Exception as error:
+                self._followers = tuple(h for h in self._followers if h is not heard)
+                warnings.warn(f"what follows this lab has stopped: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=2)
 
     def reset(self) -> None:
         """End the run that is being stepped: nothing has fired."""
@@ -787,6 +805,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         self._sent_states, self._sent_order = S.drawn_states(moment, shown), moment.order
         self._say(replace(message, live=self._live, recording=self._recording_name()), [buffer])
         self._say_debugging()
+        self._tell_followers()
 
     def _say_debugging(self) -> None:
         """Tell the page of breakpoints, watches, overrides and the branch, if any of it has changed."""

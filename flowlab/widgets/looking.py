@@ -12,6 +12,7 @@ import numpy as np
 from ..core.errors import FlowError
 from ..core.graph import Graph, Tensor
 from ..runtime.feeding import flatten
+from ..trace.trace import record
 from .values import num
 
 STATIC = Path(__file__).parent / "static"
@@ -28,6 +29,7 @@ class Reader:
     fetched: tuple[Tensor, ...] = ()
     way: str = "Fetch something that needs it."                      # to a value that is not there
     compute: Callable[[Mapping[Tensor, np.ndarray], Sequence[Tensor]], list[np.ndarray]] | None = None     # some tensors alone, with some values changed
+    compute_alone: Callable[[Mapping[Tensor, np.ndarray], Sequence[Tensor]], list[np.ndarray]] | None = None     # some tensors from these feeds only, variables as in the run
 
     def value(self, tensor: Tensor) -> np.ndarray | None:
         """The tensor's value, None if this run has none."""
@@ -57,15 +59,16 @@ def reader(source: Any, view: str = "an LSTM view", made: str = "LSTMView") -> R
     if hasattr(source, "gates") and hasattr(source, "events"):
         fetched = tuple(f for f in flatten(source.graph, source.fetches)[0] if isinstance(f, Tensor))
         return Reader(source.graph, source.value, lambda feeds: reader(source.rerun(feeds)), fetched,
-                      compute=lambda feeds, tensors: source.rerun(feeds, list(tensors)).results)
+                      compute=lambda feeds, tensors: source.rerun(feeds, list(tensors)).results, compute_alone=_alone(source.session, source.moment))
     if hasattr(source, "document") and hasattr(source, "debugger"):
         if source.debugger is None:
             raise FlowError("nothing has run in this editor yet.", hint="Press Run or Step in it first.")
         return reader(source.debugger, view, made)
     if hasattr(source, "cursor") and hasattr(source, "value"):
-        rerun = getattr(source, "rerun", None)
-        return Reader(source.session.graph, source.value, (lambda feeds: reader(rerun(feeds))) if rerun else None,
-                      way="Step on until it has fired.")
+        fetched = tuple(f for f in flatten(source.session.graph, source.fetches)[0] if isinstance(f, Tensor))
+        whole = not source.overridden_inside
+        return Reader(source.session.graph, source.value, (lambda feeds: reader(source.rerun(feeds))) if whole else None, fetched, way="Step on until it has fired.",
+                      compute=(lambda feeds, tensors: source.rerun(feeds, list(tensors)).results) if whole else None, compute_alone=_alone(source.session, source.moment))
     if hasattr(source, "variables") and hasattr(source, "trace"):
         last = getattr(source, "last_trace", None)
         if last is None:
@@ -73,6 +76,12 @@ def reader(source: Any, view: str = "an LSTM view", made: str = "LSTMView") -> R
         return reader(last, view, made)
     raise FlowError(f"{view} looks into a trace, session, debugger or editor, not into {kind_of(source)}.",
                     hint=f"{made}(sess.trace(fetches, feeds)) is the usual way.")
+
+
+def _alone(session: Any, moment: Any) -> Callable[[Mapping[Tensor, np.ndarray], Sequence[Tensor]], list[np.ndarray]]:
+    """Computes tensors from feeds alone, with the variables of a moment; commits nothing. A recorded run that was loaded has no session to do it."""
+    snapshot, run = moment
+    return lambda feeds, tensors: record(session, list(tensors), feeds, snapshot=snapshot, run=run).results
 
 
 def kind_of(thing: Any) -> str:

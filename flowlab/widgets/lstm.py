@@ -1,155 +1,125 @@
-"""Look inside an LSTM: one cursor, a step and a unit, through its gates, its memory and its equations."""
+"""Look inside a recurrent layer: one cursor, a step and a unit, through its gates, its memory and its equations."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import time
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import anywidget
 import numpy as np
 import traitlets
 
+from ..apps import cells
+from ..apps.cells import Layer
 from ..core.errors import FlowError
 from ..core.graph import Node, Tensor
 from . import protocol as P
 from .looking import MISSING, STATIC, Reader, article_of, kind_of, outcome, reader, round_limit, within
+from .saved import Beside
 from .words import Worded
 
-GATES = ("i", "f", "g", "o")        # the order of the columns in the layer's variables
-SHOWN = ("f", "i", "g", "o", "c", "h")
-OUTPUTS = {"out": "h", "f": "f", "i": "i", "g": "g", "o": "o", "c": "c"}
+STEPS = 1000            # timesteps of a long sequence that the page is given at once
+UNITS = 512             # and units of a wide layer
+FEATURES = 256          # rows of the input strip; of more, every so many
+CONTEXT = 8             # steps of the input that are shown on either side of a moment
 
 
 # ---------------------------------------------------------------- where the numbers come from
 
 
 def layers_of(run: Reader, node: Any = None) -> tuple[Node, ...]:
-    """The LSTM layers that this run computed, in creation order: all of them, those in a scope, or the one that is named."""
+    """The recurrent layers that this run computed, in creation order: all of them, those in a scope, or the one that is named."""
     graph = run.graph
-    every = [n for n in graph.nodes if n.op.name == "LSTM" and n.phase == "forward"]
+    every = [n for n in graph.nodes if n.op.name in cells.KINDS and n.phase == "forward"]
     listed = ", ".join(n.name for n in every) or "none"
     if not every:
-        raise FlowError(f"graph {graph.name!r} has no LSTM.", hint='fl.nn.lstm(seq, units, name="lstm") makes one.')
+        raise FlowError(f"graph {graph.name!r} has no recurrent layer.", hint='fl.nn.lstm(seq, units, name="lstm") makes one.')
     wanted = every
     if node is not None:
         name = node if isinstance(node, str) else getattr(node, "name", None) or getattr(getattr(node, "node", None), "name", None)
         if not isinstance(name, str):
-            raise FlowError(f"{kind_of(node)} names no layer.", hint=f"LSTM layers of this graph: {listed}.")
+            raise FlowError(f"{kind_of(node)} names no layer.", hint=f"Recurrent layers of this graph: {listed}.")
         name = name.partition(":")[0].rstrip("/")
         wanted = [n for n in every if n.name == name or n.name.startswith(name + "/")]
         if not wanted:
             if name in graph.nodes:
-                message = f"{name} is {article_of(graph.nodes[name].op.name)}, no LSTM."
+                message = f"{name} is {article_of(graph.nodes[name].op.name)}, no recurrent layer."
             else:
-                message = f"this graph has no LSTM named {name!r}."
-            raise FlowError(message, node=name, hint=f"LSTM layers of this graph: {listed}.")
-    there = [n for n in wanted if all(run.value(n.output(p)) is not None for p in OUTPUTS)]
+                message = f"this graph has no recurrent layer named {name!r}."
+            raise FlowError(message, node=name, hint=f"Recurrent layers of this graph: {listed}.")
+    there = [n for n in wanted if computed(run, n)]
     if not there:
         done = ", ".join(n.name for n in every if run.value(n.output("out")) is not None) or "none"
         names = ", ".join(n.name for n in wanted)
         raise FlowError(f"{names} {'was' if len(wanted) == 1 else 'were'} not computed in this run.", node=wanted[-1].name,
-                        hint=f"{run.way} LSTM layers with values: {done}.")
+                        hint=f"{run.way} Recurrent layers with values: {done}.")
     return tuple(there)
 
 
-# ---------------------------------------------------------------- what a layer computes
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """One layer's numbers in one run: the input, the weights, and what came of them (batch, time, units)."""
-
-    x: np.ndarray
-    kernel: np.ndarray
-    recurrent_kernel: np.ndarray
-    bias: np.ndarray
-    h0: np.ndarray
-    c0: np.ndarray
-    out: dict[str, np.ndarray]          # f i g o c h
-
-    def before_activation(self, sample: int) -> dict[str, np.ndarray]:
-        """The four sums that the gates' activations were given, each (time, units): z = x W + h(t−1) U + b."""
-        h = np.concatenate([self.h0[sample][None], self.out["h"][sample][:-1]])
-        with np.errstate(all="ignore"):
-            z = self.x[sample] @ self.kernel + h @ self.recurrent_kernel + self.bias
-        return dict(zip(GATES, np.split(z, 4, axis=-1)))
+def computed(run: Reader, node: Node) -> bool:
+    return all(run.value(node.output(port)) is not None for port in cells.KINDS[node.op.name].outputs)
 
 
 def layer_values(run: Reader, node: Node) -> Layer:
     """Read a layer from a run; FlowError if an input of it is not known there."""
-    given: dict[str, np.ndarray | None] = {}
-    for port, tensor in zip(node.ports, node.inputs):
-        given[port] = run.value(tensor)
-        if given[port] is None:
-            raise FlowError(f"{node.name} needs {tensor.name}, which this run does not hold.", node=node.name, port=port,
-                            hint="Look into a trace: it keeps feeds and variables.")
-    out = {letter: run.read(node.output(port)) for port, letter in OUTPUTS.items()}
-    batch, _, units = out["h"].shape
-    zeros = np.zeros((batch, units), out["h"].dtype)
-    states = {port: zeros if given.get(port) is None else given[port] for port in ("h0", "c0")}
-    return Layer(given["x"], given["kernel"], given["recurrent_kernel"], given["bias"], states["h0"], states["c0"], out)
+    return cells.layer_values(run.value, node)
 
 
-def forward(layer: Layer, clamps: Mapping[str, tuple[float, int | None]]) -> dict[str, np.ndarray]:
-    """Run the layer with some gates held: `clamps` maps a gate to its value and to one unit, or None for all of them."""
-    batch, time, _ = layer.x.shape
-    h, c = layer.h0, layer.c0
-    steps: dict[str, list[np.ndarray]] = {letter: [] for letter in SHOWN}
-    with np.errstate(all="ignore"):
-        sums = layer.x @ layer.kernel + layer.bias
-        for t in range(time):
-            z = dict(zip(GATES, np.split(sums[:, t] + h @ layer.recurrent_kernel, 4, axis=-1)))
-            gate = {k: np.tanh(z[k]) if k == "g" else 0.5 * np.tanh(0.5 * z[k]) + 0.5 for k in GATES}
-            for k, (value, unit) in clamps.items():
-                gate[k][:, slice(None) if unit is None else unit] = value
-            f, i, g, o = (gate[k] for k in "figo")
-            c = f * c + i * g
-            h = o * np.tanh(c)
-            for letter, value in zip(SHOWN, (f, i, g, o, c, h)):
-                steps[letter].append(value)
-    empty = np.zeros((batch, 0, h.shape[-1]), h.dtype)
-    return {k: np.stack(v, axis=1).astype(layer.out[k].dtype) if v else empty for k, v in steps.items()}
+def turned(values: np.ndarray, length: int) -> np.ndarray:
+    """Time the other way round, within a sequence's length."""
+    return np.concatenate([values[:length][::-1], values[length:]])
 
 
-def cell_gradient(run: Reader, node: Node, layer: Layer, sample: int, clamps: Mapping[str, tuple[float, int | None]]) -> np.ndarray | None:
-    """‖∂L/∂c(t)‖ at each step for one sample, if this run went backwards through the layer; a gate that is held passes nothing back."""
-    back = next((n for n in run.graph.nodes if n.op.name == "LSTMGradient" and n.gradient_of == node.name), None)
-    if back is None or run.value(back.outputs[0]) is None:
-        return None
-    given = {port[2:]: run.value(t) for port, t in zip(back.ports, back.inputs) if port.startswith("d_")}
-    if any(v is None for v in given.values()):
-        return None
-    d = {k: v[sample].astype("float64") for k, v in given.items()}
-    f, i, g, o, c = (layer.out[k][sample].astype("float64") for k in "figoc")
-    steps = len(c)
-    dh, dc = d.get("h_n", 0.0), d.get("c_n", 0.0)
-    norms = np.zeros(steps)
-    with np.errstate(all="ignore"):
-        for t in reversed(range(steps)):
-            th = np.tanh(c[t])
-            dh = dh + (d["out"][t] if "out" in d else 0.0)
-            dc = dc + dh * o[t] * (1 - th * th) + (d["c"][t] if "c" in d else 0.0)
-            norms[t] = np.sqrt(np.sum(dc * dc))
-            by = {"f": dc * (c[t - 1] if t else layer.c0[sample]), "i": dc * g[t], "g": dc * i[t], "o": dh * th}
-            dz = []
-            for k in GATES:
-                value = {"f": f, "i": i, "g": g, "o": o}[k][t]
-                dk = (by[k] + (d[k][t] if k in d else 0.0)) * (1 - value * value if k == "g" else value * (1 - value))
-                if k in clamps:
-                    dk[slice(None) if clamps[k][1] is None else clamps[k][1]] = 0.0
-                dz.append(dk)
-            dh = np.concatenate(dz) @ layer.recurrent_kernel.T
-            dc = dc * f[t]
-    return norms
+def spread(run: Reader, node: Node, read: Tensor, data: Any) -> list[tuple[Layer, np.ndarray]]:
+    """A layer over a whole data set, each with what its stack `read`: the data are sequences for what the layer reads from, or several traces, batches or feeds.
+
+    FlowError, with what would fit, if the data do not.
+    """
+    several = list(data) if isinstance(data, (list, tuple)) and len(data) and not isinstance(data[0], (int, float)) else [data]
+    return [_over(run, node, read, one) for one in several]
 
 
-def fed(node: Node, out: Mapping[str, np.ndarray], layer: Layer) -> dict[Tensor, np.ndarray]:
-    """What to feed so that the graph goes on from these values of the layer."""
-    values = {node.output(port): out[letter] for port, letter in OUTPUTS.items()}
-    values[node.output("h_n")] = out["h"][:, -1] if out["h"].shape[1] else layer.h0
-    values[node.output("c_n")] = out["c"][:, -1] if out["c"].shape[1] else layer.c0
-    return values
+def _over(run: Reader, node: Node, read: Tensor, data: Any) -> tuple[Layer, np.ndarray]:
+    if hasattr(data, "gates") and hasattr(data, "events"):
+        other = reader(data)
+        if other.graph is not run.graph:
+            raise FlowError(f"that is a run of {other.graph.name!r}, this view shows {run.graph.name!r}.", hint="Give runs of the same graph.")
+        return layer_values(other, node), other.read(read)
+    if run.compute_alone is None:
+        raise FlowError("this source cannot run a data set.", hint="Give traces, or open the view on a trace, session or debugger.")
+    kind = cells.KINDS[node.op.name]
+    wanted = [*(node.output(port) for port in kind.outputs), *node.inputs, read]
+    if isinstance(data, Mapping):
+        feeds = {run.graph.tensor(k): v for k, v in data.items()}
+    else:
+        array = np.asarray(data)
+        if array.dtype.kind not in "fiub":
+            raise FlowError(f"data are sequences of numbers, not {kind_of(data)}.", hint="Give an array, feeds by name, or traces.")
+        sources = [t for t in run.graph.placeholders if array.ndim == len(t.shape) and all(not isinstance(d, int) or d == k for d, k in zip(t.shape, array.shape))
+                   and _leads_to(t, node)]
+        if len(sources) != 1:
+            fits = ", ".join(f"{t.name.removesuffix(':0')} {tuple(t.shape)}" for t in run.graph.placeholders if _leads_to(t, node)) or "none"
+            raise FlowError(f"an array {array.shape} fits {len(sources)} of what {node.name} reads.", node=node.name, hint=f'It reads {fits}. Feeds by name work too: {{"x": array}}.')
+        feeds = {sources[0]: array}
+    values = dict(zip(wanted, run.compute_alone(feeds, wanted)))
+    return cells.layer_values(values.get, node), values[read]
+
+
+def _leads_to(source: Tensor, node: Node) -> bool:
+    seen, todo = set(), [t.node for t in node.inputs]
+    while todo:
+        n = todo.pop()
+        if n.id in seen:
+            continue
+        seen.add(n.id)
+        if n is source.node:
+            return True
+        todo.extend(t.node for t in n.inputs)
+    return False
 
 
 # ---------------------------------------------------------------- pictures and readings
@@ -230,7 +200,7 @@ def _head(scope: str, hidden: np.ndarray, run: Reader) -> np.ndarray:
         raise FlowError(f"{scope!r} is no dense layer that this run used.", node=scope,
                         hint="It takes the scope of an fl.nn.dense, with kernel and bias.")
     if kernel.shape[0] != hidden.shape[1]:
-        raise FlowError(f"{scope} reads {kernel.shape[0]} numbers, the last LSTM gives {hidden.shape[1]}.", node=scope)
+        raise FlowError(f"{scope} reads {kernel.shape[0]} numbers, the last layer gives {hidden.shape[1]}.", node=scope)
     with np.errstate(all="ignore"):
         logits = hidden @ kernel + bias
         e = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -241,19 +211,23 @@ def _head(scope: str, hidden: np.ndarray, run: Reader) -> np.ndarray:
 
 
 class LSTMView(Worded, anywidget.AnyWidget):
-    """See what an LSTM forgets, writes and shows, step by step and unit by unit.
+    """See what a recurrent layer keeps, writes and shows, step by step and unit by unit: an LSTM, a GRU or a plain RNN.
 
-    `source`: a trace, a session (its last trace), a debugger or an editor. `node`: a layer, `"lstm/LSTM"`, or a scope, `"lstm"`; without it
-    all LSTM layers, the last one first on screen. `image`: (H, W) or (H, W, 3), or one a sample, drawn over the time axis instead of
-    the first layer's input. `reading`: what the heads would answer at each step: pairs of a label and probabilities (time, classes), or
-    names of dense layers on the last LSTM's state, or a function of that state (time, units) that gives such pairs; the last two follow
-    a clamp. `symbols`: a name for each class. `language`: what the screen speaks, `en`, `zh-CN` or `zh-TW`; without it the page decides.
+    `source`: a trace, a session (its last trace), a debugger or an editor; the view of a debugger or editor follows it as it steps. `node`: a layer,
+    `"lstm/LSTM"`, or a scope, `"lstm"`; without it all recurrent layers, the last one first on screen. `image`: (H, W) or (H, W, 3), or one a sample,
+    drawn over the time axis instead of the first layer's input. `reading`: what the heads would answer at each step: pairs of a label and probabilities
+    (time, classes), or names of dense layers on the last layer's state, or a function of that state (time, units) that gives such pairs; the last two
+    follow a clamp. `symbols`: a name for each class. `data`: sequences to look for similar moments in and to measure saturation over: an array
+    (sequences, time, …) for what the layer reads from, feeds by name, or several traces; without it the batch of the run. `language`: what the screen
+    speaks, `en`, `zh-CN` or `zh-TW`; without it the page decides.
 
-    `t`, `unit` and `sample` count from 0, `layer` from 1 as its button does; all four can be read and set. FlowError says what there is.
+    `t`, `unit` and `sample` count from 0, `layer` from 1 as its button does; all four can be read and set. The backward half of a layer that reads from
+    both ends counts t as it reads, from the end. FlowError says what there is.
 
     >>> view = LSTMView(sess.trace([loss], feeds), "lstm")          # doctest: +SKIP
     >>> view.t, view.unit = 18, 8                                   # doctest: +SKIP
     >>> view.clamp("f", 1)                                          # doctest: +SKIP
+    >>> view.similar()[0]                                           # doctest: +SKIP
     """
 
     _esm = STATIC / "lstm.js" if (STATIC / "lstm.js").is_file() else MISSING
@@ -264,7 +238,7 @@ class LSTMView(Worded, anywidget.AnyWidget):
     sample = traitlets.Int(0).tag(sync=True)
 
     def __init__(self, source: Any, node: Any = None, *, sample: int = 0, t: int = 0, unit: int = 0, image: Any = None, reading: Any = None,
-                 symbols: Any = None, title: str | None = None, language: str | None = None):
+                 symbols: Any = None, data: Any = None, title: str | None = None, language: str | None = None):
         self._source = source
         self._run = self._now = reader(source)
         self._nodes = layers_of(self._run, node)
@@ -272,11 +246,15 @@ class LSTMView(Worded, anywidget.AnyWidget):
         self._clamps: dict[int, dict[str, tuple[float, int | None]]] = {}
         self._samples = self._plain[0].out["h"].shape[0]
         self._images = pictures(image, self._samples)
-        self._reading, self._symbols = reading, symbols
+        self._reading, self._symbols, self._data = reading, symbols, data
+        self._over_data: dict[int, cells.Moments] = {}
+        self._sent_back = False     # does the page know of an error that came back?
+        self._gone = False          # a debugger went back to before the layer
         self._title = self._run.graph.name if title is None else str(title)
         for n, values in zip(self._nodes, self._plain):
             if 0 in values.out["h"].shape:
                 raise FlowError(f"{n.name} is {values.out['h'].shape} (batch, time, units): there is nothing to see.", node=n.name)
+        self._beside = Beside("flowlab recurrent layer")
         super().__init__()
         if language is not None:
             self.language = language
@@ -284,12 +262,19 @@ class LSTMView(Worded, anywidget.AnyWidget):
         self.layer = len(self._nodes)
         self.sample, self.t, self.unit = sample, t, unit
         self._quiet = False
+        self._page = self._wanted_page()
         self._rows()        # a reading that does not fit is said here, not when the page asks
+        self._leave = follow(source, self)
         self.on_msg(self._heard)
 
     def __repr__(self) -> str:
+        node = self._nodes[self.layer - 1]
         where = f"step {self.t} of {self._steps}, unit {self.unit} of {self._units}, sample {self.sample} of {self._samples}"
-        return f"LSTM view of {self._nodes[self.layer - 1].name}: {where}"
+        return f"{node.op.name} view of {node.name}: {where}"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        self._beside.begin(repr(self))
+        return super()._repr_mimebundle_(**kwargs)
 
     # ------------------------------------------------------------ where it stands
 
@@ -321,24 +306,31 @@ class LSTMView(Worded, anywidget.AnyWidget):
             raise FlowError(f"there is no layer {proposal['value']}.", hint=f"There {'is' if count == 1 else 'are'} {names}.")
         return proposal["value"]
 
-    @traitlets.observe("layer", "sample")
+    @traitlets.observe("layer", "sample", "t", "unit")
     def _moved(self, change: Any) -> None:
         if change["name"] == "layer":
             # another layer may be smaller
+            quiet, self._quiet = self._quiet, True
             self.t, self.unit = min(self.t, self._steps - 1), min(self.unit, self._units - 1)
-        if not self._quiet:
+            self._quiet = quiet
+        if not self._quiet and (change["name"] in ("layer", "sample") or self._wanted_page() != self._page):
             self._show()
 
+    def _wanted_page(self) -> tuple[int, int]:
+        """The first timestep and the first unit of the page that the cursor is on."""
+        return self.t // STEPS * STEPS, self.unit // UNITS * UNITS
+
     def refresh(self, source: Any = None) -> None:
-        """Look again: a debugger has gone on, a session has recorded another run. With `source`, look into that one, made by the same graph.
+        """Look again: a session has recorded another run. With `source`, look into that one, made by the same graph. A debugger or editor is followed by itself.
 
         Clamps stay on. FlowError, and nothing changes, if these layers are not computed there or the batch is smaller than `sample`.
         """
+        other = source is not None and source is not self._source
         source = self._source if source is None else source
         run = reader(source)
         if run.graph is not self._run.graph:
             raise FlowError(f"that is a run of {run.graph.name!r}, this view shows {self._run.graph.name!r}.", hint="Open another view.")
-        missing = [n.name for n in self._nodes if any(run.value(n.output(p)) is None for p in OUTPUTS)]
+        missing = [n.name for n in self._nodes if not computed(run, n)]
         if missing:
             raise FlowError(f"{missing[0]} has no values there.", node=missing[0], hint=run.way)
         plain = tuple(layer_values(run, n) for n in self._nodes)
@@ -347,19 +339,82 @@ class LSTMView(Worded, anywidget.AnyWidget):
             raise FlowError(f"this view has {len(self._images)} images, that run has {plain[0].out['h'].shape[0]} samples.", hint="Open another view.")
         self._source, self._run, self._plain, self._samples = source, run, plain, plain[0].out["h"].shape[0]
         self._hold(self._clamps)
+        self._gone = False
+        if self._data is None:
+            self._over_data = {}
+        if other:
+            self._leave()
+            self._leave = follow(source, self)
+        self._quiet = True
         self.t = min(self.t, self._steps - 1)
+        self._quiet = False
         self._show()
+
+    def _went_on(self) -> None:
+        """The debugger or editor has moved: show what the layer gave there, if that is another thing."""
+        try:
+            run = reader(self._source)
+        except FlowError:
+            run = None
+        if run is None or run.graph is not self._run.graph or not all(computed(run, n) for n in self._nodes):
+            # its last numbers stay on screen, and it is said that they are
+            if not self._gone:
+                self._gone = True
+                self._say_place()
+            return
+        if all(np.array_equal(run.value(n.output("out")), v.out["h"], equal_nan=True) for n, v in zip(self._nodes, self._plain)) and self._back_in(run) == self._sent_back:
+            self._run, self._gone = run, False
+        else:
+            self.refresh()
+        self._say_place()
+
+    def _back_in(self, run: Reader) -> bool:
+        """Has the error come back through the layer on screen in this run?"""
+        return cells.errors_at(run.value, self._nodes[self.layer - 1], self._layers[self.layer - 1], self.sample) is not None
+
+    def _say_place(self) -> None:
+        self._tell(self._place())
+
+    def _place(self) -> P.LSTMPlace:
+        dbg = debugger_of(self._source)
+        if dbg is None:
+            return P.LSTMPlace(follows=False)
+        node = self._nodes[self.layer - 1].name
+        firing = next((k for k, e in enumerate(dbg.records[:dbg.cursor]) if e.node == node and not e.frame), None)
+        following = dbg.ready[0] if dbg.ready else ""
+        return P.LSTMPlace(follows=True, cursor=dbg.cursor, total=dbg.total, firing=firing, next=following, gone=self._gone)
+
+    def go_to_firing(self) -> None:
+        """Take the debugger or editor to where this layer has just fired: one cursor for both. FlowError where there is none to take."""
+        dbg = debugger_of(self._source)
+        if dbg is None:
+            raise FlowError("this view looks into a recorded run: there is no debugger to move.", hint="LSTMView(debugger) follows one and moves it.")
+        node = self._nodes[self.layer - 1].name
+        firing = next((k for k, e in enumerate(dbg.records) if e.node == node and not e.frame), None)
+        if firing is None:
+            raise FlowError(f"{node} is not on the debugger's record.", node=node, hint="Step on until it has fired.")
+        (self._source if hasattr(self._source, "document") else dbg).seek(firing + 1)
+
+    def close(self) -> None:
+        leave = getattr(self, "_leave", None)       # none yet where the view could not be made
+        if leave is not None:
+            leave()
+        super().close()
 
     # ------------------------------------------------------------ clamping
 
     def clamp(self, gate: str, value: float | None, unit: int | None = None, *, layer: int | None = None) -> None:
-        """Hold a gate at a value, in one unit or in all, and run again what follows; None lets it go.
+        """Hold a gate at a value, in one unit or in all, and run again what follows; None lets it go. An RNN has no gates: its state `h` can be held.
 
-        `layer` counts from 1; without it the one on screen. Needs a trace to rerun what comes after the layer.
+        `layer` counts from 1; without it the one on screen. What follows is computed as a run with that override would.
         """
         number = self.layer if layer is None else self._check_layer({"value": layer})
-        if gate not in GATES:
-            raise FlowError(f"an LSTM has no gate {gate!r}.", hint="Its gates are f, i, g and o.")
+        kind = self._plain[number - 1].kind
+        if gate not in kind.held:
+            article = "a" if kind.op == "GRU" else "an"
+            *some, last = kind.held
+            hint = f"Its gates are {', '.join(some)} and {last}." if some else "It has none: its state h can be held."
+            raise FlowError(f"{article} {kind.op} has no gate {gate!r}.", hint=hint)
         held = {k: dict(v) for k, v in self._clamps.items()}
         own = held.setdefault(number - 1, {})
         if value is None:
@@ -390,17 +445,70 @@ class LSTMView(Worded, anywidget.AnyWidget):
             if now is not self._run:
                 layers[k] = layer_values(now, node)
             if k in clamps:
-                out = forward(layers[k], clamps[k])
+                out = cells.forward(layers[k], clamps[k])
                 # from the recorded run with all that is held so far: a layer below keeps its own clamps
-                values |= fed(node, out, layers[k])
+                values |= cells.fed(node, out, layers[k])
                 now = self._run.over(values)
                 layers[k] = replace(layers[k], out=out)
         self._clamps, self._now, self._layers = clamps, now, tuple(layers)
+
+    # ------------------------------------------------------------ over a whole data set
+
+    def moments(self) -> cells.Moments:
+        """The layer's states over `data`, or over the batch of the run: x and, by letter, values (sequences, time, units)."""
+        index = self.layer - 1
+        if index not in self._over_data:
+            node = self._nodes[index]
+            bottom = self._bottom(node)
+            if self._data is None:
+                parts = [(self._plain[index], self._plain[self._nodes.index(bottom)].x)]
+            else:
+                parts = spread(self._run, node, bottom.input("x"), self._data)
+            moments = cells.moments_of([layer for layer, _ in parts])
+            x = np.concatenate([read for _, read in parts])
+            if cells.reads_from_the_end(node) != cells.reads_from_the_end(bottom):
+                lengths = moments.lengths if moments.lengths is not None else [x.shape[1]] * len(x)
+                x = np.stack([turned(row, int(n)) for row, n in zip(x, lengths)])
+            self._over_data[index] = replace(moments, x=x)
+        return self._over_data[index]
+
+    def similar(self, units: Sequence[int] | None = None, *, letter: str | None = None, way: str = "cosine", threshold: float = 0.3, count: int = 12) -> list[cells.Match]:
+        """The moments of `data` whose state looks most like the one at the cursor, the best first: (sequence, t, score).
+
+        `letter`: c or h, by default what the layer remembers in; `units`: compare only these; `way`: `"cosine"`, `"distance"`, or `"threshold"`: which units
+        are above `threshold`. Moments next to each other count once, the moment at the cursor itself not.
+        """
+        layer = self._layers[self.layer - 1]
+        letter = letter or layer.kind.memory
+        if letter not in layer.kind.states:
+            raise FlowError(f"states are not compared by {letter!r}.", hint=f"A {layer.kind.op} has {' and '.join(layer.kind.states)}.")
+        own = (self.sample, self.t) if self._data is None else None
+        return cells.similar(self.moments(), layer.out[letter][self.sample, self.t], letter, units=units, way=way, threshold=threshold, count=count, without=own)
+
+    def saturation(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """For every gate, (share of the moments of `data` in which each unit is under 0.1, over 0.9); the size of an RNN's h."""
+        kind = self._plain[self.layer - 1].kind
+        moments = self.moments()
+        return {letter: cells.saturation(moments, letter) for letter in kind.shares or ("h",)}
+
+    def gradient_through_time(self, seed: int = 0) -> cells.ThroughTime:
+        """The size of the error at each step on its way back, in this layer and in a plain tanh layer of the same size, untrained, to which the same error comes.
+
+        A run without a backward pass has the sum of h at the last step for its loss.
+        """
+        index = self.layer - 1
+        layer = self._layers[index]
+        errors = cells.errors_at(self._now.value, self._nodes[index], layer, self.sample)
+        return cells.beside_a_plain_layer(layer, self.sample, errors, self._clamps.get(index), seed)
 
     # ------------------------------------------------------------ talking with the page
 
     def _heard(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if not isinstance(content, Mapping):
+            return
+        if content.get("type") == "picture":        # the page says what it drew; it waits for no answer
+            with suppress(FlowError):
+                self._beside.take(content.get("png"), content.get("width"), content.get("height"), repr(self))
             return
         ok = True
         try:
@@ -422,6 +530,8 @@ class LSTMView(Worded, anywidget.AnyWidget):
                     raise FlowError(f"the page speaks version {version}, the kernel {P.VERSION}.",
                                     hint="Restart the kernel, or reload the page.")
                 self._show()
+                if debugger_of(self._source) is not None:
+                    self._say_place()
             case {"type": "lstm_ask", "layer": int(layer), "sample": int(sample)}:
                 layer, sample = self._check_layer({"value": layer + 1}), within("sample", sample, self._samples)   # both, or neither
                 self._quiet = True
@@ -432,6 +542,23 @@ class LSTMView(Worded, anywidget.AnyWidget):
                 self._show()
             case {"type": "clamp", "layer": int(layer), "gate": str(gate), "value": value}:
                 self.clamp(gate, value, content.get("unit"), layer=layer + 1)
+            case {"type": "lstm_more", "what": "layers"}:
+                self._tell(*self._side_by_side())
+            case {"type": "lstm_more", "what": "gradient"}:
+                found = self.gradient_through_time()
+                self._tell(P.LSTMGradient(layer=self.layer - 1, sample=self.sample, of_loss=found.of_loss, seed=found.seed), [found.own, found.plain])
+            case {"type": "lstm_more", "what": "saturation"}:
+                shares = self.saturation()
+                moments = self.moments()
+                self._tell(P.LSTMSaturation(layer=self.layer - 1, gates=list(shares), moments=moments.count, sequences=len(moments.x)),
+                           [part for pair in shares.values() for part in pair])
+            case {"type": "lstm_more", "what": "go"}:
+                self.go_to_firing()
+            case {"type": "lstm_similar", "letter": str(letter), "way": str(way), "threshold": int() | float() as threshold}:
+                units = content.get("units")
+                began = time.perf_counter()
+                found = self.similar(units if isinstance(units, list) and units else None, letter=letter, way=way, threshold=float(threshold))
+                self._say_moments(found, letter, way, time.perf_counter() - began)
             case _:
                 raise FlowError(f"the view does not know the message {content.get('type')!r}.", hint="Reload the page.")
 
@@ -440,51 +567,116 @@ class LSTMView(Worded, anywidget.AnyWidget):
 
     def _show(self) -> None:
         """Send the layer and sample on screen."""
+        self._page = self._wanted_page()
         self._tell(*self._message())
 
     def _rows(self) -> list[P.ReadingRow]:
-        return reading_rows(self._reading, self._symbols, self._layers[-1].out["h"][self.sample], self.sample, self._now)
+        last = self._layers[-1]
+        hidden = last.out["h"][self.sample]
+        if cells.reads_from_the_end(self._nodes[-1]):
+            hidden = turned(hidden, last.length(self.sample))
+        return reading_rows(self._reading, self._symbols, hidden, self.sample, self._now)
 
     def _message(self) -> tuple[P.LSTMData, list[np.ndarray]]:
         index, s = self.layer - 1, self.sample
-        layer = self._layers[index]
-        z = layer.before_activation(s)
-        strip, described = self._strip(index, s)
+        layer, node = self._layers[index], self._nodes[index]
+        kind, (t0, u0) = layer.kind, self._page
+        steps, units = slice(t0, t0 + STEPS), slice(u0, u0 + UNITS)
+        z = layer.before_activation(s, steps)
+        values = {k: v[s][steps] for k, v in layer.out.items()} | (z if kind.op == "RNN" else {})
+        strip, described = self._strip(index, s, steps)
         held = self._clamps.get(index, {})
-        norm = cell_gradient(self._now, self._nodes[index], layer, s, held)
+        errors = cells.errors_at(self._now.value, node, layer, s)
+        self._sent_back = errors is not None
+        norm = None if errors is None else cells.through_time(layer, s, errors, held)
         reading = self._rows() if layer.out["h"].shape[1] == self._layers[-1].out["h"].shape[1] else []
+        order = range(layer.x.shape[1])
+        if cells.reads_from_the_end(node):
+            order = [*reversed(range(layer.length(s))), *range(layer.length(s), layer.x.shape[1])]
+        seen = [order[t] for t in range(t0, min(t0 + STEPS, len(order)))]
+        reading = [P.ReadingRow(label=r.label, symbols=[r.symbols[k] for k in seen], shares=[r.shares[k] for k in seen]) for r in reading]
+        limit = round_limit(layer.out["c"]) if kind.op == "LSTM" else round_limit(np.concatenate([z["u"], z["s"]])) if kind.op == "RNN" else 1.0
+        first = values["h"][:, units]
         data = P.LSTMData(
-            title=self._title, layer=index, sample=s, samples=self._samples,
-            layers=[P.LayerInfo(node=n.name, units=v.out["h"].shape[2], features=v.x.shape[2], timesteps=v.x.shape[1], batch=v.x.shape[0])
-                    for n, v in zip(self._nodes, self._layers)],
-            c_limit=round_limit(layer.out["c"]), reading=reading,
+            title=self._title, layer=index, sample=s, samples=self._samples, kind=kind.op.lower(), length=layer.length(s),
+            layers=[P.LayerInfo(node=n.name, units=v.out["h"].shape[2], features=v.x.shape[2], timesteps=v.x.shape[1], batch=v.x.shape[0], kind=v.kind.op.lower(),
+                                from_the_end=cells.reads_from_the_end(n)) for n, v in zip(self._nodes, self._layers)],
+            t_from=t0, t_count=first.shape[0], unit_from=u0, unit_count=first.shape[1],
+            c_limit=limit, reading=reading,
             clamps=[P.ClampState(gate=g, value=v, unit=u) for g, (v, u) in held.items()], clamped_layers=sorted(self._clamps),
-            rerun=self._run.rerun is not None, outcomes=list(self._outcomes()), norm=norm is not None,
+            rerun=self._run.rerun is not None, outcomes=list(self._outcomes()), norm=norm is not None, data=self._data is not None,
             **described)
-        buffers = [*(layer.out[k][s] for k in SHOWN), *(z[k] for k in "figo"), layer.c0[s], layer.h0[s], strip]
+        sums = [] if kind.op == "RNN" else [z[k][:, units] for k in kind.shown if k in kind.gates]
+        starts = [layer.start(k, s, t0)[units] for k in reversed(kind.states)]
+        buffers = [*(values[k][:, units] for k in kind.shown), *sums, *starts, strip]
         return data, buffers if norm is None else [*buffers, norm]
 
-    def _strip(self, index: int, sample: int) -> tuple[np.ndarray, dict[str, Any]]:
-        """What is drawn over the time axis, and how."""
-        # a stack reads what its lowest layer reads
-        while index and any(self._nodes[index - 1] is t.node for t in _upstream(self._nodes[index].input("x"))):
-            index -= 1
-        x = self._layers[index].x[sample]
-        steps, features = x.shape
-        source = self._nodes[index].input("x").name.removesuffix(":0")
+    def _side_by_side(self) -> tuple[P.LSTMLayers, list[np.ndarray]]:
+        """What every layer remembers, of the sample on screen."""
+        maps, rows = [], []
+        for node, layer in zip(self._nodes, self._layers):
+            whole = layer.out[layer.kind.memory][self.sample]
+            if cells.reads_from_the_end(node):
+                whole = turned(whole, layer.length(self.sample))      # every map in the order of the input
+            step = (max(1, -(-whole.shape[0] // STEPS)), max(1, -(-whole.shape[1] // UNITS)))
+            small = whole[::step[0], ::step[1]]
+            maps.append(small)
+            rows.append(P.LSTMLayerMap(node=node.name, letter=layer.kind.memory, steps=small.shape[0], units=small.shape[1], every_step=step[0], every_unit=step[1],
+                                       limit=round_limit(whole) if layer.kind.memory == "c" else 1.0))
+        return P.LSTMLayers(sample=self.sample, maps=rows), maps
+
+    def _say_moments(self, found: Sequence[cells.Match], letter: str, way: str, seconds: float) -> None:
+        moments = self.moments()
+        time_, strips, rows = moments.x.shape[1], [], []
+        for m in found:
+            first, last = max(0, m.t - CONTEXT), min(time_, m.t + CONTEXT + 1)
+            part = moments.x[m.sequence, first:last].T
+            part = part[::max(1, -(-part.shape[0] // 64))]
+            strips.append(part)
+            rows.append(P.LSTMMoment(sequence=m.sequence, t=m.t, score=m.score, first=first, steps=last - first, rows=part.shape[0]))
+        finite = np.concatenate([p.ravel() for p in strips]) if strips else np.zeros(1)
+        finite = finite[np.isfinite(finite)]
+        top = float(np.abs(finite).max()) if finite.size else 1.0
+        self._tell(P.LSTMMoments(layer=self.layer - 1, letter=letter, way=way, t=self.t, sample=self.sample, found=rows, moments=moments.count, sequences=len(moments.x), seconds=seconds,
+                                 own=self._data is None, limit=top or 1.0, signed=bool(finite.size and finite.min() < 0)), strips)
+
+    def _bottom(self, node: Node) -> Node:
+        """The lowest layer of the stack that this one stands in: what the stack reads."""
+        while True:
+            below = next((t.node for t in _upstream(node.input("x")) if t.node in self._nodes), None)
+            if below is None:
+                return node
+            node = below
+
+    def _strip(self, index: int, sample: int, steps: slice) -> tuple[np.ndarray, dict[str, Any]]:
+        """What is drawn over the time axis, in the order in which the layer reads, and how."""
+        node = self._nodes[index]
+        bottom = self._bottom(node)
+        layer = self._layers[self._nodes.index(bottom)]
+        x, length = layer.x[sample], self._layers[index].length(sample)
+        if cells.reads_from_the_end(node) != cells.reads_from_the_end(bottom):
+            x = turned(x, length)
+        whole, features = x.shape
+        x = x[steps]
+        source = bottom.input("x").name.removesuffix(":0")
         each = f"{features} {'value' if features == 1 else 'values'} a step"
         if self._images is not None:
             image = self._images[sample]
             rows, cols, channels = image.shape
-            columns = f", {cols // steps} column{'' if cols == steps else 's'} a step" if cols % steps == 0 else ""
-            return image, {"strip_rows": rows, "strip_cols": cols, "strip_channels": channels, "strip_image": True,
-                           "strip_label": f"{cols} × {rows} pixels{columns}, seen as {features} {'value' if features == 1 else 'values'}"}
+            columns = f", {cols // whole} column{'' if cols == whole else 's'} a step" if cols % whole == 0 else ""
+            label = f"{cols} × {rows} pixels{columns}, seen as {features} {'value' if features == 1 else 'values'}"
+            if cells.reads_from_the_end(node):
+                image = image[:, ::-1]
+            start, end = cols * (steps.start or 0) // whole, cols * min(steps.stop, whole) // whole
+            image = image[:, start:max(end, start + 1)]
+            return image, {"strip_rows": rows, "strip_cols": image.shape[1], "strip_channels": channels, "strip_image": True, "strip_label": label}
         finite = x[np.isfinite(x)]
         top = float(np.abs(finite).max()) if finite.size and np.abs(finite).max() > 0 else 1.0
         signed = bool(finite.size and finite.min() < 0)
         top = float(f"{top:.3g}")
-        return x.T, {"strip_rows": features, "strip_cols": steps, "strip_lo": -top if signed else 0.0, "strip_hi": top,
-                     "strip_map": "div" if signed else "seq", "strip_label": f"{source}, {each}"}
+        shown = x.T[::max(1, -(-features // FEATURES))]
+        return shown, {"strip_rows": shown.shape[0], "strip_cols": x.shape[0], "strip_lo": -top if signed else 0.0, "strip_hi": top,
+                       "strip_map": "div" if signed else "seq", "strip_label": f"{source}, {each}"}
 
     def _outcomes(self) -> Iterable[P.Outcome]:
         """The fetches before and after a clamp."""
@@ -492,15 +684,39 @@ class LSTMView(Worded, anywidget.AnyWidget):
             return
         for tensor in self._run.fetched[:24]:
             before, after = (outcome(r.value(tensor), self.sample, self._samples, self._symbols) for r in (self._run, self._now))
-            if before is not None and after is not None:
-                yield P.Outcome(label=tensor.name.removesuffix(":0"), before=before, after=after)
+            if after is not None:
+                yield P.Outcome(label=tensor.name.removesuffix(":0"), before="—" if before is None else before, after=after)
 
 
-def _upstream(tensor: Tensor | None, depth: int = 6) -> Iterable[Tensor]:
+def debugger_of(source: Any) -> Any:
+    """The debugger that a view's source steps, None for a recorded run."""
+    if hasattr(source, "document") and hasattr(source, "debugger"):
+        return source.debugger
+    return source if hasattr(source, "cursor") and hasattr(source, "listen") else None
+
+
+def follow(source: Any, view: LSTMView) -> Callable[[], None]:
+    """Have a debugger or an editor tell the view when it has moved. The source does not keep the view alive."""
+    listen = getattr(source, "on_step" if hasattr(source, "document") else "listen", None)
+    if listen is None or not (hasattr(source, "document") or hasattr(source, "cursor")):
+        return lambda: None
+    weak = weakref.ref(view)
+
+    def heard() -> None:
+        there = weak()
+        if there is None:
+            leave()
+        else:
+            there._went_on()
+    leave: Callable[[], None] = listen(heard)
+    return leave
+
+
+def _upstream(tensor: Tensor | None, depth: int = 8) -> Iterable[Tensor]:
     """The tensor and what it was made from, a few firings back: a stack may have a dropout or a cast between its layers."""
     if tensor is None:
         return
     yield tensor
-    if depth and tensor.node.op.name != "LSTM":
+    if depth and tensor.node.op.name not in cells.KINDS:
         for t in tensor.node.inputs:
             yield from _upstream(t, depth - 1)

@@ -954,6 +954,8 @@ class LayerInfo:
     features: int
     timesteps: int
     batch: int
+    kind: Literal["lstm", "gru", "rnn"] = "lstm"
+    from_the_end: bool = False      # the backward half of a layer that reads from both ends: its step 0 is the input's last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -967,7 +969,7 @@ class ReadingRow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClampState:
     """A gate held at a value, in one unit or (null) in all of them."""
-    gate: Literal["f", "i", "g", "o"]
+    gate: Literal["f", "i", "g", "o", "r", "z", "n", "h"]
     value: float
     unit: int | None = None
 
@@ -982,7 +984,8 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LSTMData:
-    """One layer, one sample. Buffers: f i g o c h zf zi zg zo (timesteps × units), c0 h0 (units), strip, norm (one a step, if sent)."""
+    """One layer, one sample, one page of it. Buffers (t_count × unit_count each): of an LSTM f i g o c h and the sums zf zi zg zo, of a GRU r z n h and zr zz zn,
+    of an RNN u s h; then the state that the page's first step finds (c and h, or h), strip, norm (one a step of the whole sequence, if sent)."""
     type: Literal["lstm"] = "lstm"
     version: int = VERSION
     title: str
@@ -1005,6 +1008,111 @@ class LSTMData:
     rerun: bool = True              # False: the source cannot rerun what comes after this layer
     outcomes: list[Outcome] = field(default_factory=list)         # while something is clamped
     norm: bool = False              # the last buffer holds the norm of dL/dc(t), one number a step
+    kind: Literal["lstm", "gru", "rnn"] = "lstm"
+    length: int = 0                 # how many timesteps of this sample count
+    t_from: int = 0                 # a long sequence or a wide layer is sent in pages: the first timestep and unit of this one
+    t_count: int = 0
+    unit_from: int = 0
+    unit_count: int = 0
+    data: bool = False              # there is a data set beside the run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LSTMPlace:
+    """Where the debugger or editor stands that the view follows."""
+    type: Literal["lstm_place"] = "lstm_place"
+    follows: bool
+    cursor: int = 0
+    total: int = 0
+    firing: int | None = None       # where on the record the layer on screen fired
+    next: str = ""                  # what fires next
+    gone: bool = False              # the layer has not fired there: what is shown is from when it had
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LSTMLayerMap:
+    """What one layer remembers: a buffer steps × units, in the order of the input."""
+    node: str
+    letter: Literal["c", "h"]
+    steps: int
+    units: int
+    every_step: int                 # a large map is sampled
+    every_unit: int
+    limit: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LSTMLayers:
+    """Every layer's memory beside the others. Buffers: one a map."""
+    type: Literal["lstm_layers"] = "lstm_layers"
+    sample: int
+    maps: list[LSTMLayerMap] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LSTMGradient:
+    """The size of the error at each step, going back. Buffers: in this layer, in a plain tanh layer of the same size."""
+    type: Literal["lstm_gradient"] = "lstm_gradient"
+    layer: int
+    sample: int
+    of_loss: bool                   # False: the sum of the last h stands for the loss
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LSTMSaturation:
+    """How often each unit's gate was shut and open. Buffers: for each gate, shares under 0.1 and over 0.9, one number a unit."""
+    type: Literal["lstm_saturation"] = "lstm_saturation"
+    layer: int
+    gates: list[str]
+    moments: int
+    sequences: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LSTMMoment:
+    """A moment whose state looked alike. Its buffer: the input around it, rows × steps."""
+    sequence: int
+    t: int
+    score: float
+    first: int
+    steps: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LSTMMoments:
+    """Where the state looked like this. Buffers: one a moment."""
+    type: Literal["lstm_moments"] = "lstm_moments"
+    layer: int
+    letter: Literal["c", "h"]
+    way: Literal["cosine", "distance", "threshold"]
+    t: int
+    sample: int
+    found: list[LSTMMoment]
+    moments: int
+    sequences: int
+    seconds: float
+    own: bool                       # searched in the run itself: the cursor can go there
+    limit: float
+    signed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LSTMMore:
+    """Send what is only computed when it is asked for, or take the debugger to where this layer fired."""
+    type: Literal["lstm_more"] = "lstm_more"
+    what: Literal["layers", "gradient", "saturation", "go"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LSTMSimilar:
+    """Find moments like the one at the cursor."""
+    type: Literal["lstm_similar"] = "lstm_similar"
+    letter: Literal["c", "h"]
+    way: Literal["cosine", "distance", "threshold"]
+    threshold: float
+    units: list[int]                # none: all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1020,7 +1128,7 @@ class Clamp:
     """Hold a gate of this layer at a value and run again; value null lets it go. `unit` null means all units."""
     type: Literal["clamp"] = "clamp"
     layer: int
-    gate: Literal["f", "i", "g", "o"]
+    gate: Literal["f", "i", "g", "o", "r", "z", "n", "h"]
     value: float | None
     unit: int | None = None
 
@@ -1197,14 +1305,14 @@ class ConvSweepAsk:
     kind: str
 
 
-TO_PAGE = (Palette, Scene, RunState, Clock, Value, File, Files, NameCheck, Fits, Preview, Reach, Clip, Found, Code, Debugging, Why, Explained, Revealed, Notice, Offer, Kept, Done, TrainingState, Curves, Histograms, Boundary, LSTMData,
+TO_PAGE = (Palette, Scene, RunState, Clock, Value, File, Files, NameCheck, Fits, Preview, Reach, Clip, Found, Code, Debugging, Why, Explained, Revealed, Notice, Offer, Kept, Done, TrainingState, Curves, Histograms, Boundary, LSTMData, LSTMPlace, LSTMLayers, LSTMGradient, LSTMSaturation, LSTMMoments,
            ConvData, ConvWindow, ConvSweep)
-TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskPreview, AskReach, AskClip, AskFind, AskCode, OpenText, AskFiles, AskName, AskClock, Picture, Selected, Train, AskHistograms, LSTMAsk, Clamp,
+TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskPreview, AskReach, AskClip, AskFind, AskCode, OpenText, AskFiles, AskName, AskClock, Picture, Selected, Train, AskHistograms, LSTMAsk, Clamp, LSTMMore, LSTMSimilar,
              ConvAsk, ConvLook, ConvSet, ConvEdit, ConvReset, ConvGradient, ConvSweepAsk)
 # these say in `re` which message they come of: of two views of one lab, each knows its own questions by it
 ASKED = frozenset({"scene", "value", "fits", "preview", "reach", "clip", "found", "code", "files", "name_check", "clock"})
 PIECES = (FileRow, AttrSpec, OpSpec, Example, InPort, OutPort, SceneNode, ScopePort, CompositeSpec, NoteSpec, FrameSpec, SceneScope, OpenScope, SceneEdge, Repair, Side, Diagnostic, GhostNode, GhostEdge, GhostChange, Thumb, Stats, Hit,
-          LayerInfo, ReadingRow, ClampState, Outcome, BreakSpec, WatchSpec, Apart, Missing, Branch, Heat, QuestionSpec, AnswerSpec,
+          LayerInfo, LSTMLayerMap, LSTMMoment, ReadingRow, ClampState, Outcome, BreakSpec, WatchSpec, Apart, Missing, Branch, Heat, QuestionSpec, AnswerSpec,
           ConvLayer, ConvField, ConvLine)
 
 

@@ -177,18 +177,21 @@ def test_paint_and_an_edited_kernel_run_everything_after_them(session, trace, fe
     assert not data["painted"] and not data["kernel_edited"]
 
 
-def test_a_source_that_cannot_run_again_computes_the_layer_alone(session, trace, feeds):
+def test_a_debugger_runs_what_was_painted_again_as_a_whole(session, trace, feeds):
     debugger = fl.Debugger(session, "loss", feeds)
     debugger.run_to("second/Conv2D")
     view = ConvView(debugger, "first")
     page = Page(view)
     data, (_x, y, *_) = page.hello()
     np.testing.assert_array_equal(y, trace.value("first/Add")[0].ravel())
-    assert [layer["node"] for layer in data["layers"]] == ["first/Conv2D", "pool"] and not data["can_sweep"]
+    assert [layer["node"] for layer in data["layers"]] == ["first/Conv2D", "pool"] and data["can_sweep"]
     ok, [(data, (_x, y, *_))] = page.say(type="conv_edit", what="input", cells=[[0, 0, 0, 5.0]])
-    assert ok and not data["rerun"] and not np.array_equal(y, trace.value("first/Add")[0].ravel())
-    ok, [(notice, _), *_] = page.say(type="conv_sweep_ask", kind="shift")
-    assert not ok and "cannot run again" in notice["text"]
+    painted = feeds["image"].copy()
+    painted[0, 0, 0, 0] = 5
+    assert ok and data["rerun"]
+    np.testing.assert_allclose(y, trace.rerun({"image": painted}).value("first/Add")[0].ravel(), rtol=1e-6)
+    ok, _ = page.say(type="conv_sweep_ask", kind="shift")
+    assert ok
     debugger.resume()
     view.refresh()
     assert [n.name for n in view._nodes] == ["first/Conv2D", "pool", "second/Conv2D", "mean"]

@@ -47,11 +47,15 @@ export type Stats = { min: number | null; max: number | null; mean: number | nul
 /** A node or scope that was found; `drawn` is the element that stands for it now. */
 export type Hit = { name: string; op: string; category: string; note: string; drawn: string | null };
 /** One recurrent layer that can be looked into. */
-export type LayerInfo = { node: string; units: number; features: number; timesteps: number; batch: number };
+export type LayerInfo = { node: string; units: number; features: number; timesteps: number; batch: number; kind: "lstm" | "gru" | "rnn"; from_the_end: boolean };
+/** What one layer remembers: a buffer steps × units, in the order of the input. */
+export type LSTMLayerMap = { node: string; letter: "c" | "h"; steps: number; units: number; every_step: number; every_unit: number; limit: number };
+/** A moment whose state looked alike. Its buffer: the input around it, rows × steps. */
+export type LSTMMoment = { sequence: number; t: number; score: number; first: number; steps: number; rows: number };
 /** What one head would answer at each step, with its share. */
 export type ReadingRow = { label: string; symbols: string[]; shares: number[] };
 /** A gate held at a value, in one unit or (null) in all of them. */
-export type ClampState = { gate: "f" | "i" | "g" | "o"; value: number; unit: number | null };
+export type ClampState = { gate: "f" | "i" | "g" | "o" | "r" | "z" | "n" | "h"; value: number; unit: number | null };
 /** A fetched value before and after the clamp, as the person would read it: "loss 0.0312 → 4.210". */
 export type Outcome = { label: string; before: string; after: string };
 /** A breakpoint. `key` removes it; `drawn` is the element it is seen on, null for a pattern or what is not drawn. */
@@ -128,8 +132,19 @@ export type Curves = { type: "curves"; names: string[]; steps: number; stride: n
 export type Histograms = { type: "histograms"; kind: "weights" | "gradients" | "activations"; names: string[]; steps: number[]; bins: number; samples: number; share: number; cost: number; trouble: string };
 /** What the classifier says over the plane. Buffers: rows × cols × classes shares, points × 2 places, one label a point. */
 export type Boundary = { type: "boundary"; rows: number; cols: number; classes: number; box: number[]; points: number; axes: string[]; step: number };
-/** One layer, one sample. Buffers: f i g o c h zf zi zg zo (timesteps × units), c0 h0 (units), strip, norm (one a step, if sent). */
-export type LSTMData = { type: "lstm"; version: number; title: string; layer: number; layers: LayerInfo[]; sample: number; samples: number; strip_rows: number; strip_cols: number; strip_channels: number; strip_image: boolean; strip_lo: number; strip_hi: number; strip_map: "seq" | "div"; strip_label: string; c_limit: number; reading: ReadingRow[]; clamps: ClampState[]; clamped_layers: number[]; rerun: boolean; outcomes: Outcome[]; norm: boolean };
+/** One layer, one sample, one page of it. Buffers (t_count × unit_count each): of an LSTM f i g o c h and the sums zf zi zg zo, of a GRU r z n h and zr zz zn,
+    of an RNN u s h; then the state that the page's first step finds (c and h, or h), strip, norm (one a step of the whole sequence, if sent). */
+export type LSTMData = { type: "lstm"; version: number; title: string; layer: number; layers: LayerInfo[]; sample: number; samples: number; strip_rows: number; strip_cols: number; strip_channels: number; strip_image: boolean; strip_lo: number; strip_hi: number; strip_map: "seq" | "div"; strip_label: string; c_limit: number; reading: ReadingRow[]; clamps: ClampState[]; clamped_layers: number[]; rerun: boolean; outcomes: Outcome[]; norm: boolean; kind: "lstm" | "gru" | "rnn"; length: number; t_from: number; t_count: number; unit_from: number; unit_count: number; data: boolean };
+/** Where the debugger or editor stands that the view follows. */
+export type LSTMPlace = { type: "lstm_place"; follows: boolean; cursor: number; total: number; firing: number | null; next: string; gone: boolean };
+/** Every layer's memory beside the others. Buffers: one a map. */
+export type LSTMLayers = { type: "lstm_layers"; sample: number; maps: LSTMLayerMap[] };
+/** The size of the error at each step, going back. Buffers: in this layer, in a plain tanh layer of the same size. */
+export type LSTMGradient = { type: "lstm_gradient"; layer: number; sample: number; of_loss: boolean; seed: number };
+/** How often each unit's gate was shut and open. Buffers: for each gate, shares under 0.1 and over 0.9, one number a unit. */
+export type LSTMSaturation = { type: "lstm_saturation"; layer: number; gates: string[]; moments: number; sequences: number };
+/** Where the state looked like this. Buffers: one a moment. */
+export type LSTMMoments = { type: "lstm_moments"; layer: number; letter: "c" | "h"; way: "cosine" | "distance" | "threshold"; t: number; sample: number; found: LSTMMoment[]; moments: number; sequences: number; seconds: number; own: boolean; limit: number; signed: boolean };
 /** One layer, one sample. Buffers: x (channels × rows × cols), y (filters × out_rows × out_cols), kernel, bias, gradient (as y), kernel gradient of this
     sample and of the batch, where there are such; then those of each field. A layer that is not `whole` sends one channel of x and a page of y, sampled. */
 export type ConvData = { type: "conv"; version: number; title: string; layer: number; layers: ConvLayer[]; sample: number; samples: number; source: string; result: string; kernel_name: string; size: number[]; stride: number[]; dilation: number[]; padding: number[]; groups: number; adaptive: boolean; count_padding: boolean; out_rows: number; out_cols: number; bias: boolean; x_limit: number; x_signed: boolean; y_limit: number; y_signed: boolean; w_limit: number; whole: boolean; x_step: number; y_step: number; x_from: number; x_count: number; y_from: number; y_count: number; fields: ConvField[]; reach: number[]; shared: number; local: number; dense: number; multiplications: number; changed: boolean; painted: boolean; kernel_edited: boolean; edits: number; rerun: boolean; outcomes: Outcome[]; gradient: string; choices: string[]; can_sweep: boolean };
@@ -178,7 +193,11 @@ export type AskHistograms = { type: "ask_histograms"; kind: "weights" | "gradien
 /** Show this layer and sample. */
 export type LSTMAsk = { type: "lstm_ask"; layer: number; sample: number };
 /** Hold a gate of this layer at a value and run again; value null lets it go. `unit` null means all units. */
-export type Clamp = { type: "clamp"; layer: number; gate: "f" | "i" | "g" | "o"; value: number | null; unit?: number | null };
+export type Clamp = { type: "clamp"; layer: number; gate: "f" | "i" | "g" | "o" | "r" | "z" | "n" | "h"; value: number | null; unit?: number | null };
+/** Send what is only computed when it is asked for, or take the debugger to where this layer fired. */
+export type LSTMMore = { type: "lstm_more"; what: "layers" | "gradient" | "saturation" | "go" };
+/** Find moments like the one at the cursor. */
+export type LSTMSimilar = { type: "lstm_similar"; letter: "c" | "h"; way: "cosine" | "distance" | "threshold"; threshold: number; units: number[] };
 /** Show this layer and sample; of a large layer, these channels. */
 export type ConvAsk = { type: "conv_ask"; layer: number; sample: number; x_channel?: number; y_from?: number };
 /** What does this window of a large layer see? */
@@ -193,5 +212,5 @@ export type ConvReset = { type: "conv_reset"; what?: "settings" | "input" | "ker
 export type ConvGradient = { type: "conv_gradient"; of: string };
 /** Change the picture step by step: shift, scale, turn or bend. */
 export type ConvSweepAsk = { type: "conv_sweep_ask"; kind: string };
-export type ToPage = Palette | Scene | RunState | Clock | Value | File | Files | NameCheck | Fits | Preview | Reach | Clip | Found | Code | Debugging | Why | Explained | Revealed | Notice | Offer | Kept | Done | TrainingState | Curves | Histograms | Boundary | LSTMData | ConvData | ConvWindow | ConvSweep;
-export type ToKernel = Hello | Edit | Command | Debug | Ask | AskFits | AskPreview | AskReach | AskClip | AskFind | AskCode | OpenText | AskFiles | AskName | AskClock | Picture | Selected | Train | AskHistograms | LSTMAsk | Clamp | ConvAsk | ConvLook | ConvSet | ConvEdit | ConvReset | ConvGradient | ConvSweepAsk;
+export type ToPage = Palette | Scene | RunState | Clock | Value | File | Files | NameCheck | Fits | Preview | Reach | Clip | Found | Code | Debugging | Why | Explained | Revealed | Notice | Offer | Kept | Done | TrainingState | Curves | Histograms | Boundary | LSTMData | LSTMPlace | LSTMLayers | LSTMGradient | LSTMSaturation | LSTMMoments | ConvData | ConvWindow | ConvSweep;
+export type ToKernel = Hello | Edit | Command | Debug | Ask | AskFits | AskPreview | AskReach | AskClip | AskFind | AskCode | OpenText | AskFiles | AskName | AskClock | Picture | Selected | Train | AskHistograms | LSTMAsk | Clamp | LSTMMore | LSTMSimilar | ConvAsk | ConvLook | ConvSet | ConvEdit | ConvReset | ConvGradient | ConvSweepAsk;

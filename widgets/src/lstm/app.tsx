@@ -1,5 +1,5 @@
 import * as React from "react";
-import { VERSION, type LSTMData, type Notice } from "../protocol.gen";
+import { VERSION, type LSTMData, type LSTMPlace, type Notice } from "../protocol.gen";
 import { Slider, useWidth } from "../shared/controls";
 import { followTheme } from "../shared/color";
 import { isTextField } from "../shared/guard";
@@ -7,13 +7,14 @@ import { Icon } from "../shared/icons";
 import { Message, Sample, Slow, useSynced, useTheme } from "../shared/view";
 import { type Model, useKernel } from "../shared/wire";
 import { LanguageChoice, t as words, tn, useLanguage } from "../shared/words";
-import { Saturation, Norm, ClampCard, type ClampRequest } from "./cards";
+import { ClampCard, type ClampRequest } from "./cards";
 import { type LayerData, layerOf, momentOf } from "./data";
 import { Diagram } from "./diagram";
 import { Equations } from "./equations";
 import { Ledger } from "./ledger";
-import { LightContext, STEPS, type StepKey, useLightState } from "./lit";
+import { LightContext, STEPS, useLightState } from "./lit";
 import { Maps } from "./maps";
+import { type Alike, type Curves, type Layers, type More, Norm, Place, Saturation, type Shares, SideBySide, Similar } from "./more";
 
 const FRAME = 220; // ms a step while playing: slow enough to read the numbers' direction
 
@@ -23,13 +24,18 @@ export function App({ model }: { model: Model }) {
   const [plain, setPlain] = React.useState<LayerData | null>(null);
   const [notice, setNotice] = React.useState<Notice | null>(null);
   const layers = data?.info.layers ?? [];
-  const steps = data?.steps ?? 1;
-  const units = data?.units ?? 1;
+  const steps = data?.allSteps ?? 1;
+  const units = data?.allUnits ?? 1;
+  const [place, setPlace] = React.useState<LSTMPlace | null>(null);
+  const [shares, setShares] = React.useState<Shares | null>(null);
+  const [curves, setCurves] = React.useState<Curves | null>(null);
+  const [alike, setAlike] = React.useState<Alike | null>(null);
+  const [side, setSide] = React.useState<Layers | null>(null);
   const [t, setT] = useSynced(model, "t", steps - 1);
   const [unit, setUnit] = useSynced(model, "unit", units - 1);
-  const [step, setStep] = React.useState<StepKey | null>(null);
+  const [step, setStep] = React.useState<string | null>(null);
   const [playing, setPlaying] = React.useState(false);
-  const light = useLightState(step);
+  const light = useLightState(data?.info.kind ?? "lstm", step);
   const [root, width] = useWidth<HTMLDivElement>();
   React.useLayoutEffect(() => (root.current ? followTheme(root.current) : undefined), [root]);
   const theme = useTheme();
@@ -39,12 +45,34 @@ export function App({ model }: { model: Model }) {
     switch (message.type) {
       case "lstm": {
         const layer = layerOf(message, buffers);
-        setData(layer);
+        // other numbers than those that were asked about: a clamp, another run
+        setData((old) => {
+          if (old && (old.info.layer !== layer.info.layer || old.info.sample !== layer.info.sample || !samePage(old, layer))) return layer;
+          setCurves(null);
+          setShares(null);
+          setSide(null);
+          return layer;
+        });
         setNotice(null);
         // as trained: what a clamped readout is compared with
         if (!message.clamped_layers.length) setPlain(layer);
         break;
       }
+      case "lstm_place":
+        setPlace(message);
+        break;
+      case "lstm_saturation":
+        setShares({ info: message, buffers });
+        break;
+      case "lstm_gradient":
+        setCurves({ info: message, own: buffers[0], plain: buffers[1] });
+        break;
+      case "lstm_moments":
+        setAlike({ info: message, strips: buffers });
+        break;
+      case "lstm_layers":
+        setSide({ info: message, maps: buffers });
+        break;
       case "notice":
         setNotice(message);
         break;
@@ -60,6 +88,8 @@ export function App({ model }: { model: Model }) {
     (request: ClampRequest) => data ? kernel.send({ type: "clamp", layer: data.info.layer, ...request }) : Promise.resolve(false),
     [kernel.send, data?.info.layer],
   );
+
+  const more = React.useCallback((what: More) => void kernel.send({ type: "lstm_more", what }), [kernel.send]);
 
   // ------------------------------------------------------------ moving
   const last = React.useRef({ t, steps });
@@ -78,10 +108,17 @@ export function App({ model }: { model: Model }) {
     if (!playing && t >= steps - 1) setT(0);
     setPlaying(!playing);
   };
+  const [from, unitFrom] = [data?.from ?? 0, data?.unitFrom ?? 0];
   const move = React.useCallback((nextT: number, nextUnit: number) => {
+    setT(nextT + from);
+    setUnit(nextUnit + unitFrom);
+  }, [setT, setUnit, from, unitFrom]);
+  const goTo = React.useCallback(async (layer: number, sample: number, nextT: number, nextUnit: number | null) => {
+    if (!data) return;
+    if (layer !== data.info.layer || sample !== data.info.sample) await kernel.send({ type: "lstm_ask", layer, sample });
     setT(nextT);
-    setUnit(nextUnit);
-  }, [setT, setUnit]);
+    if (nextUnit !== null) setUnit(nextUnit);
+  }, [kernel.send, data, setT, setUnit]);
 
   const onKeyDown = (e: React.KeyboardEvent) => {
     if (e.ctrlKey || e.metaKey || e.altKey || isTextField(e.target)) return;
@@ -103,15 +140,18 @@ export function App({ model }: { model: Model }) {
     e.preventDefault();
   };
 
-  const moment = data ? momentOf(data, t, unit) : null;
+  // the page that was sent last is shown until the kernel has sent the one with the cursor
+  const at = data ? Math.max(0, Math.min(data.steps - 1, t - data.from)) : 0;
+  const row = data ? Math.max(0, Math.min(data.units - 1, unit - data.unitFrom)) : 0;
+  const moment = data ? momentOf(data, at, row) : null;
   const columns = width >= 1000 ? 2 : 1;
   const plotSpace = (columns === 2 ? Math.min(width * 0.486, width - 580) : width) - 134;
 
   return (
     <div
       ref={root} className="fl-lstm" data-testid="lstm-view" lang={lang} data-columns={columns} data-t={t} data-unit={unit}
-      data-layer={data ? data.info.layer + 1 : undefined} data-busy={kernel.busy || undefined}
-      tabIndex={0} role="group" aria-label={data ? words("LSTM view of {node}. Arrow keys move step and unit.", { node: layers[data.info.layer].node }) : words("LSTM view. Arrow keys move step and unit.")} onKeyDown={onKeyDown}
+      data-layer={data ? data.info.layer + 1 : undefined} data-kind={data?.info.kind} data-busy={kernel.busy || undefined}
+      tabIndex={0} role="group" aria-label={data ? words("{kind} view of {node}. Arrow keys move step and unit.", { kind: data.kind.name, node: layers[data.info.layer].node }) : words("LSTM view. Arrow keys move step and unit.")} onKeyDown={onKeyDown}
     >
       {data && moment ? (
         <LightContext.Provider value={light}>
@@ -121,7 +161,7 @@ export function App({ model }: { model: Model }) {
               <div className="seg" role="group" aria-label={words("Layer")}>
                 {layers.map((l, k) => (
                   <button key={l.node} type="button" title={l.node} aria-pressed={k === data.info.layer} onClick={() => ask(k, data.info.sample)}>
-                    {words("Layer {n}", { n: k + 1 })}{data.info.clamped_layers.includes(k) && <i title={words("a gate of this layer is clamped")}> ●</i>}
+                    {words("Layer {n}", { n: k + 1 })}{l.from_the_end && <span title={words("from the end")}> ←</span>}{data.info.clamped_layers.includes(k) && <i title={words("a gate of this layer is clamped")}> ●</i>}
                   </button>
                 ))}
               </div>
@@ -136,23 +176,26 @@ export function App({ model }: { model: Model }) {
             <LanguageChoice />
           </header>
           {notice && <Message notice={notice} close={() => setNotice(null)} />}
-          <Maps data={data} moment={moment} plain={sameMoment(plain, data) ? plain : null} t={t} unit={unit} space={plotSpace} move={move} theme={theme} root={root} />
+          {place && <Place place={place} go={() => more("go")} />}
+          <Maps data={data} moment={moment} plain={sameMoment(plain, data) ? plain : null} t={at} unit={row} space={plotSpace} move={move} theme={theme} root={root} />
           <div className="right">
             <div className="steps" role="group" aria-label={words("The four steps")}>
-              {STEPS.map((s, k) => (
+              {STEPS[data.info.kind].map((s, k) => (
                 <button key={s.key} type="button" aria-pressed={step === s.key} onClick={() => setStep(step === s.key ? null : s.key)}>
                   <b>{k + 1}</b>{words(s.word)}<span>{s.formula}</span>
                 </button>
               ))}
             </div>
-            <Diagram data={data} moment={moment} t={t} unit={unit} />
-            <Equations data={data} moment={moment} unit={unit} />
-            <Ledger data={data} t={t} unit={unit} setT={setT} />
+            <Diagram data={data} moment={moment} t={at} unit={row} />
+            <Equations data={data} moment={moment} unit={row} />
+            <Ledger data={data} t={at} unit={row} setT={(n) => setT(n + data.from)} />
             <div className="cards">
-              <Saturation data={data} t={t} />
-              {data.norm && <Norm norm={data.norm} t={t} />}
+              <Saturation data={data} t={at} unit={row} shares={shares} ask={() => more("saturation")} choose={setUnit} />
+              <Norm data={data} t={at} curves={curves} ask={() => more("gradient")} />
               <ClampCard data={data} unit={unit} clamp={clamp} tell={setNotice} />
             </div>
+            <Similar data={data} t={at} unit={row} alike={alike} theme={theme} root={root} find={(request) => void kernel.send({ type: "lstm_similar", ...request })} go={(sample, next) => void goTo(data.info.layer, sample, next, null)} />
+            {layers.length > 1 && <SideBySide data={data} layers={side} t={at} unit={row} theme={theme} root={root} ask={() => more("layers")} go={(layer, next, u) => void goTo(layer, data.info.sample, next, u)} />}
           </div>
         </LightContext.Provider>
       ) : notice ? <Message notice={notice} /> : <p className="waiting" role="status">{words("Waiting for the kernel’s numbers …")}</p>}
@@ -166,6 +209,10 @@ function facts(info: LSTMData): string {
   const same = info.layers.every((l) => l.units === units);
   const stack = info.layers.length > 1 && same ? words("{layers} layers × {units}", { layers: info.layers.length, units: tn(units, "{n} unit", "{n} units") }) : tn(units, "{n} unit", "{n} units");
   return words("{stack}, {steps}", { stack, steps: tn(timesteps, "{n} step", "{n} steps") });
+}
+
+function samePage(a: LayerData, b: LayerData): boolean {
+  return a.from === b.from && a.unitFrom === b.unitFrom;
 }
 
 function sameMoment(a: LayerData | null, b: LayerData): boolean {

@@ -1,60 +1,13 @@
-// The small cards: saturation, the gradient's norm where the kernel sends it, and clamping a gate.
+// Clamping a gate.
 import * as React from "react";
 import type { Notice } from "../protocol.gen";
-import { useWidth } from "../shared/controls";
-import { num, powerOfTen } from "../shared/format";
+import { num } from "../shared/format";
 import { t as words } from "../shared/words";
-import { type Gate, GATES, type LayerData, WORDS, saturation } from "./data";
-import { useLight } from "./lit";
-
-export function Saturation({ data, t }: { data: LayerData; t: number }) {
-  const light = useLight();
-  return (
-    <section className="panel saturation">
-      <h2 title={words("Shares of all {n} units: gates under 0.1 are shut, over 0.9 open", { n: data.units })}>{words("Saturation at t = {t}", { t })}</h2>
-      {(["f", "i", "o"] as const).map((gate) => {
-        const { shut, open } = saturation(data.values[gate], data.units, t);
-        return (
-          <div className="share" key={gate} data-lit={light.is(gate)} {...light.on(gate)}>
-            <i>{gate}</i>
-            <div className="track" title={words("{gate}: share of units under 0.1 and over 0.9", { gate: words(WORDS[gate]) })}><u className="shut" style={{ width: `${shut * 100}%` }} /><u className="open" style={{ width: `${open * 100}%` }} /></div>
-            <span>{words("{shut} % shut · {open} % open", { shut: Math.round(shut * 100), open: Math.round(open * 100) })}</span>
-          </div>
-        );
-      })}
-    </section>
-  );
-}
-
-export function Norm({ norm, t }: { norm: Float32Array; t: number }) {
-  const [box, width] = useWidth<HTMLDivElement>();
-  const height = 80;
-  const finite = [...norm].filter((x) => x > 0 && Number.isFinite(x)).map(Math.log10);
-  const lo = Math.floor(Math.min(...finite, 0));
-  const hi = Math.max(lo + 1, Math.ceil(Math.max(...finite, lo + 1)));
-  const x = (k: number) => 34 + (k / Math.max(1, norm.length - 1)) * (width - 40);
-  const y = (v: number) => 62 - ((Math.log10(v) - lo) / (hi - lo)) * 52;
-  const decades = Array.from({ length: hi - lo + 1 }, (_, k) => lo + k).filter((d) => (d - lo) % Math.ceil((hi - lo) / 3) === 0);
-  const line = [...norm].map((v, k) => (v > 0 ? `${x(k).toFixed(1)} ${y(v).toFixed(1)}` : "")).filter(Boolean);
-  return (
-    <section className="panel norm">
-      <h2 title={words("Norm of the loss’s gradient with respect to the cell state, on a logarithmic axis")}>{words("‖∂L/∂c(t)‖, log · now {value}", { value: num(norm[t]) })}</h2>
-      <div ref={box}>
-        <svg width={width} height={height} role="img" aria-label={words("Norm of the loss’s gradient with respect to the cell state at each step")}>
-          {decades.map((d) => <React.Fragment key={d}><path className="grid" d={`M34 ${y(10 ** d)}H${width - 4}`} /><text x={30} y={y(10 ** d) + 3.5} textAnchor="end">{powerOfTen(d)}</text></React.Fragment>)}
-          <path className="gradient" d={`M${line.join("L")}`} />
-          <path className="cursor" d={`M${x(t)} 4V64`} />
-          {norm[t] > 0 && <circle className="now" cx={x(t)} cy={y(norm[t])} r={3.5} />}
-          <text x={34} y={77}>0</text><text x={width - 4} y={77} textAnchor="end">{norm.length - 1}</text>
-        </svg>
-      </div>
-    </section>
-  );
-}
+import { type Gate, type LayerData } from "./data";
 
 export type ClampRequest = { gate: Gate; value: number | null; unit: number | null };
 
-const START: Record<Gate, string> = { f: "1", i: "0", g: "0", o: "1" };
+const START: Record<Gate, string> = { f: "1", i: "0", g: "0", o: "1", r: "0", z: "1", n: "0", h: "0" };
 
 /** Hold a gate, and see what becomes of everything after it. The kernel runs the layer again with the gate held. */
 export function ClampCard({ data, unit, clamp, tell }: {
@@ -95,20 +48,20 @@ export function ClampCard({ data, unit, clamp, tell }: {
   };
   const scope = (one: boolean) => {
     setSingle(one);
-    for (const gate of GATES) if (isOn(gate)) send(gate, true, texts[gate], one);
+    for (const gate of data.kind.held) if (isOn(gate)) send(gate, true, texts[gate], one);
   };
   const elsewhere = layers.filter((k) => k !== layer).map((k) => words("layer {n}", { n: k + 1 }));
   return (
     <section className="panel clamp">
       <div className="head">
-        <h2>{words("Clamp a gate")}</h2>
+        <h2>{data.info.kind === "rnn" ? words("Hold the state") : words("Clamp a gate")}</h2>
         <span className="seg small" role="group" aria-label={words("Clamp in")}>
           <button type="button" aria-pressed={!single} onClick={() => scope(false)}>{words("all units")}</button>
           <button type="button" aria-pressed={single} onClick={() => scope(true)}>{words("unit {n}", { n: clamps.find((c) => c.unit !== null)?.unit ?? unit })}</button>
         </span>
       </div>
       <div className="gates">
-        {GATES.map((gate) => (
+        {data.kind.held.map((gate) => (
           <div key={gate} className="one">
             <label><input type="checkbox" aria-label={words("Clamp {gate}", { gate })} checked={isOn(gate)} onChange={(e) => send(gate, e.currentTarget.checked, texts[gate], single)} /><i aria-hidden="true">{gate}</i></label>
             <input

@@ -1,57 +1,108 @@
 // One layer's numbers, as the kernel sent them, and the few sums that the page does itself.
 import type { LSTMData } from "../protocol.gen";
 
-export const SHOWN = ["f", "i", "g", "o", "c", "h"] as const;
-export const GATES = ["f", "i", "g", "o"] as const;
-export type Shown = (typeof SHOWN)[number];
-export type Gate = (typeof GATES)[number];
+/** Everything that has a heatmap, of any kind of layer. */
+export type Shown = "f" | "i" | "g" | "o" | "c" | "h" | "r" | "z" | "n" | "u" | "s";
+/** What can be held at a value. */
+export type Gate = "f" | "i" | "g" | "o" | "r" | "z" | "n" | "h";
+export type Kind = LSTMData["kind"];
 
-export const WORDS: Record<Shown, string> = { f: "forget", i: "input", g: "candidate", o: "output", c: "cell", h: "hidden, out" };
+interface Letters {
+  name: string;
+  shown: readonly Shown[];
+  /** With a sum before its activation, in the order in which the kernel sends them. */
+  sums: readonly Gate[];
+  held: readonly Gate[];
+  /** From 0 to 1. */
+  shares: readonly Gate[];
+  /** What the layer remembers in, and what its ledger adds up to. */
+  memory: "c" | "h";
+  total: "c" | "h" | "a";
+  keep: string; write: string;
+  line: string; dashed: string;
+}
+
+export const KINDS: Record<Kind, Letters> = {
+  lstm: {
+    name: "LSTM", shown: ["f", "i", "g", "o", "c", "h"], sums: ["f", "i", "g", "o"], held: ["f", "i", "g", "o"], shares: ["f", "i", "o"], memory: "c", total: "c",
+    keep: "f·c(t−1)", write: "i·g", line: "c(t)", dashed: "h(t) = o·tanh c",
+  },
+  gru: {
+    name: "GRU", shown: ["r", "z", "n", "h"], sums: ["r", "z", "n"], held: ["r", "z", "n"], shares: ["r", "z"], memory: "h", total: "h",
+    keep: "z·h(t−1)", write: "(1−z)·n", line: "h(t)", dashed: "",
+  },
+  rnn: {
+    name: "RNN", shown: ["u", "s", "h"], sums: [], held: ["h"], shares: [], memory: "h", total: "a",
+    keep: "s = h(t−1)·R", write: "u = x·K + b", line: "a = s + u", dashed: "h(t) = tanh a",
+  },
+};
+
+export const WORDS: Record<Shown, string> = {
+  f: "forget", i: "input", g: "candidate", o: "output", c: "cell", h: "hidden, out", r: "reset", z: "update", n: "candidate", u: "from the input", s: "from the state",
+};
 
 export interface LayerData {
   info: LSTMData;
+  kind: Letters;
+  /** Of the page that was sent, the first of which are `from` and `unitFrom` of all. */
   steps: number;
   units: number;
+  from: number;
+  unitFrom: number;
+  allSteps: number;
+  allUnits: number;
   features: number;
+  /** Its step 0 is the last of the input. */
+  backward: boolean;
   /** Each steps × units, row by row in time. */
-  values: Record<Shown, Float32Array>;
-  z: Record<Gate, Float32Array>;
+  values: Partial<Record<Shown, Float32Array>>;
+  z: Partial<Record<Gate, Float32Array>>;
+  /** What the first step of the page finds; c is empty where there is none. */
   c0: Float32Array;
   h0: Float32Array;
   strip: Float32Array;
+  /** One number a step of the whole sequence. */
   norm: Float32Array | null;
 }
 
-/** What one unit does in one step. */
-export interface Moment {
-  f: number; i: number; g: number; o: number; c: number; h: number;
-  z: Record<Gate, number>;
-  /** c and h of the step before. */
+/** What one unit does in one step; NaN for letters that its kind of layer has not. */
+export type Moment = Record<Shown, number> & {
+  z_: Partial<Record<Gate, number>>;
+  /** The memory, and h, of the step before. */
   before: number; shown: number;
-  /** f · c(t−1) and i · g: together they are c. */
-  keep: number; write: number;
+  /** What was kept and what was written: together they are the total. */
+  keep: number; write: number; total: number;
   tanh: number;
-}
+};
 
 export function layerOf(info: LSTMData, buffers: Float32Array[]): LayerData {
-  const [f, i, g, o, c, h, zf, zi, zg, zo, c0, h0, strip, norm] = buffers;
-  const { units, timesteps, features } = info.layers[info.layer];
+  const kind = KINDS[info.kind];
+  const { units, timesteps, features, from_the_end } = info.layers[info.layer];
+  const rest = [...buffers];
+  const values = Object.fromEntries(kind.shown.map((k) => [k, rest.shift()])) as LayerData["values"];
+  const z = Object.fromEntries(kind.sums.map((k) => [k, rest.shift()])) as LayerData["z"];
+  const c0 = kind.memory === "c" ? rest.shift()! : new Float32Array();
+  const [h0, strip, norm] = rest;
   return {
-    info, units, features, steps: timesteps, values: { f, i, g, o, c, h }, z: { f: zf, i: zi, g: zg, o: zo }, c0, h0,
-    strip: strip ?? new Float32Array(), norm: info.norm ? norm : null,
+    info, kind, units: info.unit_count, features, steps: info.t_count, from: info.t_from, unitFrom: info.unit_from, allSteps: timesteps, allUnits: units,
+    backward: from_the_end, values, z, c0, h0, strip: strip ?? new Float32Array(), norm: info.norm ? norm : null,
   };
 }
 
+/** `t` and `unit` count from the page's first. */
 export function momentOf(d: LayerData, t: number, unit: number): Moment {
   const k = t * d.units + unit;
-  const { f, i, g, o, c, h } = d.values;
-  const before = t > 0 ? c[k - d.units] : d.c0[unit];
-  return {
-    f: f[k], i: i[k], g: g[k], o: o[k], c: c[k], h: h[k],
-    z: { f: d.z.f[k], i: d.z.i[k], g: d.z.g[k], o: d.z.o[k] },
-    before, shown: t > 0 ? h[k - d.units] : d.h0[unit],
-    keep: f[k] * before, write: i[k] * g[k], tanh: Math.tanh(c[k]),
-  };
+  const at = (letter: Shown) => d.values[letter]?.[k] ?? NaN;
+  const [f, i, g, o, c, h, r, z, n, u, s] = (["f", "i", "g", "o", "c", "h", "r", "z", "n", "u", "s"] as const).map(at);
+  const shown = t > 0 ? d.values.h![k - d.units] : d.h0[unit];
+  const before = d.kind.memory === "h" ? shown : t > 0 ? d.values.c![k - d.units] : d.c0[unit];
+  const [keep, write, total, tanh] = d.kind.total === "c" ? [f * before, i * g, c, Math.tanh(c)] : d.kind.total === "h" ? [z * before, (1 - z) * n, h, NaN] : [s, u, s + u, h];
+  return { f, i, g, o, c, h, r, z, n, u, s, z_: Object.fromEntries(d.kind.sums.map((gate) => [gate, d.z[gate]![k]])), before, shown, keep, write, total, tanh };
+}
+
+/** Which step of the input a step of this layer reads. */
+export function inputOf(d: LayerData, t: number): number {
+  return d.backward && t < d.info.length ? d.info.length - 1 - t : t;
 }
 
 /** units × steps, as heatmaps are drawn: a row a unit. */
@@ -63,8 +114,8 @@ export function transposed(a: Float32Array, steps: number, units: number): Float
 
 /** The scale of a heatmap: fixed by what it shows, never by the moment. */
 export function rangeOf(name: Shown, limit: number): { lo: number; hi: number; map: "seq" | "div"; middle: number } {
-  if (name === "f" || name === "i" || name === "o") return { lo: 0, hi: 1, map: "seq", middle: 0.5 };
-  return name === "c" ? { lo: -limit, hi: limit, map: "div", middle: 0 } : { lo: -1, hi: 1, map: "div", middle: 0 };
+  if ("fiorz".includes(name)) return { lo: 0, hi: 1, map: "seq", middle: 0.5 };
+  return "cus".includes(name) ? { lo: -limit, hi: limit, map: "div", middle: 0 } : { lo: -1, hi: 1, map: "div", middle: 0 };
 }
 
 /** How many values lie beyond the scale and take its last colour. */

@@ -9,26 +9,31 @@ const LEFT = 44;
 const RIGHT = 12;
 const TOP = 6;
 const BOTTOM = 20;
+const LONG = 240;      // steps that are drawn at once
 
 export function Ledger({ data, t, unit, setT }: { data: LayerData; t: number; unit: number; setT(t: number): void }) {
   const light = useLight();
   const hatch = React.useId();
   const box = React.useRef<HTMLDivElement>(null);
   const { width, height } = useSize(box);
-  const plot = React.useMemo(() => plan(data, unit, width, height), [data, unit, width, height]);
+  // of a long sequence, the part around the cursor
+  const first = data.steps > LONG ? Math.floor(t / LONG) * LONG : 0;
+  const plot = React.useMemo(() => plan(data, unit, first, width, height), [data, unit, first, width, height]);
+  const { kind } = data;
+  const now = plot.moments[t - first];
   const go = (e: React.PointerEvent<SVGSVGElement>) => {
     const x = e.clientX - e.currentTarget.getBoundingClientRect().left;
-    setT(Math.floor((x - LEFT) / plot.step));
+    setT(first + Math.max(0, Math.min(plot.moments.length - 1, Math.floor((x - LEFT) / plot.step))));
   };
   return (
     <section className="panel ledger" data-lit={light.is("keep") || light.is("write")}>
       <div className="head">
-        <h2>{words("Memory ledger of unit {unit}", { unit })}</h2>
-        <span className="legend"><i className="keep" />{words("keep")} f·c(t−1)<i className="write" />{words("write")} i·g<i className="line" />c(t)<i className="dashed" />h(t) = o·tanh c</span>
+        <h2>{words("Memory ledger of unit {unit}", { unit: unit + data.unitFrom })}</h2>
+        <span className="legend"><i className="keep" />{words("keep")} {kind.keep}<i className="write" />{words("write")} {kind.write}<i className="line" />{kind.line}{kind.dashed && <><i className="dashed" />{kind.dashed}</>}</span>
       </div>
       <div ref={box} className="chart">
         <svg
-          width={width} height={height} role="img" aria-label={words("Memory ledger of unit {unit} over {steps} steps", { unit, steps: data.steps })}
+          width={width} height={height} role="img" aria-label={words("Memory ledger of unit {unit} over {steps} steps", { unit: unit + data.unitFrom, steps: plot.moments.length })}
           onPointerDown={(e) => { e.currentTarget.setPointerCapture(e.pointerId); go(e); }}
           onPointerMove={(e) => { if (e.buttons & 1) go(e); }}
         >
@@ -37,12 +42,12 @@ export function Ledger({ data, t, unit, setT }: { data: LayerData; t: number; un
               <rect width="5" height="5" className="tint" /><path d="M0 0V5" className="stripe" />
             </pattern>
           </defs>
-          <Bars plot={plot} hatch={hatch} t={t} keep={light.is("keep") ?? false} write={light.is("write") ?? false} state={light.is("c") ?? false} />
-          {plot.moments.length > 0 && (
+          <Bars plot={plot} hatch={hatch} t={t - first} keep={light.is("keep") ?? false} write={light.is("write") ?? false} state={light.is(kind.total === "a" ? "sum" : kind.total) ?? false} />
+          {now && (
             <>
-              <path className="cursor" d={`M${plot.x(t)} 0V${height - BOTTOM + 4}`} />
-              <circle className="hidden" data-lit={light.is("h")} cx={plot.x(t)} cy={plot.y(plot.moments[t].h)} r={3} />
-              <circle className="state" cx={plot.x(t)} cy={plot.y(plot.moments[t].c)} r={4.5} />
+              <path className="cursor" d={`M${plot.x(t - first)} 0V${height - BOTTOM + 4}`} />
+              {kind.dashed && <circle className="hidden" data-lit={light.is("h")} cx={plot.x(t - first)} cy={plot.y(now.h)} r={3} />}
+              <circle className="state" cx={plot.x(t - first)} cy={plot.y(now.total)} r={4.5} />
             </>
           )}
         </svg>
@@ -52,6 +57,9 @@ export function Ledger({ data, t, unit, setT }: { data: LayerData; t: number; un
 }
 
 interface Plot {
+  kind: LayerData["kind"];
+  /** The first step drawn, of all. */
+  from: number;
   width: number;
   moments: ReturnType<typeof momentOf>[];
   step: number;
@@ -63,12 +71,13 @@ interface Plot {
   lines: { c: string; h: string };
 }
 
-function plan(data: LayerData, unit: number, width: number, height: number): Plot {
-  const moments = width > 0 ? Array.from({ length: data.steps }, (_, t) => momentOf(data, t, unit)) : [];
+function plan(data: LayerData, unit: number, begin: number, width: number, height: number): Plot {
+  const steps = Math.min(data.steps - begin, LONG);
+  const moments = width > 0 ? Array.from({ length: steps }, (_, t) => momentOf(data, begin + t, unit)) : [];
   let lo = 0;
   let hi = 0;
   for (const m of moments) {
-    for (const v of [m.c, m.h, m.keep]) {
+    for (const v of [m.total, m.h, m.keep]) {
       if (!Number.isFinite(v)) continue;
       lo = Math.min(lo, v);
       hi = Math.max(hi, v);
@@ -77,18 +86,19 @@ function plan(data: LayerData, unit: number, width: number, height: number): Plo
   const every = niceStep(hi - lo, Math.max(2, (height - TOP - BOTTOM) / 36));
   const first = Math.floor(lo / every + 1e-9);
   const final = Math.max(first + 1, Math.ceil(hi / every - 1e-9));
-  const step = (width - LEFT - RIGHT) / data.steps;
+  const step = (width - LEFT - RIGHT) / steps;
   const x = (t: number) => LEFT + (t + 0.5) * step;
   const y = (v: number) => {
-    const share = (v - first * every) / ((final - first) * every);
-    return height - BOTTOM - Math.max(-0.05, Math.min(1.05, Number.isNaN(share) ? 0 : share)) * (height - TOP - BOTTOM);
+    // what is no number is no bar: it lies on the line of 0
+    const share = ((Number.isNaN(v) ? 0 : v) - first * every) / ((final - first) * every);
+    return height - BOTTOM - Math.max(-0.05, Math.min(1.05, share)) * (height - TOP - BOTTOM);
   };
-  const between = Math.max(1, Math.round(niceStep(data.steps, Math.max(2, width / 80))));
+  const between = Math.max(1, Math.round(niceStep(steps, Math.max(2, width / 80))));
   return {
-    width, moments, step, x, y, height,
+    kind: data.kind, from: data.from + begin, width, moments, step, x, y, height,
     ticks: Array.from({ length: final - first + 1 }, (_, k) => ({ v: (first + k) * every, text: tick((first + k) * every, every) })),
-    times: Array.from({ length: Math.ceil(data.steps / between) }, (_, k) => k * between),
-    lines: { c: line(moments.map((m) => m.c), x, y), h: line(moments.map((m) => m.h), x, y) },
+    times: Array.from({ length: Math.ceil(steps / between) }, (_, k) => k * between),
+    lines: { c: line(moments.map((m) => m.total), x, y), h: data.kind.dashed ? line(moments.map((m) => m.h), x, y) : "" },
   };
 }
 
@@ -109,7 +119,7 @@ function line(values: number[], x: (t: number) => number, y: (v: number) => numb
 const Bars = React.memo(function Bars({ plot, hatch, t: now, keep, write, state }: {
   plot: Plot; hatch: string; t: number; keep: boolean; write: boolean; state: boolean;
 }) {
-  const { moments, x, y, step, width, height } = plot;
+  const { kind, from, moments, x, y, step, width, height } = plot;
   const zero = y(0);
   const wide = Math.max(1, step * 0.81);
   const slim = Math.max(1, step * 0.4);
@@ -121,23 +131,23 @@ const Bars = React.memo(function Bars({ plot, hatch, t: now, keep, write, state 
           <path className={v === 0 ? "grid zero" : "grid"} d={`M${LEFT} ${y(v)}H${width - RIGHT}`} /><text x={LEFT - 6} y={y(v) + 3.5} textAnchor="end">{text}</text>
         </React.Fragment>
       ))}
-      {plot.times.map((t) => <text key={t} x={x(t)} y={height - 3} textAnchor="middle">{t}</text>)}
+      {plot.times.map((t) => <text key={t} x={x(t)} y={height - 3} textAnchor="middle">{t + from}</text>)}
       {moments.map((m, t) => (
         <rect
-          key={t} className="keep" data-ledger="keep" data-t={t} data-value={String(m.keep)} data-lit={(keep && t === now) || undefined}
+          key={t} className="keep" data-ledger={kind.total === "a" ? "s" : "keep"} data-t={t + from} data-value={String(m.keep)} data-lit={(keep && t === now) || undefined}
           fill={`url(#${hatch})`} x={x(t) - wide / 2} width={wide} {...bar(zero, y(m.keep))}
         />
       ))}
       {moments.map((m, t) => (
         <rect
-          key={t} className="write" data-ledger="write" data-t={t} data-value={String(m.write)} data-lit={(write && t === now) || undefined}
-          x={x(t) - slim / 2} width={slim} {...bar(y(m.keep), y(m.c))}
+          key={t} className="write" data-ledger={kind.total === "a" ? "u" : "write"} data-t={t + from} data-value={String(m.write)} data-lit={(write && t === now) || undefined}
+          x={x(t) - slim / 2} width={slim} {...bar(y(m.keep), y(m.total))}
         />
       ))}
       <path className="hline" d={plot.lines.h} />
       <path className="cline" d={plot.lines.c} />
       {moments.map((m, t) => (
-        <circle key={t} className="point" data-ledger="c" data-t={t} data-value={String(m.c)} data-lit={(state && t === now) || undefined} cx={x(t)} cy={y(m.c)} r={2} />
+        <circle key={t} className="point" data-ledger={kind.total} data-t={t + from} data-value={String(m.total)} data-lit={(state && t === now) || undefined} cx={x(t)} cy={y(m.total)} r={Number.isNaN(m.total) ? 0 : 2} />
       ))}
     </>
   );

@@ -1,10 +1,11 @@
 // What lights together: point at a term, and its node, its wire, its bar, its heatmap and its readout light too.
 import * as React from "react";
-import type { Shown } from "./data";
+import type { Kind, Shown } from "./data";
 
-/** Everything that can light. keep and write are the two halves of a new cell state, out is o · tanh c, before is c(t−1). */
-export type Part = Shown | "keep" | "write" | "out" | "before" | "tanh";
+/** Everything that can light. keep and write are the two halves of a new state, out is o · tanh c, before is the state before, sum an RNN's u + s. */
+export type Part = Shown | "keep" | "write" | "out" | "before" | "tanh" | "sum";
 
+// letters that a layer has not are on no screen of it, so one table serves every kind
 const TOGETHER: Record<Part, readonly Part[]> = {
   f: ["f", "keep"],
   i: ["i", "write"],
@@ -12,21 +13,41 @@ const TOGETHER: Record<Part, readonly Part[]> = {
   o: ["o", "out"],
   c: ["c"],
   h: ["h", "out"],
-  keep: ["keep", "f", "before"],
-  write: ["write", "i", "g"],
+  r: ["r"],
+  z: ["z", "keep", "write"],
+  n: ["n", "write"],
+  u: ["u", "write"],
+  s: ["s", "keep"],
+  keep: ["keep", "f", "z", "s", "before"],
+  write: ["write", "i", "g", "z", "n", "u"],
   out: ["out", "o", "h"],
   before: ["before", "keep"],
-  tanh: ["tanh", "c"],
+  tanh: ["tanh", "c", "sum"],
+  sum: ["sum", "keep", "write"],
 };
 
-export const STEPS = [
-  { key: "forget", word: "Forget", formula: "f · c", parts: ["f", "keep", "before"] },
-  { key: "input", word: "Input", formula: "i, g", parts: ["i", "g", "write"] },
-  { key: "cell", word: "Cell", formula: "f · c + i · g", parts: ["c", "keep", "write"] },
-  { key: "output", word: "Output", formula: "o · tanh c", parts: ["o", "tanh", "out", "h"] },
-] as const satisfies readonly { key: string; word: string; formula: string; parts: readonly Part[] }[];
+interface Step { key: string; word: string; formula: string; parts: readonly Part[] }
 
-export type StepKey = (typeof STEPS)[number]["key"];
+export const STEPS: Record<Kind, readonly Step[]> = {
+  lstm: [
+    { key: "forget", word: "Forget", formula: "f · c", parts: ["f", "keep", "before"] },
+    { key: "input", word: "Input", formula: "i, g", parts: ["i", "g", "write"] },
+    { key: "cell", word: "Cell", formula: "f · c + i · g", parts: ["c", "keep", "write"] },
+    { key: "output", word: "Output", formula: "o · tanh c", parts: ["o", "tanh", "out", "h"] },
+  ],
+  gru: [
+    { key: "reset", word: "Reset", formula: "r", parts: ["r"] },
+    { key: "update", word: "Update", formula: "z", parts: ["z"] },
+    { key: "candidate", word: "Candidate", formula: "n", parts: ["n", "r"] },
+    { key: "state", word: "State", formula: "z·h, (1−z)·n", parts: ["h", "keep", "write", "before"] },
+  ],
+  rnn: [
+    { key: "input", word: "Input", formula: "x · K + b", parts: ["u", "write"] },
+    { key: "past", word: "Past", formula: "h · R", parts: ["s", "keep", "before"] },
+    { key: "sum", word: "Sum", formula: "u + s", parts: ["sum", "keep", "write"] },
+    { key: "state", word: "State", formula: "tanh", parts: ["h", "tanh", "out"] },
+  ],
+};
 
 export interface Light {
   is(part: Part): true | undefined;
@@ -40,10 +61,10 @@ export const LightContext = React.createContext<Light>({
 });
 
 /** The light of this view: what is pointed at, else the step whose button is pressed. */
-export function useLightState(step: StepKey | null): Light {
+export function useLightState(kind: Kind, step: string | null): Light {
   const [part, setPart] = React.useState<Part | null>(null);
   return React.useMemo(() => {
-    const parts: readonly Part[] = part ? TOGETHER[part] : (STEPS.find((s) => s.key === step)?.parts ?? []);
+    const parts: readonly Part[] = part ? TOGETHER[part] : (STEPS[kind].find((s) => s.key === step)?.parts ?? []);
     return {
       is: (p) => parts.includes(p) || undefined,
       on: (p) => ({
@@ -51,7 +72,7 @@ export function useLightState(step: StepKey | null): Light {
         onFocus: () => setPart(p), onBlur: () => setPart(null),
       }),
     };
-  }, [part, step]);
+  }, [part, step, kind]);
 }
 
 export const useLight = (): Light => React.useContext(LightContext);

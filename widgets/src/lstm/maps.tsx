@@ -4,7 +4,7 @@ import { css, inkOn, scaleOf } from "../shared/color";
 import { niceStep, num, short } from "../shared/format";
 import { paintMap } from "../shared/paint";
 import { t as words, told, useLanguage } from "../shared/words";
-import { type LayerData, type Moment, type Shown, SHOWN, WORDS, clipped, rangeOf, transposed } from "./data";
+import { type LayerData, type Moment, type Shown, WORDS, inputOf, clipped, rangeOf, transposed } from "./data";
 import { useLight } from "./lit";
 
 type Root = React.RefObject<HTMLDivElement | null>;
@@ -31,8 +31,9 @@ function axisOf(steps: number, space: number): Axis {
   return { steps, width, cell, x: (t) => t * cell, at: (clientX, box) => Math.max(0, Math.min(steps - 1, Math.floor(((clientX - box.left) / box.width) * steps))) };
 }
 
-/** Whole pixels a unit, tall enough for the words beside it, low enough for six of them. */
-function heightOf(units: number): number {
+/** Whole pixels a unit, tall enough for the words beside it, low enough for six of them; fewer of them are higher. */
+function heightOf(units: number, maps: number): number {
+  if (maps < 6 && units <= 96) return Math.max(1, Math.round(168 / units)) * units;
   if (units > 128) return 128;
   return units >= 64 ? units : units * Math.floor(128 / units / (units <= 4 ? 1.3 : 1.2)) || units;
 }
@@ -50,7 +51,7 @@ export function Maps({ data, moment, plain, t, unit, space, move, theme, root }:
   move(t: number, unit: number): void; theme: number; root: Root;
 }) {
   const axis = React.useMemo(() => axisOf(data.steps, space), [data.steps, space]);
-  const height = heightOf(data.units);
+  const height = heightOf(data.units, data.kind.shown.length);
   const now = React.useRef({ unit });
   now.current.unit = unit;
   const scrub = useScrub((e, box) => move(axis.at(e.clientX, box), now.current.unit));
@@ -89,9 +90,9 @@ export function Maps({ data, moment, plain, t, unit, space, move, theme, root }:
           </div>
         </div>
       )}
-      {SHOWN.map((name) => (
+      {data.kind.shown.map((name) => (
         <Heatmap
-          key={name} name={name} data={data} value={moment[name]} was={plain ? plain.values[name][t * data.units + unit] : null}
+          key={name} name={name} data={data} value={moment[name]} was={plain?.values[name]?.[t * data.units + unit] ?? null}
           axis={axis} height={height} t={t} unit={unit} move={move} theme={theme} root={root}
         />
       ))}
@@ -101,14 +102,28 @@ export function Maps({ data, moment, plain, t, unit, space, move, theme, root }:
           {marks.map((m) => {
             const x = axis.x(m) + axis.cell / 2;
             // the cursor's own number comes first
-            return <span key={m} style={{ left: x, visibility: Math.abs(x - center) < 24 ? "hidden" : undefined }}>{m}</span>;
+            return <span key={m} style={{ left: x, visibility: Math.abs(x - center) < 24 ? "hidden" : undefined }}>{m + data.from}</span>;
           })}
-          <b style={{ left: center }}>{t}</b>
+          <b style={{ left: center }}>{t + data.from}</b>
         </div>
       </div>
+      <Notes data={data} t={t} />
+      {data.info.length < data.allSteps && data.info.length - data.from < data.steps && <i className="beyond" style={{ left: `calc(var(--gutter) + 12px + ${Math.max(0, axis.x(data.info.length - data.from))}px)`, width: axis.width - Math.max(0, axis.x(data.info.length - data.from)), top: TOP }} />}
       <i className="cursor" style={{ left: `calc(var(--gutter) + ${center}px)`, top: TOP + above + 4 }} />
     </div>
   );
+}
+
+/** What the time axis cannot say by itself. */
+function Notes({ data, t }: { data: LayerData; t: number }) {
+  const { allSteps, allUnits, from, unitFrom, steps, units, backward, info } = data;
+  const notes = [
+    backward && words("It reads from the end: step {t} reads the input’s step {input}.", { t: t + from, input: inputOf(data, t + from) }),
+    info.length < allSteps && words("This sequence ends after {n} of {all} steps; nothing is computed beyond.", { n: info.length, all: allSteps }),
+    steps < allSteps && words("Steps {first} to {last} of {all} are drawn; the cursor turns the page.", { first: from, last: from + steps - 1, all: allSteps }),
+    units < allUnits && words("Units {first} to {last} of {all} are drawn; the cursor turns the page.", { first: unitFrom, last: unitFrom + units - 1, all: allUnits }),
+  ].filter(Boolean);
+  return notes.length ? <p className="notes" role="status">{notes.join(" ")}</p> : null;
 }
 
 /** Drag or click over a plot: calls back with the event and the plot's box. */
@@ -192,7 +207,7 @@ function Heatmap({ name, data, value, was, axis, height, t, unit, move, theme, r
 }) {
   const light = useLight();
   const { lo, hi, map } = rangeOf(name, data.info.c_limit);
-  const clip = React.useMemo(() => (name === "c" ? clipped(data.values.c, lo, hi) : 0), [data, lo, hi]);
+  const clip = React.useMemo(() => ("cus".includes(name) ? clipped(data.values[name]!, lo, hi) : 0), [data, lo, hi]);
   const held = data.info.clamps.filter((c) => c.gate === name);
   const scrub = useScrub((e, box) => {
     const row = Math.floor(((e.clientY - box.top) / box.height) * data.units);
@@ -207,7 +222,7 @@ function Heatmap({ name, data, value, was, axis, height, t, unit, move, theme, r
       <div className="gutter">
         <div className="letter">
           <b>{name}</b>
-          <span title={clip ? words("{n} of {total} values lie beyond the scale and take its last colour", { n: clip, total: data.values.c.length }) : undefined}>
+          <span title={clip ? words("{n} of {total} values lie beyond the scale and take its last colour", { n: clip, total: data.values[name]!.length }) : undefined}>
             {words(WORDS[name])}{clip > 0 && ` · ${words("{n} clip", { n: clip })}`}
           </span>
         </div>
@@ -232,7 +247,7 @@ const Cells = React.memo(function Cells({ name, data, width, height, theme, root
   React.useLayoutEffect(() => {
     if (!canvas.current || !root.current) return;
     const { lo, hi, map, middle } = rangeOf(name, data.info.c_limit);
-    paintMap(canvas.current, transposed(data.values[name], data.steps, data.units), data.units, data.steps, width, height, lo, hi, map, root.current, { middle });
+    paintMap(canvas.current, transposed(data.values[name]!, data.steps, data.units), data.units, data.steps, width, height, lo, hi, map, root.current, { middle });
   }, [data, width, height, theme]);
   return <canvas ref={canvas} role="img" aria-label={words("{gate} {letter}, {units} units by {steps} steps", { gate: words(WORDS[name]), letter: name, units: data.units, steps: data.steps })} style={{ width, height }} />;
 });
