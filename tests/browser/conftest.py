@@ -89,6 +89,13 @@ class JupyterLab:
         """The next page opens in the light theme, whatever a page before it chose: JupyterLab keeps the choice for all pages."""
         (self._settings / "themes.jupyterlab-settings").unlink(missing_ok=True)
 
+    def end_kernels(self) -> None:
+        """Nobody needs them any more: a kernel for every test would fill the memory."""
+        with urllib.request.urlopen(f"{self.url}/api/kernels") as answer:
+            kernels = json.load(answer)
+        for kernel in kernels:
+            urllib.request.urlopen(urllib.request.Request(f"{self.url}/api/kernels/{kernel['id']}", method="DELETE")).close()
+
     def write(self, name: str, cells: Sequence[str]) -> str:
         """Write a notebook of these code cells into the served folder; its file name."""
         metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
@@ -278,7 +285,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture
-def notebook(lab: JupyterLab, page: Page) -> Callable[..., NB]:
+def notebook(lab: JupyterLab, page: Page) -> Iterator[Callable[..., NB]]:
     """notebook(name, cells), or notebook(path) for a copy of an existing one → NB."""
 
     def open_notebook(name: str | Path, cells: Sequence[str] | None = None) -> NB:
@@ -289,7 +296,9 @@ def notebook(lab: JupyterLab, page: Page) -> Callable[..., NB]:
         shutil.copyfile(source, lab.root / source.name)
         return NB(page, lab, source.name)
 
-    return open_notebook
+    yield open_notebook
+    page.goto("about:blank")        # or JupyterLab would say that its kernel is gone
+    lab.end_kernels()
 
 
 @pytest.fixture
