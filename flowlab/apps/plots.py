@@ -11,7 +11,7 @@ import numpy as np
 from ..core.errors import FlowError, plural
 from ..runtime.timeline import Timeline
 from ..trace import receptive
-from . import uses
+from . import cells, uses
 
 # The design's colour maps, light theme: sequential where the domain starts at zero, diverging where it has a sign.
 SEQUENTIAL = ("#f9f8e1", "#d7ecaf", "#9ee594", "#63d3a1", "#20bcac", "#0ba3ad", "#0388a8", "#056da3", "#175296", "#1e387a", "#1c1e5d")
@@ -20,8 +20,8 @@ PHASES = {"forward": "#2566bb", "backward": "#b02e60", "update": "#7f6404"}
 MARKS = {"forward": "▶", "backward": "◀", "update": "◆"}
 PATTERNS = {"forward": "", "backward": "/", "update": "x"}
 LINES = {"f": ("#04786e", "solid"), "i": ("#3463bc", "dash"), "o": ("#9f4d06", "dot"), "g": ("#ac3460", "dashdot"),
-         "c": ("#7f6404", "solid"), "h": ("#8e449a", "dash")}
-WORDS = {"f": "forget", "i": "input", "g": "candidate", "o": "output", "c": "cell", "h": "hidden, out"}
+         "c": ("#7f6404", "solid"), "h": ("#8e449a", "dash"), "r": ("#9f4d06", "dot"), "z": ("#04786e", "solid")}
+WORDS = {"f": "forget", "i": "input", "g": "candidate", "o": "output", "c": "cell", "h": "hidden, out", "r": "reset", "z": "update"}
 SHOWN = ("f", "i", "g", "o", "c", "h")
 
 
@@ -64,6 +64,59 @@ def _unit(go: Any, subplots: Any, values: dict[str, np.ndarray], name: str, unit
     figure.update_yaxes(range=[-1.05, 1.05], row=1, col=1)
     figure.update_xaxes(title_text="step t", row=2, col=1)
     return figure.update_layout(**_layout(f"Unit {unit} of {name}, sample {sample}"), height=520)
+
+
+def saturation(trace: Any, name: str) -> Any:
+    """Draw how often each unit's gates are shut (under 0.1) and open (over 0.9) over a run's whole batch, a dot a unit; of an RNN, the size of h. Returns a plotly Figure.
+
+    `name` is the layer's node or scope. FlowError if the run did not compute it.
+    """
+    go, subplots = _plotly()
+    layer = _recurrent(trace, name)
+    moments = cells.moments_of([layer])
+    letters = layer.kind.shares or ("h",)
+    figure = subplots.make_subplots(rows=1, cols=len(letters), subplot_titles=[f"{k}  {WORDS[k]}" for k in letters], shared_yaxes=True, horizontal_spacing=0.06)
+    for column, letter in enumerate(letters, 1):
+        shut, opened = cells.saturation(moments, letter)
+        figure.add_trace(go.Scatter(x=opened, y=shut, mode="markers", name=letter, marker={"size": 8, "opacity": 0.6, "color": LINES[letter][0]}, showlegend=False,
+                                    customdata=list(range(len(shut))), hovertemplate=f"{letter}, unit %{{customdata}}: under 0.1 in %{{y:.0%}}, over 0.9 in %{{x:.0%}}<extra></extra>"), row=1, col=column)
+        figure.update_xaxes(title_text="share over 0.9", range=[-0.03, 1.03], tickformat=".0%", row=1, col=column)
+    figure.update_yaxes(title_text="share under 0.1", range=[-0.03, 1.03], tickformat=".0%", row=1, col=1)
+    return figure.update_layout(**_layout(f"Saturation of {name}, {plural(layer.units, 'unit')}, {cells.said_of(moments)}"), height=400)
+
+
+def gradient_through_time(trace: Any, name: str, sample: int = 0, seed: int = 0) -> Any:
+    """Draw the size of the error at each step on its way back, and that of a plain tanh layer of the same size to which the same error comes. Returns a plotly Figure.
+
+    The plain layer reads the same input and is untrained (`seed`). Without a backward pass in the run the sum of h at the last step stands for the loss. FlowError
+    for a layer or sample that is not there.
+    """
+    go, _ = _plotly()
+    layer = _recurrent(trace, name)
+    _check("sample", sample, len(layer.x))
+    found = cells.beside_a_plain_layer(layer, sample, cells.errors_at(_known(trace), trace.graph.node(name), layer, sample), seed=seed)
+    figure = go.Figure()
+    for values, label, dash in ((found.own, layer.kind.op, "solid"), (found.plain, f"plain RNN, {plural(layer.units, 'unit')}, untrained", "dash")):
+        figure.add_trace(go.Scatter(y=[float(v) if v > 0 else None for v in values], name=label, mode="lines", line={"color": PHASES["backward"] if dash == "solid" else "#4a5568", "dash": dash, "width": 2},
+                                    hovertemplate=f"{label}, t = %{{x}}: %{{y:.4g}}<extra></extra>"))
+    what = "loss" if found.of_loss else "sum of h at the last step"
+    figure.update_yaxes(type="log", title_text=f"‖∂L/∂{layer.kind.memory}(t)‖", exponentformat="power")
+    figure.update_xaxes(title_text="step t")
+    return figure.update_layout(**_layout(f"Gradient of the {what} through time in {name}, sample {sample}"), height=420)
+
+
+def _known(trace: Any) -> Any:
+    def value(tensor: Any) -> Any:
+        try:
+            return trace.value(tensor)
+        except KeyError:
+            return None
+    return value
+
+
+def _recurrent(trace: Any, name: str) -> cells.Layer:
+    trace.gates(name)       # says what is wrong with the name
+    return cells.layer_values(_known(trace), trace.graph.node(name))
 
 
 def feature_maps(trace: Any, node: str, sample: int = 0, channels: Sequence[int] | None = None) -> Any:

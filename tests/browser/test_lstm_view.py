@@ -263,6 +263,70 @@ def test_heatmaps_follow_the_theme(view, shots):
     view.nb.theme("light")
 
 
+BOTH = """
+import json
+import numpy as np
+import flowlab as fl
+
+with fl.Graph("both") as g:
+    seq = fl.placeholder(("batch", 9, 4), name="seq")
+    out, h = fl.nn.gru(seq, 6, bidirectional=True, name="gru")
+    loss = fl.mean(fl.square(fl.nn.dense(fl.sum(out, axis=1), 3, name="head")), name="loss")
+sess, rng = fl.Session(g, seed=1), np.random.default_rng(5)
+dbg = fl.Debugger(sess, loss, {seq: rng.normal(size=(2, 9, 4))})
+dbg.resume()
+"""
+
+
+def test_a_gru_read_from_both_ends_in_a_debugger(notebook, shots, tmp_path):
+    """Its own letters, time from the end, what is computed on request, one cursor with the debugger, and files that hold the numbers."""
+    nb = notebook("lstm_gru", [BOTH, "view = fl.LSTMView(dbg, t=3, unit=2, data=rng.normal(size=(30, 9, 4))); view"])
+    nb.run_all()
+    root = nb.page.get_by_test_id("lstm-view")
+    find = root.locator
+    expect(find("[data-gate]")).to_have_count(4)
+    expect(root).to_have_attribute("data-kind", "gru")
+    expect(root).to_contain_text("reads from the end: step 3 reads the input’s step 5")
+    want = json.loads(nb.exec("print(json.dumps({k: float(dbg.value('gru/backward/GRU:' + k)[0, 3, 2]) for k in ('r', 'z', 'n', 'out')}))"))
+    shown = {k: float(find(f"[data-readout={k}]").get_attribute("data-value")) for k in "rznh"}
+    assert shown == pytest.approx({"h": want.pop("out"), **want}, rel=1e-6)
+    ledger = {k: float(find(f"[data-ledger={k}][data-t='3']").get_attribute("data-value")) for k in ("keep", "write", "h")}
+    assert ledger["keep"] + ledger["write"] == pytest.approx(ledger["h"], rel=1e-5) and ledger["h"] == pytest.approx(shown["h"], rel=1e-7)
+    assert ledger["write"] == pytest.approx((1 - shown["z"]) * shown["n"], rel=1e-5)
+    find('[data-term="z_t"]').hover()
+    for selector in ("[data-gate=z]", "[data-readout=z]", "[data-ledger=keep][data-t='3']"):
+        expect(find(selector)).to_have_attribute("data-lit", "true")
+    nb.page.mouse.move(5, 5)
+
+    for name in ("Over the data", "Beside a plain RNN", "Find", "Show what each remembers"):
+        root.get_by_role("button", name=name).click()
+    expect(find("[data-curve=plain]")).to_have_count(1)
+    expect(find("[data-layer-map]")).to_have_count(2)
+    best = json.loads(nb.exec("m = view.similar()[0]; print(json.dumps([m.sequence, m.t, m.score]))"))
+    expect(find("[data-moment]").first).to_have_attribute("data-moment", f"{best[0]} {best[1]}")
+    shut = float(nb.exec("print(float(view.saturation()['z'][0][2]))"))
+    assert float(find("[data-saturation=z]").get_attribute("data-shut")) == pytest.approx(shut, abs=1e-6)
+    shots("lstm view of a gru")
+
+    # one cursor with the debugger, both ways
+    place = nb.page.get_by_test_id("lstm-place")
+    nb.exec("dbg.back(); dbg.back()")
+    expect(place).to_have_attribute("data-cursor", nb.exec("print(dbg.cursor)"))
+    root.get_by_role("button", name="Go to this layer’s firing").click()
+    expect(place).to_have_attribute("data-cursor", nb.exec("print(next(k for k, e in enumerate(dbg.records) if e.node == 'gru/backward/GRU') + 1)"))
+    nb.exec("dbg.override('seq', np.zeros((2, 9, 4))); dbg.resume()")
+    expect(find("[data-readout=n]")).to_have_attribute("data-value", nb.exec("print(repr(float(dbg.value('gru/backward/GRU:n')[0, 3, 2])).removesuffix('.0'))"))
+
+    for kind in ("CSV", "SVG", "PNG"):
+        with nb.page.expect_download() as saved:
+            root.get_by_label("Save picture or data").select_option(kind.lower())
+        saved.value.save_as(tmp_path / f"view.{kind.lower()}")
+    lines = (tmp_path / "view.csv").read_text().splitlines()
+    assert lines[0] == "step,unit,r,z,n,h,keep,write" and len(lines) == 1 + 9 * 6
+    assert "gru/backward/GRU" in (tmp_path / "view.svg").read_text()
+    assert (tmp_path / "view.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
 def test_nan_is_striped_and_named(notebook, shots):
     broken = "broken = rng.normal(size=(1, 12, 5)); broken[0, 6] = np.nan"
     nb = notebook("lstm_nan", [GRAPH, f"{broken}\nfl.LSTMView(sess.trace(logits, {{seq: broken}}), reading=['head'])"])

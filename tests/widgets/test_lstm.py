@@ -771,6 +771,34 @@ def test_saturation_over_the_data(trace):
         np.testing.assert_allclose(buffers[2 * k + 1], (values > 0.9).mean((0, 1)), rtol=1e-6)
 
 
+@pytest.mark.parametrize("kind, letters", [("lstm", "fio"), ("gru", "rz"), ("rnn", "h")])
+def test_the_same_as_plotly_figures(kind, letters):
+    pytest.importorskip("plotly")
+    _, trace, _ = layer_of(kind)
+    view = LSTMView(trace, sample=1)
+    figure = fl.plots.saturation(trace, "layer")
+    assert [t.name for t in figure.data] == list(letters)
+    for t, (shut, opened) in zip(figure.data, view.saturation().values()):
+        np.testing.assert_allclose(t.x, opened)
+        np.testing.assert_allclose(t.y, shut)
+    own, plain = fl.plots.gradient_through_time(trace, "layer", sample=1, seed=2).data
+    want = view.gradient_through_time(2)
+    np.testing.assert_allclose(np.array(own.y, float), want.own)
+    np.testing.assert_allclose(np.array(plain.y, float), want.plain)
+    with pytest.raises(fl.FlowError, match="no sample 9"):
+        fl.plots.gradient_through_time(trace, "layer", sample=9)
+    with pytest.raises(fl.FlowError, match="not a recurrent layer"):
+        fl.plots.saturation(trace, "loss")
+
+
+def test_the_page_may_send_its_picture_and_nonsense_is_let_be(trace):
+    view = LSTMView(trace)
+    page = Page(view)
+    for png in ("data:image/png;base64,iVBORw0KGgo=", "data:text/html,x", None):
+        view._handle_custom_msg({"type": "picture", "png": png, "width": 30, "height": 20}, [])
+    assert not page.messages
+
+
 # ---------------------------------------------------------------- long and wide
 
 

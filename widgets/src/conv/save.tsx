@@ -4,13 +4,13 @@ import type { Notice } from "../protocol.gen";
 import { css, inkOn, scaleOf } from "../shared/color";
 import { download } from "../shared/download";
 import { short } from "../shared/format";
+import { canvasOf, type Drawing, hex, onPaper, plainColour, PRINT, quoted } from "../shared/print";
 import { t as words } from "../shared/words";
 import { boxOf, type Data, mapOf, type Moment, type Scale, scaleFor } from "./data";
 import type { Model } from "../shared/wire";
 import { cellSize, type Root } from "./tiles";
 
 const REST = 1500;      // ms after the last change
-const PRINT = 3;        // pixels of a printed picture for one of the drawing: about 290 to the inch
 
 export function Save({ data, moment, y, x, o, c, root, tell }: { data: Data; moment: Moment; y: number; x: number; o: number; c: number; root: Root; tell(notice: Notice | null): void }) {
   const name = data.layer.node.replace(/[^\p{L}\p{N}._-]+/gu, "-");
@@ -56,7 +56,6 @@ export function csvOf(data: Data, m: Moment, y: number, x: number, o: number): s
   return `${lines.join("\n")}\n`;
 }
 
-type Drawing = { text: string; width: number; height: number };
 
 function svgOf(data: Data, m: Moment, y: number, x: number, o: number, c: number, paper: HTMLElement, font: string): Drawing {
   const { info, layer } = data;
@@ -129,29 +128,7 @@ function svgOf(data: Data, m: Moment, y: number, x: number, o: number, c: number
 }
 
 function drawn(data: Data, m: Moment, y: number, x: number, o: number, c: number, element: HTMLElement): Drawing {
-  const paper = document.createElement("div");
-  paper.className = "fl-paper";
-  element.append(paper);
-  try {
-    return svgOf(data, m, y, x, o, c, paper, getComputedStyle(element).fontFamily);
-  } finally {
-    paper.remove();
-  }
-}
-
-function canvasOf({ text, width, height }: Drawing, scale: number): Promise<HTMLCanvasElement | null> {
-  return new Promise((done) => {
-    const image = new Image();
-    image.onload = () => {
-      const canvas = document.createElement("canvas");
-      canvas.width = Math.round(width * scale);
-      canvas.height = Math.round(height * scale);
-      canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
-      done(canvas);
-    };
-    image.onerror = () => done(null);
-    image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
-  });
+  return onPaper(element, (paper, font) => svgOf(data, m, y, x, o, c, paper, font));
 }
 
 /** Sends a picture a little after the view came to rest, for the notebook's saved output. Nobody waits for an answer. */
@@ -176,21 +153,4 @@ export function useSaved(model: Model, root: Root, data: Data | null, m: Moment 
     }, REST);
     return () => window.clearTimeout(timer);
   }, [model, root, data, m, y, x, o, c]);
-}
-
-const SIGNS: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
-const quoted = (s: string): string => s.replace(/[&<>"']/g, (ch) => SIGNS[ch]).replace(/[^\t\n\r\u{20}-\u{D7FF}\u{E000}-\u{FFFD}\u{10000}-\u{10FFFF}]/gu, "");
-
-const hex = (rgb: string): string => `#${(rgb.match(/\d+/g) ?? ["0", "0", "0"]).slice(0, 3).map((v) => Number(v).toString(16).padStart(2, "0")).join("")}`;
-
-/** A computed colour as every reader of SVG knows it. */
-function plainColour(value: string, paper: HTMLElement, name: string): string {
-  if (/^#[0-9a-f]{6}$/i.test(value)) return value;
-  const probe = document.createElement("span");
-  probe.style.color = `var(${name})`;
-  paper.append(probe);
-  const found = getComputedStyle(probe).color;
-  probe.remove();
-  const srgb = /^color\(srgb ([\d.e-]+) ([\d.e-]+) ([\d.e-]+)/.exec(found);
-  return srgb ? hex(srgb.slice(1, 4).map((v) => Math.round(Number(v) * 255)).join(" ")) : hex(found);
 }

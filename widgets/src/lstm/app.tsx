@@ -12,6 +12,7 @@ import { type LayerData, layerOf, momentOf } from "./data";
 import { Diagram } from "./diagram";
 import { Equations } from "./equations";
 import { Ledger } from "./ledger";
+import { Save, useSaved } from "./save";
 import { LightContext, STEPS, useLightState } from "./lit";
 import { Maps } from "./maps";
 import { type Alike, type Curves, type Layers, type More, Norm, Place, Saturation, type Shares, SideBySide, Similar } from "./more";
@@ -144,6 +145,7 @@ export function App({ model }: { model: Model }) {
   const at = data ? Math.max(0, Math.min(data.steps - 1, t - data.from)) : 0;
   const row = data ? Math.max(0, Math.min(data.units - 1, unit - data.unitFrom)) : 0;
   const moment = data ? momentOf(data, at, row) : null;
+  useSaved(model, root, data, at, row);
   const columns = width >= 1000 ? 2 : 1;
   const plotSpace = (columns === 2 ? Math.min(width * 0.486, width - 580) : width) - 134;
 
@@ -173,6 +175,7 @@ export function App({ model }: { model: Model }) {
             </button>
             {data.info.samples > 1 && <Sample sample={data.info.sample} samples={data.info.samples} choose={(n) => ask(data.info.layer, n)} />}
             {width >= 1300 && <span className="facts">{facts(data.info)}</span>}
+            <Save data={data} t={at} unit={row} root={root} tell={setNotice} />
             <LanguageChoice />
           </header>
           {notice && <Message notice={notice} close={() => setNotice(null)} />}

@@ -2,6 +2,7 @@
 import * as React from "react";
 import { createRoot } from "react-dom/client";
 import { guardShortcuts } from "../shared/guard";
+import { hideSaved } from "../shared/saved";
 import type { Model } from "../shared/wire";
 import { Words } from "../shared/words";
 import { App } from "./app";
@@ -16,7 +17,12 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   const unguard = guardShortcuts(host);
   const root = createRoot(host);
   root.render(<Words model={model}><App model={model} /></Words>);
+  // the output area is there once the element is attached
+  let unhide = () => undefined as void;
+  const soon = requestAnimationFrame(() => { unhide = hideSaved(el, "flowlab recurrent layer"); });
   return () => {
+    cancelAnimationFrame(soon);
+    unhide();
     unguard();
     root.unmount();
   };

@@ -65,7 +65,7 @@ export function Saturation({ data, t, unit, shares, ask, choose }: { data: Layer
   );
 }
 
-const CLOUD = 84;
+const CLOUD = 66;
 
 function Cloud({ gate, shut, open, unit, choose }: { gate: string; shut: Float32Array; open: Float32Array; unit: number; choose(unit: number): void }) {
   const at = (v: number) => 6 + v * (CLOUD - 12);
@@ -111,8 +111,8 @@ export function Norm({ data, t, curves, ask }: { data: LayerData; t: number; cur
       {beside && (
         <p>
           {beside.info.of_loss
-            ? words("The dashed line is the same error, sent back through an untrained plain tanh RNN of as many units that reads the same input (seed {seed}).", { seed: beside.info.seed })
-            : words("There is no loss in this run: the sum of h at the last step stands for it. Dashed: an untrained plain tanh RNN of as many units that reads the same input (seed {seed}).", { seed: beside.info.seed })}{" "}
+            ? words("The dashed line is the same error, sent back through an untrained plain tanh RNN of as many units that reads the same input (orthogonal start, seed {seed}).", { seed: beside.info.seed })
+            : words("There is no loss in this run: the sum of h at the last step stands for it. Dashed: an untrained plain tanh RNN of as many units that reads the same input (orthogonal start, seed {seed}).", { seed: beside.info.seed })}{" "}
           {data.info.kind !== "rnn" && words("Gates mitigate vanishing gradients; they do not end them.")}
         </p>
       )}
