@@ -59,7 +59,7 @@ _LAZY = {
     "deg2rad": "ops.math", "rad2deg": "ops.math", "nan_to_num": "ops.math", "isclose": "ops.math", "allclose": "ops.math",
     "binary_cross_entropy": "ops.loss", "cosine_similarity": "ops.loss",
     "median": "ops.order", "percentile": "ops.order", "diff": "ops.order", "ptp": "ops.reduce", "average": "ops.reduce",
-    "Editor": "widgets.editor", "LSTMView": "widgets.lstm", "TrainingView": "widgets.training", "ConvView": "widgets.conv",
+    "Editor": "widgets.editor", "LSTMView": "widgets.lstm", "TrainingView": "widgets.training", "ConvView": "widgets.conv", "RNNView": "widgets.rnn",
 }
 _MODULES = {"nn": "nn", "init": "nn.init", "optim": "nn.optim", "data": "data", "linalg": "ops.linalg", "plots": "apps.plots", "ops": "ops"}
 _FUNCTIONS = {o.function: o for o in _REGISTRY.values() if o.source is None and o.function not in globals() and o.function not in _LAZY}

@@ -296,7 +296,7 @@ def describe_page() -> tuple[str, bool]:
     from flowlab.widgets import protocol
 
     static = Path(protocol.__file__).parent / "static"
-    missing = [name for name in ("editor.js", "editor.css", "lstm.js", "lstm.css", "conv.js", "conv.css", "training.js", "training.css") if not (static / name).is_file()]
+    missing = [name for name in ("editor.js", "editor.css", "lstm.js", "lstm.css", "conv.js", "conv.css", "rnn.js", "rnn.css", "training.js", "training.css") if not (static / name).is_file()]
     if missing:
         return f"MISSING {', '.join(missing)}; install again (pip install -e . in a checkout)", False
     try:

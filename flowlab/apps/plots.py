@@ -220,6 +220,25 @@ def weight_uses(trace: Any, name: str, weight: str | None = None, of: str | None
     return figure.update_layout(**_layout(f"Uses of {chosen} by {node.name}: ‖dW‖ = {np.linalg.norm(found.totals[chosen]):.4g}, the gradient of {found.of}"), height=520)
 
 
+def context(found: Any) -> Any:
+    """Draw how well a recurrent and a feed-forward network of the same size guess the next character, and how long they trained, over the length of the context.
+
+    `found`: what `flowlab.apps.characters.contexts(text)` gave. Returns a plotly Figure.
+    """
+    go, subplots = _plotly()
+    figure = subplots.make_subplots(rows=1, cols=2, subplot_titles=("accuracy on unseen text", "seconds of training"))
+    n = [r.n for r in found.rows]
+    for column, (recurrent, forward) in enumerate((("recurrent", "forward"), ("recurrent_seconds", "forward_seconds")), 1):
+        for name, label, colour, dash in ((recurrent, "recurrent", "#8e449a", "solid"), (forward, "feed-forward", "#04786e", "dash")):
+            figure.add_trace(go.Scatter(x=n, y=[getattr(r, name) for r in found.rows], name=label, legendgroup=label, showlegend=column == 1, mode="lines+markers",
+                                        line={"color": colour, "dash": dash, "width": 2}, customdata=[getattr(r, f"{name.removesuffix('_seconds')}_numbers") for r in found.rows],
+                                        hovertemplate=f"{label}, n = %{{x}}: %{{y:.3g}}; %{{customdata}} numbers to learn<extra></extra>"), row=1, col=column)
+    figure.update_xaxes(title_text="characters before", type="log" if len(n) > 2 and n[-1] >= 4 * n[0] else "linear", tickvals=n, ticktext=[str(k) for k in n])
+    figure.update_yaxes(range=[0, 1.05], tickformat=".0%", row=1, col=1)
+    figure.update_yaxes(rangemode="tozero", row=1, col=2)
+    return figure.update_layout(**_layout(f"The next of {plural(len(set(found.text)), 'character')}, from the last n"), height=360)
+
+
 def _images(trace: Any, node: str) -> Any:
     """The tensor of images that a node gives in this run; a scope stands for its convolution or pooling."""
     name = str(getattr(node, "name", node)).partition(":")[0].rstrip("/")

@@ -107,6 +107,10 @@ class Layer:
         """What the layer read, time first; of a layer of flowlab (time, batch, features)."""
         return self.sequences[0] if self.node.op.name == "Scan" else self.sequences[0][:, :, 0]
 
+    def weights(self) -> dict[str, np.ndarray]:
+        """What every timestep uses, by the name of the variable."""
+        return {self.step.variable(w).node.name: self._fixed[w] for w in self.step.weights}
+
     def feeds(self, t: int, before: Sequence[np.ndarray]) -> dict[Tensor, np.ndarray]:
         return {**self._fixed, **{p: s[t] for p, s in zip(self.step.inputs, self.sequences)}, **dict(zip(self.step.states, before))}
 
@@ -134,6 +138,25 @@ class Layer:
             for t, before in zip(self.order, self.before()):
                 rows[t] = self._session.run(list(tensors), self.feeds(t, before))
         return [np.stack([r[k] for r in rows]) for k in range(len(tensors))]
+
+
+def terms(layer: Layer, states: Sequence[np.ndarray], unit: int, sample: int, timesteps: slice, value: Callable[[Tensor], np.ndarray | None]) -> dict[str, np.ndarray]:
+    """What the value of one unit of an RNN, GRU or LSTM is made of, at each of some timesteps: of an RNN the three terms of its sum, of the others their gates.
+
+    `states`: each state over time, (time, batch, units).
+    """
+    node = layer.node
+    before = [np.concatenate([start[None, sample], s[:-1, sample]])[timesteps] for s, start in zip(states, layer.start)]
+    if node.op.name == "RNN":
+        x, given = layer.x[timesteps, sample], {w.node.name: layer._fixed[w] for w in layer.step.weights}
+        with np.errstate(all="ignore"):
+            return {"x": x @ given["kernel"][:, unit], "h": before[0] @ given["recurrent_kernel"][:, unit], "b": np.full(len(x), given["bias"][unit])}
+    found = {}
+    for gate in {"GRU": "rzn", "LSTM": "figo"}[node.op.name]:
+        values = value(node.output(gate))
+        if values is not None:
+            found[gate] = values[sample, timesteps, unit]
+    return found | {f"{name} before": b[:, unit] for name, b in zip(layer.step.state_names, before)}
 
 
 def _layer_step(node: Node) -> Timestep:
@@ -293,6 +316,10 @@ class _Backward:
             return 1
         k = node.output_names.index(name)
         return node.attrs["out_axes"][k] if k < len(node.attrs["out_axes"]) else 0
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """What every timestep uses, by the name of the variable."""
+        return {self.step.variable(w).node.name: self._fixed[w] for w in self.step.weights}
 
     def feeds(self, t: int, before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> dict[Tensor, np.ndarray]:
         given = {}

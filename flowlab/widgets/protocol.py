@@ -1305,15 +1305,161 @@ class ConvSweepAsk:
     kind: str
 
 
+# ---------------------------------------------------------------- the view of an unrolled network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RNNLayer:
+    """A recurrent layer that can be looked into."""
+    node: str
+    op: str
+    units: int
+    features: int
+    timesteps: int
+    batch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RNNVariable:
+    """What every timestep uses."""
+    name: str
+    shape: list[int] = field(default_factory=list)
+    numbers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RNNContext:
+    """Two networks that guess a character from the last n: the recurrent one and a feed-forward one with as many numbers to learn."""
+    n: int
+    recurrent: float
+    forward: float
+    recurrent_seconds: float
+    forward_seconds: float
+    recurrent_numbers: int
+    forward_numbers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RNNData:
+    """One layer, one sample, a page of its timesteps. Buffers: x (count × features shown); of each state its values after a timestep (count × units shown), then
+    those that the page's first timestep found (units shown)."""
+    type: Literal["rnn"] = "rnn"
+    version: int = VERSION
+    title: str
+    layer: int                      # index into layers
+    layers: list[RNNLayer] = field(default_factory=list)
+    sample: int = 0
+    samples: int = 1
+    source: str = ""                # what it reads: "x"
+    states: list[str] = field(default_factory=list)             # "h", "c"
+    reverse: bool = False           # from the last timestep to the first
+    start: int = 0                  # the page: timesteps start … start + count − 1
+    count: int = 0
+    features_step: int = 1          # every so-many-th feature and unit is sent
+    units_step: int = 1
+    x_limit: float = 1.0
+    x_signed: bool = True
+    limits: list[float] = field(default_factory=list)           # of each state: −limit … limit
+    variables: list[RNNVariable] = field(default_factory=list)
+    numbers: int = 0                # that the layer learns
+    each: list[str] = field(default_factory=list)               # who reads what every timestep gives out
+    last: list[str] = field(default_factory=list)               # who reads the last state
+    losses: list[str] = field(default_factory=list)
+    automatic: bool = False         # small enough to work the gradients out unasked
+    symbols: list[str] = field(default_factory=list)            # the character that each timestep of the page read, if it reads characters
+    guesses: bool = False           # a text can be typed
+    beside: list[RNNContext] = field(default_factory=list)
+    compares: bool = False          # can be trained beside a feed-forward network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RNNUnit:
+    """How one unit came to its value, timestep by timestep. Buffers: each term (count of the page)."""
+    type: Literal["rnn_unit"] = "rnn_unit"
+    unit: int
+    form: str                       # RNN, GRU, LSTM, or the operation that a scan's state comes of
+    terms: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RNNUses:
+    """What each timestep adds to the gradient of a weight. Buffers, over all timesteps: the part along dW, ‖dW(t)‖, ‖∂L/∂h(t)‖, its part from the outputs of t,
+    its part from t + 1; then dW (rows × cols) and, from `start`, dW(t) of `count` timesteps."""
+    type: Literal["rnn_uses"] = "rnn_uses"
+    of: str
+    weight: str
+    weights: list[str] = field(default_factory=list)
+    rows: int = 0                   # as sent
+    cols: int = 0
+    row_step: int = 1
+    col_step: int = 1
+    start: int = 0
+    count: int = 0
+    limit: float = 1.0
+    each_limit: float = 1.0
+    total: float = 0.0              # ‖dW‖
+    apart: float | None = None      # the sum of all uses from the graph's own gradient, as a share of its largest number; null: used elsewhere too
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RNNGuesses:
+    """The five likeliest next characters after each one that was read."""
+    type: Literal["rnn_guesses"] = "rnn_guesses"
+    text: list[str] = field(default_factory=list)
+    typed: bool = False             # by a person, not what the run read
+    context: int = 0                # each guess is made from so many; 0: from all before
+    top: list[list[str]] = field(default_factory=list)
+    shares: list[list[float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RNNAsk:
+    """Show this layer and sample, and the page that holds timestep t."""
+    type: Literal["rnn_ask"] = "rnn_ask"
+    layer: int
+    sample: int
+    t: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RNNUnitAsk:
+    """How did this unit come to its values?"""
+    type: Literal["rnn_unit_ask"] = "rnn_unit_ask"
+    unit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RNNUsesAsk:
+    """Go backwards from this scalar, and show the uses of this weight around timestep t; empty: the first of them."""
+    type: Literal["rnn_uses_ask"] = "rnn_uses_ask"
+    of: str = ""
+    weight: str = ""
+    t: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RNNGuessAsk:
+    """What comes next after each character of this text; an empty one is what the run read. Each guess from the last `context` alone; 0: from all."""
+    type: Literal["rnn_guess_ask"] = "rnn_guess_ask"
+    text: str = ""
+    context: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RNNCompare:
+    """Train a recurrent and a feed-forward network of the same size on the view's text."""
+    type: Literal["rnn_compare"] = "rnn_compare"
+
+
 TO_PAGE = (Palette, Scene, RunState, Clock, Value, File, Files, NameCheck, Fits, Preview, Reach, Clip, Found, Code, Debugging, Why, Explained, Revealed, Notice, Offer, Kept, Done, TrainingState, Curves, Histograms, Boundary, LSTMData, LSTMPlace, LSTMLayers, LSTMGradient, LSTMSaturation, LSTMMoments,
-           ConvData, ConvWindow, ConvSweep)
+           ConvData, ConvWindow, ConvSweep, RNNData, RNNUnit, RNNUses, RNNGuesses)
 TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskPreview, AskReach, AskClip, AskFind, AskCode, OpenText, AskFiles, AskName, AskClock, Picture, Selected, Train, AskHistograms, LSTMAsk, Clamp, LSTMMore, LSTMSimilar,
-             ConvAsk, ConvLook, ConvSet, ConvEdit, ConvReset, ConvGradient, ConvSweepAsk)
+             ConvAsk, ConvLook, ConvSet, ConvEdit, ConvReset, ConvGradient, ConvSweepAsk, RNNAsk, RNNUnitAsk, RNNUsesAsk, RNNGuessAsk, RNNCompare)
 # these say in `re` which message they come of: of two views of one lab, each knows its own questions by it
 ASKED = frozenset({"scene", "value", "fits", "preview", "reach", "clip", "found", "code", "files", "name_check", "clock"})
 PIECES = (FileRow, AttrSpec, OpSpec, Example, InPort, OutPort, SceneNode, ScopePort, CompositeSpec, NoteSpec, FrameSpec, SceneScope, OpenScope, SceneEdge, Repair, Side, Diagnostic, GhostNode, GhostEdge, GhostChange, Thumb, Stats, Hit,
           LayerInfo, LSTMLayerMap, LSTMMoment, ReadingRow, ClampState, Outcome, BreakSpec, WatchSpec, Apart, Missing, Branch, Heat, QuestionSpec, AnswerSpec,
-          ConvLayer, ConvField, ConvLine)
+          ConvLayer, ConvField, ConvLine, RNNLayer, RNNVariable, RNNContext)
 
 
 def as_json(message: Any) -> dict[str, Any]:

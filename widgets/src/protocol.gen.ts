@@ -80,6 +80,12 @@ export type ConvLayer = { node: string; op: string; kind: "conv" | "transpose" |
 export type ConvField = { name: string; node: string; direction: "up" | "self" | "down"; layer: number | null; channels: number; rows: number; cols: number; step: number; limit: number; signed: boolean };
 /** How one tensor answers when the picture changes, as shares of its size. */
 export type ConvLine = { name: string; role: "map" | "pooled" | "output"; changed: number[]; off: number[] };
+/** A recurrent layer that can be looked into. */
+export type RNNLayer = { node: string; op: string; units: number; features: number; timesteps: number; batch: number };
+/** What every timestep uses. */
+export type RNNVariable = { name: string; shape: number[]; numbers: number };
+/** Two networks that guess a character from the last n: the recurrent one and a feed-forward one with as many numbers to learn. */
+export type RNNContext = { n: number; recurrent: number; forward: number; recurrent_seconds: number; forward_seconds: number; recurrent_numbers: number; forward_numbers: number };
 /** Sent once after hello: every operation there is. */
 export type Palette = { type: "palette"; version: number; ops: OpSpec[]; categories: string[]; dtypes: string[]; initializers: string[]; examples: Example[] };
 /** Everything the canvas draws. Sent after hello and after every edit, undo, redo, fold. */
@@ -152,6 +158,16 @@ export type ConvData = { type: "conv"; version: number; title: string; layer: nu
 export type ConvWindow = { type: "conv_window"; y: number; x: number; channel: number };
 /** The picture changed step by step, and what came of it. */
 export type ConvSweep = { type: "conv_sweep"; kind: string; unit: string; still: number; amounts: number[]; lines: ConvLine[] };
+/** One layer, one sample, a page of its timesteps. Buffers: x (count × features shown); of each state its values after a timestep (count × units shown), then
+    those that the page's first timestep found (units shown). */
+export type RNNData = { type: "rnn"; version: number; title: string; layer: number; layers: RNNLayer[]; sample: number; samples: number; source: string; states: string[]; reverse: boolean; start: number; count: number; features_step: number; units_step: number; x_limit: number; x_signed: boolean; limits: number[]; variables: RNNVariable[]; numbers: number; each: string[]; last: string[]; losses: string[]; automatic: boolean; symbols: string[]; guesses: boolean; beside: RNNContext[]; compares: boolean };
+/** How one unit came to its value, timestep by timestep. Buffers: each term (count of the page). */
+export type RNNUnit = { type: "rnn_unit"; unit: number; form: string; terms: string[] };
+/** What each timestep adds to the gradient of a weight. Buffers, over all timesteps: the part along dW, ‖dW(t)‖, ‖∂L/∂h(t)‖, its part from the outputs of t,
+    its part from t + 1; then dW (rows × cols) and, from `start`, dW(t) of `count` timesteps. */
+export type RNNUses = { type: "rnn_uses"; of: string; weight: string; weights: string[]; rows: number; cols: number; row_step: number; col_step: number; start: number; count: number; limit: number; each_limit: number; total: number; apart: number | null };
+/** The five likeliest next characters after each one that was read. */
+export type RNNGuesses = { type: "rnn_guesses"; text: string[]; typed: boolean; context: number; top: string[][]; shares: number[][] };
 /** The page is there, or there again. */
 export type Hello = { type: "hello"; version: number };
 /** Change the document; all edits together are one undo step. See flowlab/io/edits.py for the tags. */
@@ -212,5 +228,15 @@ export type ConvReset = { type: "conv_reset"; what?: "settings" | "input" | "ker
 export type ConvGradient = { type: "conv_gradient"; of: string };
 /** Change the picture step by step: shift, scale, turn or bend. */
 export type ConvSweepAsk = { type: "conv_sweep_ask"; kind: string };
-export type ToPage = Palette | Scene | RunState | Clock | Value | File | Files | NameCheck | Fits | Preview | Reach | Clip | Found | Code | Debugging | Why | Explained | Revealed | Notice | Offer | Kept | Done | TrainingState | Curves | Histograms | Boundary | LSTMData | LSTMPlace | LSTMLayers | LSTMGradient | LSTMSaturation | LSTMMoments | ConvData | ConvWindow | ConvSweep;
-export type ToKernel = Hello | Edit | Command | Debug | Ask | AskFits | AskPreview | AskReach | AskClip | AskFind | AskCode | OpenText | AskFiles | AskName | AskClock | Picture | Selected | Train | AskHistograms | LSTMAsk | Clamp | LSTMMore | LSTMSimilar | ConvAsk | ConvLook | ConvSet | ConvEdit | ConvReset | ConvGradient | ConvSweepAsk;
+/** Show this layer and sample, and the page that holds timestep t. */
+export type RNNAsk = { type: "rnn_ask"; layer: number; sample: number; t?: number };
+/** How did this unit come to its values? */
+export type RNNUnitAsk = { type: "rnn_unit_ask"; unit: number };
+/** Go backwards from this scalar, and show the uses of this weight around timestep t; empty: the first of them. */
+export type RNNUsesAsk = { type: "rnn_uses_ask"; of?: string; weight?: string; t?: number };
+/** What comes next after each character of this text; an empty one is what the run read. Each guess from the last `context` alone; 0: from all. */
+export type RNNGuessAsk = { type: "rnn_guess_ask"; text?: string; context?: number };
+/** Train a recurrent and a feed-forward network of the same size on the view's text. */
+export type RNNCompare = { type: "rnn_compare" };
+export type ToPage = Palette | Scene | RunState | Clock | Value | File | Files | NameCheck | Fits | Preview | Reach | Clip | Found | Code | Debugging | Why | Explained | Revealed | Notice | Offer | Kept | Done | TrainingState | Curves | Histograms | Boundary | LSTMData | LSTMPlace | LSTMLayers | LSTMGradient | LSTMSaturation | LSTMMoments | ConvData | ConvWindow | ConvSweep | RNNData | RNNUnit | RNNUses | RNNGuesses;
+export type ToKernel = Hello | Edit | Command | Debug | Ask | AskFits | AskPreview | AskReach | AskClip | AskFind | AskCode | OpenText | AskFiles | AskName | AskClock | Picture | Selected | Train | AskHistograms | LSTMAsk | Clamp | LSTMMore | LSTMSimilar | ConvAsk | ConvLook | ConvSet | ConvEdit | ConvReset | ConvGradient | ConvSweepAsk | RNNAsk | RNNUnitAsk | RNNUsesAsk | RNNGuessAsk | RNNCompare;

@@ -213,6 +213,4 @@ export function boxOf(f: FieldData, y: number, x: number): [number, number, numb
   return [f.rows[0][y], f.cols[0][x], f.rows[1][y], f.cols[1][x]];
 }
 
-export interface Scale { lo: number; hi: number; map: "seq" | "div" }
-
-export const scaleFor = (limit: number, signed: boolean): Scale => ({ lo: signed ? -limit : 0, hi: limit, map: signed ? "div" : "seq" });
+export { type Scale, scaleFor } from "../shared/pixels";

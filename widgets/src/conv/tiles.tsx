@@ -2,32 +2,14 @@
 import * as React from "react";
 import { css, inkOn, scaleOf } from "../shared/color";
 import { short } from "../shared/format";
-import { paintMap } from "../shared/paint";
-import type { Scale } from "./data";
-
-export type Root = React.RefObject<HTMLDivElement | null>;
-
-/** The colours of a map and the numbers at its ends. */
-export function ScaleBar({ scale }: { scale: Scale }) {
-  return <div className="scale"><i>{short(scale.lo)}</i><u className={scale.map} /><i>{short(scale.hi)}</i></div>;
-}
+import { Pixels, type Root, type Scale } from "../shared/pixels";
+export { Pixels, type Root, ScaleBar } from "../shared/pixels";
 
 /** Pixels a cell, whole where there is room. */
 export function cellSize(space: number, rows: number, cols: number, most = 72): number {
   const k = Math.min(most, space / Math.max(rows, cols, 1));
   return k >= 2 ? Math.floor(k) : k;
 }
-
-/** Rows × cols numbers as a picture of exactly this size. */
-export const Pixels = React.memo(function Pixels({ map, rows, cols, width, height, scale, theme, root, label }: {
-  map: ArrayLike<number>; rows: number; cols: number; width: number; height: number; scale: Scale; theme: number; root: Root; label?: string;
-}) {
-  const canvas = React.useRef<HTMLCanvasElement>(null);
-  React.useLayoutEffect(() => {
-    if (canvas.current && root.current) paintMap(canvas.current, map, rows, cols, Math.max(1, Math.round(width)), Math.max(1, Math.round(height)), scale.lo, scale.hi, scale.map, root.current);
-  }, [map, rows, cols, width, height, scale.lo, scale.hi, scale.map, theme, root]);
-  return <canvas ref={canvas} {...(label ? { role: "img", "aria-label": label } : { "aria-hidden": true })} style={{ width, height }} />;
-});
 
 export interface GridCell { value: number; padding?: boolean; winner?: boolean }
 

@@ -344,7 +344,7 @@ export class Lab {
       case "kept":
         keep(this.model, m);
         return;
-      case "done": case "curves": case "histograms": case "boundary": case "lstm": case "lstm_place": case "lstm_layers": case "lstm_gradient": case "lstm_saturation": case "lstm_moments": case "conv": case "conv_window": case "conv_sweep": return;
+      case "done": case "curves": case "histograms": case "boundary": case "lstm": case "lstm_place": case "lstm_layers": case "lstm_gradient": case "lstm_saturation": case "lstm_moments": case "conv": case "conv_window": case "conv_sweep": case "rnn": case "rnn_unit": case "rnn_uses": case "rnn_guesses": return;
       default: m satisfies never;
     }
   }

@@ -1,0 +1,456 @@
+"""Look inside a recurrent layer: the loop, and its copies slid out over the timesteps; forward, and back through every use of its weights."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import anywidget
+import numpy as np
+import traitlets
+
+from ..apps import characters as C, uses as U
+from ..core.errors import FlowError
+from ..core.graph import Node, Tensor
+from . import protocol as P
+from .looking import MISSING, STATIC, Reader, article_of, kind_of, reader, round_limit, within
+from .saved import Beside
+from .words import Worded
+
+SHOWN = 128             # features and units of a timestep that the page is given; of more, every so-many-th
+PAGE = 400_000          # numbers of a page of timesteps
+CELLS = 48              # rows and columns of dW(t)
+USES = 1_000_000        # numbers of dW(t) over time that are sent at once
+COPIES = 12             # most copies side by side
+QUICK = 2e8             # multiplications that are done unasked: below a second
+LONG = 2e11             # … and those that are refused: minutes
+SENTENCE = "Look at a shorter sequence, fewer samples or fewer units."
+
+
+# ---------------------------------------------------------------- the layers of a run
+
+
+def layers_of(run: Reader, node: Any = None) -> tuple[tuple[Node, ...], int]:
+    """(every recurrent layer and scan that this run computed, in creation order; which of them is meant)."""
+    graph = run.graph
+    every = [n for n in graph.nodes if n.op.name in U.RECURRENT and n.phase == "forward"]
+    listed = ", ".join(n.name for n in every[:12]) + (", …" if len(every) > 12 else "") or "none"
+    if not every:
+        raise FlowError(f"graph {graph.name!r} has no recurrent layer.", hint='fl.nn.rnn(x, 32, name="rnn") makes one; fl.scan is a loop of your own.')
+    there = tuple(n for n in every if _computed(run, n))
+    if node is None:
+        if not there:
+            raise FlowError(f"none of {listed} was computed in this run.", node=every[0].name, hint=run.way)
+        return there, 0
+    name = node if isinstance(node, str) else getattr(node, "name", None) or getattr(getattr(node, "node", None), "name", None)
+    if not isinstance(name, str):
+        raise FlowError(f"{kind_of(node)} names no layer.", hint=f"Recurrent layers here: {listed}.")
+    name = name.partition(":")[0].rstrip("/")
+    wanted = [n for n in every if n.name == name or n.name.startswith(name + "/")]
+    if not wanted:
+        message = f"{name} is {article_of(graph.nodes[name].op.name)}, no recurrent layer." if name in graph.nodes else f"this graph has no layer named {name!r}."
+        raise FlowError(message, node=name, hint=f"Recurrent layers here: {listed}.")
+    found = [n for n in wanted if n in there]
+    if not found:
+        done = ", ".join(n.name for n in there) or "none"
+        raise FlowError(f"{wanted[0].name} was not computed in this run.", node=wanted[0].name, hint=f"{run.way} Layers with values: {done}.")
+    return there, there.index(found[0])
+
+
+def _computed(run: Reader, node: Node) -> bool:
+    """Of a scan any output will do: what nobody asked for is not given out."""
+    return any(run.value(t) is not None for t in node.outputs) and all(run.value(t) is not None for t in node.inputs)
+
+
+# ---------------------------------------------------------------- the widget
+
+
+class RNNView(Worded, anywidget.AnyWidget):
+    """See a recurrent layer as the loop it is and as its copies over time: what each timestep reads and hands on, and how the error comes back.
+
+    `source`: a trace, a session (its last trace), a debugger or an editor. `node`: an RNN, GRU, LSTM or scan, by its name or scope; without it the first one
+    is on screen. `alphabet`: the characters that the network reads and guesses, in the order of its numbers. `beside`: what `fl.plots.context` draws too, the
+    result of `flowlab.apps.characters.contexts`; or a text, and it is trained at the press of a button. `language`: `en`, `zh-CN` or `zh-TW`.
+
+    `t` is the cursor, `k` how many copies are slid out (0: the loop alone), `unit` whose equation is written out; with `sample` they count from 0, `layer`
+    from 1. All can be read and set. FlowError says what there is.
+
+    >>> view = RNNView(sess.trace([loss], feeds), "rnn")            # doctest: +SKIP
+    >>> view.k, view.t = 5, 17                                      # doctest: +SKIP
+    >>> view.uses("loss").at("rnn/recurrent_kernel", 17)            # doctest: +SKIP
+    """
+
+    _esm = STATIC / "rnn.js" if (STATIC / "rnn.js").is_file() else MISSING
+    _css = STATIC / "rnn.css" if (STATIC / "rnn.css").is_file() else ""
+    t = traitlets.Int(0).tag(sync=True)
+    k = traitlets.Int(0).tag(sync=True)
+    unit = traitlets.Int(0).tag(sync=True)
+    layer = traitlets.Int(1).tag(sync=True)
+    sample = traitlets.Int(0).tag(sync=True)
+
+    def __init__(self, source: Any, node: Any = None, *, sample: int = 0, t: int = 0, k: int | None = None, unit: int = 0, alphabet: Sequence[str] | None = None,
+                 beside: C.Contexts | str | None = None, title: str | None = None, language: str | None = None):
+        self._source = source
+        self._run = reader(source, "an RNN view", "RNNView")
+        self._nodes, index = layers_of(self._run, node)
+        self._title = self._run.graph.name if title is None else str(title)
+        self._alphabet = alphabet
+        if beside is not None and not isinstance(beside, (str, C.Contexts)):
+            raise FlowError(f"beside is a text, or what characters.contexts gave, not {kind_of(beside)}.", hint="flowlab.apps.characters.contexts(text) trains both.")
+        self._beside = beside
+        self._known: dict[Any, Any] = {}
+        self._page, self._text, self._context = 0, "", 0
+        self._picture = Beside("flowlab unrolled network")
+        self._quiet = True
+        super().__init__()
+        if language is not None:
+            self.language = language
+        self.layer = index + 1
+        self._look()
+        self._guesser()         # an alphabet that does not fit is said here, not when the page asks
+        self.sample = sample
+        self.t, self.unit = t, unit
+        self.k = min(5, self._steps) if k is None else k
+        self._quiet = False
+        self.on_msg(self._heard)
+
+    def __repr__(self) -> str:
+        return (f"RNN view of {self._node.name}: timestep {self.t} of {self._steps}, {self.k} {'copy' if self.k == 1 else 'copies'}, "
+                f"unit {self.unit} of {self._units}, sample {self.sample} of {self._samples}")
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        self._picture.begin(repr(self))
+        return super()._repr_mimebundle_(**kwargs)
+
+    # ------------------------------------------------------------ where it stands
+
+    @property
+    def _node(self) -> Node:
+        return self._nodes[self.layer - 1]
+
+    @property
+    def _steps(self) -> int:
+        return self._look().timesteps
+
+    @property
+    def _units(self) -> int:
+        return _flat(self._states()[0]).shape[2]
+
+    @property
+    def _samples(self) -> int:
+        return _flat(self._states()[0]).shape[1]
+
+    @traitlets.validate("t")
+    def _check_t(self, proposal: Any) -> int:
+        return within("timestep", proposal["value"], self._steps)
+
+    @traitlets.validate("unit")
+    def _check_unit(self, proposal: Any) -> int:
+        return within("unit", proposal["value"], self._units)
+
+    @traitlets.validate("sample")
+    def _check_sample(self, proposal: Any) -> int:
+        return within("sample", proposal["value"], self._samples)
+
+    @traitlets.validate("k")
+    def _check_k(self, proposal: Any) -> int:
+        most, value = min(COPIES, self._steps), proposal["value"]
+        if not 0 <= value <= most:
+            raise FlowError(f"{value} copies cannot be slid out.", hint=f"k goes from 0, the loop alone, to {most}.")
+        return value
+
+    @traitlets.validate("layer")
+    def _check_layer(self, proposal: Any) -> int:
+        count = len(self._nodes)
+        if not 1 <= proposal["value"] <= count:
+            names = ", ".join(f"{k}: {n.name}" for k, n in enumerate(self._nodes[:12], 1)) + (", …" if count > 12 else "")
+            raise FlowError(f"there is no layer {proposal['value']}.", hint=f"There {'is' if count == 1 else 'are'} {names}.")
+        return proposal["value"]
+
+    @traitlets.observe("layer", "sample")
+    def _moved(self, change: Any) -> None:
+        if change["name"] == "layer":
+            self._page = 0
+            self.t, self.unit, self.k = min(self.t, self._steps - 1), min(self.unit, self._units - 1), min(self.k, self._steps)
+        if not self._quiet:
+            self._show()
+
+    def refresh(self, source: Any = None) -> None:
+        """Look again: a debugger has gone on, a session has recorded another run. With `source`, look into that one, made by the same graph.
+
+        FlowError, and nothing changes, if the layer on screen is not computed there.
+        """
+        source = self._source if source is None else source
+        run = reader(source, "an RNN view", "RNNView")
+        if run.graph is not self._run.graph:
+            raise FlowError(f"that is a run of {run.graph.name!r}, this view shows {self._run.graph.name!r}.", hint="Open another view.")
+        nodes, index = layers_of(run, self._node)
+        self._source, self._run, self._nodes, self._known, self._page = source, run, nodes, {}, 0
+        self._quiet = True
+        self.layer = index + 1
+        self.t, self.k, self.sample = min(self.t, self._steps - 1), min(self.k, self._steps), min(self.sample, self._samples - 1)
+        self._quiet = False
+        self._show()
+
+    # ------------------------------------------------------------ the layer on screen
+
+    def _look(self) -> U.Layer:
+        key = ("layer", self._node)
+        if key not in self._known:
+            found = U.Layer(self._node, self._run.read)
+            if not found.timesteps or not found.start or any(0 in s.shape for s in found.start):
+                raise FlowError(f"{self._node.name} has {found.timesteps} timesteps and {len(found.start)} states: there is nothing to see.", node=self._node.name)
+            self._known[key] = found
+        return self._known[key]
+
+    def _states(self) -> list[np.ndarray]:
+        """Each state after every timestep, time first: what the run recorded, where it did."""
+        key = ("states", self._node)
+        if key not in self._known:
+            node, found = self._node, []
+            for name in self._look().step.state_names:
+                port = {"h": "out", "c": "c"}.get(name) if node.op.name != "Scan" else None
+                value = None if port is None else self._run.value(node.output(port))
+                if value is None:
+                    self._affordable("Its states", 4 * self._look().timesteps)
+                    found.append(self._look().states()[name])
+                else:
+                    found.append(np.moveaxis(value, 1, 0))
+            self._known[key] = found
+        return self._known[key]
+
+    def _affordable(self, what: str, more: float = 0.0) -> None:
+        if self._cost() + more > LONG:
+            raise FlowError(f"{what} of {self._node.name} would take minutes to work out.", node=self._node.name, hint=SENTENCE)
+
+    def _cost(self) -> float:
+        """About how many multiplications a way back through the layer takes."""
+        layer = self._look()
+        batch = layer.start[0].shape[0] if layer.start[0].ndim else 1
+        numbers = sum(v.size for v in layer.weights().values())
+        return 6.0 * layer.timesteps * (batch * numbers + 10_000)
+
+    def _losses(self) -> list[Tensor]:
+        key = ("losses", self._node)
+        if key not in self._known:
+            fetched = [t for t in self._run.fetched if t.shape == () and t.dtype.kind == "f" and t.node.phase == "forward"]
+            found = U.losses(self._node, lambda t: self._run.value(t) is not None)
+            self._known[key] = [*(t for t in fetched if t in found), *(t for t in found if t not in fetched)][:12]
+        return self._known[key]
+
+    def uses(self, of: str | None = None) -> U.Uses:
+        """Go backwards from a scalar of the run, its loss without one: what each timestep adds to the gradient of every weight of the layer on screen."""
+        choices = self._losses()
+        if not choices:
+            raise FlowError(f"no scalar of this run comes after {self._node.name}.", node=self._node.name, hint=f"{self._run.way} A loss is one.")
+        name = (of or choices[0].name).removesuffix(":0")
+        tensor = next((t for t in choices if t.name.removesuffix(":0") == name), None)
+        if tensor is None:
+            raise FlowError(f"there is no gradient of {name!r} here.", hint=f"There are those of {', '.join(t.name.removesuffix(':0') for t in choices)}.")
+        key = ("uses", self._node, tensor)
+        if key not in self._known:
+            self._affordable("The gradients of all uses")
+            self._known[key] = U.weight_uses(tensor, self._node, self._run.read, self._look())
+        return self._known[key]
+
+    def _guesser(self) -> C.Guesser | None:
+        key = ("guesser", self._node)
+        if key not in self._known:
+            self._known[key] = C.guesser(self._node, self._run.read, self._alphabet)
+        return self._known[key]
+
+    # ------------------------------------------------------------ talking with the page
+
+    def _heard(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        if not isinstance(content, Mapping):
+            return
+        ok = True
+        try:
+            self._answer(content)
+        except FlowError as error:
+            ok = False
+            self._tell(P.Notice(level="alert", text=error.message, hint=error.hint, node=error.node))
+        except Exception as error:
+            ok = False
+            self._tell(P.Notice(level="alert", text=f"{type(error).__name__}: {error}", hint="The view is as it was."))
+        seq = content.get("seq")
+        if isinstance(seq, int):
+            self._tell(P.Done(seq=seq, ok=ok))
+
+    def _answer(self, content: Mapping[str, Any]) -> None:
+        match content:
+            case {"type": "hello", "version": version}:
+                if version != P.VERSION:
+                    raise FlowError(f"the page speaks version {version}, the kernel {P.VERSION}.", hint="Restart the kernel, or reload the page.")
+                self._show()
+            case {"type": "rnn_ask", "layer": int(layer), "sample": int(sample)}:
+                self._go(layer + 1, sample, content.get("t", 0))
+            case {"type": "rnn_unit_ask", "unit": int(unit)}:
+                self._tell(*self._unit(within("unit", unit, self._units)))
+            case {"type": "rnn_uses_ask", "of": str(of), "weight": str(weight), "t": int(t)}:
+                self._tell(*self._uses(of, weight, t))
+            case {"type": "rnn_guess_ask", "text": str(text), "context": int(context)}:
+                self._tell(self.guess(text, context))
+                self._text, self._context = text, context
+            case {"type": "rnn_compare"}:
+                self.compare()
+            case {"type": "picture", "png": png, "width": width, "height": height}:
+                self._picture.take(png, width, height, repr(self))
+            case _:
+                raise FlowError(f"the view does not know the message {content.get('type')!r}.", hint="Reload the page.")
+
+    def _go(self, layer: int, sample: int, t: int) -> None:
+        """Another layer, sample or page: all, or nothing."""
+        before = self.layer, self.sample, self.t, self.unit, self.k
+        self._quiet = True
+        try:
+            self.layer = layer
+            self._look()
+            self.sample = sample
+            self._page = within("timestep", t, self._steps)
+        except Exception:
+            self.layer, self.sample, self.t, self.unit, self.k = before
+            raise
+        finally:
+            self._quiet = False
+        self._show()
+
+    def _tell(self, message: Any, buffers: Sequence[np.ndarray] = ()) -> None:
+        self.send(P.as_json(message), buffers=[np.ascontiguousarray(b, dtype="<f4").tobytes() for b in buffers])
+
+    def _show(self) -> None:
+        """Send the layer, sample and page on screen, the equation of its unit, and what the network guesses."""
+        self._tell(*self._message())
+        self._tell(*self._unit(self.unit))
+        if self._guesser() is not None:
+            self._tell(self.guess(self._text, self._context))
+
+    def _range(self) -> tuple[int, int]:
+        """The page of timesteps that is sent: (its first, how many)."""
+        shown = sum(min(SHOWN, _flat(s).shape[2]) for s in self._states()) + min(SHOWN, _flat(self._look().x).shape[2])
+        count = min(self._steps, max(COPIES * 4, PAGE // max(1, shown)))
+        return max(0, min(self._page - count // 2, self._steps - count)) if count < self._steps else 0, count
+
+    def _message(self) -> tuple[P.RNNData, list[np.ndarray]]:
+        node, layer, s = self._node, self._look(), self.sample
+        start, count = self._range()
+        page = slice(start, start + count)
+        x = _flat(layer.x)
+        states = [_flat(v) for v in self._states()]
+        x_step, unit_step = _every(x.shape[2]), _every(states[0].shape[2])
+        seen = x[page, min(s, x.shape[1] - 1), ::x_step]
+        finite = seen[np.isfinite(seen)]
+        weights = layer.weights()
+        readers = [n for n in self._run.graph.nodes if n.phase == "forward"]
+        finals = set(node.outputs[len(node.attrs["out_axes"]):len(node.attrs["out_axes"]) + node.attrs["states"]]) if node.op.name == "Scan" \
+            else {node.output(p) for p in U.CARRIED.values() if p in node.output_names}
+        guesser = self._guesser()
+        data = P.RNNData(
+            title=self._title, layer=self.layer - 1, layers=[self._described(n) for n in self._nodes], sample=s, samples=self._samples,
+            source=node.inputs[0].name.removesuffix(":0"), states=list(layer.step.state_names), reverse=layer.reverse, start=start, count=count,
+            features_step=x_step, units_step=unit_step, x_limit=round_limit(seen), x_signed=bool(finite.size and finite.min() < 0),
+            limits=[round_limit(v[page, s]) for v in states],
+            variables=[P.RNNVariable(name=n, shape=list(v.shape), numbers=v.size) for n, v in weights.items()], numbers=sum(v.size for v in weights.values()),
+            each=[n.name for n in readers if any(t.node is node and t not in finals for t in n.inputs)][:6], last=[n.name for n in readers if any(t in finals for t in n.inputs)][:6],
+            losses=[t.name.removesuffix(":0") for t in self._losses()], automatic=bool(self._losses() and weights) and self._cost() < QUICK,
+            symbols=[guesser.symbols[k] for k in guesser.recorded[s, page]] if guesser is not None and guesser.recorded.shape == (self._samples, self._steps) else [],
+            guesses=guesser is not None, beside=self._rows(), compares=isinstance(self._beside, str))
+        buffers = [seen]
+        for k, values in enumerate(states):
+            buffers.append(values[page, s, ::unit_step])
+            first = start + count if layer.reverse else start - 1
+            found = values[first, s] if 0 <= first < self._steps else _flat(np.asarray(layer.start[k])[None])[0, s]
+            buffers.append(found[::unit_step])
+        return data, buffers
+
+    def _described(self, node: Node) -> P.RNNLayer:
+        x = self._run.value(node.inputs[0])
+        axis = node.attrs["axes"][0] if node.op.name == "Scan" else 1
+        state = self._run.value(node.inputs[len(node.attrs["axes"])]) if node.op.name == "Scan" and node.attrs["states"] else None
+        units = self._run.value(node.input("recurrent_kernel")).shape[0] if node.op.name != "Scan" else 1 if state is None or state.ndim < 2 else int(np.prod(state.shape[1:]))
+        each = np.moveaxis(x, axis, 0)[:1] if x.ndim else x
+        return P.RNNLayer(node=node.name, op=node.op.name, units=units, features=1 if each.ndim < 3 else int(np.prod(each.shape[2:])), timesteps=x.shape[axis],
+                          batch=1 if each.ndim < 2 else each.shape[1])
+
+    def _unit(self, unit: int) -> tuple[P.RNNUnit, list[np.ndarray]]:
+        """The terms that a unit's value is made of, at each timestep of the page."""
+        start, count = self._range()
+        page, s = slice(start, start + count), self.sample
+        if self._node.op.name == "Scan":
+            form, named = self._body(unit)
+        else:
+            form, named = self._node.op.name, U.terms(self._look(), self._states(), unit, s, page, self._run.value)
+        after = [_flat(v)[page, s, unit] for v in self._states()]
+        named |= dict(zip((f"{n} after" for n in self._look().step.state_names), after))
+        return P.RNNUnit(unit=unit, form=form, terms=list(named)), list(named.values())
+
+    def _body(self, unit: int) -> tuple[str, dict[str, np.ndarray]]:
+        """What the operation that gives a scan's first state was given, for one unit: where each of its inputs has a number a unit."""
+        layer, (start, count) = self._look(), self._range()
+        op = layer.step.new[0].node
+        key = ("body", self._node)
+        if key not in self._known:
+            self._affordable("Its equation", 4 * layer.timesteps)
+            self._known[key] = layer.fetch(list(op.inputs)) if op.inputs else []
+        found = {}
+        shape = self._states()[0].shape
+        for tensor, values in zip(op.inputs, self._known[key]):
+            if values.ndim <= len(shape) and values.size:
+                found[tensor.node.name.rpartition("/")[2] or tensor.name] = _flat(np.broadcast_to(values, shape) if values.shape != shape else values)[start:start + count, self.sample, unit]
+            else:
+                return op.op.name, {}
+        return op.op.name, found
+
+    def _uses(self, of: str, weight: str, t: int) -> tuple[P.RNNUses, list[np.ndarray]]:
+        found, s = self.uses(of or None), self.sample
+        name = found.named(weight or None)
+        total = _matrix(found.totals[name])
+        steps = [max(1, -(-n // CELLS)) for n in total.shape]
+        shown = total[::steps[0], ::steps[1]]
+        count = min(self._steps, max(COPIES, USES // max(1, shown.size)))
+        start = max(0, min(within("timestep", t, self._steps) - count // 2, self._steps - count))
+        each = np.stack([_matrix(found.at(name, k))[::steps[0], ::steps[1]] for k in range(start, start + count)])
+        row = min(s, found.error.shape[1] - 1)
+        message = P.RNNUses(of=found.of, weight=name, weights=list(found.totals), rows=shown.shape[0], cols=shown.shape[1], row_step=steps[0], col_step=steps[1], start=start, count=count,
+                            limit=round_limit(total), each_limit=round_limit(each), total=float(np.sqrt(np.sum(np.square(total, dtype="float64")))), apart=found.apart(name))
+        return message, [found.along[name], found.norms[name], found.error[:, row], found.direct[:, row], found.later[:, row], shown, each]
+
+    # ------------------------------------------------------------ characters
+
+    def guess(self, text: str = "", context: int = 0) -> P.RNNGuesses:
+        """The five likeliest characters after each one of a text, or of what the run read; each from the last `context` alone, 0: from all before."""
+        guesser = self._guesser()
+        if guesser is None:
+            raise FlowError(f"{self._node.name} reads no characters.", node=self._node.name, hint="Give alphabet=, a character for each number that the network reads.")
+        if context < 0:
+            raise FlowError(f"a context of {context} is none.", hint="Give 1 or more, or 0 for all before.")
+        ids = guesser.ids(text) if text else guesser.recorded[min(self.sample, len(guesser.recorded) - 1)][:C.MOST]
+        shares = guesser.probabilities(ids, context or None)
+        best = np.argsort(-np.nan_to_num(shares, nan=-1.0), axis=1, kind="stable")[:, :5]
+        return P.RNNGuesses(text=[guesser.symbols[k] for k in ids], typed=bool(text), context=context, top=[[guesser.symbols[k] for k in row] for row in best],
+                            shares=[[float(shares[i, k]) if np.isfinite(shares[i, k]) else 0.0 for k in row] for i, row in enumerate(best)])
+
+    def compare(self) -> C.Contexts:
+        """Train a recurrent network and a feed-forward one with as many numbers to learn on the text that was given as `beside`: a few seconds."""
+        if self._beside is None:
+            raise FlowError("there is no text to train on.", hint='RNNView(…, beside="你好世界" * 60)')
+        if isinstance(self._beside, str):
+            self._beside = C.contexts(self._beside)
+            self._show()
+        return self._beside
+
+    def _rows(self) -> list[P.RNNContext]:
+        rows = self._beside.rows if isinstance(self._beside, C.Contexts) else ()
+        return [P.RNNContext(**{name: getattr(r, name) for name in r.__dataclass_fields__}) for r in rows]
+
+
+def _flat(values: np.ndarray) -> np.ndarray:
+    """(time, batch, numbers), whatever a state looks like; one without a batch is a batch of one."""
+    return values.reshape(values.shape[0], values.shape[1] if values.ndim > 1 else 1, -1)
+
+
+def _matrix(values: np.ndarray) -> np.ndarray:
+    return values.reshape(1, -1) if values.ndim < 2 else values.reshape(values.shape[0], -1)
+
+
+def _every(size: int) -> int:
+    return max(1, -(-size // SHOWN))
