@@ -44,6 +44,7 @@ class Memory:
         self.holding = [e for e in events if e._outputs is not None]
         self.gone = {e.key: e for e in events if e._outputs is None}
         self.snapshots, self.holders, self.counted, self.kept, self._sources = [], {}, 0, 0, None
+        self._leave_ahead()
         self.fresh, self.room = sum(_size(e._outputs) for e in self.holding), self.budget
 
     # ------------------------------------------------------------ letting go
@@ -209,6 +210,8 @@ class Memory:
 
     def fire(self, dbg: Debugger, frame: Frame, step: Step) -> tuple[Any, ...]:
         """The outputs of a step that has fired, and of what it needs, from the nearest values that are still there."""
+        if len(dbg._record[0]) == len(dbg._record[1]):      # nothing is taken back any more
+            self._leave_ahead()
         self.depth += 1
         try:
             outputs = self._fire(dbg, frame, step)
@@ -361,11 +364,18 @@ class Memory:
         before = events[:event.index + 1]       # it has been taken back: a second run goes there, and stays for the next that is asked for
         known = self.ahead
         if known is None or known[1] is not overrides or known[2] is not inner or len(known[0]) < len(before) or any(a is not b for a, b in zip(known[0], before)):
+            self._leave_ahead()
             known = self.ahead = list(events), overrides, inner, dbg._beside(events, overrides, inner)
         other = known[3]
         other.seek(event.index + 1)
         event.again = True
         return tuple(other.records[event.index].outputs)
+
+    def _leave_ahead(self) -> None:
+        """The second run is of no use any more: its values go at once, not when the garbage collector comes."""
+        gone, self.ahead = self.ahead, None
+        if gone is not None:
+            gone[3]._put(([], [], {}, {}))
 
 
 def frame_at(dbg: Debugger, path: Sequence[tuple[int, int]]) -> Frame | None:

@@ -62,6 +62,28 @@ def test_a_run_far_beyond_the_budget_stays_near_it():
     assert peaks[1 << 30] > 110 * MIB      # what all of it takes
 
 
+def test_looking_at_what_was_taken_back_takes_no_second_budget_for_good():
+    dbg = fl.Debugger(fl.Session(chain(60)), "loss", {"x": np.ones((256, 1024), "float32")}, budget=16 * MIB)
+    NUMPY.free()
+    tracemalloc.start()
+    dbg.resume()
+    dbg.seek(0)
+    for event in dbg.records:
+        assert event.outputs[0] is not None
+    dbg.seek(dbg.length)
+    assert dbg.records[9].outputs[0] is not None
+    NUMPY.free()
+    after = tracemalloc.get_traced_memory()[0]
+    dbg.seek(0)
+    assert dbg.records[9].outputs[0] is not None
+    dbg.override("x", np.zeros((256, 1024), "float32"))
+    dbg.resume()
+    NUMPY.free()
+    overridden = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert after < 22 * MIB and overridden < 24 * MIB
+
+
 def test_one_timestep_of_many_is_computed_from_nearby(counted):
     g, feeds, calls = counted
     whole, little = (fl.Debugger(fl.Session(g), "loss", feeds, budget=b) for b in (1 << 30, 6_000))
