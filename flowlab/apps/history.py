@@ -59,9 +59,13 @@ class History:
         try:
             new = cls(**{k: values[k] for k in ("names", "steps", "epochs", "validation", "times", "ends", "seconds", "stopped", "epochs_done", "steps_done", "first_epoch")})
             new.best = None if values.get("best") is None else (int(values["best"][0]), float(values["best"][1]))
-            lines = [*new.steps.values(), *new.epochs.values(), *new.validation.values(), new.times, new.ends]
-            if not all(isinstance(v, list) for v in (new.names, *lines)) or not all(isinstance(n, int) for n in (new.steps_done, new.epochs_done, new.first_epoch)):
+            lines = [*new.steps.values(), *new.epochs.values(), *new.validation.values(), new.times, [new.seconds]]
+            if not all(isinstance(v, list) for v in (new.names, new.ends, *lines)) or not all(isinstance(n, str) for n in (new.stopped, *new.names, *new.steps, *new.epochs, *new.validation)):
                 raise TypeError
+            if not all(type(n) in (int, float) for line in lines for n in line) or not all(type(n) is int and n >= 0 for n in (new.steps_done, new.epochs_done, new.first_epoch, *new.ends)):
+                raise TypeError
+            if new.ends != sorted(new.ends) or new.ends[-1:] > [new.steps_done]:
+                raise ValueError
         except (TypeError, KeyError, ValueError, IndexError, AttributeError):
             raise AttributeValueError("that is no history.", hint="History.to_dict gives one.") from None
         return new

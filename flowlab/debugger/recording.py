@@ -3,8 +3,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.errors import DebuggerError, DocumentError, FlowError
+from ..core.errors import DebuggerError, DeviceError, DocumentError, FlowError
 from ..core.graph import Tensor
+from ..runtime.machine import amount, memory_left
 from ..runtime.plan import Step
 from ..trace.trace import Event, Trace, record
 from .debugger import Debugger
@@ -91,6 +92,9 @@ def _whole(trace: Trace, owner: Recording) -> list[Event]:
     """The trace's events with their values; where it has let some go, the run is computed once more, bit for bit the same."""
     if all(e._outputs is not None for e in trace.events):
         return [e.copy(owner) for e in trace.events]
+    size, left = sum(e.nbytes for e in trace.events if e._outputs is None), memory_left()
+    if left is not None and size > left:
+        raise DeviceError(f"what this run has let go takes {amount(size)}: this process may use {amount(left)} more.", hint="Record fewer fetches, or look at trace.value(name), which computes one at a time.")
     snapshot, run = trace.moment
     again = record(trace.session, trace.fetches, trace.feeds, budget=1 << 62, snapshot=snapshot, run=run)
     values = {e.key: e._outputs for e in again.events}

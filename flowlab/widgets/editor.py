@@ -999,7 +999,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
             case "open_run" | "compare_run" | "save_run" | "replace_run" | "go_live":
                 self._run_command(name, node)
             case "run" if self.recording is not None:
-                self._tell_stop(self._go(lambda dbg: dbg.resume()))
+                self._pace(lambda dbg: dbg.going("resume"), self._tell_stop)
             case "run":
                 started = time.perf_counter()
                 if self._debugger is None or not self._fresh():

@@ -291,7 +291,8 @@ def test_a_history_is_a_dict_and_a_table(tmp_path):
     assert [row.split(",")[:2] for row in lines[1:]] == [["0", "0"], ["1", "0"], ["2", "0"], ["3", "1"], ["4", "1"], ["5", "1"]]
     assert float(lines[6].split(",")[3]) == history.steps["error"][5]
     assert history.to_csv(by="epoch").splitlines()[0] == "epoch,steps,error,'=cmd,validation error,validation =cmd"
-    for wrong in ({}, {"names": 3}, {"names": [], "steps": 4, "steps_done": 1, "epochs_done": 1}):
+    damaged = [{**history.to_dict(), field: value} for field, value in (("seconds", "q"), ("steps", {"error": ["a"]}), ("ends", [-5]), ("ends", [6, 3]), ("ends", [3, 7]), ("epochs_done", -1), ("names", [[]]))]
+    for wrong in ({}, {"names": 3}, {"names": [], "steps": 4, "steps_done": 1, "epochs_done": 1}, *damaged):
         with pytest.raises(fl.AttributeValueError):
             fl.History.from_dict(wrong)
     with pytest.raises(fl.AttributeValueError):

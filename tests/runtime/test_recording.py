@@ -6,6 +6,7 @@ import pytest
 from test_saved_traces import FEEDS, looped
 
 import flowlab as fl
+from flowlab.debugger import recording
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -73,6 +74,16 @@ def test_a_trace_that_let_values_go_is_whole_again():
     past = fl.Recording(small)
     past.seek(past.length)
     assert all(a is b is None or a.tobytes() == b.tobytes() for e, w in zip(past.records, small.rerun({}).events) for a, b in zip(e.outputs, w.outputs)) and len(whole) == len(small)
+
+
+def test_a_run_whose_values_do_not_fit_into_memory_is_refused_before_they_are_computed(monkeypatch):
+    small = fl.Session(looped(), seed=5).trace(["loss"], FEEDS, budget=100)
+    gone = sum(e.nbytes for e in small.events if e._outputs is None)
+    monkeypatch.setattr(recording, "memory_left", lambda: gone - 1)
+    with pytest.raises(fl.DeviceError, match="what this run has let go takes .*: this process may use"):
+        fl.Recording(small)
+    monkeypatch.setattr(recording, "memory_left", lambda: gone)
+    assert fl.Recording(small).length == len(small)
 
 
 def test_a_run_stepped_half_way_is_a_trace_that_goes_to_a_file_and_back(tmp_path):
