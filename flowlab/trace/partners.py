@@ -11,7 +11,7 @@ def gradient_tensor(graph: Graph, tensor: Tensor) -> Tensor | None:
 
     What an optimizer takes for a variable is its gradient. Otherwise the way back says: a node of it says in `gradient_of` which node it belongs to.
     """
-    if tensor.dtype.kind != "f":
+    if tensor.dtype.kind != "f" or tensor.graph is not graph:      # inside a loop, whose way back is a loop of its own
         return None
     back = [n for n in graph.nodes if n.phase == "backward" and n.gradient_of is not None]
     root = next((_root(n) for n in back), None)

@@ -50,6 +50,16 @@ def test_every_tensor_of_a_training_graph_has_the_gradient_that_gradients_gives(
         np.testing.assert_array_equal(a, b)
 
 
+def test_what_is_inside_a_loop_has_none_outside():
+    with fl.Graph() as g:
+        w = fl.variable(np.ones(2, "f"), name="w")
+        with fl.scan(fl.placeholder((3, 2), name="seq"), time_axis=0, name="rnn") as step:
+            h = step.state("h", init=w)
+            step.update(h, fl.add(h, step.input, name="new"))
+        fl.gradients(fl.sum(step.states["h"]), [w])
+    assert gradient_tensor(g, g.tensor("rnn/new:0")) is None and gradient_tensor(g, w) is not None
+
+
 def test_a_gradient_that_comes_through_many_additions_is_found_at_once():
     with fl.Graph() as g:
         w = fl.variable(np.ones(2, "f"), name="w")
