@@ -152,12 +152,15 @@ def by_node(dbg: Debugger) -> dict[str, Any]:
     return {(f.node.name if isinstance(f, Tensor) and not f.index else f.name): dbg.value(f) if isinstance(f, Tensor) else None for f in flat}
 
 
-def heat(dbg: Debugger | None, kind: str, drawn: Callable[[str], str | None]) -> P.Heat:
-    """Time or memory of the firings so far, by what is drawn; a loop's inside counts where it is drawn."""
+def heat(dbg: Debugger | None, kind: str, drawn: Callable[[str], str | None], secret: Set[str] = frozenset()) -> P.Heat:
+    """Time or memory of the firings so far, by what is drawn; a loop's inside counts where it is drawn. The memory of what is `secret` would tell its size."""
     costs: dict[str, Any] = {}
+    hidden = {t.rpartition(":")[0] for t in secret} if kind == "memory" else set()
     loops = {n.name for n in dbg.graph.nodes if n.op.routine is not None} if dbg is not None else set()
     for event in dbg.records[:dbg.cursor] if dbg is not None else ():
         if kind == "time" and event.node in loops:      # it lasts as long as all that fired inside, which is counted already
+            continue
+        if event.node in hidden:
             continue
         name = drawn(event.node) or drawn(event.top)
         if name is not None:

@@ -820,7 +820,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
             watches=[D.watch_spec(dbg, self._built.graph, t, self._seen, drawn, self._boxes.get(t, ""), secret=self._secret(), types=self._view().built.types) for t in watches],
             questions=questions, answers=answers,
             overridden=sorted({name for name, _ in dbg.overridden} | set(dbg.recorded.overridden if isinstance(dbg, Recording) else ())) if dbg is not None else [], pause_on_bad=self._pause_on_bad,
-            heat=D.heat(dbg, self._heat, drawn) if self._heat else None,
+            heat=D.heat(dbg, self._heat, drawn, self._secret_shapes()) if self._heat else None,
             branch=self._branch_message())
         if message != self._sent_debugging:
             self._sent_debugging = message
@@ -1328,7 +1328,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
 
     def _ask_code(self, names: list[str]) -> None:
         """The Python of the sound part, or of these nodes with a placeholder for what comes from outside."""
-        document, types, called, drawn = self._document, self._built.types, {}, self._view()
+        document, types, called, drawn = self._document, self._masked(self._built).types, {}, self._view()
         names = [n for n in names if n in drawn.document.nodes and n not in {i for loop in drawn.loops.values() for i in loop.inputs} or n in drawn.document.scopes]
         if names:
             document, inner = inside.holding(document, names)

@@ -98,6 +98,19 @@ def test_nothing_gives_a_value_away_while_its_question_is_open(page):
     assert debug(page, "answer", target="sq:0", kind="value", text="56.25\n4") and page.last("revealed")["verdict"] == "right" and given_away()
 
 
+def test_neither_memory_nor_code_tells_a_shape_that_is_asked_for(page):
+    page.press("run")
+    debug(page, "heat", text="memory")
+    assert {"y", "sq"} <= page.last("debugging")["heat"]["shares"].keys()
+    page.editor.ask("y:0", "shape")
+    assert not {"y", "sq"} & page.last("debugging")["heat"]["shares"].keys()
+    page.say("ask_code", names=["sq"])
+    assert "batch, 1" not in page.last("code")["text"] and "('batch', 1)" not in page.last("code")["text"] and "sq" in page.last("code")["note"]
+    assert debug(page, "skip", target="y:0", kind="shape") and "y" in page.last("debugging")["heat"]["shares"]
+    page.say("ask_code", names=["sq"])
+    assert "('batch', 1)" in page.last("code")["text"]
+
+
 def test_a_value_that_is_there_already_is_taken_back_when_it_is_asked_for(page):
     page.editor.run()
     assert "sq:0" in page.thumbs or page.say("ask", tensor="sq:0")
