@@ -98,20 +98,65 @@ class Layer:
 
 
 def kind_of_layer(node: Node) -> Kind | None:
-    return KINDS.get(node.op.name)
+    """What kind of recurrent layer a node is, one that is written out as a loop too (`fl.expand`); None for any other node."""
+    if node.op.name in KINDS:
+        return KINDS[node.op.name]
+    kind = KINDS.get(node.op.name.removesuffix("Outputs"))
+    return kind if kind is not None and inputs_of(node) is not None else None
+
+
+def loop_of(node: Node) -> Node | None:
+    """The loop that a layer is written out as, None if it is one node or unrolled."""
+    if node.op.name in KINDS or not node.inputs or node.inputs[0].node.op.name != "Scan":
+        return None
+    return node.inputs[0].node
+
+
+def inputs_of(node: Node) -> dict[str, Tensor] | None:
+    """What a layer computes from, by the names of its ports; of a loop, what enters it. None if that cannot be told."""
+    if node.op.name in KINDS:
+        return dict(zip(node.ports, node.inputs))
+    loop = loop_of(node)
+    kind = KINDS.get(node.op.name.removesuffix("Outputs"))
+    if loop is None or kind is None:
+        return None
+    read, states = len(loop.attrs["axes"]), loop.attrs["states"]
+    found = {"x": loop.inputs[0]} | {f"{k}0": t for k, t in zip(kind.states, loop.inputs[read:read + states])}
+    if read > 1:    # the number of the timestep comes in beside the sequence, to be compared with the lengths; where those are a constant they are inside the loop
+        lengths = [t for t in loop.inputs[read + states:] if t.dtype.kind in "iu" and len(t.shape) == 1]
+        if len(lengths) != 1:
+            return None
+        found["lengths"] = lengths[0]
+    for t in loop.inputs[read + states:]:
+        name = t.node.name.rpartition("/")[2]
+        if name in ("kernel", "recurrent_kernel", "bias", "recurrent_bias"):
+            found[name] = t
+    needs = {"x", "kernel", "recurrent_kernel", "bias", *(["recurrent_bias"] if kind.op == "GRU" else [])}
+    return found if needs <= found.keys() else None
+
+
+def within_loop(node: Node) -> dict[str, tuple[str, int]]:
+    """Of a layer that is written out as a loop: the firing in it, and which of its outputs, that gives each letter at a timestep."""
+    loop, kind = loop_of(node), kind_of_layer(node)
+    if loop is None or kind is None:
+        return {}
+    body, states = loop.attrs["body"], loop.attrs["states"]
+    source = dict(zip(node.ports, node.inputs))
+    made = {letter: body.outputs[states + source[port].index] for port, letter in kind.outputs.items()}
+    return {letter: (f"{loop.inside}/{t.node.name}", t.index) for letter, t in made.items()}
 
 
 def reads_from_the_end(node: Node) -> bool:
     """Is it the backward half of a layer that reads from both ends?"""
-    above = node.input("x").node
+    above = inputs_of(node)["x"].node       # type: ignore[index]
     return above.op.name == "ReverseSequence" or above.op.name == "Flip" and above.attrs.get("axis") in (1, (1,), [1])
 
 
 def layer_values(value: Callable[[Tensor], np.ndarray | None], node: Node, hint: str = "Look into a trace: it keeps feeds and variables.") -> Layer:
     """Read a layer from a run, with `value` giving a tensor's value or None; FlowError if an input of it is not known there."""
-    kind = KINDS[node.op.name]
+    kind = KINDS[node.op.name.removesuffix("Outputs")]
     given: dict[str, np.ndarray] = {}
-    for port, tensor in zip(node.ports, node.inputs):
+    for port, tensor in (inputs_of(node) or {}).items():
         found = value(tensor)
         if found is None:
             raise FlowError(f"{node.name} needs {tensor.name}, which this run does not hold.", node=node.name, port=port, hint=hint)

@@ -34,7 +34,7 @@ CONTEXT = 8             # steps of the input that are shown on either side of a 
 def layers_of(run: Reader, node: Any = None) -> tuple[Node, ...]:
     """The recurrent layers that this run computed, in creation order: all of them, those in a scope, or the one that is named."""
     graph = run.graph
-    every = [n for n in graph.nodes if n.op.name in cells.KINDS and n.phase == "forward"]
+    every = [n for n in graph.nodes if cells.kind_of_layer(n) is not None and n.phase == "forward"]
     listed = ", ".join(n.name for n in every) or "none"
     if not every:
         raise FlowError(f"graph {graph.name!r} has no recurrent layer.", hint='fl.nn.lstm(seq, units, name="lstm") makes one.')
@@ -60,8 +60,54 @@ def layers_of(run: Reader, node: Any = None) -> tuple[Node, ...]:
     return tuple(there)
 
 
+def _read(node: Node) -> Tensor:
+    """The sequence that a layer reads."""
+    return (cells.inputs_of(node) or {})["x"]
+
+
+def run_of(source: Any) -> Reader:
+    """What a source recorded; of a layer that a debugger is in the middle of, as a loop, the timesteps so far, NaN for those to come."""
+    run = reader(source)
+    dbg = debugger_of(source)
+    if dbg is None:
+        return run
+
+    def read(tensor: Tensor) -> np.ndarray:
+        try:
+            return run.read(tensor)
+        except KeyError:
+            so_far = _so_far(dbg, run, tensor)
+            if so_far is None:
+                raise
+            return so_far
+    return replace(run, read=read)
+
+
+def _so_far(dbg: Any, run: Reader, tensor: Tensor) -> np.ndarray | None:
+    """One of a layer's gates or states over the timesteps that have fired, None if none has."""
+    node = tensor.node
+    loop = cells.loop_of(node)
+    if loop is None:
+        return None
+    kind = cells.KINDS[node.op.name.removesuffix("Outputs")]
+    letter = next((k for port, k in kind.outputs.items() if node.output(port) is tensor), None)
+    within = cells.within_loop(node)
+    if letter not in within:
+        return None
+    name, index = within[letter]
+    steps = {e.frame[1]: dbg.outputs_of(e)[index] for e in dbg.records[:dbg.cursor] if e.node == name and len(e.frame) == 2 and e.frame[0] == loop.inside}
+    if not steps:
+        return None
+    time = run.read(loop.inputs[0]).shape[loop.attrs["axes"][0]]
+    first = next(iter(steps.values()))
+    out = np.full((first.shape[0], time, first.shape[1]), np.nan, first.dtype)
+    for t, value in steps.items():
+        out[:, t] = value
+    return out
+
+
 def computed(run: Reader, node: Node) -> bool:
-    return all(run.value(node.output(port)) is not None for port in cells.KINDS[node.op.name].outputs)
+    return all(run.value(node.output(port)) is not None for port in cells.KINDS[node.op.name.removesuffix("Outputs")].outputs)
 
 
 def layer_values(run: Reader, node: Node) -> Layer:
@@ -91,8 +137,8 @@ def _over(run: Reader, node: Node, read: Tensor, data: Any) -> tuple[Layer, np.n
         return layer_values(other, node), other.read(read)
     if run.compute_alone is None:
         raise FlowError("this source cannot run a data set.", hint="Give traces, or open the view on a trace, session or debugger.")
-    kind = cells.KINDS[node.op.name]
-    wanted = [*(node.output(port) for port in kind.outputs), *node.inputs, read]
+    kind = cells.KINDS[node.op.name.removesuffix("Outputs")]
+    wanted = [*(node.output(port) for port in kind.outputs), *(cells.inputs_of(node) or {}).values(), read]
     if isinstance(data, Mapping):
         feeds = {run.graph.tensor(k): v for k, v in data.items()}
     else:
@@ -240,7 +286,7 @@ class LSTMView(Worded, anywidget.AnyWidget):
     def __init__(self, source: Any, node: Any = None, *, sample: int = 0, t: int = 0, unit: int = 0, image: Any = None, reading: Any = None,
                  symbols: Any = None, data: Any = None, title: str | None = None, language: str | None = None):
         self._source = source
-        self._run = self._now = reader(source)
+        self._run = self._now = run_of(source)
         self._nodes = layers_of(self._run, node)
         self._plain = self._layers = tuple(layer_values(self._run, n) for n in self._nodes)
         self._clamps: dict[int, dict[str, tuple[float, int | None]]] = {}
@@ -260,7 +306,7 @@ class LSTMView(Worded, anywidget.AnyWidget):
             self.language = language
         self._quiet = True
         self.layer = len(self._nodes)
-        self.sample, self.t, self.unit = sample, t, unit
+        self.sample, self.t, self.unit = sample, t or self._timestep() or 0, unit
         self._quiet = False
         self._page = self._wanted_page()
         self._rows()        # a reading that does not fit is said here, not when the page asks
@@ -270,7 +316,7 @@ class LSTMView(Worded, anywidget.AnyWidget):
     def __repr__(self) -> str:
         node = self._nodes[self.layer - 1]
         where = f"step {self.t} of {self._steps}, unit {self.unit} of {self._units}, sample {self.sample} of {self._samples}"
-        return f"{node.op.name} view of {node.name}: {where}"
+        return f"{self._plain[self.layer - 1].kind.op} view of {node.name}: {where}"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         self._beside.begin(repr(self))
@@ -327,7 +373,7 @@ class LSTMView(Worded, anywidget.AnyWidget):
         """
         other = source is not None and source is not self._source
         source = self._source if source is None else source
-        run = reader(source)
+        run = run_of(source)
         if run.graph is not self._run.graph:
             raise FlowError(f"that is a run of {run.graph.name!r}, this view shows {self._run.graph.name!r}.", hint="Open another view.")
         missing = [n.name for n in self._nodes if not computed(run, n)]
@@ -353,7 +399,7 @@ class LSTMView(Worded, anywidget.AnyWidget):
     def _went_on(self) -> None:
         """The debugger or editor has moved: show what the layer gave there, if that is another thing."""
         try:
-            run = reader(self._source)
+            run = run_of(self._source)
         except FlowError:
             run = None
         if run is None or run.graph is not self._run.graph or not all(computed(run, n) for n in self._nodes):
@@ -366,7 +412,26 @@ class LSTMView(Worded, anywidget.AnyWidget):
             self._run, self._gone = run, False
         else:
             self.refresh()
+        at = self._timestep()
+        if at is not None and at < self._steps:
+            self.t = at
         self._say_place()
+
+    def _timestep(self) -> int | None:
+        """Which timestep of the layer on screen the debugger has just fired in, if it is in the middle of it."""
+        loop, dbg = cells.loop_of(self._nodes[self.layer - 1]), debugger_of(self._source)
+        if loop is None or dbg is None or not dbg.cursor:
+            return None
+        frame = dbg.records[dbg.cursor - 1].frame
+        return frame[1] if len(frame) == 2 and frame[0] == loop.inside else None
+
+    def _fired(self) -> int:
+        """How many timesteps of the layer on screen have been computed."""
+        node, dbg = self._nodes[self.layer - 1], debugger_of(self._source)
+        if cells.loop_of(node) is None or dbg is None or dbg.computed(node.output("out").name):
+            return self._steps
+        loop, (name, _) = cells.loop_of(node), cells.within_loop(node)["h"]
+        return sum(e.node == name and e.frame[:1] == (loop.inside,) for e in dbg.records[:dbg.cursor])
 
     def _back_in(self, run: Reader) -> bool:
         """Has the error come back through the layer on screen in this run?"""
@@ -379,18 +444,25 @@ class LSTMView(Worded, anywidget.AnyWidget):
         dbg = debugger_of(self._source)
         if dbg is None:
             return P.LSTMPlace(follows=False)
-        node = self._nodes[self.layer - 1].name
-        firing = next((k for k, e in enumerate(dbg.records[:dbg.cursor]) if e.node == node and not e.frame), None)
+        node = self._nodes[self.layer - 1]
+        firing = next((k for k, e in enumerate(dbg.records[:dbg.cursor]) if e.node == node.name and not e.frame), None)
         following = dbg.ready[0] if dbg.ready else ""
-        return P.LSTMPlace(follows=True, cursor=dbg.cursor, total=dbg.total, firing=firing, next=following, gone=self._gone)
+        return P.LSTMPlace(follows=True, cursor=dbg.cursor, total=dbg.total, firing=firing, next=following, gone=self._gone, loop=cells.loop_of(node) is not None)
 
     def go_to_firing(self) -> None:
-        """Take the debugger or editor to where this layer has just fired: one cursor for both. FlowError where there is none to take."""
+        """Take the debugger or editor to where this layer has just fired: one cursor for both. FlowError where there is none to take.
+
+        A layer that is written out as a loop (`fl.expand`) fires timestep by timestep: then it is the end of the one at the view's cursor.
+        """
         dbg = debugger_of(self._source)
         if dbg is None:
             raise FlowError("this view looks into a recorded run: there is no debugger to move.", hint="LSTMView(debugger) follows one and moves it.")
         node = self._nodes[self.layer - 1].name
-        firing = next((k for k, e in enumerate(dbg.records) if e.node == node and not e.frame), None)
+        loop = cells.loop_of(self._nodes[self.layer - 1])
+        if loop is None:
+            firing = next((k for k, e in enumerate(dbg.records) if e.node == node and not e.frame), None)
+        else:
+            firing = next((k for k in reversed(range(len(dbg.records))) if dbg.records[k].frame == (loop.inside, self.t)), None)
         if firing is None:
             raise FlowError(f"{node} is not on the debugger's record.", node=node, hint="Step on until it has fired.")
         (self._source if hasattr(self._source, "document") else dbg).seek(firing + 1)
@@ -463,7 +535,7 @@ class LSTMView(Worded, anywidget.AnyWidget):
             if self._data is None:
                 parts = [(self._plain[index], self._plain[self._nodes.index(bottom)].x)]
             else:
-                parts = spread(self._run, node, bottom.input("x"), self._data)
+                parts = spread(self._run, node, _read(bottom), self._data)
             moments = cells.moments_of([layer for layer, _ in parts])
             x = np.concatenate([read for _, read in parts])
             if cells.reads_from_the_end(node) != cells.reads_from_the_end(bottom):
@@ -598,7 +670,7 @@ class LSTMView(Worded, anywidget.AnyWidget):
         limit = round_limit(layer.out["c"]) if kind.op == "LSTM" else round_limit(np.concatenate([z["u"], z["s"]])) if kind.op == "RNN" else 1.0
         first = values["h"][:, units]
         data = P.LSTMData(
-            title=self._title, layer=index, sample=s, samples=self._samples, kind=kind.op.lower(), length=layer.length(s),
+            title=self._title, layer=index, sample=s, samples=self._samples, kind=kind.op.lower(), length=layer.length(s), fired=self._fired(),
             layers=[P.LayerInfo(node=n.name, units=v.out["h"].shape[2], features=v.x.shape[2], timesteps=v.x.shape[1], batch=v.x.shape[0], kind=v.kind.op.lower(),
                                 from_the_end=cells.reads_from_the_end(n)) for n, v in zip(self._nodes, self._layers)],
             t_from=t0, t_count=first.shape[0], unit_from=u0, unit_count=first.shape[1],
@@ -643,7 +715,7 @@ class LSTMView(Worded, anywidget.AnyWidget):
     def _bottom(self, node: Node) -> Node:
         """The lowest layer of the stack that this one stands in: what the stack reads."""
         while True:
-            below = next((t.node for t in _upstream(node.input("x")) if t.node in self._nodes), None)
+            below = next((t.node for t in _upstream(_read(node)) if t.node in self._nodes), None)
             if below is None:
                 return node
             node = below
@@ -658,7 +730,7 @@ class LSTMView(Worded, anywidget.AnyWidget):
             x = turned(x, length)
         whole, features = x.shape
         x = x[steps]
-        source = bottom.input("x").name.removesuffix(":0")
+        source = _read(bottom).name.removesuffix(":0")
         each = f"{features} {'value' if features == 1 else 'values'} a step"
         if self._images is not None:
             image = self._images[sample]
@@ -717,6 +789,6 @@ def _upstream(tensor: Tensor | None, depth: int = 8) -> Iterable[Tensor]:
     if tensor is None:
         return
     yield tensor
-    if depth and tensor.node.op.name not in cells.KINDS:
+    if depth and cells.kind_of_layer(tensor.node) is None:
         for t in tensor.node.inputs:
             yield from _upstream(t, depth - 1)

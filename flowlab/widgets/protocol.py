@@ -1010,6 +1010,7 @@ class LSTMData:
     norm: bool = False              # the last buffer holds the norm of dL/dc(t), one number a step
     kind: Literal["lstm", "gru", "rnn"] = "lstm"
     length: int = 0                 # how many timesteps of this sample count
+    fired: int = 0                  # how many have been computed: fewer than there are while a debugger is in the middle of the layer's loop
     t_from: int = 0                 # a long sequence or a wide layer is sent in pages: the first timestep and unit of this one
     t_count: int = 0
     unit_from: int = 0
@@ -1027,6 +1028,7 @@ class LSTMPlace:
     firing: int | None = None       # where on the record the layer on screen fired
     next: str = ""                  # what fires next
     gone: bool = False              # the layer has not fired there: what is shown is from when it had
+    loop: bool = False              # the layer on screen is written out as a loop: it fires timestep by timestep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -424,6 +424,49 @@ def test_the_view_follows_an_editor(session, feeds):
     assert editor.debugger.records[editor.debugger.cursor - 1].node == "upper/LSTM"
 
 
+@pytest.mark.parametrize("kind, lengths", [("lstm", None), ("gru", np.array([TIME, 6, 3])), ("rnn", None)])
+def test_a_layer_that_is_written_out_is_followed_timestep_by_timestep(kind, lengths):
+    sess, trace, _ = layer_of(kind, lengths=lengths)
+    with fl.Graph("forward") as g:
+        seq = fl.placeholder((BATCH, TIME, FEATURES), name="seq")
+        given = None if lengths is None else fl.placeholder((BATCH,), "int64", name="lengths")
+        out, _ = getattr(fl.nn, kind)(seq, 6, lengths=given, name="layer")
+        fl.mean(out, name="end")
+    written_out = fl.Session(fl.expand(g, f"layer/{kind.upper()}"))
+    for name, value in sess.variables.items():
+        written_out.variables[name] = value
+    debugger = fl.Debugger(written_out, "end", {"seq": next(iter(trace.feeds.values())), **({} if lengths is None else {"lengths": lengths})})
+    with pytest.raises(fl.FlowError, match="not computed"):
+        LSTMView(debugger)
+    while debugger.frame[1:] != (4,):       # timesteps 0 to 3 are done
+        debugger.step()
+    view = LSTMView(debugger)
+    page = Page(view)
+    data, buffers = page.hello()
+    assert data["fired"] == 4 and view.t == 3
+    whole = trace.gates("layer")
+    at = {"lstm": 5, "gru": 3, "rnn": 2}[kind]
+    h = buffers[at].reshape(TIME, 6)
+    np.testing.assert_allclose(h[:4], whole["h"][0, :4], rtol=1e-5, atol=1e-6)
+    assert np.isnan(h[4:]).all(), "what has not fired is no number"
+    debugger.step_timestep()
+    assert view.t == 4
+    data, buffers = next((d, b) for d, b in reversed(page.messages) if d["type"] == "lstm")
+    np.testing.assert_allclose(buffers[at].reshape(TIME, 6)[4], whole["h"][0, 4], rtol=1e-5, atol=1e-6)
+    debugger.resume()
+    data, buffers = next((d, b) for d, b in reversed(page.messages) if d["type"] == "lstm")
+    np.testing.assert_allclose(buffers[at].reshape(TIME, 6), whole["h"][0], rtol=1e-5, atol=1e-6)
+    # the cursor of the view takes the debugger to its timestep
+    view.t = 2
+    ok, _ = page.say(type="lstm_more", what="go")
+    assert ok and debugger.records[debugger.cursor - 1].frame[1] == 2 and debugger.frame[1] == 3 and view.t == 2
+    debugger.resume()
+    view.clamp({"lstm": "f", "gru": "z", "rnn": "h"}[kind], 0.5)
+    want = forward(layer_values(reader(trace), trace.graph.node("layer")), {{"lstm": "f", "gru": "z", "rnn": "h"}[kind]: (0.5, None)})
+    np.testing.assert_allclose(page.messages[-1][1][at].reshape(TIME, 6), want["h"][0], rtol=1e-5, atol=1e-6)
+    assert float(page.messages[-1][0]["outcomes"][0]["after"].replace("−", "-")) == pytest.approx(float(want["h"].mean()), abs=1e-4)
+
+
 def test_a_recorded_run_has_no_debugger_to_move(trace):
     page = Page(LSTMView(trace))
     ok, [(notice, _)] = page.say(type="lstm_more", what="go")

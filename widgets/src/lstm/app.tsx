@@ -92,6 +92,15 @@ export function App({ model }: { model: Model }) {
 
   const more = React.useCallback((what: More) => void kernel.send({ type: "lstm_more", what }), [kernel.send]);
 
+  // the debugger is taken to the step on screen, also if the slider has only just moved there
+  const go = async () => {
+    if (model.get("t") !== t) {
+      model.set("t", t);
+      model.save_changes();
+    }
+    await kernel.send({ type: "lstm_more", what: "go" });
+  };
+
   // ------------------------------------------------------------ moving
   const last = React.useRef({ t, steps });
   last.current = { t, steps };
@@ -179,7 +188,7 @@ export function App({ model }: { model: Model }) {
             <LanguageChoice />
           </header>
           {notice && <Message notice={notice} close={() => setNotice(null)} />}
-          {place && <Place place={place} go={() => more("go")} />}
+          {place && <Place place={place} t={t} go={() => void go()} />}
           <Maps data={data} moment={moment} plain={sameMoment(plain, data) ? plain : null} t={at} unit={row} space={plotSpace} move={move} theme={theme} root={root} />
           <div className="right">
             <div className="steps" role="group" aria-label={words("The four steps")}>

@@ -124,6 +124,7 @@ const Bars = React.memo(function Bars({ plot, hatch, t: now, keep, write, state 
   const wide = Math.max(1, step * 0.81);
   const slim = Math.max(1, step * 0.4);
   const bar = (from: number, to: number) => ({ y: Math.min(from, to), height: Math.max(0.6, Math.abs(to - from)) });
+  const none = (v: number) => (Number.isNaN(v) ? 0 : undefined);
   return (
     <>
       {plot.ticks.map(({ v, text }) => (
@@ -135,13 +136,13 @@ const Bars = React.memo(function Bars({ plot, hatch, t: now, keep, write, state 
       {moments.map((m, t) => (
         <rect
           key={t} className="keep" data-ledger={kind.total === "a" ? "s" : "keep"} data-t={t + from} data-value={String(m.keep)} data-lit={(keep && t === now) || undefined}
-          fill={`url(#${hatch})`} x={x(t) - wide / 2} width={wide} {...bar(zero, y(m.keep))}
+          opacity={none(m.keep)} fill={`url(#${hatch})`} x={x(t) - wide / 2} width={wide} {...bar(zero, y(m.keep))}
         />
       ))}
       {moments.map((m, t) => (
         <rect
           key={t} className="write" data-ledger={kind.total === "a" ? "u" : "write"} data-t={t + from} data-value={String(m.write)} data-lit={(write && t === now) || undefined}
-          x={x(t) - slim / 2} width={slim} {...bar(y(m.keep), y(m.total))}
+          opacity={none(m.write)} x={x(t) - slim / 2} width={slim} {...bar(y(m.keep), y(m.total))}
         />
       ))}
       <path className="hline" d={plot.lines.h} />

@@ -62,6 +62,7 @@ export function Maps({ data, moment, plain, t, unit, space, move, theme, root }:
   const ticks = niceStep(data.steps, Math.max(2, axis.width / 45));
   const marks = Array.from({ length: Math.ceil(data.steps / Math.max(1, ticks)) }, (_, k) => k * Math.max(1, Math.round(ticks)));
   const center = axis.x(t) + axis.cell / 2;
+  const maps = data.kind.shown.length * (height + GAP) - GAP;
   const shared = data.units > 128 ? Math.ceil(data.units / 128) : 1;
   return (
     <div className="left" style={{ "--plot": `${axis.width}px` } as React.CSSProperties}>
@@ -108,10 +109,18 @@ export function Maps({ data, moment, plain, t, unit, space, move, theme, root }:
         </div>
       </div>
       <Notes data={data} t={t} />
-      {data.info.length < data.allSteps && data.info.length - data.from < data.steps && <i className="beyond" style={{ left: `calc(var(--gutter) + 12px + ${Math.max(0, axis.x(data.info.length - data.from))}px)`, width: axis.width - Math.max(0, axis.x(data.info.length - data.from)), top: TOP }} />}
+      <Beyond data={data} axis={axis} end={data.info.length} top={TOP} height={above + 6 + maps} />
+      <Beyond data={data} axis={axis} end={data.info.fired} top={TOP + above + 6} height={maps} plain />
       <i className="cursor" style={{ left: `calc(var(--gutter) + ${center}px)`, top: TOP + above + 4 }} />
     </div>
   );
+}
+
+/** The steps that there is nothing of: past the sequence's end, or not fired yet. */
+function Beyond({ data, axis, end, top, height, plain = false }: { data: LayerData; axis: Axis; end: number; top: number; height: number; plain?: boolean }) {
+  const from = Math.max(0, end - data.from);
+  if (from >= data.steps) return null;
+  return <i className={plain ? "beyond plain" : "beyond"} style={{ left: `calc(var(--gutter) + 12px + ${axis.x(from)}px)`, width: axis.width - axis.x(from), top, height }} />;
 }
 
 /** What the time axis cannot say by itself. */
@@ -120,6 +129,7 @@ function Notes({ data, t }: { data: LayerData; t: number }) {
   const notes = [
     backward && words("It reads from the end: step {t} reads the input’s step {input}.", { t: t + from, input: inputOf(data, t + from) }),
     info.length < allSteps && words("This sequence ends after {n} of {all} steps; nothing is computed beyond.", { n: info.length, all: allSteps }),
+    info.fired < info.length && words("Timesteps from {n} on have not fired yet.", { n: info.fired }),
     steps < allSteps && words("Steps {first} to {last} of {all} are drawn; the cursor turns the page.", { first: from, last: from + steps - 1, all: allSteps }),
     units < allUnits && words("Units {first} to {last} of {all} are drawn; the cursor turns the page.", { first: unitFrom, last: unitFrom + units - 1, all: allUnits }),
   ].filter(Boolean);

@@ -18,7 +18,7 @@ export interface Layers { info: LSTMLayers; maps: Float32Array[] }
 
 // ---------------------------------------------------------------- where the debugger stands
 
-export function Place({ place, go }: { place: LSTMPlace; go(): void }) {
+export function Place({ place, t, go }: { place: LSTMPlace; t: number; go(): void }) {
   if (!place.follows) return null;
   return (
     <div className="place" data-testid="lstm-place" data-cursor={place.cursor} data-gone={place.gone || undefined} role="status">
@@ -27,7 +27,7 @@ export function Place({ place, go }: { place: LSTMPlace; go(): void }) {
         {place.next && <> · {words("next {node}", { node: place.next })}</>}
         {place.gone && <b> {words("The layer has not fired there: these are its last numbers.")}</b>}
       </span>
-      <button type="button" className="button" onClick={go}>{words("Go to this layer’s firing")}</button>
+      <button type="button" className="button" onClick={go}>{place.loop ? words("Take the debugger to t = {t}", { t }) : words("Go to this layer’s firing")}</button>
     </div>
   );
 }
@@ -107,12 +107,12 @@ export function Norm({ data, t, curves, ask }: { data: LayerData; t: number; cur
         <h2 title={heading}>{own ? words("‖∂L/∂{letter}(t)‖, log · now {value}", { letter, value: num(own[now]) }) : words("Gradient through time")}</h2>
         {!beside && <button type="button" className="button" onClick={ask}>{words("Beside a plain RNN")}</button>}
       </div>
-      <div ref={box}>{own ? <Chart own={own} plain={beside?.plain ?? null} t={now} width={width} name={data.kind.name} label={heading} /> : <p>{words("This run did not go backwards through the layer.")}</p>}</div>
+      <div ref={box}>{own ? <Chart own={own} plain={beside?.plain ?? null} t={now} width={width} name={data.kind.name} label={heading} /> : <p>{words("No error came back to this layer in the run.")}</p>}</div>
       {beside && (
         <p>
           {beside.info.of_loss
             ? words("The dashed line is the same error, sent back through an untrained plain tanh RNN of as many units that reads the same input (orthogonal start, seed {seed}).", { seed: beside.info.seed })
-            : words("There is no loss in this run: the sum of h at the last step stands for it. Dashed: an untrained plain tanh RNN of as many units that reads the same input (orthogonal start, seed {seed}).", { seed: beside.info.seed })}{" "}
+            : words("No error of a loss is known at this layer: the sum of h at the last step stands for one. Dashed: an untrained plain tanh RNN of as many units that reads the same input (orthogonal start, seed {seed}).", { seed: beside.info.seed })}{" "}
           {data.info.kind !== "rnn" && words("Gates mitigate vanishing gradients; they do not end them.")}
         </p>
       )}
