@@ -283,6 +283,12 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         self._reset()
         self._say_state(full=True)
 
+    def close(self) -> None:
+        """Take the lab from the page; what is going on stops where it is."""
+        if getattr(self, "_going", None) is not None:
+            self._halt()
+        super().close()
+
     # ------------------------------------------------------------ changing the document
 
     def _commit(self, document: Document, label: str, select: str | None = None, home: Home | None = None) -> None:
@@ -1085,6 +1091,8 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
                     self._go(lambda dbg: dbg.clear_override(target or None), fresh=False)
                     self._notice("status", f"{target or 'Every tensor'} has its own value again, once it fires.")
             case "branch_drop":
+                if self._branch is None:
+                    self._halt()        # it is still on its way
                 self._branch = self._compared = None
                 self._notice("status", "The second run is gone; the first is as it was.")
             case "compare_by" if text in ("first", "norm"):

@@ -91,7 +91,7 @@ def test_a_run_can_be_paused_looked_at_and_resumed():
     assert page.editor.results["total"].tobytes() == fresh.tobytes()
 
 
-@pytest.mark.parametrize("what", ["edit", "cell", "stop", "start", "open"])
+@pytest.mark.parametrize("what", ["edit", "cell", "stop", "start", "open", "close"])
 def test_whoever_changes_something_pauses_the_run_first(what):
     page = long_loop()
 
@@ -109,6 +109,8 @@ def test_whoever_changes_something_pauses_the_run_first(what):
             assert page.editor.debugger is None and page.state["cursor"] == 0
         elif what == "start":
             assert page.editor.start().cursor == 0 and not page.editor.start().breakpoints      # the lab's own, at the first NaN, is not handed on
+        elif what == "close":
+            page.editor.close()
         else:
             page.editor.open_trace(fl.Session(page.editor.graph).trace("rnn/Scan", page.editor.feeds))
             assert page.state["mode"] == "past"
@@ -129,6 +131,18 @@ def test_the_breakpoint_that_the_lab_sets_for_a_run_is_nobody_elses():
         page.editor.debugger.breakpoints.clear()        # in a cell: the lab's own goes with the others
         assert page.press("pause") and "Paused" in page.told("status")
         assert not page.told("alert") and page.answered()[-1]["ok"]
+    in_a_loop(story)
+
+
+def test_a_second_run_that_is_dropped_on_its_way_does_not_come_back():
+    page = long_loop()
+    page.press("step")
+
+    async def story():
+        assert not page.say("debug", name="branch", target="seq:0", text="0.5") and page.editor._going is not None
+        assert page.say("debug", name="branch_drop") and page.editor._going is None
+        await asyncio.sleep(0.05)
+        assert page.editor._branch is None and page.last("debugging")["branch"] is None and page.state["cursor"] == 1
     in_a_loop(story)
 
 
