@@ -212,7 +212,7 @@ class Uses:
     """What each timestep adds to the gradient of a recurrent layer's weights, and how much of the error reaches it.
 
     All sums go over the batch. `norms[w][t]` = ‖dW(t)‖; `along[w][t]`, the part of dW(t) in the direction of dW: these add up to ‖dW‖. Of the first state,
-    each (time, batch): `error` = ‖∂L/∂h(t)‖, made of `direct`, what comes back from the outputs of t, and `later`, what comes back through t + 1.
+    each (time, batch): `error` = ‖∂L/∂h(t)‖, made of `direct`, what comes back from the outputs of t (and at the end from the last state), and `later`, what comes back through t + 1.
     """
 
     layer: Layer
@@ -342,6 +342,8 @@ class _Backward:
             found = self.session.run(fetches, feeds)
             ahead = after[0] if after else np.zeros(1)
             here = found[-1] if self.direct is not None else self._straight(feeds, ahead)
+            if place == len(order) - 1:         # after the last timestep, only who reads the last state
+                here, ahead = here + ahead, np.zeros_like(ahead)
             after, dw = found[:len(self.by_states)], found[len(self.by_states):len(self.by_states) + len(self.by_weights)]
             yield t, dw, (ahead + here, here, ahead)
 

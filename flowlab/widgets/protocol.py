@@ -1386,7 +1386,8 @@ class RNNUnit:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RNNUses:
     """What each timestep adds to the gradient of a weight. Buffers, over all timesteps: the part along dW, ‖dW(t)‖, ‖∂L/∂h(t)‖, its part from the outputs of t,
-    its part from t + 1; then dW (rows × cols) and, from `start`, dW(t) of `count` timesteps."""
+    its part from t + 1; ‖dW‖, and how far the sum of all uses is from the graph's own gradient as a share of its largest number, −1 for a weight that is used elsewhere
+    too; then dW (rows × cols) and, from `start`, dW(t) of `count` timesteps."""
     type: Literal["rnn_uses"] = "rnn_uses"
     of: str
     weight: str
@@ -1399,8 +1400,6 @@ class RNNUses:
     count: int = 0
     limit: float = 1.0
     each_limit: float = 1.0
-    total: float = 0.0              # ‖dW‖
-    apart: float | None = None      # the sum of all uses from the graph's own gradient, as a share of its largest number; null: used elsewhere too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1411,7 +1410,7 @@ class RNNGuesses:
     typed: bool = False             # by a person, not what the run read
     context: int = 0                # each guess is made from so many; 0: from all before
     top: list[list[str]] = field(default_factory=list)
-    shares: list[list[float]] = field(default_factory=list)
+    shares: list[list[float | None]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -411,8 +411,10 @@ class RNNView(Worded, anywidget.AnyWidget):
         each = np.stack([_matrix(found.at(name, k))[::steps[0], ::steps[1]] for k in range(start, start + count)])
         row = min(s, found.error.shape[1] - 1)
         message = P.RNNUses(of=found.of, weight=name, weights=list(found.totals), rows=shown.shape[0], cols=shown.shape[1], row_step=steps[0], col_step=steps[1], start=start, count=count,
-                            limit=round_limit(total), each_limit=round_limit(each), total=float(np.sqrt(np.sum(np.square(total, dtype="float64")))), apart=found.apart(name))
-        return message, [found.along[name], found.norms[name], found.error[:, row], found.direct[:, row], found.later[:, row], shown, each]
+                            limit=round_limit(total), each_limit=round_limit(each))
+        apart = found.apart(name)
+        sizes = np.array([np.sqrt(np.sum(np.square(total, dtype="float64"))), -1.0 if apart is None else apart])
+        return message, [found.along[name], found.norms[name], found.error[:, row], found.direct[:, row], found.later[:, row], sizes, shown, each]
 
     # ------------------------------------------------------------ characters
 
@@ -427,7 +429,7 @@ class RNNView(Worded, anywidget.AnyWidget):
         shares = guesser.probabilities(ids, context or None)
         best = np.argsort(-np.nan_to_num(shares, nan=-1.0), axis=1, kind="stable")[:, :5]
         return P.RNNGuesses(text=[guesser.symbols[k] for k in ids], typed=bool(text), context=context, top=[[guesser.symbols[k] for k in row] for row in best],
-                            shares=[[float(shares[i, k]) if np.isfinite(shares[i, k]) else 0.0 for k in row] for i, row in enumerate(best)])
+                            shares=[[float(shares[i, k]) if np.isfinite(shares[i, k]) else None for k in row] for i, row in enumerate(best)])
 
     def compare(self) -> C.Contexts:
         """Train a recurrent network and a feed-forward one with as many numbers to learn on the text that was given as `beside`: a few seconds."""

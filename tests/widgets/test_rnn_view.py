@@ -102,13 +102,14 @@ def test_the_uses_sum_to_the_gradient_of_the_run(trace, layer):
     wanted = dict(zip((v.node.name for v in trace.graph.trainable_variables), trace.results[1:]))
     for weight in weights:
         ok, answers = page.say(type="rnn_uses_ask", of="loss", weight=weight["name"], t=0)
-        data, (along, norms, error, direct, later, total, each) = answers["rnn_uses"]
+        data, (along, norms, error, direct, later, (size, apart), total, each) = answers["rnn_uses"]
         gradient = wanted[weight["name"]]
-        assert ok and data["apart"] < 1e-4
+        assert ok and 0 <= apart < 1e-4 and size == pytest.approx(np.linalg.norm(gradient), rel=1e-4)
         np.testing.assert_allclose(each.reshape(TIME, -1).sum(axis=0), gradient.ravel(), rtol=1e-3, atol=1e-6)
         np.testing.assert_allclose(total, gradient.ravel(), rtol=1e-3, atol=1e-6)
         assert along.sum() == pytest.approx(np.linalg.norm(gradient), rel=1e-4)
-        assert norms.shape == error.shape == direct.shape == later.shape == (TIME,) and later[-1] == (pytest.approx(0) if layer != "lstm" else later[-1])
+        assert norms.shape == error.shape == direct.shape == later.shape == (TIME,)
+        assert later[-1] == 0 and direct[-1] == error[-1] > 0
     assert page.view.uses().of == "loss"
 
 
@@ -178,6 +179,21 @@ def test_ten_thousand_timesteps_and_4096_units_come_in_pages():
     data, (_x, h, _start) = page.hello()["rnn"]
     assert data["units_step"] == 32 and h.size == 12 * 128 and np.isnan(h).all()
     assert data["layers"][0]["units"] == 4096
+
+
+def test_what_is_no_number_stays_none():
+    with fl.Graph("lost") as g:
+        x = fl.placeholder((1, 5, 3), name="x")
+        out, _ = fl.nn.rnn(x, 4, name="rnn")
+        loss = fl.mean(out, name="loss")
+    values = np.ones((1, 5, 3))
+    values[0, 3] = np.nan
+    page = Page(RNNView(fl.Session(g, seed=0).trace([loss], {x: values})))
+    _, (seen, h, _) = page.hello()["rnn"]
+    assert np.isnan(seen.reshape(5, 3)).all(axis=1).tolist() == np.isnan(h.reshape(5, 4)).all(axis=1).tolist()[:4] + [False]
+    ok, answers = page.say(type="rnn_uses_ask", of="", weight="", t=0)
+    _, (along, _norms, error, _direct, _later, (size, apart), *_) = answers["rnn_uses"]
+    assert ok and np.isnan([size, apart]).all() and np.isnan(along).all() and np.isnan(error[0])
 
 
 def test_a_page_of_timesteps_follows_the_cursor(trace, monkeypatch):

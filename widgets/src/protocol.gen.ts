@@ -164,10 +164,11 @@ export type RNNData = { type: "rnn"; version: number; title: string; layer: numb
 /** How one unit came to its value, timestep by timestep. Buffers: each term (count of the page). */
 export type RNNUnit = { type: "rnn_unit"; unit: number; form: string; terms: string[] };
 /** What each timestep adds to the gradient of a weight. Buffers, over all timesteps: the part along dW, ‖dW(t)‖, ‖∂L/∂h(t)‖, its part from the outputs of t,
-    its part from t + 1; then dW (rows × cols) and, from `start`, dW(t) of `count` timesteps. */
-export type RNNUses = { type: "rnn_uses"; of: string; weight: string; weights: string[]; rows: number; cols: number; row_step: number; col_step: number; start: number; count: number; limit: number; each_limit: number; total: number; apart: number | null };
+    its part from t + 1; ‖dW‖, and how far the sum of all uses is from the graph's own gradient as a share of its largest number, −1 for a weight that is used elsewhere
+    too; then dW (rows × cols) and, from `start`, dW(t) of `count` timesteps. */
+export type RNNUses = { type: "rnn_uses"; of: string; weight: string; weights: string[]; rows: number; cols: number; row_step: number; col_step: number; start: number; count: number; limit: number; each_limit: number };
 /** The five likeliest next characters after each one that was read. */
-export type RNNGuesses = { type: "rnn_guesses"; text: string[]; typed: boolean; context: number; top: string[][]; shares: number[][] };
+export type RNNGuesses = { type: "rnn_guesses"; text: string[]; typed: boolean; context: number; top: string[][]; shares: ((number | null)[])[] };
 /** The page is there, or there again. */
 export type Hello = { type: "hello"; version: number };
 /** Change the document; all edits together are one undo step. See flowlab/io/edits.py for the tags. */

@@ -44,13 +44,13 @@ export function Guesses({ data, guesses, t, setT, ask }: { data: Data; guesses: 
         {shown.map((k) => (
           <div
             key={k} role="listitem" className="letter" data-guess={k} aria-current={!guesses.typed && k === t ? "true" : undefined}
-            aria-label={words("after {c}: {guesses}", { c: visible(guesses.text[k]), guesses: guesses.top[k].map((g, j) => `${visible(g)} ${percent(guesses.shares[k][j], 0)}`).join(words(", ")) })}
+            aria-label={words("after {c}: {guesses}", { c: visible(guesses.text[k]), guesses: guesses.top[k].map((g, j) => `${visible(g)} ${percent(guesses.shares[k][j] ?? NaN, 0)}`).join(words(", ")) })}
             onClick={guesses.typed || k >= data.layer.timesteps ? undefined : () => setT(k)}
           >
             <b>{visible(guesses.text[k])}</b>
             {guesses.top[k].map((g, j) => (
               <span key={j} className="guess" data-right={(k + 1 < n && g === guesses.text[k + 1]) || undefined} data-top={j === 0 || undefined}>
-                <u style={{ width: `${Math.round(guesses.shares[k][j] * 100)}%` }} /><i>{visible(g)}</i><small>{Math.round(guesses.shares[k][j] * 100)}</small>
+                <u style={{ width: `${Math.round((guesses.shares[k][j] ?? 0) * 100)}%` }} /><i>{visible(g)}</i><small>{guesses.shares[k][j] === null ? "NaN" : Math.round((guesses.shares[k][j] ?? 0) * 100)}</small>
               </span>
             ))}
           </div>

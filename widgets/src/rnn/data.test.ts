@@ -21,8 +21,9 @@ test("an arrow is thinner for every decade, and never gone", () => {
 test("dW(t) is found by its timestep, and only where it was sent", () => {
   const each = Float32Array.from({ length: 12 }, (_, k) => k);
   const none = new Float32Array();
-  const uses = usesOf({ start: 4, count: 2, rows: 2, cols: 3 } as RNNUses, [none, none, none, none, none, none, each]);
+  const uses = usesOf({ start: 4, count: 2, rows: 2, cols: 3 } as RNNUses, [none, none, none, none, none, Float32Array.of(2, -1), none, each]);
   expect([...(useAt(uses, 5) ?? [])]).toEqual([6, 7, 8, 9, 10, 11]);
+  expect([uses.size, uses.apart]).toEqual([2, null]);
   expect(useAt(uses, 3)).toBeNull();
   expect(useAt(uses, 6)).toBeNull();
 });

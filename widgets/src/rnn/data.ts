@@ -60,13 +60,17 @@ export interface UsesData {
   error: Float32Array;
   direct: Float32Array;
   later: Float32Array;
+  /** ‖dW‖. */
+  size: number;
+  /** How far all uses together are from the graph's own gradient, as a share of its largest number; null: the weight is used elsewhere too. */
+  apart: number | null;
   total: Float32Array;
   each: Float32Array;
 }
 
 export function usesOf(info: RNNUses, b: Float32Array[]): UsesData {
-  const [along, norms, error, direct, later, total, each] = b;
-  return { info, along, norms, error, direct, later, total, each };
+  const [along, norms, error, direct, later, [size, apart], total, each] = b;
+  return { info, along, norms, error, direct, later, size, apart: apart < 0 ? null : apart, total, each };
 }
 
 /** dW(t); null where it was not sent. */
@@ -87,3 +91,6 @@ export function widthOf(size: number, most: number): number {
   if (!(size > 0) || !(most > 0)) return 1;
   return 1 + 4.5 * Math.max(0, 1 + Math.log10(size / most) / 4);
 }
+
+/** A name where there is room for a letter or two. */
+export const brief = (name: string): string => ([...name].length > 3 ? `${[...name].slice(0, 2).join("")}…` : name);

@@ -122,7 +122,7 @@ function svgOf(data: Data, uses: UsesData | null, t: number, k: number, from: nu
   text(words("same W"), 20, xTop + 38, 10, soft);
   let bottom = useTop + (uses ? 72 : 0);
   if (uses) {
-    text(words("What each timestep adds to ‖dW‖ = {total}, {weight}", { total: num(uses.info.total), weight: uses.info.weight }), 20, bottom + 16, 12, ink, "start", true);
+    text(words("What each timestep adds to ‖dW‖ = {total}, {weight}", { total: num(uses.size), weight: uses.info.weight }), 20, bottom + 16, 12, ink, "start", true);
     const sizes = [...uses.along].filter(Number.isFinite).map(Math.abs);
     const top = Math.max(...sizes, 1e-30);
     const each = (right - 40) / uses.along.length;

@@ -3,7 +3,7 @@ import * as React from "react";
 import { num } from "../shared/format";
 import { Pixels, type Root, ScaleBar } from "../shared/pixels";
 import { t as words, tn } from "../shared/words";
-import { type Data, inputAt, type StateData, stateAt, type UsesData, useAt, widthOf } from "./data";
+import { brief, type Data, inputAt, type StateData, stateAt, type UsesData, useAt, widthOf } from "./data";
 
 const FOLD = 168;       // the loop's column
 const LEAD = 54;        // before the first copy, and after the last
@@ -33,8 +33,7 @@ export function Stage({ data, uses, back, t, k, from, unit, setT, theme, root, w
   const thumb = back && uses ? 46 : 0;
   const xBottom = xTop + 40;
   const bus = xBottom + 12 + (thumb ? thumb + 14 : 0);
-  const box = bus + 14;
-  const total = box + (thumb ? 60 : 40);
+  const total = bus + 12;
   const wide = FOLD + (k ? 2 * LEAD + k * column - gap : 0);
   const left = (n: number) => FOLD + LEAD + n * column;
   const middle = (n: number) => left(n) + card / 2;
@@ -50,7 +49,7 @@ export function Stage({ data, uses, back, t, k, from, unit, setT, theme, root, w
   shown.forEach((s, n) => {
     ways.push({ from: [middle(n), xTop - 3], to: [middle(n), bottom + 3], kind: "flow" });
     const up = middle(n) - (back ? 8 : 0);
-    if (gives(s)) ways.push({ from: [up, CARD - 2], to: [up, TOP + PILL + 3], kind: "flow", name: `${s}:out`, label: back ? undefined : states[0].name, at: [up + 6, CARD - 18] });
+    if (gives(s)) ways.push({ from: [up, CARD - 2], to: [up, TOP + PILL + 3], kind: "flow", name: `${s}:out`, label: back ? undefined : brief(states[0].name), at: [up + 6, CARD - 18] });
     if (back && uses && gives(s)) ways.push({ from: [middle(n) + 8, TOP + PILL + 3], to: [middle(n) + 8, CARD - 3], kind: "back", value: uses.direct[s], label: num(+uses.direct[s].toPrecision(2)), at: [middle(n) + 15, CARD - 18], anchor: "start", name: `${s}:direct` });
   });
   for (let n = 0; n <= k && k; n++) {
@@ -69,7 +68,7 @@ export function Stage({ data, uses, back, t, k, from, unit, setT, theme, root, w
       <div className="state" key={s.name}>
         {v ? <Pixels map={v} rows={1} cols={v.length} width={w} height={22} scale={s.scale} theme={theme} root={root} /> : <span className="none" style={{ width: w, height: 22 }} />}
         {v && unit % info.units_step === 0 && at < v.length && <u className="mark" style={{ left: ((at + 0.5) / v.length) * w - 3 }} />}
-        <b className="value" data-state={s.name} data-value={v && unit % info.units_step === 0 ? String(v[at]) : undefined}><i>{s.name}</i> {v && unit % info.units_step === 0 ? num(v[at]) : "…"}</b>
+        <b className="value" data-state={s.name} data-value={v && unit % info.units_step === 0 ? String(v[at]) : undefined}><i title={s.name}>{card > 160 ? s.name : brief(s.name)}</i> {v && unit % info.units_step === 0 ? num(v[at]) : "…"}</b>
       </div>
     );
   });
@@ -103,7 +102,7 @@ export function Stage({ data, uses, back, t, k, from, unit, setT, theme, root, w
               </g>
             ))}
             <path className="same" d={`M44 ${bus}H${k ? left(k - 1) + 10 : 44}`} />
-            <path className="same" d={`M44 ${bottom + 20}V${bus}M44 ${bus}V${box}`} />
+            <path className="same" d={`M44 ${bottom + 20}V${bus}M44 ${bus}V${total}`} />
             {shown.map((s, n) => <path key={s} className="same" data-same={s} d={thumb ? `M${left(n) + 10} ${bottom + 2}V${xBottom + 10}M${left(n) + 10} ${xBottom + 12 + thumb}V${bus}` : `M${left(n) + 10} ${bottom + 2}V${bus}`} />)}
             {shown.map((s, n) => card > 60 && <text key={s} className="word" x={left(n) + 15} y={bus - 4}>{words("same W")}</text>)}
           </svg>
@@ -112,12 +111,12 @@ export function Stage({ data, uses, back, t, k, from, unit, setT, theme, root, w
           <div className="cell fold" style={{ left: 28, width: FOLD - 68, top: CARD, height }}>
             <header><b>{layer.op === "Scan" ? words("loop") : layer.op}</b></header>
             <p>{tn(layer.units, "{n} unit", "{n} units")}</p>
-            <p className="formula">{states.map((s) => <span key={s.name}>{named(s.name, info.reverse ? "t+1" : "t−1")} → {named(s.name, "t")}</span>)}</p>
+            <p className="formula" data-long={states.some((s) => [...s.name].length > 3) || undefined}>{states.map((s) => <span key={s.name} title={s.name}>{named(brief(s.name), info.reverse ? "t+1" : "t−1")} → {named(brief(s.name), "t")}</span>)}</p>
           </div>
           <b className="badge delay" style={{ left: FOLD - 34, top: bottom - 26 }}>{info.reverse ? "t+1" : "t−1"}</b>
           <div className="x fold" style={{ left: 28, width: FOLD - 68, top: xTop }}>{named("x", "t")} <small>{tn(layer.features, "{n} number", "{n} numbers")}</small></div>
 
-          {k > 0 && <span className="start" style={{ left: FOLD + 2, top: mid - (back ? 32 : 24), width: LEAD - 6 }}>{named(states[0].name, info.reverse ? from + k - 1 : from - 1)}</span>}
+          {k > 0 && <span className="start" style={{ left: FOLD + 2, top: mid - (back ? 32 : 24), width: LEAD - 6 }}>{named(brief(states[0].name), info.reverse ? from + k : from - 1)}</span>}
           {shown.map((s, n) => {
             const x = inputAt(data, s);
             const symbol = info.symbols[s - info.start];
@@ -126,7 +125,7 @@ export function Stage({ data, uses, back, t, k, from, unit, setT, theme, root, w
               <React.Fragment key={s}>
                 <div className={gives(s) ? "pill" : "pill none"} style={{ left: left(n), width: card, top: TOP }}><span>{gives(s) ? (s === last && info.last.length && !info.each.length ? info.last[0] : words("to {reader}", { reader: card > 120 ? info.each[0] ?? info.last[0] : "L" })) : "·"}</span></div>
                 <button
-                  type="button" className="cell" data-cell={s} aria-pressed={s === t} onClick={() => setT(s)} onPointerEnter={() => setLit(s)} onPointerLeave={() => setLit(null)} onFocus={() => setLit(s)} onBlur={() => setLit(null)}
+                  type="button" className="cell" data-cell={s} data-narrow={card < 112 || undefined} aria-pressed={s === t} onClick={() => setT(s)} onPointerEnter={() => setLit(s)} onPointerLeave={() => setLit(null)} onFocus={() => setLit(s)} onBlur={() => setLit(null)}
                   style={{ left: left(n), width: card, top: CARD, height }}
                   title={words("{state} goes two ways: to {reader}, and on to timestep {next}.", { state: `${states[0].name}(${s})`, reader: gives(s) ? info.each[0] ?? info.last[0] : words("nobody"), next: s + order })}
                   aria-label={words("Timestep {t}", { t: s })}
@@ -147,15 +146,15 @@ export function Stage({ data, uses, back, t, k, from, unit, setT, theme, root, w
               </React.Fragment>
             );
           })}
-          <div className="weights" style={{ left: 14, top: box, height: total - box }}>
-            {thumb > 0 && uses && <Pixels map={uses.total} rows={uses.info.rows} cols={uses.info.cols} width={66} height={thumb} scale={{ lo: -uses.info.limit, hi: uses.info.limit, map: "div" }} theme={theme} root={root} />}
-            {thumb > 0 && uses ? <span><b><i>dW</i> = Σ<sub>t</sub> <i>dW</i>(t)</b><small>{words("all {n} uses of {weight} together", { n: steps, weight: uses.info.weight })}</small></span> : <b className="letter">W</b>}
-            <span className="counts" data-variables={info.variables.length} data-numbers={info.numbers} title={info.variables.map((v) => `${v.name} (${v.shape.join(", ")})`).join("\n")}>
-              <b>{tn(info.variables.length, "{n} variable", "{n} variables")}, {tn(info.numbers, "{n} number to learn", "{n} numbers to learn")}</b>
-              <small>{k ? words("unchanged with {n} copies: each uses the same ones", { n: k }) : info.variables.map((v) => v.name.split("/").pop()).join(", ")}</small>
-            </span>
-          </div>
         </div>
+      </div>
+      <div className="weights" style={{ marginLeft: Math.max(0, (width - wide) / 2) + 14, height: thumb ? 60 : 40 }}>
+        {thumb > 0 && uses && <Pixels map={uses.total} rows={uses.info.rows} cols={uses.info.cols} width={66} height={thumb} scale={{ lo: -uses.info.limit, hi: uses.info.limit, map: "div" }} theme={theme} root={root} />}
+        {thumb > 0 && uses ? <span><b><i>dW</i> = Σ<sub>t</sub> <i>dW</i>(t)</b><small>{words("all {n} uses of {weight} together", { n: steps, weight: uses.info.weight })}</small></span> : <b className="letter">W</b>}
+        <span className="counts" data-variables={info.variables.length} data-numbers={info.numbers} title={info.variables.map((v) => `${v.name} (${v.shape.join(", ")})`).join("\n")}>
+          <b>{tn(info.variables.length, "{n} variable", "{n} variables")}, {tn(info.numbers, "{n} number to learn", "{n} numbers to learn")}</b>
+          <small>{k ? words("unchanged with {n} copies: each uses the same ones", { n: k }) : info.variables.map((v) => v.name.split("/").pop()).join(", ")}</small>
+        </span>
       </div>
     </section>
   );

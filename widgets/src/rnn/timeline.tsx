@@ -4,7 +4,7 @@ import { useWidth } from "../shared/controls";
 import { niceStep } from "../shared/format";
 import { Pixels, type Root } from "../shared/pixels";
 import { t as words, tn } from "../shared/words";
-import type { Data } from "./data";
+import { brief, type Data } from "./data";
 
 const GUTTER = 46;
 
@@ -35,17 +35,17 @@ export function Timeline({ data, t, k, from, unit, setT, theme, root }: {
     { name: "x", map: input, rows: data.features, height: high(data.features, 48), scale: data.xScale, row: null },
     ...data.states.map((s, j) => ({ name: s.name, map: turned[j], rows: s.units, height: high(s.units, 84), scale: s.scale, row: unit % info.units_step === 0 ? unit / info.units_step : null })),
   ];
-  const sampled = info.units_step > 1 ? words("every {n}th unit", { n: info.units_step }) : tn(layer.units, "{n} unit", "{n} units");
+  const sampled = info.units_step > 1 ? words("units in steps of {n}", { n: info.units_step }) : tn(layer.units, "{n} unit", "{n} units");
   return (
     <section className="panel timeline">
       <div className="head">
         <h2>{words("All timesteps")}</h2>
-        <span className="sentence">{sampled}{info.features_step > 1 && `, ${words("every {n}th number of x", { n: info.features_step })}`}{info.count < layer.timesteps && `, ${words("timesteps {a} to {b} of {n}", { a: info.start, b: info.start + info.count - 1, n: layer.timesteps })}`}</span>
+        <span className="sentence">{sampled}{info.features_step > 1 && `, ${words("numbers of x in steps of {n}", { n: info.features_step })}`}{info.count < layer.timesteps && `, ${words("timesteps {a} to {b} of {n}", { a: info.start, b: info.start + info.count - 1, n: layer.timesteps })}`}</span>
       </div>
       <div ref={box}>
         {width > 0 && rows.map((r) => (
           <div className="row" key={r.name}>
-            <i style={{ width: GUTTER }}>{r.name}</i>
+            <i style={{ width: GUTTER }} title={r.name}>{brief(r.name)}</i>
             <div className="map" style={{ width: across, height: r.height }} {...scrub}>
               <Pixels map={r.map} rows={r.rows} cols={info.count} width={across} height={r.height} scale={r.scale} theme={theme} root={root} />
               {k > 0 && <u className="window" style={{ left: (from - info.start) * one, width: k * one }} />}

@@ -48,14 +48,14 @@ function Uses({ data, uses, t, setT, follow, theme, root }: {
       <div className="sumup">
         {dw && <figure><Pixels map={dw} rows={u.rows} cols={u.cols} width={wide} height={side} scale={{ lo: -u.each_limit, hi: u.each_limit, map: "div" }} theme={theme} root={root} label={words("dW at timestep {t}", { t })} /><figcaption><i>dW</i>({t}), ‖·‖ = {num(uses.norms[t])}</figcaption><ScaleBar scale={{ lo: -u.each_limit, hi: u.each_limit, map: "div" }} /></figure>}
         <span className="sign">Σ</span>
-        <figure><Pixels map={uses.total} rows={u.rows} cols={u.cols} width={wide} height={side} scale={{ lo: -u.limit, hi: u.limit, map: "div" }} theme={theme} root={root} label={words("dW, all uses together")} /><figcaption><i>dW</i>, ‖·‖ = {num(u.total)}</figcaption><ScaleBar scale={{ lo: -u.limit, hi: u.limit, map: "div" }} /></figure>
+        <figure><Pixels map={uses.total} rows={u.rows} cols={u.cols} width={wide} height={side} scale={{ lo: -u.limit, hi: u.limit, map: "div" }} theme={theme} root={root} label={words("dW, all uses together")} /><figcaption><i>dW</i>, ‖·‖ = {num(uses.size)}</figcaption><ScaleBar scale={{ lo: -u.limit, hi: u.limit, map: "div" }} /></figure>
         <p className="sentence">
-          {words("Each bar is the part of dW(t) that lies along dW: the {n} bars add up to ‖dW‖.", { n: uses.along.length })}{cells && u.row_step * u.col_step > 1 ? ` ${words("Every {r}th row and {c}th column is drawn.", { r: u.row_step, c: u.col_step })}` : ""}
+          {words("Each bar is the part of dW(t) that lies along dW: the {n} bars add up to ‖dW‖.", { n: uses.along.length })}{cells && u.row_step * u.col_step > 1 ? ` ${words("Drawn are rows in steps of {r} and columns in steps of {c}.", { r: u.row_step, c: u.col_step })}` : ""}
         </p>
       </div>
-      <p className={u.apart !== null && u.apart > 1e-3 ? "check wrong" : "check"} data-readout="uses" data-sum={String(sum)} data-value={String(u.total)} data-apart={u.apart === null ? undefined : String(u.apart)}>
-        {u.apart === null ? words("This weight is used elsewhere too: its whole gradient is larger than what comes from here.")
-          : u.apart > 1e-3 ? `⚠ ${words("The graph’s own gradient differs by {apart} of its largest number.", { apart: num(u.apart) })}` : `✓ ${words("The uses sum to the graph’s own gradient, up to rounding ({apart}).", { apart: num(u.apart) })}`}
+      <p className={uses.apart !== null && !(uses.apart <= 1e-3) ? "check wrong" : "check"} data-readout="uses" data-sum={String(sum)} data-value={String(uses.size)} data-apart={uses.apart === null ? undefined : String(uses.apart)}>
+        {Number.isNaN(uses.apart) ? `⚠ ${words("The gradient is NaN: something that the loss was made of is no number.")}` : uses.apart === null ? words("This weight is used elsewhere too: its whole gradient is larger than what comes from here.")
+          : uses.apart > 1e-3 ? `⚠ ${words("The graph’s own gradient differs by {apart} of its largest number.", { apart: num(uses.apart) })}` : `✓ ${words("The uses sum to the graph’s own gradient, up to rounding ({apart}).", { apart: num(uses.apart) })}`}
       </p>
     </section>
   );
@@ -68,6 +68,7 @@ function Bars({ values, t, setT, width, height }: { values: Float32Array; t: num
   const step = niceStep(top - low || 1, 4);
   const [lo, hi] = [Math.floor(low / step + 1e-9) * step, Math.max(Math.floor(low / step + 1e-9) * step + step, Math.ceil(top / step - 1e-9) * step)];
   const n = values.length;
+  const lost = n - finite.length;
   const each = (width - LEFT - RIGHT) / n;
   const y = (value: number) => TOP + ((hi - value) / (hi - lo)) * (height - TOP - BOTTOM);
   const x = (k: number) => LEFT + k * each;
@@ -80,7 +81,8 @@ function Bars({ values, t, setT, width, height }: { values: Float32Array; t: num
       <rect className="here" x={x(t)} width={Math.max(1, each)} y={TOP} height={height - TOP - BOTTOM} />
       {path ? <path className="many" d={path} /> : Array.from(values, (v, k) => (Number.isFinite(v)
         ? <rect key={k} className={v >= 0 ? "up" : "down"} data-bar={k} data-value={String(v)} data-lit={k === t || undefined} x={x(k) + (each - bar) / 2} width={bar} y={Math.min(y(0), y(v))} height={Math.max(0.8, Math.abs(y(v) - y(0)))}><title>{`t = ${k}: ${num(v)}`}</title></rect>
-        : <text key={k} className="lost" x={x(k) + each / 2} y={y(0) - 3} textAnchor="middle">{num(v)}</text>))}
+        : each >= 24 && <text key={k} className="lost" x={x(k) + each / 2} y={y(0) - 3} textAnchor="middle">{num(v)}</text>))}
+      {each < 24 && lost > 0 && <text className="lost" x={LEFT + 6} y={TOP + 10}>{words("{n} of them are NaN", { n: lost })}</text>}
       <Times count={n} x={(k) => x(k) + each / 2} width={width} height={height} t={t} />
     </svg>
   );
