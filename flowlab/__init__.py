@@ -13,6 +13,7 @@ Build a graph, differentiate it, run it, step it node by node:
 """
 from __future__ import annotations
 
+import sys as _sys
 from importlib import import_module as _import_module
 from typing import Any as _Any
 
@@ -65,9 +66,23 @@ _MODULES = {"nn": "nn", "init": "nn.init", "optim": "nn.optim", "data": "data", 
 _FUNCTIONS = {o.function: o for o in _REGISTRY.values() if o.source is None and o.function not in globals() and o.function not in _LAZY}
 
 
+def _magic(line: str) -> _Any:
+    """`%flowlab debug`: open the run that the last exception came from, at the node that failed."""
+    return _import_module(".widgets.magic", __name__).flowlab_magic(line)
+
+
 def load_ipython_extension(shell: _Any) -> None:
-    """`%load_ext flowlab` gives a notebook the magic `%flowlab debug`."""
-    _import_module(".widgets.magic", __name__).register(shell)
+    """Give a shell the magic `%flowlab debug`. A notebook that imports flowlab has it; `%load_ext flowlab` gives it to one that does not."""
+    shell.register_magic_function(_magic, "line", "flowlab")
+
+
+def _greet() -> None:
+    shell = getattr(_sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if shell is not None:
+        load_ipython_extension(shell)
+
+
+_greet()
 
 
 def _draw(graph: Graph, **options: _Any) -> _Any:

@@ -96,7 +96,7 @@ class Tape:
 def debug(error: BaseException | None = None) -> Debugger:
     """Open the run that an exception came from, stopped at the node that failed, its inputs on show.
 
-    Without `error` it is the last exception that reached the prompt or a notebook's cell. `%flowlab debug` (after `%load_ext flowlab`) opens it in the lab.
+    Without `error` it is the last exception that reached the prompt or a notebook's cell. `%flowlab debug` opens it in the lab.
     """
     past = failed(error)
     dbg = past.debug()

@@ -475,6 +475,14 @@ class _State:
         self.graph.__dict__.update(self.before)
 
 
+def made_at(node: Node) -> str:
+    """The line that made a node, in words: "It was made in model.py, line 7."; nothing where no line of the person's did, as on the canvas."""
+    if node.location is None:
+        return ""
+    file, line = node.location
+    return f"It was made in {'a cell of this notebook' if 'ipykernel_' in file else file}, line {line}."
+
+
 _OURS: set[str] = set()     # flowlab's own files that have been met on the way
 
 

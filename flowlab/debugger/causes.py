@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.graph import Tensor
+from ..core.graph import Tensor, made_at
 from ..runtime.backend import on_host
 from ..runtime.plan import Step
 from ..trace.trace import ValueKeyError
@@ -68,8 +68,7 @@ def _began(kind: str, asked_for: str, frame: Frame, step: Step, slot: int, way: 
     said = why_blank(step.node, inputs) if kind == "zero" else why_bad(step.node, inputs, output)
     sentences = [f"{frame.name(step)} ({step.node.op.name}){where} {said}"]
     if step.node.location:
-        file, line = step.node.location
-        sentences.append(f"It was made in {'a cell of this notebook' if 'ipykernel_' in file else file}, line {line}.")
+        sentences.append(made_at(step.node))
     return Why(_kind(kind, output), asked_for, frame.name(step), frame.place, tuple(reversed(way)), (*sentences, *_way_said(way, asked_for)))
 
 

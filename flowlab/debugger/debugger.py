@@ -174,7 +174,10 @@ class Debugger:
     @property
     def ready(self) -> tuple[str, ...]:
         """Names of the nodes whose inputs are all there, first the one that step fires."""
-        return tuple(frame.name(step) for frame, step in self._open(self._root))
+        again = self._on_record()
+        first = again and [*again[0].path, again[1].index]
+        found = sorted(self._open(self._root), key=lambda each: [*each[0].path, each[1].index] != first) if first else self._open(self._root)
+        return tuple(frame.name(step) for frame, step in found)
 
     @property
     def frame(self) -> tuple:
@@ -310,7 +313,10 @@ class Debugger:
     # ------------------------------------------------------------ finding one's way
 
     def _next(self) -> tuple[Frame, Step] | None:
-        """What step fires: the first node that is ready, inside the loops that it leads into."""
+        """What step fires: in the past what the record has next, else the first node that is ready, inside the loops that it leads into."""
+        again = self._on_record()
+        if again is not None:
+            return again
         frame = self._root
         while frame.ready:
             step = frame.plan.steps[min(frame.ready)]
@@ -321,6 +327,23 @@ class Debugger:
                 return frame, step
             frame = child
         return None
+
+    def _on_record(self) -> tuple[Frame, Step] | None:
+        """What the record has next; None at its end. Whoever goes on from the past keeps what was recorded, whatever the order it was fired in."""
+        order, events, *_ = self._record
+        if len(order) >= len(events):
+            return None
+        *path, index = events[len(order)].key
+        frame = self._root
+        for at, number in path:
+            child = self._current(frame, frame.plan.steps[at]) if at in frame.ready else None
+            if child is None or child.number != number:
+                return None
+            frame = child
+        step = frame.plan.steps[index]
+        if index not in frame.ready or step.bodies and self._current(frame, step) is not None:
+            return None
+        return frame, step
 
     def _open(self, frame: Frame) -> Iterator[tuple[Frame, Step]]:
         """All that is ready, in order."""
@@ -464,9 +487,9 @@ class Debugger:
 
     @_alone
     def step(self) -> Event | None:
-        """Fire the first ready node (ties go by creation order), inside the loop that it leads into; None at the end."""
+        """Fire the first ready node (ties go by creation order), inside the loop that it leads into; in the past the next on the record. None at the end."""
         frame = self._outside
-        if self._whole and frame.ready and not (first := frame.plan.steps[min(frame.ready)]).bodies:
+        if self._whole and frame.ready and self.cursor == self.length and not (first := frame.plan.steps[min(frame.ready)]).bodies:
             return self._fire(frame, first)
         following = self._next()
         return self._fire(*following) if following is not None else None
@@ -496,7 +519,7 @@ class Debugger:
 
     @_alone
     def step_level(self) -> tuple[Event, ...]:
-        """Fire the whole ready set, as it is now."""
+        """Fire the whole ready set, as it is now; in the past what the record has of it next, in the record's order."""
         return tuple(self._level())
 
     @_alone
@@ -520,7 +543,7 @@ class Debugger:
 
     @_alone
     def step_pass(self) -> tuple[Event, ...]:
-        """Fire to the end of the forward, backward or update pass that the next node belongs to."""
+        """Fire to the end of the forward, backward or update pass that the next node belongs to; in the past to where the record goes on in another."""
         return tuple(self._pass())
 
     def going(self, how: Literal["level", "scope", "out", "timestep", "pass", "resume"], until: str | Node | None = None) -> Generator[Event, None, Stop | None]:
@@ -560,8 +583,12 @@ class Debugger:
         return None if node is None else told(self.graph, self.graph.node(node) if isinstance(node, str) else node)
 
     def _level(self) -> Generator[Event, None, None]:
-        for frame, step in list(self._open(self._root)):
-            yield self._fire(frame, step)
+        level = {(*frame.path, step.index): (frame, step) for frame, step in self._open(self._root)}
+        while (again := self._on_record()) is not None and level.pop((*again[0].path, again[1].index), None) is not None:
+            yield self._fire(*again)
+        if again is None:
+            for frame, step in level.values():
+                yield self._fire(frame, step)
 
     def _scope(self) -> Generator[Event, None, None]:
         following = self._next()
@@ -577,7 +604,7 @@ class Debugger:
             return
         left = {s.index for s in frame.plan.steps if f"{s.node.scope}/".startswith(f"{scope}/")} - frame.fired
         while left and frame.ready:
-            yield self._fire(*self._toward(frame, frame.plan.steps[min(left & frame.ready or frame.ready)]))
+            yield self._fire(*self._on_record() or self._toward(frame, frame.plan.steps[min(left & frame.ready or frame.ready)]))
             left -= frame.fired
 
     def _out(self) -> Generator[Event, None, None]:
@@ -589,7 +616,7 @@ class Debugger:
         if path:
             around, index = self._frame(path[:-1]), path[-1][0]
             while index not in around.fired:
-                yield self._fire(*self._toward(around, around.plan.steps[index]))
+                yield self._fire(*self._on_record() or self._toward(around, around.plan.steps[index]))
 
     def _timestep(self) -> Generator[Event, None, None]:
         following = self._next()
@@ -604,7 +631,7 @@ class Debugger:
             child = self._current(around, around.plan.steps[index])
             if child is None or child.place != place:   # the test and the body of a round are one timestep
                 break
-            yield self._fire(*self._first_in(child))
+            yield self._fire(*self._on_record() or self._first_in(child))
 
     def _pass(self) -> Generator[Event, None, None]:
         following = self._next()
@@ -613,7 +640,7 @@ class Debugger:
         phase = phase_of(*following)
         while following is not None:
             if phase_of(*following) != phase:     # the first that is ready belongs to another pass; is there one of this?
-                following = next((f for f in self._open(self._root) if phase_of(*f) == phase), None)
+                following = None if self._on_record() is not None else next((f for f in self._open(self._root) if phase_of(*f) == phase), None)
                 if following is None:
                     break
             yield self._fire(*following)

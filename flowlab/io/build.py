@@ -105,6 +105,19 @@ def build(document: Document, graph: Graph | None = None, before: Build | None =
     return Build(graph, tuple(found), types, MappingProxyType(inside), document)
 
 
+def made_where(graph: Graph, origin: Graph | None) -> None:
+    """Let the nodes of a graph say which line made those of the same name and operation in `origin`, inside loops too; the others were made on the canvas."""
+    for node in graph.nodes:
+        was = origin._by_name.get(node.name) if origin is not None else None
+        if was is not None and was.op is not node.op:
+            was = None
+        node.location = was.location if was is not None else None
+        for key, body in node.attrs.items():
+            if isinstance(body, Body):
+                inner = was.attrs.get(key) if was is not None else None
+                made_where(body, inner if isinstance(inner, Body) else None)
+
+
 class _Types(Mapping):
     """The types of a graph's tensors by name, looked up where they are kept: of ten thousand few are asked for."""
 

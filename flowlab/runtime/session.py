@@ -14,7 +14,7 @@ import numpy as np
 
 from ..core.errors import AttributeValueError, DeviceError, DocumentError, FlowError, KernelError, NoFileError, plural
 from ..core.files import write_atomically
-from ..core.graph import Graph, Node, Tensor
+from ..core.graph import Graph, Node, Tensor, made_at
 from ..core.types import shape_text
 from .backend import NUMPY, on_host
 from .compile import AsItIs, Runner
@@ -380,7 +380,7 @@ def error_at(step: Step, error: BaseException, values: Mapping[int, Any], inside
     node, name = step.node, f"{inside}{step.node.name}"
     takes = ", ".join(f"{port} {shape_text(getattr(values[slot], 'shape', None) or np.shape(on_host(values[slot])))}" for port, (_, slot) in zip(node.ports, step.args)) or "no inputs"
     what = str(error).strip().rstrip(".") or "it gave no reason"
-    made = f" It was made in {node.location[0]}, line {node.location[1]}." if node.location else ""
+    made = f" {made_at(node)}" if node.location else ""
     clash, port, axis = _sizes_that_clash(step, values)
     return KernelError(f"{name} ({node.op.name}) failed: {type(error).__name__}: {what}. Its inputs: {takes}.{clash}{made}", node=name, port=port, axis=axis,
                        hint="The variables are as before the run.")

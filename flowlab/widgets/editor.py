@@ -21,7 +21,7 @@ from ..core.graph import Graph, Node
 from ..core.op import REGISTRY
 from ..debugger import Breakpoint, Debugger, Recording, Stop
 from ..io import inside, loops as L, making
-from ..io.build import Diagnostic, build
+from ..io.build import Diagnostic, build, made_where
 from ..io.codegen import python_lines
 from ..io.document import Document, document_of, read_place
 from ..io.edits import (
@@ -98,7 +98,9 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         else:
             raise DocumentError(f"{type(graph).__name__} is not a graph.", hint="fl.Editor takes a Graph, a Document, a Trace, or nothing for an empty canvas.")
         self._document = document
+        self._origin = graph if isinstance(graph, Graph) else session.graph if session is not None else None    # whose nodes have lines that made them
         self._built = build(document)
+        made_where(self._built.graph, self._origin)
         self._undo: list[tuple[str, Document, Home]] = []
         self._redo: list[tuple[str, Document, Home]] = []
         self._begin_keeping(document)
@@ -330,6 +332,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         if rebuilt:
             moved = {} if moving else {n.id: n.name for n in before.nodes.values()}
             old, self._built = self._session, build(document, before=None if moving else self._built)
+            made_where(self._built.graph, self._origin)
             self._session = Session(self._built.graph, seed=old.seed)
             if moving:
                 self._home.session, self._home = old, home
@@ -701,7 +704,9 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
             if dbg.timestep(loop.scope) is not None:
                 states |= {name: "done" if dbg.computed(f"{name}:0") else "idle" for name in loop.inputs}
                 states |= {name: dbg.state(name) for name in loop.inside if name not in loop.inputs and name not in view.loops}
-                planned |= frozenset(loop.inside) - frozenset(loop.inputs) - loop.unused
+                fixed = frozenset(name for name in loop.inside if (op := REGISTRY.get(view.document.nodes[name].op)) is not None and op.source)
+                states |= dict.fromkeys(fixed, "done")      # constants in a loop are there from the start and never fire
+                planned |= frozenset(loop.inside) - frozenset(loop.inputs) - loop.unused - fixed
         if dbg.error is not None and dbg.error.node:
             inside = dbg.error.node in view.document.nodes
             states[dbg.error.node if inside else next((e.top for e in records[::-1] if e.node == dbg.error.node), dbg.error.node)] = "error"
@@ -853,8 +858,8 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
                 content["re"] = self._answering
             self.send(content, list(buffers))
 
-    def _notice(self, level: str, text: str, hint: str = "", node: str | None = None, edge: str | None = None) -> None:
-        message = P.Notice(level=level, text=self._sentence(text), hint=hint, node=node, edge=edge)
+    def _notice(self, level: str, text: str, hint: str = "", node: str | None = None, edge: str | None = None, why: bool = False) -> None:
+        message = P.Notice(level=level, text=self._sentence(text), hint=hint, node=node, edge=edge, why=why)
         if self._page:
             self._say(message)
         else:
@@ -1272,7 +1277,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         event = dbg.records[dbg.cursor - 1]
         where = f" at {' '.join(map(str, event.frame))}" if event.frame else ""
         self._notice("alert", f"{event.node}{where} made {'NaN' if any(v is not None and np.isnan(v).any() for v in dbg.outputs_of(event)) else 'an infinity'}.",
-                     "Ask why in the inspector; Resume goes on.", event.node)
+                     "Resume goes on.", event.node, why=True)
         return True
 
     def _tell_results(self, seconds: float) -> None:

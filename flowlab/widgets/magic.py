@@ -1,4 +1,4 @@
-"""The line magic of a notebook: `%load_ext flowlab`, then `%flowlab debug` after an exception opens the failed run in the lab."""
+"""The line magic of a notebook: `%flowlab debug` after an exception opens the failed run in the lab."""
 from __future__ import annotations
 
 from dataclasses import replace
@@ -37,8 +37,3 @@ def flowlab_magic(line: str) -> Any:
     except FlowError as error:
         print(error)
         return None
-
-
-def register(shell: Any) -> None:
-    """Give a shell the magic; `%load_ext flowlab` calls this."""
-    shell.register_magic_function(flowlab_magic, "line", "flowlab")

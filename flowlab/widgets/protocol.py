@@ -570,6 +570,7 @@ class Notice:
     hint: str = ""
     node: str | None = None
     edge: str | None = None
+    why: bool = False       # the run has paused at its first NaN or infinity: the page offers to ask why
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,7 +81,7 @@ def test_the_magic_opens_it_in_the_lab(capsys):
     assert editor.debugger.state("pick") == "error" and editor.document.fetches == ("y",) and editor.debugger.value("twice:0").tolist() == [5, 10]
     shell = InteractiveShell.instance()
     try:
-        shell.run_line_magic("load_ext", "flowlab")
+        fl._greet()     # as `import flowlab` does in a notebook
         shell.run_cell("import flowlab as fl, numpy as np\nfrom tests.apps.test_tape import failing, FEEDS\nfl.Session(failing()).run('y', FEEDS)")
         assert shell.run_line_magic("flowlab", "debug").debugger.state("pick") == "error"
         assert shell.run_line_magic("flowlab", "what") is None

@@ -41,6 +41,11 @@ def test_a_nan_is_caught_explained_watched_and_tried_otherwise(notebook, shots):
     expect(lab.get_by_role("alert").filter(has_text="log made an infinity")).to_be_visible()
     expect(lab).to_have_attribute("data-mode", "paused")
     assert nb.exec("print(ed.debugger.records[ed.debugger.cursor - 1].node)") == "log"
+    lab.get_by_role("button", name="Show why").click()
+    expect(lab.get_by_test_id("why")).to_contain_text("the logarithm of 0")
+    for where, cursor in (("Home", 0), ("End", int(nb.exec("print(ed.debugger.length)")))):
+        key(where)
+        expect(lab.get_by_role("slider", name="Timeline")).to_have_attribute("aria-valuenow", str(cursor))
     hand.press("Resume")
     expect(node("mean")).to_have_attribute("data-state", "done")
 

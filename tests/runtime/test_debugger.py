@@ -502,3 +502,45 @@ def test_going_on_firing_by_firing_sees_it_when_the_run_was_stepped_otherwise(ho
 def test_a_budget_is_a_number_of_bytes(g, budget):
     with pytest.raises(fl.AttributeValueError, match="budget is"):
         fl.Debugger(fl.Session(g), "loss", FEEDS, budget=budget)
+
+
+def test_going_on_in_the_past_keeps_the_record_in_whatever_order_it_was_fired(g):
+    dbg = fl.Debugger(fl.Session(g), ["loss", "train"], FEEDS)
+    for name in ("model/y", "model/z", "right", "left"):
+        dbg.fire(name)
+    dbg.resume()
+    whole = names(dbg.records)
+    dbg.seek(2)
+    assert dbg.ready[0] == "right" and dbg.step().node == "right"
+    for go in (dbg.step, dbg.step_level, dbg.step_scope, dbg.step_out, dbg.step_timestep, dbg.step_pass, dbg.resume):
+        dbg.seek(0)
+        while go() and not dbg.done:
+            assert dbg.length == len(whole)
+        assert names(dbg.records) == whole
+    phases = "".join(e.phase[0] for e in dbg.records)
+    dbg.seek(0)
+    assert phases.startswith("".join(e.phase[0] for e in dbg.step_pass())) and phases[dbg.cursor] != phases[dbg.cursor - 1]
+    dbg.seek(2)
+    dbg.fire("left")                                            # another order is another run
+    assert dbg.length == 3
+
+
+def test_a_loop_in_the_past_keeps_the_record():
+    with fl.Graph() as g:
+        seq = fl.placeholder((4, 3), name="seq")
+        with fl.scan(seq, time_axis=0, name="rnn") as step:
+            h = step.state("h", init=fl.constant(np.zeros(3, "f")))
+            a, b = fl.sin(step.input, name="a"), fl.cos(h, name="b")
+            new = fl.add(a, b, name="new")
+            step.update(h, new)
+            step.output(new)
+        fl.sum(step.outputs[0], name="total")
+    dbg = fl.Debugger(fl.Session(g), "total", {"seq": np.ones((4, 3), "f")})
+    while not dbg.done:
+        dbg.fire(dbg.ready[-1])                                 # b before a, in every timestep
+    whole = names(dbg.records)
+    for go in (dbg.step, dbg.step_level, dbg.step_timestep, dbg.step_out, dbg.step_scope, dbg.step_pass):
+        dbg.seek(0)
+        while go() and not dbg.done:
+            assert dbg.length == len(whole)
+        assert names(dbg.records) == whole

@@ -48,7 +48,8 @@ def told(page: Page) -> dict:
 
 def test_a_run_from_the_page_pauses_once_at_the_first_nan_or_infinity(page):
     assert page.press("run") and page.run["mode"] == "paused" and page.run["last"] == "log"
-    assert "log made an infinity" in page.alert() and "Resume goes on" in page.alert()
+    assert "log made an infinity" in page.alert() and "Resume goes on" in page.alert() and page.last("notice")["why"]
+    assert debug(page, "why_nan") and page.last("why")["node"] == "log"        # as the card's button asks: of whatever it was
     assert page.press("resume") and page.run["done"]
     page.press("stop")
     assert debug(page, "pause_on_bad_off") and not told(page)["pause_on_bad"]
@@ -153,6 +154,30 @@ def test_why_lights_the_way_and_explain_puts_the_numbers_in(page):
     assert debug(page, "explain", target="log:0", language="zh-TW") and any("元素" in s for s in page.last("explained")["sentences"])
     assert debug(page, "why_zero", target="twice:0") and page.last("why") is why       # nothing is wrong: said, not shown
     assert not debug(page, "explain", target="twice:0", at=[5]) and not debug(page, "nonsense")
+
+
+def test_it_is_told_which_line_made_a_node_and_of_one_made_on_the_canvas_none(page):
+    line = logs.__code__.co_firstlineno + 3
+    page.press("run")
+    assert debug(page, "why_nan") and page.last("why")["sentences"][1].endswith(f"test_editor_debugging.py, line {line}.")
+    page.editor.edit(Rename("log", "ln"))
+    page.press("run")
+    assert debug(page, "why_nan") and page.last("why")["node"] == "ln" and not any("It was made" in s for s in page.last("why")["sentences"])
+
+
+def test_a_finished_loop_has_all_of_it_fired():
+    with fl.Graph() as g:
+        seq = fl.placeholder((4, 3), name="seq")
+        with fl.scan(seq, time_axis=0, name="rnn") as step:
+            h = step.state("h", init=fl.constant(np.zeros(3, "f")))
+            step.update(h, fl.tanh(h * 0.5 + step.input, name="new"))
+            step.output(h)
+        fl.sum(step.outputs[0], name="total")
+    page = Page(Editor(g, feeds={"seq": np.ones((4, 3), "f")}))
+    page.say("command", name="fold", scopes=["rnn"])
+    page.press("run")
+    done, all_of_it = page.run["progress"]["rnn"]
+    assert done == all_of_it and page.run["states"]["rnn"] == "done"
 
 
 def test_nothing_can_be_asked_before_a_run(page):

@@ -123,7 +123,7 @@ export type Explained = { type: "explained"; tensor: string; drawn: string | nul
 /** The step was made that a question was about: the answer, the truth, and why it is so. */
 export type Revealed = { type: "revealed"; tensor: string; drawn: string | null; kind: "shape" | "value" | "sign"; at: number[] | null; of: string; text: string; answer: string; truth: string; verdict: "right" | "nearly" | "wrong" | "skipped"; sentences: string[] };
 /** Something to tell the person: role=status or role=alert. */
-export type Notice = { type: "notice"; level: "status" | "alert"; text: string; hint: string; node: string | null; edge: string | null };
+export type Notice = { type: "notice"; level: "status" | "alert"; text: string; hint: string; node: string | null; edge: string | null; why: boolean };
 /** The cell was run again and the notebook holds an edited document: go on with it, or start from the cell's. */
 export type Offer = { type: "offer"; title: string; nodes: number; saved: string };
 /** The cell's saved output, for a page that was loaded anew: the notebook passes the kernel's updates on to it no more. */

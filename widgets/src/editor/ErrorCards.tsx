@@ -87,7 +87,8 @@ function useCards(): Card[] {
     }
     for (const a of alerts) {
       const where = place(a.node, a.edge);
-      if (where) cards.push({ key: `alert${a.id}`, ...where, ...split(told(a.text)), where: "", hint: told(a.hint), sides: [], actions: [], close: () => lab.dismiss(a.id) });
+      const close = () => { lab.dismiss(a.id); lab.root?.focus({ preventScroll: true }); };      // the keys go on in the canvas
+      if (where) cards.push({ key: `alert${a.id}`, ...where, ...split(told(a.text)), where: "", hint: told(a.hint), sides: [], actions: a.why ? [{ label: t("Show why"), edits: [], run: () => { close(); void lab.debug("why_nan", { target: "" }); } }] : [], close });
     }
     return cards;
   }, [lab, scene, alerts, at, geos, routes, lang]);
@@ -212,7 +213,7 @@ function Cards({ cards }: { cards: Placed[] }) {
           {c.sides.length > 0 && <Sides sides={c.sides} />}
           {[c.where, c.hint.endsWith("?") && c.actions.length > 1 ? "" : c.hint].filter(Boolean).map((l) => <div className="em" key={l}>{visible(l)}</div>)}
           {c.actions.length > 0 && <div className="eb">{c.actions.map((b, i) => <button type="button" key={b.label} data-filled={i === 0 ? "" : undefined} className={`rb${i === 0 ? " pri" : ""}`} onClick={b.run}
-            onPointerEnter={() => lab.preview(`${c.key} ${i}`, b.edits)} onPointerLeave={() => lab.unpreview()} onFocus={() => lab.preview(`${c.key} ${i}`, b.edits)} onBlur={() => lab.unpreview()}>{visible(b.label)}</button>)}</div>}
+            {...(b.edits.length ? { onPointerEnter: () => lab.preview(`${c.key} ${i}`, b.edits), onPointerLeave: () => lab.unpreview(), onFocus: () => lab.preview(`${c.key} ${i}`, b.edits), onBlur: () => lab.unpreview() } : {})}>{visible(b.label)}</button>)}</div>}
         </div>
       )}
       {over > 0 && <button type="button" className="emore" title={t("Show the next")} onClick={() => setFirst((n) => (n + cards.length - over) % cards.length)}>{t("{n} more", { n: over })}</button>}

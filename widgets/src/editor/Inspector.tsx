@@ -13,7 +13,7 @@ import { COLOURS, frameSelection, writeNote } from "./Notes";
 import { DebugActions, DebugPane, ExplainCard, WhyButtons, WhyCard, explain } from "./Debug";
 import { ValueEditor } from "./ValueEditor";
 import { insideOf } from "./describe";
-import { lastPart, visible } from "./geometry";
+import { lastPart, textWidth, visible } from "./geometry";
 import { cut, severe, useLab, useLabState } from "./store";
 
 const MARK = { forward: "▶", backward: "◀", update: "◆" } as const;
@@ -218,6 +218,7 @@ function ScopePane({ name }: { name: string }) {
         {scope.stack === null && <button type="button" className="bt" title={t("Its nodes stand where it stood (Ctrl+Shift+G)")} onClick={() => void ungroup(lab)}><Icon name="expand" size={12} /> {t("Unpack")}</button>}
         {scope.stack === null && <CopyButtons />}</section>
       {scope.composite !== null && <section><h2>{t("Ports")}</h2><ul className="plain rows">{[...scope.in_ports.map((p) => ({ p, way: "in" })), ...scope.out_ports.map((p) => ({ p, way: "out" }))].map(({ p, way }) => <li key={`${way} ${p.port}`}><span>{way === "in" ? "→ " : "← "}{visible(p.label || p.port)}</span><span>{p.shape ?? (p.wired ? "" : t("open"))}</span></li>)}</ul></section>}
+      <WhyCard />
       <Did tensor={tensor} outputs={[]} node={null} whole />
     </>
   );
@@ -389,17 +390,20 @@ function Table({ value, data, rows, cols, lo, hi, theme, root, vector = false }:
   const all = value.rows * value.cols;
   const whole = all === value.shape.reduce((a: number, d) => a * (typeof d === "number" ? d : 1), 1);
   const body = [];
+  let widest = 0;
   for (let r = 0; r < rows; r++) {
     const cells = [];
     for (let c = 0; c < cols; c++) {
       const x = data[r * cols + c];
       if (!Number.isFinite(x)) { cells.push(<td key={c} className={Number.isNaN(x) ? "nan" : "inf"}>{Number.isNaN(x) ? "NaN" : x > 0 ? "▲ ∞" : "▼ −∞"}</td>); continue; }
       const rgb = colour?.(hi > lo ? (x - lo) / (hi - lo) : 0.5);
-      cells.push(<td key={c} style={rgb ? { background: css(rgb), color: inkOn(rgb) } : undefined} title={`[${vector ? c : `${r}, ${c}`}] ${x}`}>{cellText(x, value)}</td>);
+      const text = cellText(x, value);
+      widest = Math.max(widest, textWidth(text, 11) + 12);
+      cells.push(<td key={c} style={rgb ? { background: css(rgb), color: inkOn(rgb) } : undefined} title={`[${vector ? c : `${r}, ${c}`}] ${x}`}>{text}</td>);
     }
     body.push(<tr key={r}><th scope="row">{vector ? "" : r}</th>{cells}</tr>);
   }
-  return <table className="ht" data-filled style={{ "--cols": cols } as React.CSSProperties} aria-label={whole ? t("Values") : t("Values of the slice")}>
+  return <table className="ht" data-filled style={{ "--cols": cols, "--widest": `${Math.ceil(widest)}px` } as React.CSSProperties} aria-label={whole ? t("Values") : t("Values of the slice")}>
     <thead><tr><th scope="col"><span className="unseen">{t("row")}</span></th>{Array.from({ length: cols }, (_, c) => <th key={c} scope="col">{cols === 1 && rows === value.cols ? "" : c}</th>)}</tr></thead>
     <tbody>{body}</tbody>
   </table>;

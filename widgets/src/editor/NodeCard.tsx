@@ -88,7 +88,7 @@ function OpCard({ node, geo }: { node: SceneNode; geo: ElementGeo }) {
       {geo.kind === "compact"
         ? <div className="cbd" style={{ paddingLeft: geo.pad[0], paddingRight: geo.pad[1] }}>{out?.shape ?? t("shape ?")} <span className="muted">{shortDtype(out?.dtype ?? null)}</span></div>
         : <>
-            <div className="bd" style={{ height: geo.body, paddingLeft: Math.max(0, geo.pad[0] - geo.pad[1]), paddingRight: Math.max(0, geo.pad[1] - geo.pad[0]) }}>{out && <Thumbnail tensor={tensor} shape={out.shape} w={54} h={42} />}</div>
+            <div className="bd" style={{ height: geo.body, paddingLeft: Math.max(0, geo.pad[0] - geo.pad[1]), paddingRight: Math.max(0, geo.pad[1] - geo.pad[0]) }}>{out && <Thumbnail tensor={tensor} shape={out.shape} w={54} h={42} room={geo.w - geo.pad[0] - geo.pad[1] - 6} />}</div>
             <Foot node={node} open={open} />
           </>}
       {geo.ports.map((p) => <Port key={p.key} owner={node.name} port={p} node={node} />)}
@@ -183,7 +183,7 @@ function ScopeCard({ scope, geo }: { scope: SceneScope; geo: ElementGeo }) {
           <b>{scope.phase === "backward" ? `∂ ${visible(scope.label)}` : visible(scope.label)}</b>
           <Icon name={shown} size={12} className="st" />
         </header>
-        <div className="bd" style={{ height: geo.body, paddingLeft: Math.max(0, geo.pad[0] - geo.pad[1]), paddingRight: Math.max(0, geo.pad[1] - geo.pad[0]) }}>{tensor || scope.shape !== null ? <Thumbnail tensor={tensor} shape={scope.shape} w={54} h={42} /> : <span className="inside">{insideOf(scope)}</span>}</div>
+        <div className="bd" style={{ height: geo.body, paddingLeft: Math.max(0, geo.pad[0] - geo.pad[1]), paddingRight: Math.max(0, geo.pad[1] - geo.pad[0]) }}>{tensor || scope.shape !== null ? <Thumbnail tensor={tensor} shape={scope.shape} w={54} h={42} room={geo.w - geo.pad[0] - geo.pad[1] - 6} /> : <span className="inside">{insideOf(scope)}</span>}</div>
         <footer role="presentation"><span>{scope.shape ?? ""}</span><span>{progress ? `${progress[0]} / ${progress[1]}` : ""}</span></footer>
       </div>
       <Cost name={scope.name} />

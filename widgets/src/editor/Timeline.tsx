@@ -118,7 +118,7 @@ export function Timeline() {
   return (
     <div className="tl">
       <div className="tll">
-        <b><span className={past ? "past" : ""}>{cursor}</span> / {total}</b>
+        <b className={`${cursor} / ${total}`.length > 12 ? "longer" : `${cursor} / ${total}`.length > 9 ? "long" : undefined}><span className={past ? "past" : ""}>{cursor}</span> / {total}</b>
         <span className="muted f0">{run.mode === "edit" && !length ? (total ? t("firings in a run") : t("nothing to run yet")) : run.done && cursor >= length ? t("run complete") : t("{n} ready", { n: run.ready })}</span>
         {run.let_go > 0 && <span className="muted f0" data-let-go title={t("{n} of {total} values let go to save memory: computed again when looked at", { n: run.let_go, total: length })}>{t("{n} let go", { n: run.let_go })}</span>}
         <button type="button" className={`tlb f0 clk${lanes ? " on" : ""}`} aria-pressed={lanes} aria-keyshortcuts="Shift+P" title={`${t("By the clock: a lane for each device, and tokens travel as the firings were recorded")}  (Shift+P)`} onClick={() => lab.setLanes(!lanes)}><Icon name="unfoldAll" size={10} /> {t("As recorded")}</button>

@@ -20,6 +20,16 @@ const big = (k: string) => (e: KeyboardEvent): boolean => plain(e) && e.shiftKey
 const ctrl = (k: string, shift = false) => (e: KeyboardEvent): boolean => accel(e) && e.shiftKey === shift && e.key.toLowerCase() === k;
 const send = (name: Parameters<Lab["command"]>[0]) => (lab: Lab): void => { lab.pause(); void lab.command(name); };
 
+/** To a place on the record. */
+const goTo = (place: (lab: Lab) => number) => (lab: Lab): void => {
+  lab.pause();
+  const { cursor, length } = lab.state.run;
+  const to = place(lab);
+  if (!length) lab.say("Nothing has fired yet.");
+  else if (to === cursor) lab.say(to ? "This is the last firing so far." : "This is the start: nothing has fired.");
+  else void lab.seek(to).then(() => lab.say(to ? "At the last firing so far." : "Back at the start: nothing has fired."));
+};
+
 /** Along the wires: of what is joined to this, the one that lies most in that direction; without any, the nearest there. */
 function walk(lab: Lab, dx: number, dy: number): void {
   const { selected, edge, at, geos, wiring, home } = lab.state;
@@ -170,6 +180,8 @@ export const KEYS: Key[] = [
   { keys: "/", group: "Run", does: "step scope", when: key("/"), run: send("step_scope") },
   { keys: "]", group: "Run", does: "step timestep", when: key("]"), run: send("step_timestep") },
   { keys: "[", group: "Run", does: "timestep back", when: key("["), run: send("back_timestep") },
+  { keys: "Home", group: "Run", does: "back to the start of the run", when: key("Home"), run: goTo(() => 0) },
+  { keys: "End", group: "Run", does: "to the last firing so far", when: key("End"), run: goTo((lab) => lab.state.run.length) },
   { keys: "P", group: "Run", does: "step pass", when: letter("p"), run: send("step_pass") },
   { keys: "R", group: "Run", does: "run to the selection", when: letter("r"), run: (lab) => { const n = lab.state.selected[0]; if (n !== undefined) void lab.command("run_to", { node: n }); else lab.say("Select a node first, then R."); } },
   { keys: "Shift+P", group: "Run", does: "timeline as recorded: by the clock, on lanes", when: big("p"), run: (lab) => lab.setLanes(!lab.state.lanes) },

@@ -21,7 +21,7 @@ import { activeIn } from "../shared/tree";
 
 export type Tensor = Thumb & { data: Float32Array };
 export type PortRef = { node: string; dir: "in" | "out"; port: string };
-export type Alert = { id: number; text: string; hint: string; node: string | null; edge: string | null };
+export type Alert = { id: number; text: string; hint: string; node: string | null; edge: string | null; why: boolean };
 export type Flight = { key: number; edge: string };
 export type Panel = "add" | "outline" | "keys" | "connect" | "open" | "save as" | "open run" | "compare run" | "save run" | null;
 /** A note or frame that is selected, and whether its text is being written. */
@@ -287,7 +287,7 @@ export class Lab {
         return;
       }
       case "notice":
-        if (m.level === "alert") this.alert(m.text, m.hint, m.node, m.edge);
+        if (m.level === "alert") this.alert(m.text, m.hint, m.node, m.edge, m.why);
         else this.say(m.hint ? `${m.text}\n${m.hint}` : m.text);
         return;
       case "offer":
@@ -577,6 +577,7 @@ export class Lab {
 
   command(name: Command["name"], more: Partial<Omit<Command, "type" | "name">> = {}): Promise<boolean> {
     if (this.state.alerts.length && (name === "run" || name === "resume" || name === "stop")) this.set({ alerts: [], revealed: null });    // what stopped the run before
+    if (this.state.why !== null && (name === "run" || name === "stop")) this.set({ why: null, lit: DARK });      // a story of the run before
     return this.send({ type: "command", name, node: null, cursor: null, scopes: [], ...more });
   }
 
@@ -663,10 +664,10 @@ export class Lab {
   /** Says what happened. English, as everything that is said: it is put into the language of the screen where it is shown. */
   say(text: string): void { this.set({ status: text }); }
 
-  alert(text: string, hint = "", node: string | null = null, edge: string | null = null): void {
+  alert(text: string, hint = "", node: string | null = null, edge: string | null = null, why = false): void {
     const same = this.state.alerts.filter((a) => a.text !== text || a.node !== node);
     // what went well before is no news beside it
-    this.set({ alerts: [...same.slice(-2), { id: ++this.serial, text, hint, node, edge }], playing: false, ...(this.state.status ? { status: "" } : {}) });
+    this.set({ alerts: [...same.slice(-2), { id: ++this.serial, text, hint, node, edge, why }], playing: false, ...(this.state.status ? { status: "" } : {}) });
     const place = node === null ? null : this.drawn(node);
     if (place !== null) requestAnimationFrame(() => this.view?.show(place, true));
   }

@@ -1,6 +1,7 @@
 // Tensors small: a grid of real values, a dashed grid of the true shape before there is one, a number for a scalar.
 import * as React from "react";
 import { num } from "../shared/format";
+import { textWidth } from "./geometry";
 import { paintGrid } from "../shared/paint";
 import { t } from "../shared/words";
 import { useLab, useLabState, type Tensor } from "./store";
@@ -59,12 +60,21 @@ export function Ghost({ shape, w, h }: { shape: string | null; w: number; h: num
   );
 }
 
+const FIGURES = { scalar: 17, "scalar sm": 12, const: 13 };
+const SMALLEST = 9;
+
+/** A number on a node, in smaller letters where the names of the ports leave it less room. */
+function Figure({ text, kind, room }: { text: string; kind: keyof typeof FIGURES; room?: number }) {
+  const wide = room === undefined ? 0 : textWidth(text, FIGURES[kind], true);
+  return <span className={kind} style={room !== undefined && wide > room ? { fontSize: Math.max(SMALLEST, Math.floor((FIGURES[kind] * room) / wide)) } : undefined}>{text}</span>;
+}
+
 /** The value on a node: number, "all 0.0417", grid; the dashed grid while there is none. */
-export function Thumbnail({ tensor, shape, w, h, small = false }: { tensor: Tensor | undefined; shape: string | null; w: number; h: number; small?: boolean }) {
+export function Thumbnail({ tensor, shape, w, h, small = false, room }: { tensor: Tensor | undefined; shape: string | null; w: number; h: number; small?: boolean; room?: number }) {
   if (!tensor) return <Ghost shape={shape} w={w} h={h} />;
-  if (tensor.uniform && tensor.value !== null && tensor.shape.length > 0) return <span className={small ? "scalar sm" : "const"}>{t("all {value}", { value: tensor.value })}</span>;
-  if (tensor.value !== null) return <span className={small || tensor.value.length > 8 ? "scalar sm" : "scalar"}>{tensor.value}</span>;
+  if (tensor.uniform && tensor.value !== null && tensor.shape.length > 0) return <Figure text={t("all {value}", { value: tensor.value })} kind={small ? "scalar sm" : "const"} room={room} />;
+  if (tensor.value !== null) return <Figure text={tensor.value} kind={small || tensor.value.length > 8 ? "scalar sm" : "scalar"} room={room} />;
   if (!tensor.data.length) return <span className="unknown">empty</span>;
-  if (tensor.shape.length === 0) return <span className={small ? "scalar sm" : "scalar"}>{num(tensor.data[0])}</span>;
+  if (tensor.shape.length === 0) return <Figure text={num(tensor.data[0])} kind={small ? "scalar sm" : "scalar"} room={room} />;
   return <Grid tensor={tensor} w={w} h={h} />;
 }

@@ -31,7 +31,7 @@ export function ClampCard({ data, unit, clamp, tell }: {
     window.clearTimeout(timers.current[gate]);
     const value = parse(text);
     if (on && value === null) {
-      tell({ type: "notice", level: "alert", text: `Clamp ${gate} to what?`, hint: `“${text}” is no number; try 0 or 1.`, node: null, edge: null });
+      tell({ type: "notice", level: "alert", text: `Clamp ${gate} to what?`, hint: `“${text}” is no number; try 0 or 1.`, node: null, edge: null, why: false });
       return;
     }
     tell(null);

@@ -32,7 +32,7 @@ export function Save({ data, t, unit, root, tell }: { data: LayerData; t: number
     const canvas = await canvasOf(svg, PRINT);
     const png = canvas && await new Promise<Blob | null>((done) => canvas.toBlob(done, "image/png"));
     if (png) download(png, `${name}.png`);
-    else tell({ type: "notice", level: "alert", text: "The picture could not be drawn.", hint: "Save it as SVG.", node: null, edge: null });
+    else tell({ type: "notice", level: "alert", text: "The picture could not be drawn.", hint: "Save it as SVG.", node: null, edge: null, why: false });
   };
   return (
     <select className="save" aria-label={words("Save picture or data")} value="" onChange={(e) => { void save(e.currentTarget.value); e.currentTarget.value = ""; }}>

@@ -28,7 +28,7 @@ export function Save({ data, uses, seen, t, k, from, unit, root, tell }: {
       const canvas = await canvasOf(svg, PRINT);
       const png = canvas && await new Promise<Blob | null>((done) => canvas.toBlob(done, "image/png"));
       if (png) download(png, `${name}.png`);
-      else tell({ type: "notice", level: "alert", text: "The picture could not be drawn.", hint: "Save it as SVG.", node: null, edge: null });
+      else tell({ type: "notice", level: "alert", text: "The picture could not be drawn.", hint: "Save it as SVG.", node: null, edge: null, why: false });
     }
   };
   return (
