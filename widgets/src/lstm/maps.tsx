@@ -111,7 +111,7 @@ export function Maps({ data, moment, plain, t, unit, space, move, theme, root }:
       <Notes data={data} t={t} />
       <Beyond data={data} axis={axis} end={data.info.length} top={TOP} height={above + 6 + maps} />
       <Beyond data={data} axis={axis} end={data.info.fired} top={TOP + above + 6} height={maps} plain />
-      <i className="cursor" style={{ left: `calc(var(--gutter) + ${center}px)`, top: TOP + above + 4 }} />
+      <i className="cursor" style={{ left: `calc(var(--gutter) + ${center}px)`, top: TOP + above + 4, height: maps + 12 }} />
     </div>
   );
 }
