@@ -196,6 +196,20 @@ def test_what_is_no_number_stays_none():
     assert ok and np.isnan([size, apart]).all() and np.isnan(along).all() and np.isnan(error[0])
 
 
+def test_the_view_looks_again_where_a_debugger_has_gone_on(trace):
+    debugger = fl.Debugger(fl.Session(trace.graph, seed=1), "loss", {"x": trace.value("x")})
+    debugger.run_to("gru/GRU")
+    view = RNNView(debugger, "rnn", t=5)
+    debugger.resume()
+    view.refresh()
+    data, _ = Page(view).hello()["rnn"]
+    assert [layer["node"] for layer in data["layers"]] == ["rnn/RNN", "gru/GRU", "lstm/LSTM", "own/Scan"] and (view.t, data["losses"][0]) == (5, "loss")
+    with fl.Graph("another") as g:
+        out, _ = fl.nn.rnn(fl.placeholder((1, 2, 3), name="x"), 4, name="rnn")
+    with pytest.raises(fl.FlowError, match="a run of 'another'"):
+        view.refresh(fl.Session(g).trace([out], {"x": np.zeros((1, 2, 3))}))
+
+
 def test_a_page_of_timesteps_follows_the_cursor(trace, monkeypatch):
     monkeypatch.setattr("flowlab.widgets.rnn.PAGE", 1)
     monkeypatch.setattr("flowlab.widgets.rnn.COPIES", 1)
@@ -256,6 +270,24 @@ def test_the_strip_guesses_what_a_fresh_run_guesses(speaker):
     assert "2001 characters" in page.refused(type="rnn_guess_ask", text="你" * 2001, context=0)
 
 
+def test_a_network_with_a_fixed_batch_and_time_reads_shorter_texts():
+    with fl.Graph("fixed") as g:
+        x = fl.placeholder((2, 5, 3), name="x")
+        h, _ = fl.nn.rnn(x, 4, name="rnn")
+        scores = fl.nn.dense(h, 3, name="out")
+        fl.mean(scores, name="loss")
+    session = fl.Session(g, seed=3)
+    ids = np.array([[0, 1, 2, 1, 0], [2, 2, 1, 0, 1]])
+    page = Page(RNNView(session.trace([scores], {x: np.eye(3)[ids]}), alphabet="abc"))
+    assert page.hello()["rnn_guesses"][0]["text"] == list("abcba")
+    ok, answers = page.say(type="rnn_guess_ask", text="cab", context=2)
+    padded = np.zeros((2, 5), int)
+    padded[0, :2] = [0, 1]
+    scores = session.run("out/Add", {"x": np.eye(3)[padded]})[0, 1]
+    assert ok and answers["rnn_guesses"][0]["top"][2] == ["abc"[k] for k in np.argsort(-scores)]
+    assert "takes 5 characters, the text has 6" in page.refused(type="rnn_guess_ask", text="abcabc", context=0)
+
+
 def test_an_alphabet_that_does_not_fit_is_refused(speaker):
     trace, symbols = speaker
     with pytest.raises(fl.FlowError, match="gives no"):
@@ -263,6 +295,17 @@ def test_an_alphabet_that_does_not_fit_is_refused(speaker):
     with pytest.raises(fl.FlowError, match="a character twice"):
         RNNView(trace, alphabet="你你好世")
     assert Page(RNNView(trace)).hello()["rnn_guesses"][0]["text"][:3] == [str(symbols.index(c)) for c in TEXT[:3]]     # numbers, where no alphabet was given
+
+
+def test_a_network_that_reads_from_the_end_too_guesses_nothing():
+    with fl.Graph("both ways") as g:
+        x = fl.placeholder(("batch", "time"), "int64", name="x")
+        both, _ = fl.nn.bidirectional(fl.one_hot(x, depth=3), 4, cell="rnn", name="both")
+        scores = fl.nn.dense(both, 3, name="out")
+    trace = fl.Session(g, seed=0).trace([scores], {x: [[0, 1, 2, 0]]})
+    assert not Page(RNNView(trace)).hello()["rnn"][0]["guesses"]
+    with pytest.raises(fl.FlowError, match="reads a text from its end too"):
+        RNNView(trace, alphabet="abc")
 
 
 def test_a_feed_forward_network_of_the_same_size_beside_it(speaker):
@@ -275,6 +318,9 @@ def test_a_feed_forward_network_of_the_same_size_beside_it(speaker):
     page = Page(RNNView(trace, alphabet=symbols, beside=TEXT * 20))
     data, _ = page.hello()["rnn"]
     assert data["compares"] and data["beside"] == []          # nothing is trained unasked
+    ok, answers = page.say(type="rnn_compare")
+    data, _ = answers["rnn"]
+    assert ok and not data["compares"] and [row["n"] for row in data["beside"]] == [1, 2, 4, 8]
     with pytest.raises(fl.FlowError, match="too few for a context of 8"):
         C.contexts("short")
     zen = C.zen()
