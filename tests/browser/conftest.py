@@ -56,6 +56,10 @@ class JupyterLab:
         self._settings = folder / "settings" / "@jupyterlab" / "apputils-extension"
         self._settings.mkdir(parents=True)
         (self._settings / "notification.jupyterlab-settings").write_text(json.dumps({"checkForUpdates": False, "fetchNews": "false", "doNotDisturbMode": True}))
+        # whether its own page is to be built anew is asked by Node at every load, for a second of the processor; nothing here depends on the answer
+        page_config = folder / "config" / "labconfig" / "page_config.json"
+        page_config.parent.mkdir(parents=True)
+        page_config.write_text(json.dumps({"buildCheck": False}))
         environment = {
             **os.environ,
             "JUPYTER_CONFIG_DIR": str(folder / "config"),
