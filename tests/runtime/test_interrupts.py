@@ -608,7 +608,9 @@ def interrupted(name, folder, count, seed):
         points, rng, raised = Points(name, folder), random.Random(seed), 0
         try:
             for k, n in enumerate(chosen(len(points), count, seed)):
-                raised += points.interrupt(n, rng.choice((1, 2, 3, 5, 8, 13, 21, 34, 55)) if k % 4 == 3 else 0)
+                again = rng.choice((1, 2, 3, 5, 8, 13, 21, 34, 55)) if k % 4 == 3 else 0
+                # which thread comes by an instruction, and how often, is chance in a parallel run: one that was not come by is aimed at again
+                raised += any(points.interrupt(n, again) for _ in range(3))
         finally:
             points.close()
     return raised
@@ -616,7 +618,7 @@ def interrupted(name, folder, count, seed):
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_an_interrupt_at_any_instruction_tears_nothing(name, tmp_path):
-    assert interrupted(name, tmp_path, 64, seed=1) > 40     # on a busy machine some threads end before theirs comes
+    assert interrupted(name, tmp_path, 64, seed=1) > 50
 
 
 @pytest.mark.slow
