@@ -29,8 +29,8 @@ from .frames import LET_GO, Frame, Loop, Values, entered, phase_of, size_of, tol
 from .memory import Memory
 
 
-def _alone(command: Callable) -> Callable:
-    """One thread at a time: a second is refused, not kept waiting."""
+def _alone(command: Callable, tells: bool = True) -> Callable:
+    """One thread at a time: a second is refused, not kept waiting. Who follows the run is told at the end."""
     @functools.wraps(command)
     def within(self: Debugger, *args: Any, **kwargs: Any) -> Any:
         if self._runs_in not in (None, threading.get_ident()):
@@ -41,7 +41,7 @@ def _alone(command: Callable) -> Callable:
                 return command(self, *args, **kwargs)
             finally:
                 self._runs_in = before
-                if before is None and self._followers and command is not Debugger._next_of.__wrapped__:     # type: ignore[attr-defined]
+                if tells and before is None and self._followers:
                     self._tell()
     return within
 
@@ -574,7 +574,7 @@ class Debugger:
         finally:
             self._tell()
 
-    @_alone
+    @functools.partial(_alone, tells=False)     # told once all of them are done
     def _next_of(self, work: Generator[Event, None, Any]) -> Event:
         return next(work)
 

@@ -15,6 +15,7 @@ from ..runtime.backend import on_host
 from ..runtime.feeding import checked_feeds, feed_tensors, flatten, resolve
 from ..runtime.memory import trace_budget
 from ..runtime.plan import Plan, Step, asked, frame_number
+from ..runtime.schedule import Parallel
 from ..runtime.session import Session, error_at, host, set_tracer
 from ..runtime.store import Draws, Snapshot
 from ..runtime.timeline import CALLER
@@ -462,7 +463,7 @@ def _enter(step: Step, values: dict[int, Any], rng: Draws, trace: Trace, budget:
         return asked(stop.value, step.wanted)
 
 
-def at_once(session: Session, trace: Trace, arrays: Sequence[np.ndarray], snapshot: Snapshot, draws: Draws, budget: int) -> tuple[Sequence[Any], Sequence[Any]]:
+def at_once(parallel: Parallel, trace: Trace, arrays: Sequence[np.ndarray], snapshot: Snapshot, draws: Draws, budget: int) -> tuple[Sequence[Any], Sequence[Any]]:
     """A run as the parallel executor does it, each firing with its thread and its times; results and assigned values. Events stand in the order in which they ended."""
     kept: dict[int, Sequence[Any]] = {}
     left = [budget]
@@ -472,7 +473,7 @@ def at_once(session: Session, trace: Trace, arrays: Sequence[np.ndarray], snapsh
         if left[0] >= 0:
             kept[k] = tuple(outputs)
     try:
-        (results, assigned, _), stamps = session.parallel.timed(trace.plan, arrays, snapshot, draws, keep)  # type: ignore[union-attr]
+        (results, assigned, _), stamps = parallel.timed(trace.plan, arrays, snapshot, draws, keep)
     except BaseException:
         kept.clear()    # a worker may know of `keep` until its next run
         raise
@@ -505,11 +506,11 @@ def record(session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = Non
         before = session.store.snapshot() if snapshot is None else snapshot
         number = session.store.runs if run is None else run
         trace = Trace(session, fetches, dict(zip(by_tensor, arrays)), plan, before, number)
-        at_the_same_time = session.parallel is not None and snapshot is None and not any(s.bodies for s in plan.steps)
-        values = {} if at_the_same_time else plan.values(arrays, before)
+        parallel = session.parallel if snapshot is None and not any(s.bodies for s in plan.steps) else None
+        values = plan.values(arrays, before) if parallel is None else {}
         try:
-            if at_the_same_time:
-                results, assigned = at_once(session, trace, arrays, before, Draws(session.seed, number), budget)
+            if parallel is not None:
+                results, assigned = at_once(parallel, trace, arrays, before, Draws(session.seed, number), budget)
                 trace.results = build(session.finish(plan, arrays, list(results), list(assigned)))
                 session.last_trace = trace
                 return trace
