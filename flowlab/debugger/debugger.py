@@ -54,6 +54,7 @@ class Stop:
     node: str | None = None
 
 
+IDLE_ROUNDS = 10_000    # of a while loop in which nothing fires: it would go round for ever, and nobody could stop between two firings
 _Record = tuple[list[tuple], list[Event], dict[int, np.ndarray], dict[tuple, np.ndarray]]   # see Debugger._order and what follows it
 
 
@@ -360,7 +361,12 @@ class Debugger:
         loop = frame.loops.get(step.index)
         if loop is None:
             loop = frame.loops[step.index] = Loop()
+        begun = len(loop.frames)
         while loop.outputs is None and loop.failed is None:
+            if len(loop.frames) - begun > IDLE_ROUNDS and step.node.op.rounds is None:
+                loop.failed = DebuggerError(f"{frame.name(step)} has gone round {IDLE_ROUNDS:,} times with nothing to fire inside.", node=frame.name(step),
+                                            hint="Its condition may never become false.")
+                break
             if loop.frames and len(loop.frames[-1].fired) < len(loop.frames[-1].plan.steps):
                 return loop.frames[-1]
             running, loop.running = loop.running, None      # None until all is in place: after an interrupt the way here is found again

@@ -544,3 +544,14 @@ def test_a_loop_in_the_past_keeps_the_record():
         while go() and not dbg.done:
             assert dbg.length == len(whole)
         assert names(dbg.records) == whole
+
+
+def test_a_loop_with_nothing_inside_that_never_ends_is_an_error_and_no_standstill():
+    with fl.Graph() as g:
+        on = fl.placeholder((), "bool", name="on")
+        out = fl.while_loop(lambda a, b: a, lambda a, b: (b, a), (on, fl.constant(True)), name="idle")
+    dbg = fl.Debugger(fl.Session(g), out, {"on": True})
+    assert dbg.ready == ("idle/While",)
+    assert dbg.resume().reason == "error" and "nothing to fire inside" in dbg.error.message and dbg.error.node == "idle/While"
+    ends = fl.Debugger(fl.Session(g), out, {"on": False})
+    assert ends.resume().reason == "end"
