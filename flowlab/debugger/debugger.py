@@ -26,7 +26,7 @@ from ..trace.why import Why, bad, blank
 from .breakpoints import Breakpoints, Hit
 from .causes import why
 from .frames import LET_GO, Frame, Loop, Values, entered, phase_of, size_of, told
-from .memory import Memory
+from .memory import Home, Memory
 
 
 def _alone(command: Callable, tells: bool = True) -> Callable:
@@ -91,7 +91,7 @@ class Debugger:
         self._followers: tuple[Callable[[], Any], ...] = ()     # who is told when it has moved
         self._whole = True      # False while something changes: after an interrupt, what follows from the record is worked out again
         self._outside = Frame(self.plan, values, Draws(session.seed, self._run))
-        self._memory = Memory(trace_budget() if budget is None else budget)
+        self._memory, self._home = Memory(trace_budget() if budget is None else budget), Home(self)
         self._step_of, self._origin = self.plan.topology.by_name, self.plan.topology.origin
         self._record: _Record = ([], [], {}, {})
         self._begin = time.perf_counter()
@@ -1143,7 +1143,7 @@ class Debugger:
         for index, event in enumerate(events):
             event.index = index
             if event._outputs is None:
-                event._trace = self
+                event._trace = self._home
             if len(event.key) == 1 and index < len(order):
                 step = self.plan.steps[event.key[0]]
                 if event._outputs is None:

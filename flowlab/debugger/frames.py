@@ -68,7 +68,7 @@ class Values(dict):
 class Frame:
     """A plan as it is being stepped: the run itself, or one timestep of a loop in it."""
 
-    __slots__ = ("closed", "fired", "loops", "missing", "number", "path", "phase", "place", "plan", "prefix", "ready", "rng", "top", "users", "values")
+    __slots__ = ("__weakref__", "closed", "fired", "loops", "missing", "number", "path", "phase", "place", "plan", "prefix", "ready", "rng", "top", "users", "values")
 
     def __init__(self, plan: Plan, values: dict[int, Any], rng: Draws, *, path: tuple = (), number: int = 0, place: tuple = (), prefix: str = "",
                  top: str | None = None, phase: str | None = None):

@@ -1,7 +1,8 @@
 """The values of a run within a memory budget: which are let go when there are too many, and how one of those is computed again."""
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import partial
 from math import isqrt
 from typing import TYPE_CHECKING, Any
@@ -147,7 +148,7 @@ class Memory:
     def _let_go(self, dbg: Debugger, event: Event) -> None:
         """One firing's values go, its statistics stay."""
         self.gone[event.key] = event
-        event._trace = dbg
+        event._trace = dbg._home
         *path, index = event.key
         if event.index < len(dbg._record[0]):
             frame = frame_at(dbg, path)
@@ -164,12 +165,12 @@ class Memory:
     def _drop(self, dbg: Debugger, frame: Frame, step: Step) -> None:
         """A step's outputs are there to be computed again; one that was overridden stays."""
         values = frame.values
-        values.again = partial(self.again, dbg, frame)
+        values.again = again_of(dbg, frame)
         values.let_go([s for s in step.outs if not dbg._put_in(frame, s)])
 
     def skipped(self, dbg: Debugger, frame: Frame, step: Step) -> None:
         """A firing from the record whose values were let go: nothing is computed until somebody looks."""
-        frame.values.again = partial(self.again, dbg, frame)
+        frame.values.again = again_of(dbg, frame)
         for k, slot in enumerate(step.outs):
             other = dbg._put_in(frame, slot)
             if other is not None:
@@ -185,7 +186,7 @@ class Memory:
             return
         frame.closed = True
         values, states = frame.values, set(_state_slots(dbg, frame))
-        values.again = partial(self.again, dbg, frame)
+        values.again = again_of(dbg, frame)
         number, total = frame.number, len(frame_at(dbg, frame.path[:-1]).loops[frame.path[-1][0]].frames)
         keep = states if not number % (1 << (isqrt(total).bit_length() - 1)) else set()
         values.let_go([s for s in range(len(frame.plan.feeds)) if s not in keep and not dbg._put_in(frame, s)])
@@ -376,6 +377,31 @@ class Memory:
         gone, self.ahead = self.ahead, None
         if gone is not None:
             gone[3]._put(([], [], {}, {}))
+
+
+class Home:
+    """A Debugger as its own firings know it: it holds them, and they do not hold it, so that all values are free as soon as it is."""
+
+    def __init__(self, dbg: Debugger):
+        self._dbg = weakref.ref(dbg)
+
+    def _again(self, event: Event) -> tuple[Any, ...]:
+        dbg = self._dbg()
+        if dbg is None:
+            raise DebuggerError(f"the values of {event.node} were let go, and the Debugger that could compute them again is no more.", node=event.node,
+                                hint="Keep the Debugger for as long as its firings are looked at. Their statistics are kept: event.stats.")
+        return dbg._again(event)
+
+
+def again_of(dbg: Debugger, frame: Frame) -> Callable[[int], Any]:
+    """What computes a frame's values again. It holds neither the frame nor the Debugger: both hold it."""
+    return partial(_again, weakref.ref(dbg), weakref.ref(frame))
+
+
+def _again(dbg: weakref.ref[Debugger], frame: weakref.ref[Frame], slot: int) -> Any:
+    held, around = dbg(), frame()
+    assert held is not None and around is not None      # whoever asks has both
+    return held._memory.again(held, around, slot)
 
 
 def frame_at(dbg: Debugger, path: Sequence[tuple[int, int]]) -> Frame | None:

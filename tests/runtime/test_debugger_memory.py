@@ -1,7 +1,9 @@
 """What a Debugger keeps within its budget, and what it says of the rest."""
 from __future__ import annotations
 
+import gc
 import tracemalloc
+import weakref
 from math import isqrt
 
 import numpy as np
@@ -58,8 +60,28 @@ def test_a_run_far_beyond_the_budget_stays_near_it():
         assert dbg.let_go > 100 if budget == 16 * MIB else not dbg.let_go
         assert tracemalloc.get_traced_memory()[0] < budget + 6 * MIB
         tracemalloc.stop()
+        del dbg, event      # or the next run takes over what this one has held
     assert peaks[16 * MIB] < 22 * MIB
     assert peaks[1 << 30] > 110 * MIB      # what all of it takes
+
+
+def test_a_debugger_that_nobody_holds_is_free_at_once(counted):
+    g, feeds, _ = counted
+    gc.disable()
+    try:
+        dbg = fl.Debugger(fl.Session(g), "loss", feeds, budget=4096)
+        dbg.resume()
+        dbg.seek(dbg.length // 2)
+        assert dbg.records[-1].outputs and dbg.value("rnn/new:0") is not None and dbg.let_go
+        events, known = dbg.records, weakref.ref(dbg)
+        del dbg
+        assert known() is None
+    finally:
+        gc.enable()
+    gone = next(e for e in events if e._outputs is None)
+    assert gone.stats
+    with pytest.raises(fl.DebuggerError, match="Debugger that could compute them again is no more"):
+        gone.outputs  # noqa: B018
 
 
 def test_looking_at_what_was_taken_back_takes_no_second_budget_for_good():
