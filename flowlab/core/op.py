@@ -88,6 +88,8 @@ class Op:
     rounds: Callable | None = None      # (shapes of the inputs, attributes) → how many timesteps, as far as one can tell
     wires: Callable | None = None       # attributes → for each body what its inputs and outputs are: ("sequence", 0), ("state", 1), ("next", 1) …
     shown: Callable | None = None       # attributes → how many of the outputs are drawn before anybody uses them
+    onnx: str = ""                  # the ONNX operator that computes just this from the same inputs in the same order
+    onnx_attrs: Mapping[str, str] = field(default_factory=dict)     # attribute → its name there, where the two differ; values are the same
 
     def __post_init__(self) -> None:
         self.variadic = bool(self.inputs and self.inputs[-1].variadic)
@@ -678,6 +680,9 @@ def op(kernel: Callable | None = None, /, *, infer: Callable = elementwise, type
     `infer(*types, ports, word, **attributes)` is the shape rule: it returns the `fl.TensorType` of the output (a tuple for several `outputs`), and
     raises ShapeError for inputs that do not fit. Without it, shapes meet elementwise, by NumPy's rule of broadcasting, and the dtype stays. What the kernel
     returns is held to it: a wrong shape, dtype or number of outputs is a KernelError that says what was declared and what came.
+
+    `onnx="Gelu"` names the ONNX operator that computes the same from the same inputs in the same order; `onnx_attrs={"negative_slope": "alpha"}` says what
+    an attribute is called there, where its name differs. Such an operation goes into ONNX files as that operator.
 
     The operation's type is the function's name in CamelCase; `type=` says another. A type that is taken is an error, unless it is this very function
     again: a notebook's cell may be run twice. `@name.kernel("cupy")` gives one backend a kernel of its own.

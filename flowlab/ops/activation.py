@@ -20,7 +20,7 @@ def _along(x: TensorType, *, axis: int, **_: Any) -> TensorType:
     return x
 
 
-@op(infer=unchanged, category="activation", latex=r"\tanh x", ufunc="tanh", aliases=("squash",), bounds=(-1, 1), zh="双曲正切")
+@op(infer=unchanged, category="activation", latex=r"\tanh x", ufunc="tanh", aliases=("squash",), bounds=(-1, 1), onnx="Tanh", zh="双曲正切")
 def tanh(xp, x: Float):
     """Squash each value into −1 … 1."""
     return xp.tanh(x)
@@ -32,7 +32,7 @@ def _(node, g):
     return (lambda: g * (1 - y * y),)
 
 
-@op(infer=unchanged, category="activation", latex=r"\sigma(x)", aliases=("logistic", "gate", "σ"), bounds=(0, 1), zh="S型函数")
+@op(infer=unchanged, category="activation", latex=r"\sigma(x)", aliases=("logistic", "gate", "σ"), bounds=(0, 1), onnx="Sigmoid", zh="S型函数")
 def sigmoid(xp, x: Float):
     """Squash each value into 0 … 1: how far a gate is open."""
     return xp.tanh(x * 0.5) * 0.5 + 0.5  # tanh saturates where exp would overflow
@@ -52,7 +52,7 @@ def _(node, g):
     return (lambda: g * (y * (1 - y)),)
 
 
-@op(infer=unchanged, category="activation", latex=r"\max(0, x)", aliases=("rectifier",), bounds=(0, math.inf), zh="线性整流")
+@op(infer=unchanged, category="activation", latex=r"\max(0, x)", aliases=("rectifier",), bounds=(0, math.inf), onnx="Relu", zh="线性整流")
 def relu(xp, x):
     """Keep what is positive, make the rest 0."""
     return xp.maximum(x, 0, out=xp.workspace(x.shape, x.dtype, x))
@@ -98,7 +98,7 @@ def _(node, g):
     return (lambda: relu_gradient(g, node.inputs[1])), None
 
 
-@op(infer=_along, category="activation", latex=r"\frac{e^{x_i}}{\sum_j e^{x_j}}", aliases=("probabilities", "归一化"), bounds=(0, 1), zh="归一化指数")
+@op(infer=_along, category="activation", latex=r"\frac{e^{x_i}}{\sum_j e^{x_j}}", aliases=("probabilities", "归一化"), bounds=(0, 1), onnx="Softmax", zh="归一化指数")
 def softmax(xp, x: Float, *, axis: int = -1):
     """Turn scores into shares that add up to 1 along the axis."""
     if not x.size:
@@ -114,7 +114,7 @@ def _(node, g):
     return (lambda: (g - sum_(g * y, axis=axis, keepdims=True)) * y,)
 
 
-@op(infer=_along, category="activation", latex=r"x_i - \ln \sum_j e^{x_j}", aliases=("log probabilities",), bounds=(-math.inf, 0), zh="对数归一化")
+@op(infer=_along, category="activation", latex=r"x_i - \ln \sum_j e^{x_j}", aliases=("log probabilities",), bounds=(-math.inf, 0), onnx="LogSoftmax", zh="对数归一化")
 def log_softmax(xp, x: Float, *, axis: int = -1):
     """Turn scores into logarithms of shares, without overflow."""
     if not x.size:
@@ -218,7 +218,7 @@ def _where_positive(x, y, otherwise):
 
 
 @op(infer=lambda x, *, approximate, **_: x, category="activation", choices={"approximate": ("none", "tanh")}, latex=r"x\,\Phi(x)", aliases=("gaussian error linear unit", "transformer"),
-    zh="高斯误差线性单元")
+    onnx="Gelu", zh="高斯误差线性单元")
 def gelu(xp, x: Float, *, approximate: Choice = "none"):
     """Scale x by how likely a normal draw falls below it; `approximate="tanh"` is the older formula with a tanh. Source: Hendrycks & Gimpel 2016."""
     if approximate == "tanh":
@@ -241,7 +241,7 @@ def _(node, g):
     return (lambda: g * (erf(x * math.sqrt(0.5)) * 0.5 + 0.5 + x * exp(square(x) * -0.5) * (1 / math.sqrt(2 * math.pi))),)
 
 
-@op(infer=unchanged, category="activation", latex=r"\max(0, x) + \min(0, \alpha(e^x - 1))", aliases=("exponential linear unit",), zh="指数线性单元")
+@op(infer=unchanged, category="activation", latex=r"\max(0, x) + \min(0, \alpha(e^x - 1))", aliases=("exponential linear unit",), onnx="Elu", zh="指数线性单元")
 def elu(xp, x: Float, *, alpha: float = 1.0):
     """Keep what is positive; let the rest fall off smoothly to −alpha."""
     return xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0)))
@@ -255,7 +255,7 @@ def _(node, g):
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 
-@op(infer=unchanged, category="activation", latex=r"\lambda\,\operatorname{elu}(x)", aliases=("self-normalizing",), zh="自归一化线性单元")
+@op(infer=unchanged, category="activation", latex=r"\lambda\,\operatorname{elu}(x)", aliases=("self-normalizing",), onnx="Selu", zh="自归一化线性单元")
 def selu(xp, x: Float):
     """An ELU with the scale that keeps mean 0 and variance 1 from layer to layer. Source: Klambauer et al. 2017."""
     return _SELU_SCALE * xp.where(x > 0, x, _SELU_ALPHA * xp.expm1(xp.minimum(x, 0)))
@@ -280,7 +280,7 @@ def _(node, g):
     return (by_x,)
 
 
-@op(infer=unchanged, category="activation", latex=r"\ln(1 + e^x)", aliases=("smooth relu",), bounds=(0, math.inf), zh="软加")
+@op(infer=unchanged, category="activation", latex=r"\ln(1 + e^x)", aliases=("smooth relu",), bounds=(0, math.inf), onnx="Softplus", zh="软加")
 def softplus(xp, x: Float):
     """A smooth ReLU: near 0 for small values, near x for large ones."""
     return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.absolute(x)))
@@ -302,7 +302,7 @@ def _(node, g):
     return (lambda: g * sigmoid(node.inputs[0] * -1),)
 
 
-@op(infer=unchanged, category="activation", latex=r"\frac{x}{1 + |x|}", aliases=("soft sign",), bounds=(-1, 1), zh="软符号")
+@op(infer=unchanged, category="activation", latex=r"\frac{x}{1 + |x|}", aliases=("soft sign",), bounds=(-1, 1), onnx="Softsign", zh="软符号")
 def softsign(xp, x: Float):
     """Squash each value into −1 … 1, more gently than tanh."""
     return x / (1 + xp.absolute(x))
@@ -313,7 +313,7 @@ def _(node, g):
     return (lambda: g / square(abs_(node.inputs[0]) + 1),)
 
 
-@op(infer=unchanged, category="activation", latex=r"\max(0, x) + a \min(0, x)", aliases=("leaky rectifier", "prelu"), zh="带泄漏线性整流")
+@op(infer=unchanged, category="activation", latex=r"\max(0, x) + a \min(0, x)", aliases=("leaky rectifier", "prelu"), onnx="LeakyRelu", onnx_attrs={"negative_slope": "alpha"}, zh="带泄漏线性整流")
 def leaky_relu(xp, x: Float, *, negative_slope: float = 0.01):
     """Keep what is positive, and let a little of the rest through."""
     return xp.where(x > 0, x, x * negative_slope)
@@ -356,7 +356,7 @@ def _(node, g):
     return (lambda: _within(node.inputs[0], 0.0, 6.0, g),)
 
 
-@op(infer=unchanged, category="activation", latex=r"x \tanh \ln(1 + e^x)", aliases=("smooth gate",), zh="米什函数")
+@op(infer=unchanged, category="activation", latex=r"x \tanh \ln(1 + e^x)", aliases=("smooth gate",), onnx="Mish", zh="米什函数")
 def mish(xp, x: Float):
     """Scale x by the tanh of its softplus. Source: Misra 2019."""
     return x * xp.tanh(xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.absolute(x))))
@@ -399,7 +399,7 @@ def _(node, g):
 # ---------------------------------------------------------------- straight pieces, and slopes that are learnt
 
 
-@op(category="activation", latex=r"\max(0, x) + a \min(0, x)", aliases=("learnt slope", "parametric rectifier"), zh="参数化线性整流")
+@op(category="activation", latex=r"\max(0, x) + a \min(0, x)", aliases=("learnt slope", "parametric rectifier"), onnx="PRelu", zh="参数化线性整流")
 def prelu(xp, x: Float, slope: Float):
     """Keep what is positive, and scale the rest by a slope that may be learnt. Source: He et al. 2015.
 
@@ -423,7 +423,7 @@ def _scaled(x: TensorType, *, alpha: float, word: str, **_: Any) -> TensorType:
     return x
 
 
-@op(infer=_scaled, category="activation", latex=r"\max(0, x) + \min(0, \alpha(e^{x/\alpha} - 1))", aliases=("smooth elu",), zh="连续可微指数线性单元")
+@op(infer=_scaled, category="activation", latex=r"\max(0, x) + \min(0, \alpha(e^{x/\alpha} - 1))", aliases=("smooth elu",), onnx="Celu", zh="连续可微指数线性单元")
 def celu(xp, x: Float, *, alpha: float = 1.0):
     """An ELU whose slope has no jump whatever alpha is. Source: Barron 2017."""
     return xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0) / alpha))
@@ -445,7 +445,7 @@ def _(node, g):
     return (lambda: _within(node.inputs[0], -3.0, 3.0, g * (1 / 6)),)
 
 
-@op(infer=unchanged, category="activation", latex=r"x \operatorname{clip}(\tfrac{x}{6} + \tfrac12, 0, 1)", aliases=("hard silu", "mobile"), zh="硬自门控单元")
+@op(infer=unchanged, category="activation", latex=r"x \operatorname{clip}(\tfrac{x}{6} + \tfrac12, 0, 1)", aliases=("hard silu", "mobile"), onnx="HardSwish", zh="硬自门控单元")
 def hardswish(xp, x: Float):
     """Scale x by a gate of straight lines: 0 up to −3, x from 3 on. Source: Howard et al. 2019."""
     return x * xp.minimum(xp.maximum(x / 6 + 0.5, 0), 1)
@@ -465,7 +465,7 @@ def _lambd(x: TensorType, *, lambd: float, word: str, **_: Any) -> TensorType:
     return x
 
 
-@op(infer=_lambd, category="activation", latex=r"x \cdot [|x| > \lambda]", aliases=("sparse", "denoise"), zh="硬收缩")
+@op(infer=_lambd, category="activation", latex=r"x \cdot [|x| > \lambda]", aliases=("sparse", "denoise"), onnx="Shrink", zh="硬收缩")
 def hardshrink(xp, x: Float, *, lambd: float = 0.5):
     """Make what is small 0, and keep the rest."""
     return xp.where(xp.absolute(x) > lambd, x, xp.zeros_like(x))

@@ -78,7 +78,7 @@ def _transposed(x: TensorType, *, axes: tuple[int, ...] | None, **_: Any) -> Ten
     return x.with_shape(tuple(x.shape[a] for a in order))
 
 
-@op(infer=_transposed, category="array", latex="x^T", aliases=("permute", "swap axes", ".T"), bounds="inputs", zh="转置")
+@op(infer=_transposed, category="array", latex="x^T", aliases=("permute", "swap axes", ".T"), bounds="inputs", onnx="Transpose", onnx_attrs={"axes": "perm"}, zh="转置")
 def transpose(xp, x: Any, *, axes: Ints = None):
     """Reorder the axes; back to front by default."""
     return xp.transpose(x, axes)
@@ -205,7 +205,7 @@ def _where(condition: TensorType, x: TensorType, y: TensorType, *, ports: tuple,
     return TensorType(broadcast_shapes([condition.shape, x.shape, y.shape], ports, word), x.dtype)
 
 
-@op(infer=_where, category="array", aliases=("select", "if", "choose"), zh="条件选择")
+@op(infer=_where, category="array", aliases=("select", "if", "choose"), onnx="Where", zh="条件选择")
 def where(xp, condition: Bool, x: Any, y: Any):
     """Take x where the condition holds, y elsewhere."""
     return xp.where(condition, x, y)
@@ -240,7 +240,7 @@ def _concat(*types: TensorType, axis: int, ports: tuple, **_: Any) -> TensorType
     return first.with_shape(tuple(shape))
 
 
-@op(infer=_concat, category="array", aliases=("concatenate", "join", "cat"), bounds="inputs", zh="拼接")
+@op(infer=_concat, category="array", aliases=("concatenate", "join", "cat"), bounds="inputs", onnx="Concat", zh="拼接")
 def concat(xp, *xs: Any, axis: int = 0):
     """Join tensors end to end along an axis."""
     return xp.concatenate(xs, axis=axis)
@@ -390,7 +390,7 @@ def _gathered(x: TensorType, indices: TensorType, *, axis: int, **_: Any) -> Ten
     return x.with_shape((*x.shape[:at], *indices.shape, *x.shape[at + 1:]))
 
 
-@op(infer=_gathered, category="array", latex=r"x_{i}", aliases=("take", "look up", "embedding", "index"), bounds="inputs", zh="按下标取")
+@op(infer=_gathered, category="array", latex=r"x_{i}", aliases=("take", "look up", "embedding", "index"), bounds="inputs", onnx="Gather", zh="按下标取")
 def gather(xp, x: Any, indices: Int, *, axis: int = 0):
     """Pick the entries with the given indices along an axis."""
     size = x.shape[axis]

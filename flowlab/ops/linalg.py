@@ -18,7 +18,7 @@ from .sizes import broadcast_as, sum_to
 
 
 @op(infer=lambda a, b, **_: a.with_shape(matmul_shape(a, b)), type="MatMul", category="linalg", latex="A B", ufunc="matmul",
-    aliases=("dot", "product", "@", "linear"), zh="矩阵乘")
+    aliases=("dot", "product", "@", "linear"), onnx="MatMul", zh="矩阵乘")
 def matmul(xp, a, b):
     """Multiply matrices: rows of a by columns of b; leading axes are a batch."""
     return xp.matmul(a, b)
@@ -147,7 +147,7 @@ def _determined(x: TensorType, *, word: str, **_: Any) -> TensorType:
     return x.with_shape(_square(x, word).shape[:-2])
 
 
-@op(infer=_determined, category="linalg", latex=r"\det A", aliases=("determinant", "volume"), zh="行列式")
+@op(infer=_determined, category="linalg", latex=r"\det A", aliases=("determinant", "volume"), onnx="Det", zh="行列式")
 def det(xp, x: Float):
     """Measure how much a matrix grows volumes; 0 when it flattens them."""
     return xp.linalg.det(_wide(x)).astype(x.dtype)
@@ -487,7 +487,7 @@ def _einsum_rule(*types: TensorType, subscripts: str, ports: tuple, **_: Any) ->
     return types[0].with_shape(tuple(sizes[c][0] for c in result))
 
 
-@op(infer=_einsum_rule, type="Einsum", function="einsum", category="linalg", latex=r"\sum_k a_{ik} b_{kj}", aliases=("sum of products", "contract", "tensor product"), zh="爱因斯坦求和")
+@op(infer=_einsum_rule, type="Einsum", function="einsum", category="linalg", latex=r"\sum_k a_{ik} b_{kj}", aliases=("sum of products", "contract", "tensor product"), onnx="Einsum", onnx_attrs={"subscripts": "equation"}, zh="爱因斯坦求和")
 def einsum_op(xp, *xs, subscripts: str):
     """Multiply tensors and add up along the axes that the result does not name, each axis by a letter: `"ij,jk->ik"`."""
     operands, result = _letters(subscripts, [x.ndim for x in xs], tuple(f"xs.{k}" for k in range(len(xs))))

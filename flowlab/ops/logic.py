@@ -15,25 +15,25 @@ def _truth(*types: TensorType, **rest: Any) -> TensorType:
     return TensorType(elementwise(*types, **rest).shape, np.dtype("bool"))
 
 
-@op(infer=_truth, latex=r"a \wedge b", ufunc="logical_and", differentiable=False, aliases=("and", "both", "&"), zh="逻辑与")
+@op(infer=_truth, latex=r"a \wedge b", ufunc="logical_and", differentiable=False, aliases=("and", "both", "&"), onnx="And", zh="逻辑与")
 def logical_and(xp, a: Bool, b: Bool):
     """Ask where both hold."""
     return xp.logical_and(a, b)
 
 
-@op(infer=_truth, latex=r"a \vee b", ufunc="logical_or", differentiable=False, aliases=("or", "either", "|"), zh="逻辑或")
+@op(infer=_truth, latex=r"a \vee b", ufunc="logical_or", differentiable=False, aliases=("or", "either", "|"), onnx="Or", zh="逻辑或")
 def logical_or(xp, a: Bool, b: Bool):
     """Ask where at least one holds."""
     return xp.logical_or(a, b)
 
 
-@op(infer=_truth, latex=r"a \oplus b", ufunc="logical_xor", differentiable=False, aliases=("xor", "exclusive or", "^"), zh="逻辑异或")
+@op(infer=_truth, latex=r"a \oplus b", ufunc="logical_xor", differentiable=False, aliases=("xor", "exclusive or", "^"), onnx="Xor", zh="逻辑异或")
 def logical_xor(xp, a: Bool, b: Bool):
     """Ask where exactly one holds."""
     return xp.logical_xor(a, b)
 
 
-@op(infer=_truth, latex=r"\neg x", ufunc="logical_not", differentiable=False, aliases=("not", "~"), zh="逻辑非")
+@op(infer=_truth, latex=r"\neg x", ufunc="logical_not", differentiable=False, aliases=("not", "~"), onnx="Not", zh="逻辑非")
 def logical_not(xp, x: Bool):
     """Ask where it does not hold."""
     return xp.logical_not(x)
@@ -45,13 +45,13 @@ def not_equal(xp, a: Any, b: Any):
     return xp.not_equal(a, b)
 
 
-@op(infer=_truth, ufunc="isnan", differentiable=False, aliases=("nan", "not a number"), zh="是否非数")
+@op(infer=_truth, ufunc="isnan", differentiable=False, aliases=("nan", "not a number"), onnx="IsNaN", zh="是否非数")
 def isnan(xp, x: Float):
     """Ask where a value is no number at all (NaN)."""
     return xp.isnan(x)
 
 
-@op(infer=_truth, ufunc="isinf", differentiable=False, aliases=("infinite",), zh="是否无穷")
+@op(infer=_truth, ufunc="isinf", differentiable=False, aliases=("infinite",), onnx="IsInf", zh="是否无穷")
 def isinf(xp, x: Float):
     """Ask where a value is infinite, upward or downward."""
     return xp.isinf(x)

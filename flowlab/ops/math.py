@@ -16,7 +16,7 @@ def _truth(*types: TensorType, **rest: Any) -> TensorType:
     return TensorType(elementwise(*types, **rest).shape, np.dtype("bool"))
 
 
-@op(latex="a + b", ufunc="add", aliases=("plus", "sum of two", "+"), zh="加")
+@op(latex="a + b", ufunc="add", aliases=("plus", "sum of two", "+"), onnx="Add", zh="加")
 def add(xp, a, b):
     """Add two tensors, element by element."""
     return xp.add(a, b)
@@ -28,7 +28,7 @@ def _(node, g):
     return lambda: sum_to(g, a), lambda: sum_to(g, b)
 
 
-@op(latex="a - b", ufunc="subtract", aliases=("minus", "difference", "-"), zh="减")
+@op(latex="a - b", ufunc="subtract", aliases=("minus", "difference", "-"), onnx="Sub", zh="减")
 def subtract(xp, a, b):
     """Subtract b from a, element by element."""
     return xp.subtract(a, b)
@@ -40,7 +40,7 @@ def _(node, g):
     return lambda: sum_to(g, a), lambda: sum_to(negative(g), b)
 
 
-@op(latex=r"a \odot b", ufunc="multiply", aliases=("times", "product", "hadamard", "*"), zh="乘")
+@op(latex=r"a \odot b", ufunc="multiply", aliases=("times", "product", "hadamard", "*"), onnx="Mul", zh="乘")
 def multiply(xp, a, b):
     """Multiply two tensors, element by element."""
     return xp.multiply(a, b)
@@ -52,7 +52,7 @@ def _(node, g):
     return lambda: sum_to(g * b, a), lambda: sum_to(g * a, b)
 
 
-@op(latex=r"\frac{a}{b}", ufunc="true_divide", aliases=("over", "quotient", "/"), zh="除")
+@op(latex=r"\frac{a}{b}", ufunc="true_divide", aliases=("over", "quotient", "/"), onnx="Div", zh="除")
 def divide(xp, a: Float, b: Float):
     """Divide a by b, element by element."""
     return xp.true_divide(a, b)
@@ -64,7 +64,7 @@ def _(node, g):
     return lambda: sum_to(g / b, a), lambda: sum_to(negative(g * node.outputs[0] / b), b)
 
 
-@op(infer=unchanged, latex="-x", ufunc="negative", aliases=("minus", "negate"), zh="取负")
+@op(infer=unchanged, latex="-x", ufunc="negative", aliases=("minus", "negate"), onnx="Neg", zh="取负")
 def negative(xp, x):
     """Flip the sign."""
     return xp.negative(x)
@@ -75,7 +75,7 @@ def _(node, g):
     return (lambda: negative(g),)
 
 
-@op(latex="a^b", ufunc="power", aliases=("exponent", "^", "**"), zh="幂")
+@op(latex="a^b", ufunc="power", aliases=("exponent", "^", "**"), onnx="Pow", zh="幂")
 def power(xp, a, b):
     """Raise a to the power b, element by element."""
     return xp.power(a, b)
@@ -109,7 +109,7 @@ def _(node, g):
     return (lambda: g * (x * 2),)
 
 
-@op(infer=unchanged, latex=r"\sqrt{x}", ufunc="sqrt", aliases=("root",), bounds=(0, math.inf), zh="平方根")
+@op(infer=unchanged, latex=r"\sqrt{x}", ufunc="sqrt", aliases=("root",), bounds=(0, math.inf), onnx="Sqrt", zh="平方根")
 def sqrt(xp, x: Float):
     """Take the square root."""
     return xp.sqrt(x)
@@ -120,7 +120,7 @@ def _(node, g):
     return (lambda: g * 0.5 / node.outputs[0],)
 
 
-@op(infer=unchanged, latex="e^x", ufunc="exp", aliases=("exponential",), bounds=(0, math.inf), zh="指数")
+@op(infer=unchanged, latex="e^x", ufunc="exp", aliases=("exponential",), bounds=(0, math.inf), onnx="Exp", zh="指数")
 def exp(xp, x: Float):
     """Raise e to each value."""
     return xp.exp(x)
@@ -131,7 +131,7 @@ def _(node, g):
     return (lambda: g * node.outputs[0],)
 
 
-@op(infer=unchanged, latex=r"\ln x", ufunc="log", aliases=("ln", "logarithm"), zh="对数")
+@op(infer=unchanged, latex=r"\ln x", ufunc="log", aliases=("ln", "logarithm"), onnx="Log", zh="对数")
 def log(xp, x: Float):
     """Take the natural logarithm."""
     return xp.log(x)
@@ -142,7 +142,7 @@ def _(node, g):
     return (lambda: g / node.inputs[0],)
 
 
-@op(infer=unchanged, latex=r"\sin x", ufunc="sin", aliases=("sine",), bounds=(-1, 1), zh="正弦")
+@op(infer=unchanged, latex=r"\sin x", ufunc="sin", aliases=("sine",), bounds=(-1, 1), onnx="Sin", zh="正弦")
 def sin(xp, x: Float):
     """Take the sine of each angle, in radians."""
     return xp.sin(x)
@@ -153,7 +153,7 @@ def _(node, g):
     return (lambda: g * cos(node.inputs[0]),)
 
 
-@op(infer=unchanged, latex=r"\cos x", ufunc="cos", aliases=("cosine",), bounds=(-1, 1), zh="余弦")
+@op(infer=unchanged, latex=r"\cos x", ufunc="cos", aliases=("cosine",), bounds=(-1, 1), onnx="Cos", zh="余弦")
 def cos(xp, x: Float):
     """Take the cosine of each angle, in radians."""
     return xp.cos(x)
@@ -164,7 +164,7 @@ def _(node, g):
     return (lambda: negative(g * sin(node.inputs[0])),)
 
 
-@op(infer=unchanged, latex="|x|", ufunc="absolute", function="abs", aliases=("absolute", "magnitude"), bounds=(0, math.inf), zh="绝对值")
+@op(infer=unchanged, latex="|x|", ufunc="absolute", function="abs", aliases=("absolute", "magnitude"), bounds=(0, math.inf), onnx="Abs", zh="绝对值")
 def abs_(xp, x):
     """Drop the sign."""
     return xp.absolute(x)
@@ -175,13 +175,13 @@ def _(node, g):
     return (lambda: g * sign(node.inputs[0]),)
 
 
-@op(infer=unchanged, latex=r"\operatorname{sgn} x", ufunc="sign", differentiable=False, bounds=(-1, 1), zh="符号")
+@op(infer=unchanged, latex=r"\operatorname{sgn} x", ufunc="sign", differentiable=False, bounds=(-1, 1), onnx="Sign", zh="符号")
 def sign(xp, x):
     """Say −1, 0 or 1: the sign of each value."""
     return xp.sign(x)
 
 
-@op(latex=r"\max(a, b)", ufunc="maximum", aliases=("larger of",), zh="逐元素最大")
+@op(latex=r"\max(a, b)", ufunc="maximum", aliases=("larger of",), onnx="Max", zh="逐元素最大")
 def maximum(xp, a, b):
     """Keep the larger of two values, element by element."""
     return xp.maximum(a, b)
@@ -199,7 +199,7 @@ def _(node, g):
     return lambda: sum_to(g * _share(a, b, greater), a), lambda: sum_to(g * _share(b, a, greater), b)
 
 
-@op(latex=r"\min(a, b)", ufunc="minimum", aliases=("smaller of",), zh="逐元素最小")
+@op(latex=r"\min(a, b)", ufunc="minimum", aliases=("smaller of",), onnx="Min", zh="逐元素最小")
 def minimum(xp, a, b):
     """Keep the smaller of two values, element by element."""
     return xp.minimum(a, b)
@@ -240,37 +240,37 @@ def _(node, g):
     return (inside,)
 
 
-@op(infer=_truth, latex="a > b", ufunc="greater", differentiable=False, aliases=(">",), zh="大于")
+@op(infer=_truth, latex="a > b", ufunc="greater", differentiable=False, aliases=(">",), onnx="Greater", zh="大于")
 def greater(xp, a, b):
     """Ask where a is larger than b."""
     return xp.greater(a, b)
 
 
-@op(infer=_truth, latex=r"a \ge b", ufunc="greater_equal", differentiable=False, aliases=(">=",), zh="大于等于")
+@op(infer=_truth, latex=r"a \ge b", ufunc="greater_equal", differentiable=False, aliases=(">=",), onnx="GreaterOrEqual", zh="大于等于")
 def greater_equal(xp, a, b):
     """Ask where a is at least b."""
     return xp.greater_equal(a, b)
 
 
-@op(infer=_truth, latex="a < b", ufunc="less", differentiable=False, aliases=("<",), zh="小于")
+@op(infer=_truth, latex="a < b", ufunc="less", differentiable=False, aliases=("<",), onnx="Less", zh="小于")
 def less(xp, a, b):
     """Ask where a is smaller than b."""
     return xp.less(a, b)
 
 
-@op(infer=_truth, latex=r"a \le b", ufunc="less_equal", differentiable=False, aliases=("<=",), zh="小于等于")
+@op(infer=_truth, latex=r"a \le b", ufunc="less_equal", differentiable=False, aliases=("<=",), onnx="LessOrEqual", zh="小于等于")
 def less_equal(xp, a, b):
     """Ask where a is at most b."""
     return xp.less_equal(a, b)
 
 
-@op(infer=_truth, latex="a = b", ufunc="equal", differentiable=False, aliases=("==", "same"), zh="等于")
+@op(infer=_truth, latex="a = b", ufunc="equal", differentiable=False, aliases=("==", "same"), onnx="Equal", zh="等于")
 def equal(xp, a: Any, b: Any):
     """Ask where a and b are the same."""
     return xp.equal(a, b)
 
 
-@op(infer=unchanged, latex="x", aliases=("pass",), bounds="inputs", zh="恒等")
+@op(infer=unchanged, latex="x", aliases=("pass",), bounds="inputs", onnx="Identity", zh="恒等")
 def identity(xp, x: Any):
     """Hand the value on unchanged."""
     return x
@@ -290,25 +290,25 @@ def stop_gradient(xp, x: Any):
 # ---------------------------------------------------------------- more functions of one value
 
 
-@op(infer=unchanged, latex=r"\lfloor x \rfloor", differentiable=False, aliases=("round down",), zh="向下取整")
+@op(infer=unchanged, latex=r"\lfloor x \rfloor", differentiable=False, aliases=("round down",), onnx="Floor", zh="向下取整")
 def floor(xp, x):
     """Round down to a whole number."""
     return xp.floor(x) if x.dtype.kind == "f" else x
 
 
-@op(infer=unchanged, latex=r"\lceil x \rceil", differentiable=False, aliases=("round up", "ceiling"), zh="向上取整")
+@op(infer=unchanged, latex=r"\lceil x \rceil", differentiable=False, aliases=("round up", "ceiling"), onnx="Ceil", zh="向上取整")
 def ceil(xp, x):
     """Round up to a whole number."""
     return xp.ceil(x) if x.dtype.kind == "f" else x
 
 
-@op(infer=unchanged, function="round", latex=r"\operatorname{round} x", differentiable=False, aliases=("nearest", "rint"), zh="四舍五入")
+@op(infer=unchanged, function="round", latex=r"\operatorname{round} x", differentiable=False, aliases=("nearest", "rint"), onnx="Round", zh="四舍五入")
 def round_(xp, x):
     """Round to the nearest whole number; halves go to the even one."""
     return xp.rint(x) if x.dtype.kind == "f" else x
 
 
-@op(infer=unchanged, latex=r"\frac{1}{x}", aliases=("inverse", "1/x"), zh="倒数")
+@op(infer=unchanged, latex=r"\frac{1}{x}", aliases=("inverse", "1/x"), onnx="Reciprocal", zh="倒数")
 def reciprocal(xp, x: Float):
     """Divide 1 by each value."""
     return xp.true_divide(1, x)
@@ -374,7 +374,7 @@ def _(node, g):
     return (lambda: g * (1 / math.log(10)) / node.inputs[0],)
 
 
-@op(infer=unchanged, latex=r"\tan x", ufunc="tan", aliases=("tangent",), zh="正切")
+@op(infer=unchanged, latex=r"\tan x", ufunc="tan", aliases=("tangent",), onnx="Tan", zh="正切")
 def tan(xp, x: Float):
     """Take the tangent of each angle, in radians."""
     return xp.tan(x)
@@ -385,7 +385,7 @@ def _(node, g):
     return (lambda: g * (square(node.outputs[0]) + 1),)
 
 
-@op(infer=unchanged, latex=r"\arcsin x", ufunc="arcsin", aliases=("asin",), bounds=(-math.pi / 2, math.pi / 2), zh="反正弦")
+@op(infer=unchanged, latex=r"\arcsin x", ufunc="arcsin", aliases=("asin",), bounds=(-math.pi / 2, math.pi / 2), onnx="Asin", zh="反正弦")
 def arcsin(xp, x: Float):
     """Find the angle that has this sine."""
     return xp.arcsin(x)
@@ -396,7 +396,7 @@ def _(node, g):
     return (lambda: g * rsqrt(1 - square(node.inputs[0])),)
 
 
-@op(infer=unchanged, latex=r"\arccos x", ufunc="arccos", aliases=("acos",), bounds=(0, math.pi), zh="反余弦")
+@op(infer=unchanged, latex=r"\arccos x", ufunc="arccos", aliases=("acos",), bounds=(0, math.pi), onnx="Acos", zh="反余弦")
 def arccos(xp, x: Float):
     """Find the angle that has this cosine."""
     return xp.arccos(x)
@@ -407,7 +407,7 @@ def _(node, g):
     return (lambda: negative(g * rsqrt(1 - square(node.inputs[0]))),)
 
 
-@op(infer=unchanged, latex=r"\arctan x", ufunc="arctan", aliases=("atan",), bounds=(-math.pi / 2, math.pi / 2), zh="反正切")
+@op(infer=unchanged, latex=r"\arctan x", ufunc="arctan", aliases=("atan",), bounds=(-math.pi / 2, math.pi / 2), onnx="Atan", zh="反正切")
 def arctan(xp, x: Float):
     """Find the angle that has this tangent."""
     return xp.arctan(x)
@@ -418,7 +418,7 @@ def _(node, g):
     return (lambda: g / (square(node.inputs[0]) + 1),)
 
 
-@op(infer=unchanged, latex=r"\sinh x", ufunc="sinh", aliases=("hyperbolic sine",), zh="双曲正弦")
+@op(infer=unchanged, latex=r"\sinh x", ufunc="sinh", aliases=("hyperbolic sine",), onnx="Sinh", zh="双曲正弦")
 def sinh(xp, x: Float):
     """Take the hyperbolic sine."""
     return xp.sinh(x)
@@ -429,7 +429,7 @@ def _(node, g):
     return (lambda: g * cosh(node.inputs[0]),)
 
 
-@op(infer=unchanged, latex=r"\cosh x", ufunc="cosh", aliases=("hyperbolic cosine",), bounds=(1, math.inf), zh="双曲余弦")
+@op(infer=unchanged, latex=r"\cosh x", ufunc="cosh", aliases=("hyperbolic cosine",), bounds=(1, math.inf), onnx="Cosh", zh="双曲余弦")
 def cosh(xp, x: Float):
     """Take the hyperbolic cosine: the shape of a hanging chain."""
     return xp.cosh(x)
@@ -452,7 +452,7 @@ def _(node, g):
     return (lambda: sum_to(g * b / (square(a) + square(b)), a), lambda: sum_to(negative(g * a) / (square(a) + square(b)), b))
 
 
-@op(infer=unchanged, latex=r"\operatorname{erf} x", aliases=("error function", "gauss", "normal"), bounds=(-1, 1), zh="误差函数")
+@op(infer=unchanged, latex=r"\operatorname{erf} x", aliases=("error function", "gauss", "normal"), bounds=(-1, 1), onnx="Erf", zh="误差函数")
 def erf(xp, x: Float):
     """Ask how likely a normal draw is to lie within x·√2 standard deviations of its mean, with the sign of x."""
     return xp.special.erf(x).astype(x.dtype)
@@ -509,7 +509,7 @@ def _(node, g):
     return (lambda: g / square(node.outputs[0]) * (1 / 3),)
 
 
-@op(infer=unchanged, latex=r"\operatorname{arsinh} x", ufunc="arcsinh", aliases=("asinh", "inverse hyperbolic sine"), zh="反双曲正弦")
+@op(infer=unchanged, latex=r"\operatorname{arsinh} x", ufunc="arcsinh", aliases=("asinh", "inverse hyperbolic sine"), onnx="Asinh", zh="反双曲正弦")
 def arcsinh(xp, x: Float):
     """Find the value that has this hyperbolic sine."""
     return xp.arcsinh(x)
@@ -520,7 +520,7 @@ def _(node, g):
     return (lambda: g * rsqrt(square(node.inputs[0]) + 1),)
 
 
-@op(infer=unchanged, latex=r"\operatorname{arcosh} x", ufunc="arccosh", aliases=("acosh", "inverse hyperbolic cosine"), zh="反双曲余弦")
+@op(infer=unchanged, latex=r"\operatorname{arcosh} x", ufunc="arccosh", aliases=("acosh", "inverse hyperbolic cosine"), onnx="Acosh", zh="反双曲余弦")
 def arccosh(xp, x: Float):
     """Find the value from 0 on that has this hyperbolic cosine; x is 1 or more."""
     return xp.arccosh(x)
@@ -531,7 +531,7 @@ def _(node, g):
     return (lambda: g * rsqrt(square(node.inputs[0]) - 1),)
 
 
-@op(infer=unchanged, latex=r"\operatorname{artanh} x", ufunc="arctanh", aliases=("atanh", "inverse hyperbolic tangent", "fisher"), zh="反双曲正切")
+@op(infer=unchanged, latex=r"\operatorname{artanh} x", ufunc="arctanh", aliases=("atanh", "inverse hyperbolic tangent", "fisher"), onnx="Atanh", zh="反双曲正切")
 def arctanh(xp, x: Float):
     """Find the value that has this hyperbolic tangent."""
     return xp.arctanh(x)

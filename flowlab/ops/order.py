@@ -99,7 +99,7 @@ def _checked(indices, size: int, axis: int) -> None:
         raise IndexError(f"an index of {int(indices.max() if indices.max() >= size else indices.min())} is outside axis {axis}, which has {plural(size, 'entry')}")
 
 
-@op(infer=_taken, category="array", aliases=("pick", "gather along"), bounds="inputs", zh="沿轴取")
+@op(infer=_taken, category="array", aliases=("pick", "gather along"), bounds="inputs", onnx="GatherElements", zh="沿轴取")
 def take_along_axis(xp, x: Any, indices: Int, *, axis: int = -1):
     """Pick one entry along an axis for every index: out[i, j] = x[i, indices[i, j]]."""
     axis = axis % x.ndim
