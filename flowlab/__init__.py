@@ -37,7 +37,7 @@ from .core.errors import (
     NameTakenError,
     ShapeError,
     UnknownOpError,
-    nearest as _nearest,
+    no_attribute as _no_attribute,
 )
 from .core.graph import Graph, Node, Tensor, control_dependencies, device, name_scope
 from .core.op import REGISTRY as _REGISTRY, Op, op
@@ -113,9 +113,7 @@ def __getattr__(name: str) -> _Any:
     else:
         fresh = next((o for o in _REGISTRY.values() if o.function == name and o.source is None), None)  # an op of one's own
         if fresh is None:
-            near = [] if name.startswith("_") else _nearest(name, __dir__())   # Python itself asks for names such as __path__
-            said = f" Did you mean {' or '.join(near)}?" if near else ""
-            raise AttributeError(f"module 'flowlab' has no attribute {name!r}.{said}")
+            raise _no_attribute(__name__, name, __dir__())
         return fresh
     globals()[name] = found
     return found

@@ -92,6 +92,13 @@ def plural(count: int | str | None, word: str) -> str:
     return f"{'?' if count is None else count} {word if count == 1 else _MANY.get(word, f'{word}s')}"
 
 
+def no_attribute(module: str, name: str, names: Iterable[str]) -> AttributeError:
+    """What a module says of a name that it has not, with the names that are most like it."""
+    near = [] if name.startswith("_") else nearest(name, names)     # Python itself asks for names such as __path__
+    said = f" Did you mean {' or '.join(near)}?" if near else ""
+    return AttributeError(f"module {module!r} has no attribute {name!r}.{said}")
+
+
 def nearest(word: str, names: Iterable[str], n: int = 3) -> list[str]:
     """The names most like `word`, for "did you mean"."""
     from difflib import get_close_matches  # wanted only when something is wrong

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 from ..autodiff import gradients
-from ..core.errors import AttributeValueError, GradientError
+from ..core.errors import AttributeValueError, GradientError, no_attribute as _no_attribute
 from ..core.graph import Graph, Node, Tensor
 from ..ops.array import cast, where
 from ..ops.math import add, cos, divide, exp, floor, less, maximum, minimum, multiply, power, sqrt, square, subtract
@@ -284,3 +284,7 @@ def warmup(steps: int, then: float | Schedule) -> Schedule:
         later = then(maximum(subtract(step, float(steps)), 0.0)) if callable(then) else float(then)
         return multiply(minimum(multiply(add(step, 1.0), 1 / steps), 1.0), later)
     return at
+
+
+def __getattr__(name: str) -> None:
+    raise _no_attribute(__name__, name, [n for n, v in globals().items() if getattr(v, "__module__", None) == __name__ and not n.startswith("_")])

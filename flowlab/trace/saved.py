@@ -72,7 +72,9 @@ def load_trace(path: str | os.PathLike) -> Trace:
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # safe_open is no mapping
     except FileNotFoundError:
         raise NoFileError(f"there is no file {os.fspath(path)!r}.") from None
-    except (SafetensorError, OSError, ValueError, TypeError) as error:
+    except SafetensorError as error:        # its words are about bytes in a header
+        raise DocumentError(f"{os.fspath(path)!r} cannot be read as a trace: it is none, or is damaged.", hint="Trace.save writes one; Session.restore reads weights.") from error
+    except (OSError, ValueError, TypeError) as error:
         raise DocumentError(f"{os.fspath(path)!r} cannot be read as a trace: {error}.") from None
     try:
         return _opened(head, tensors)

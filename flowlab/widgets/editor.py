@@ -1174,8 +1174,8 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
 
         def parted(*_: Any) -> None:
             self._branch = (f"{target} overridden at firing {dbg.cursor}", other)
-            count = len(compare(dbg, other))
-            self._notice("status", f"A second run with another {target} went on to {'its end' if other.done else f'firing {other.cursor}'}: {plural(count, 'output')} of those fired in both differ.")
+            self._notice("status", f"A second run with another {target} went on to {'its end' if other.done else f'firing {other.cursor}'}.",
+                         f"Outputs that differ: {len(compare(dbg, other))}. With nothing selected (Esc) the inspector lists them.")
             self._say_debugging()
         self._pace(lambda _: other.going("resume"), parted, parted)
 

@@ -258,6 +258,10 @@ def test_a_misspelt_function_is_told_its_name():
         _ = fl.sofmax
     with pytest.raises(AttributeError, match="no attribute 'qqqqqqqq'.$"):
         _ = fl.qqqqqqqq
+    with pytest.raises(AttributeError, match="module 'flowlab.nn' has no attribute 'LSTM'. Did you mean lstm"):
+        _ = fl.nn.LSTM
+    with pytest.raises(AttributeError, match="'Adm'. Did you mean Adam"):
+        _ = fl.nn.optim.Adm
     assert not hasattr(fl, "__path_of_nothing__")
 
 

@@ -143,6 +143,8 @@ function Find() {
   const hits = known ? known.hits : here;
   const more = known ? known.total - known.hits.length : 0;
   React.useEffect(() => setActive(0), [q]);
+  const shown = open && q !== "";
+  React.useEffect(() => lab.set({ finding: shown }), [lab, shown]);
   const go = (hit: Hit) => { setText(""); setOpen(false); void lab.reveal(hit); };
   const onKeyDown = (e: React.KeyboardEvent) => {
     if (e.nativeEvent.isComposing) return;
@@ -159,8 +161,8 @@ function Find() {
         onKeyDown={onKeyDown}
       />
       <kbd aria-hidden="true">Ctrl F</kbd>
-      {open && q && hits.length === 0 && <p className="pop none muted">{t("Nothing found")}</p>}
-      {open && q && hits.length > 0 && (
+      {shown && hits.length === 0 && <p className="pop none muted">{t("Nothing found")}</p>}
+      {shown && hits.length > 0 && (
         <ul className="hits pop" role="listbox" id={id} aria-label={t("Found")} tabIndex={0} aria-activedescendant={hits.length ? `${id}-${active}` : undefined} onKeyDown={onKeyDown}>
           {hits.map((h, i) => (
             <li key={h.name} role="option" id={`${id}-${i}`} aria-selected={i === active} className={`c-${h.category}${i === active ? " sel" : ""}`} onMouseDown={(e) => e.preventDefault()} onClick={() => go(h)}

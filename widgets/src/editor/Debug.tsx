@@ -74,6 +74,7 @@ export function DebugActions({ target, tensor }: { target: string | null; tensor
         {tensor !== null && <button type="button" className="bt" aria-pressed={held} aria-expanded={form === "override"} title={t("Put another value in its place (O)")} onClick={toggle("override")}><Icon name="pencil" size={12} /> {t("Override…")}</button>}
         {tensor !== null && <button type="button" className="bt" aria-expanded={form === "ask"} title={t("Ask before this step (Q)")} onClick={toggle("ask")}><Icon name="question" size={12} /> {t("Ask…")}</button>}
       </div>
+      {debugging.branch && <button type="button" className="bt apart" title={t("What differs between the two runs is listed where nothing is selected (Esc)")} onClick={() => lab.select([])}><Icon name="branch" size={12} /> {t("Where the two runs differ")}</button>}
       {mine.length > 0 && <ul className="plain brk">{mine.map((b) => <Break key={b.key} b={b} />)}</ul>}
       {form === "break" && target !== null && <BreakForm target={target} tensor={tensor} />}
       {form === "override" && tensor !== null && <OverrideForm tensor={tensor} />}

@@ -22,10 +22,11 @@ export function Inspector() {
   const selected = useLabState((s) => s.selected);
   const edge = useLabState((s) => s.edge);
   const mark = useLabState((s) => s.mark);
+  const finding = useLabState((s) => s.finding);     // the hits lie over it: what they cut in two takes no click
   const node = useLabState((s) => (s.selected.length === 1 ? s.nodes.get(s.selected[0]) : undefined));
   const scope = useLabState((s) => (s.selected.length === 1 ? s.scopes.get(s.selected[0]) : undefined));
   return (
-    <aside className="ins" data-testid="inspector" aria-label={t("Inspector")}>
+    <aside className="ins" data-testid="inspector" aria-label={t("Inspector")} inert={finding}>
       {mark !== null && mark.index >= 0 ? <MarkPane /> : edge !== null ? <EdgePane id={edge} /> : node ? <NodePane key={node.name} node={node} /> : scope ? <ScopePane name={scope.name} /> : selected.length > 1 ? <ManyPane names={selected} /> : <GraphPane />}
     </aside>
   );

@@ -88,7 +88,7 @@ export function visible(text: string): string {
 }
 
 /** What may lie over the canvas, as a selector. */
-export const COVERS = ".banner, .offer, .mini:not(.away), .zoom, .status:not(:empty), .sheet";
+export const COVERS = ".banner, .offer, .mini:not(.away), .zoom, .watch, .status:not(:empty), .sheet";
 
 /** What the scene's edges say about every element, read once. */
 export class Wiring {

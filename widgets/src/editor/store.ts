@@ -21,6 +21,9 @@ import { activeIn } from "../shared/tree";
 
 export type Tensor = Thumb & { data: Float32Array };
 export type PortRef = { node: string; dir: "in" | "out"; port: string };
+/** What carries a text that somebody typed. */
+const TYPED = new Set<Debug["name"]>(["break_add", "override", "branch", "watch_box", "ask"]);
+
 export type Alert = { id: number; text: string; hint: string; node: string | null; edge: string | null; why: boolean };
 export type Flight = { key: number; edge: string };
 export type Panel = "add" | "outline" | "keys" | "connect" | "open" | "save as" | "open run" | "compare run" | "save run" | null;
@@ -58,6 +61,7 @@ export type State = {
   slice: string;
   output: number;
   alerts: Alert[];
+  finding: boolean;       // Find's hits are on show, over what lies below them
   status: string;
   /** How often something has been said. */
   said: number;
@@ -203,7 +207,7 @@ export class Lab {
     this.wire = new Wire(model);
     this.state = {
       palette: null, ops: new Map(), scene: null, nodes: new Map(), scopes: new Map(), wiring: new Wiring(EMPTY_SCENE), geos: new Map(), at: new Map(), layout: null,
-      frames: [], routes: new Map(), run: NO_RUN, thumbs: new Map(), value: null, asked: null, slice: "", output: 0, alerts: [], status: "", said: 0, offer: null, fits: null, found: null, far: false, ghost: null, refused: null, reach: null, busy: false,
+      frames: [], routes: new Map(), run: NO_RUN, thumbs: new Map(), value: null, asked: null, slice: "", output: 0, alerts: [], finding: false, status: "", said: 0, offer: null, fits: null, found: null, far: false, ghost: null, refused: null, reach: null, busy: false,
       link: "up", lost: 0, file: null, files: null, nameCheck: null, selected: [], edge: null, home: null, wire: null, pending: null, query: "", searching: false, panel: null, playing: false, speed: 1, flights: [],
       theme: 0, dragCursor: null, into: null, carry: null, dropEdge: null, blamed: new Map(), lit: DARK, mark: null, code: null, codeOpen: false, debugging: NO_DEBUGGING, training: null, why: null, explained: null, revealed: null, form: null, clock: null, lanes: false, moment: null, firing: DARK,
     };
@@ -588,6 +592,7 @@ export class Lab {
 
   /** A breakpoint, a watch, an override or a question. */
   debug(name: Debug["name"], more: Partial<Omit<Debug, "type" | "name">> = {}): Promise<boolean> {
+    if (this.state.alerts.length && TYPED.has(name)) this.set({ alerts: [] });      // what was wrong with the text before
     return this.send({ type: "debug", name, target: null, text: "", ...more });
   }
 
