@@ -24,7 +24,7 @@ def _each(values: tuple[int, ...], n: int) -> tuple[int, ...]:
     return values * n if len(values) == 1 else values
 
 
-def _around(size: int, window: int, stride: int, padding: Any, axis: int) -> tuple[int, int]:
+def zeros_around(size: int, window: int, stride: int, padding: Any, axis: int) -> tuple[int, int]:
     """How many zeros stand before and after an axis."""
     if padding == "valid":
         return 0, 0
@@ -36,7 +36,7 @@ def _around(size: int, window: int, stride: int, padding: Any, axis: int) -> tup
 
 def _windows(size: int, window: int, stride: int, padding: Any, axis: int) -> tuple[int, int, int]:
     """(zeros before, zeros after, number of windows) along one axis."""
-    before, after = _around(size, window, stride, padding, axis)
+    before, after = zeros_around(size, window, stride, padding, axis)
     return before, after, (size + before + after - window) // stride + 1
 
 
@@ -52,7 +52,7 @@ def _out_dim(word: str, size: Dim, extent: Dim, stride: int, padding: Any, dilat
         return count
     if padding == "same" and stride == 1:
         return size
-    if isinstance(extent, int) and stride == 1 and padding != "valid" and sum(_around(0, 1, 1, padding, axis)) == dilation * (extent - 1):
+    if isinstance(extent, int) and stride == 1 and padding != "valid" and sum(zeros_around(0, 1, 1, padding, axis)) == dilation * (extent - 1):
         return size
     return None
 
@@ -251,7 +251,7 @@ def _pool_rule(n: int, word: str) -> Any:
         s = k if stride is None else _each(stride, n)
         for axis in range(n):
             if isinstance(x.shape[2 + axis], int):
-                before, after = _around(x.shape[2 + axis], k[axis], s[axis], padding, axis)
+                before, after = zeros_around(x.shape[2 + axis], k[axis], s[axis], padding, axis)
                 if max(before, after) >= k[axis]:
                     raise AttributeValueError(f"{word}: padding of {max(before, after)} is not less than the window of {k[axis]}.", port="padding", axis=axis + 2,
                                               hint="Some windows would see no value.")
@@ -486,7 +486,7 @@ def _grown(word: str, sizes: Any, extents: Any, stride: tuple, padding: Any, ext
         if not (isinstance(size, int) and isinstance(extent, int)):
             out.append(None)
             continue
-        before, after = _around(size, 1, 1, padding, axis)
+        before, after = zeros_around(size, 1, 1, padding, axis)
         grown = (size - 1) * s - before - after + d * (extent - 1) + 1 + e
         if grown < 1 and size:
             raise ShapeError(f"{word}: ({size} − 1)·{s} − {before} − {after} + {d}·({extent} − 1) + 1 + {e} = {plural(grown, 'value')} would come out of axis {axis + 2}.",
