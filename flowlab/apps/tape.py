@@ -108,7 +108,7 @@ def debug(error: BaseException | None = None) -> Debugger:
 
 def failed(error: BaseException | None = None) -> Past:
     """What the run began with that an exception came from; DebuggerError if there is none."""
-    error = getattr(sys, "last_value", None) if error is None else error
+    last = error = getattr(sys, "last_value", None) if error is None else error
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -116,4 +116,6 @@ def failed(error: BaseException | None = None) -> Past:
         if run is not None:
             return Past(*run)
         error = error.__cause__ or error.__context__
+    if isinstance(last, FlowError):
+        raise DebuggerError(f"there is no failed run to open: the last exception, {type(last).__name__}, came before anything fired.", node=last.node, hint="What it says can be mended in its call or in the graph.")
     raise DebuggerError("there is no failed run to open.", hint="fl.debug() opens the run of the last exception that a kernel raised in Session.run.")

@@ -140,7 +140,7 @@ class Event:
     itself that was entered.
     """
 
-    __slots__ = ("_nbytes", "_outputs", "_stats", "_trace", "again", "device", "duration", "frame", "index", "key", "node", "phase", "start", "thread", "top")
+    __slots__ = ("_outputs", "_sizes", "_stats", "_trace", "again", "device", "duration", "frame", "index", "key", "node", "phase", "start", "thread", "top")
 
     def __init__(self, index: int, node: str, phase: str, outputs: tuple[Any, ...] | None, start: float, duration: float, trace: Any = None,
                  frame: tuple = (), device: str = "cpu:0", key: tuple = (), top: str | None = None, thread: str = CALLER):
@@ -151,7 +151,7 @@ class Event:
         self._outputs = outputs
         self._stats: tuple[Stats, ...] | None = None
         self._trace = trace
-        self._nbytes: int | None = None     # of the values that were let go
+        self._sizes: tuple[int, ...] | None = None      # of the values that were let go
         self.again = False      # its values were let go, and have been computed again
 
     @property
@@ -173,22 +173,27 @@ class Event:
     @property
     def nbytes(self) -> int:
         """How large its values are, in bytes, or were before they were let go."""
-        if self._outputs is None and self._nbytes is not None:
-            return self._nbytes
-        return sum(v.nbytes for v in (self.outputs if self._outputs is None else self._outputs) if v is not None)
+        return sum(self.sizes)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How large each value is, in bytes, or was before it was let go; 0 for what nobody asked a loop for."""
+        if self._outputs is None and self._sizes is not None:
+            return self._sizes
+        return tuple([0 if v is None else v.nbytes for v in (self.outputs if self._outputs is None else self._outputs)])
 
     def copy(self, trace: Any) -> Event:
         """The same firing on another record; values that were let go are let go there too."""
         new = Event(self.index, self.node, self.phase, self._outputs, self.start, self.duration, trace, self.frame, self.device, self.key, self.top, self.thread)
         new._stats, new.again = self._stats, self.again
-        new._nbytes = self._nbytes
+        new._sizes = self._sizes
         return new
 
     def forget(self) -> None:
         """Keep the statistics, let the values go."""
         if self._stats is None:
             count_together((self,))
-        self._nbytes = self.nbytes
+        self._sizes = self.sizes
         self._outputs = None
 
     def __repr__(self) -> str:

@@ -143,15 +143,17 @@ class Attaching:
         number = int(step) if step >= 0 else run.step + int(step)
         self._take_step(past, f"open step {number} of the training")
         self._opened = number
-        if number < run.step:
-            self._go(lambda dbg: dbg.resume())
-            dbg = self._debugger
-            if dbg is not None and dbg.done:
+
+        def there(*_: Any) -> None:
+            if self._debugger is not None and self._debugger.done:
                 self._go(lambda d: d.seek(0), fresh=False)
+            self._notice("status", f"Step {number} of the training: its batch, and the variables as they were.", "What happens here changes nothing there.")
+            self._say_training()
+        if number < run.step:
+            self._pace(lambda dbg: dbg.going("resume"), there)
         else:
             self.start()
-        self._notice("status", f"Step {number} of the training: its batch, and the variables as they were.", "What happens here changes nothing there.")
-        self._say_training()
+            there()
 
     def debug_next(self, *, wait: bool = True, timeout: float = 60.0) -> None:
         """Open the next step of the attached training when it is about to run; the training waits there, or with `wait=False` goes on."""

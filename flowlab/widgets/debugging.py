@@ -152,6 +152,13 @@ def by_node(dbg: Debugger) -> dict[str, Any]:
     return {(f.node.name if isinstance(f, Tensor) and not f.index else f.name): dbg.value(f) if isinstance(f, Tensor) else None for f in flat}
 
 
+def to_the_present(dbg: Debugger) -> Generator[None, None, None]:
+    """From the past back to the last firing on the record, a stretch at a time."""
+    while dbg.cursor < dbg.length:
+        dbg.seek(min(dbg.length, dbg.cursor + 100))
+        yield
+
+
 def heat(dbg: Debugger | None, kind: str, drawn: Callable[[str], str | None], secret: Set[str] = frozenset()) -> P.Heat:
     """Time or memory of the firings so far, by what is drawn; a loop's inside counts where it is drawn. The memory of what is `secret` would tell its size."""
     costs: dict[str, Any] = {}
@@ -166,7 +173,19 @@ def heat(dbg: Debugger | None, kind: str, drawn: Callable[[str], str | None], se
         if name is not None:
             costs[name] = costs.get(name, 0) + (event.duration if kind == "time" else event.nbytes)
     total, text = sum(costs.values()), V.seconds if kind == "time" else amount
-    return P.Heat(kind=kind, total=text(total), shares={k: c / total for k, c in costs.items()} if total else {}, labels={k: text(c) for k, c in costs.items()})
+    sizes = _sizes(dbg, secret) if kind == "memory" and dbg is not None else {}
+    most = max(sizes.values(), default=0)
+    return P.Heat(kind=kind, total=text(total), shares={k: c / total for k, c in costs.items()} if total else {}, labels={k: text(c) for k, c in costs.items()},
+                  wires={k: n / most for k, n in sizes.items() if n})
+
+
+def _sizes(dbg: Debugger, secret: Set[str]) -> dict[str, int]:
+    """The bytes of every tensor of the graph itself that has its value by now."""
+    sources = (n.outputs[0] for n in dbg.graph.nodes if n.op.source is not None and n.outputs)
+    sizes = {t.name: dbg.value(t).nbytes for t in sources if dbg.computed(t)}
+    for event in dbg.records[:dbg.cursor]:
+        sizes |= {f"{event.node}:{k}": n for k, n in enumerate(event.sizes)}
+    return {k: n for k, n in sizes.items() if k not in secret}
 
 
 def explained(dbg: Debugger, tensor: str, at: Sequence[int] | None, language: str, drawn: Callable[[str], str | None]) -> P.Explained:

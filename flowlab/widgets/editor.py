@@ -654,7 +654,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         self._halt()
         dbg = self._debugger
         if dbg is not None and dbg.cursor < dbg.length and not isinstance(dbg, Recording):      # which is all past, and has breakpoints to stop at
-            self._tell_stop(self._go(lambda d: d.seek(d.length)))    # from the past back to the present
+            self._pace(D.to_the_present, self._tell_stop)
         else:
             self._pace(lambda d: d.going("resume"), self._tell_stop)
 
@@ -1346,7 +1346,9 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         if names:
             document, inner = inside.holding(document, names)
             called = dict(zip(inner, names))
-            types = types if document is self._document else build(document).types
+            if document is not self._document:
+                around, hidden = names[0].removesuffix(inner[0]), self._secret_shapes()
+                types = {k: v for k, v in build(document).types.items() if around + k not in hidden}
         built = build(making.standalone(document, list(called), types)) if names else self._built
         text, lines = python_lines(built.graph)
         lines = {called.get(k, k): v for k, v in lines.items()}

@@ -477,6 +477,7 @@ class Heat:
     total: str                      # "3.4 ms"
     shares: dict[str, float] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
+    wires: dict[str, float] = field(default_factory=dict)       # of memory: each tensor's bytes as a share of the largest one's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

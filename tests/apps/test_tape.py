@@ -70,6 +70,10 @@ def test_the_run_that_failed_opens_at_the_node_that_failed():
         assert fl.debug(error).ready == ("pick",)
     with pytest.raises(fl.DebuggerError, match="no failed run"):
         fl.debug(ValueError("of another kind"))
+    with pytest.raises(fl.FeedError) as refused:
+        sess.run("y", {})
+    with pytest.raises(fl.DebuggerError, match="the last exception, FeedError, came before anything fired"):
+        fl.debug(refused.value)
 
 
 def test_the_magic_opens_it_in_the_lab(capsys):

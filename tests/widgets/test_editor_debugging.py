@@ -218,7 +218,8 @@ def test_costs_are_shown_by_what_is_drawn_and_add_up(page):
     assert debug(page, "heat", text="memory")
     heat = told(page)["heat"]
     assert heat["labels"] == {"log": "8 bytes", "twice": "8 bytes", "total": "4 bytes"} and heat["total"] == "20 bytes" and sum(heat["shares"].values()) == pytest.approx(1)
-    assert debug(page, "heat", text="time") and set(told(page)["heat"]["shares"]) == {"log", "twice", "total"}
+    assert heat["wires"] == {"x:0": 1, "Constant:0": 0.5, "log:0": 1, "twice:0": 1, "total:0": 0.5}, "what a source gives is large too"
+    assert debug(page, "heat", text="time") and set(told(page)["heat"]["shares"]) == {"log", "twice", "total"} and not told(page)["heat"]["wires"]
     page.press("stop")
     assert told(page)["heat"]["shares"] == {}
     assert debug(page, "heat", text="") and told(page)["heat"] is None and not debug(page, "heat", text="light")

@@ -91,6 +91,41 @@ def test_a_run_can_be_paused_looked_at_and_resumed():
     assert page.editor.results["total"].tobytes() == fresh.tobytes()
 
 
+def test_from_the_past_to_the_present_goes_in_slices_too():
+    page = long_loop()
+
+    async def story():
+        page.press("run")
+        dbg = page.editor.debugger
+        await until(lambda: dbg.done)
+        await until(lambda: page.state["done"])
+        page.press("seek", cursor=3)
+        before = len(page.answered())
+        page.press("resume")
+        assert len(page.answered()) == before and 3 < dbg.cursor < dbg.length
+        assert page.press("pause") and dbg.cursor < dbg.length
+        page.press("resume")
+        await until(lambda: dbg.cursor == dbg.length)
+    in_a_loop(story)
+
+
+def test_a_step_of_a_training_is_opened_in_slices():
+    page = long_loop()
+    sess = fl.Session(page.editor.graph, seed=3)
+    with fl.train_loop(sess) as run:
+        for feeds in run.batches([dict(page.editor.feeds)]):
+            run.log(total=sess.run("total:0", feeds))
+
+    async def story():
+        page.editor.attach(run)
+        before = len(page.answered())
+        page.say("train", name="open", step=0)
+        assert len(page.answered()) == before and 0 < page.editor.debugger.cursor < page.editor.debugger.total
+        await until(lambda: len(page.answered()) > before)
+        assert page.state["mode"] == "past" and page.state["cursor"] == 0 and page.state["length"] > STEPS and "Step 0 of the training" in page.told("status")
+    in_a_loop(story)
+
+
 @pytest.mark.parametrize("what", ["edit", "cell", "stop", "start", "open", "close"])
 def test_whoever_changes_something_pauses_the_run_first(what):
     page = long_loop()

@@ -103,7 +103,7 @@ def test_neither_memory_nor_code_tells_a_shape_that_is_asked_for(page):
     debug(page, "heat", text="memory")
     assert {"y", "sq"} <= page.last("debugging")["heat"]["shares"].keys()
     page.editor.ask("y:0", "shape")
-    assert not {"y", "sq"} & page.last("debugging")["heat"]["shares"].keys()
+    assert not {"y", "sq"} & page.last("debugging")["heat"]["shares"].keys() and not {"y:0", "sq:0"} & page.last("debugging")["heat"]["wires"].keys()
     page.say("ask_code", names=["sq"])
     assert "batch, 1" not in page.last("code")["text"] and "('batch', 1)" not in page.last("code")["text"] and "sq" in page.last("code")["note"]
     assert debug(page, "skip", target="y:0", kind="shape") and "y" in page.last("debugging")["heat"]["shares"]
@@ -172,6 +172,22 @@ def test_a_question_follows_a_new_name_and_says_when_its_node_is_gone(page):
     assert "Dropped the question about square:0" in status(page)
     page.editor.undo()
     assert [q.text for q in page.editor.questions] == ["What comes out?"]
+
+
+def test_the_code_of_a_part_of_a_loop_tells_no_shape_that_is_asked_for():
+    with fl.Graph() as g:
+        seq = fl.placeholder(("time", 3), name="seq")
+        with fl.scan(seq, time_axis=0, name="rnn") as step:
+            h = step.state("h", init=fl.constant(np.zeros(7, "float32")))
+            new = fl.tanh(h + fl.sum(step.input), name="new")
+            step.update(h, fl.multiply(new, 0.5, name="half"))
+        fl.sum(step.states["h"], name="total")
+    page = Page(Editor(g, feeds={"seq": np.zeros((2, 3), "float32")}))
+    page.say("ask_code", names=["rnn/half"])
+    assert "7" in page.last("code")["text"], page.last("code")["text"]
+    page.editor.ask("rnn/new:0", "shape")
+    page.say("ask_code", names=["rnn/half"])
+    assert "7" not in page.last("code")["text"] and "half" in page.last("code")["note"]
 
 
 def test_inside_a_loop_it_is_asked_at_the_first_timestep():

@@ -69,7 +69,7 @@ export type Missing = { name: string; drawn: string | null; run: "A" | "B" };
 /** The second run: begun beside the first with something overridden, which never commits; or another recorded one. */
 export type Branch = { name: string; cursor: number; total: number; done: boolean; error: string; compared: number; count: number; rows: Apart[]; sizes: Record<string, number>; results: Outcome[]; recorded: boolean; first: string; by: "first" | "norm"; missing: Missing[]; more_missing: number };
 /** What the firings so far have cost, by drawn element: its share of the whole and its own figure. */
-export type Heat = { kind: "time" | "memory"; total: string; shares: Record<string, number>; labels: Record<string, string> };
+export type Heat = { kind: "time" | "memory"; total: string; shares: Record<string, number>; labels: Record<string, string>; wires: Record<string, number> };
 /** A question before a step. `now`: the run waits for its answer. */
 export type QuestionSpec = { tensor: string; drawn: string | null; kind: "shape" | "value" | "sign"; at: number[] | null; of: string; text: string; open: boolean; now: boolean; verdict: "" | "right" | "nearly" | "wrong" | "skipped" };
 /** One answer that was given, and what was so. */

@@ -59,7 +59,7 @@ export function Bar() {
         <div className="cg">
           <Button name={t("Play")} icon="play" keys="Space" wide disabled={playing} why={t("it is playing")} onClick={() => void lab.play()} />
           <Button name={t("Pause")} icon="pause" keys="Space" disabled={!playing && !(busy && mode === "run")} why={t("nothing plays")} onClick={() => lab.halt()} />
-          {mode !== "past" && <Button name={t("Resume")} icon="resume" title={t("Run on to the end")} disabled={done && mode !== "edit"} why={t("the run is at its end")} onClick={send("resume")} />}
+          {mode === "past" ? <i className="cbn gone" aria-hidden="true" /> : <Button name={t("Resume")} icon="resume" title={t("Run on to the end")} disabled={done && mode !== "edit"} why={t("the run is at its end")} onClick={send("resume")} />}
           <Button name={t("Stop")} icon="stop" disabled={mode === "edit" && !playing && !busy} why={t("nothing runs")} title={t("Stop and go back to editing")} onClick={() => { lab.pause(); void lab.command("stop"); }} />
           <button type="button" className="spd" aria-label={t("Speed {speed}×", { speed })} title={t("Speed of play: click for the next, Shift-click for the one before")}
             onClick={(e) => { const i = SPEEDS.indexOf(speed) + (e.shiftKey ? -1 : 1); lab.set({ speed: SPEEDS[(i + SPEEDS.length) % SPEEDS.length] }); }}>{speed}×</button>

@@ -249,7 +249,7 @@ function ViewBridge() {
           const upper = Math.min(...first.map((r) => r.y));
           const lower = Math.max(...first.map((r) => r.y + r.h));
           const { top, bottom } = insets();
-          if (lower * to.zoom + to.y > v.height - bottom) to.y = Math.min((top + v.height - bottom - (upper + lower) * to.zoom) / 2, top - upper * to.zoom + (v.height - top - bottom) / 2);
+          if (upper * to.zoom + to.y > top + (v.height - top - bottom) / 2) to.y = Math.min((top + v.height - bottom - (upper + lower) * to.zoom) / 2, top - upper * to.zoom + (v.height - top - bottom) / 2);
           if (upper * to.zoom + to.y < top) to.y = top - upper * to.zoom;
         }
         move(to, false);

@@ -74,7 +74,7 @@ export function DebugActions({ target, tensor }: { target: string | null; tensor
         {tensor !== null && <button type="button" className="bt" aria-pressed={held} aria-expanded={form === "override"} title={t("Put another value in its place (O)")} onClick={toggle("override")}><Icon name="pencil" size={12} /> {t("Override…")}</button>}
         {tensor !== null && <button type="button" className="bt" aria-expanded={form === "ask"} title={t("Ask before this step (Q)")} onClick={toggle("ask")}><Icon name="question" size={12} /> {t("Ask…")}</button>}
       </div>
-      {debugging.branch && <button type="button" className="bt apart" title={t("What differs between the two runs is listed where nothing is selected (Esc)")} onClick={() => lab.select([])}><Icon name="branch" size={12} /> {t("Where the two runs differ")}</button>}
+      {debugging.branch && <button type="button" className="bt parted" title={t("What differs between the two runs is listed where nothing is selected (Esc)")} onClick={() => lab.select([])}><Icon name="branch" size={12} /> {t("Where the two runs differ")}</button>}
       {mine.length > 0 && <ul className="plain brk">{mine.map((b) => <Break key={b.key} b={b} />)}</ul>}
       {form === "break" && target !== null && <BreakForm target={target} tensor={tensor} />}
       {form === "override" && tensor !== null && <OverrideForm tensor={tensor} />}
@@ -164,12 +164,12 @@ function OverrideForm({ tensor }: { tensor: string }) {
 }
 
 /** Beside the health of a tensor: why it is not finite, or nothing but zeros. */
-export function WhyButtons({ tensor, bad, zeros }: { tensor: string; bad: boolean; zeros: boolean }) {
+export function WhyButtons({ tensor, nan, inf, zeros }: { tensor: string; nan: boolean; inf: boolean; zeros: boolean }) {
   const lab = useLab();
-  if (!bad && !zeros) return null;
+  if (!nan && !inf && !zeros) return null;
   return (
     <div className="act tight why">
-      {bad && <button type="button" className="bt" onClick={() => void lab.debug("why_nan", { target: tensor })}><Icon name="question" size={12} /> {t("Why NaN?")}</button>}
+      {(nan || inf) && <button type="button" className="bt" onClick={() => void lab.debug("why_nan", { target: tensor })}><Icon name="question" size={12} /> {nan ? t("Why NaN?") : t("Why infinite?")}</button>}
       {zeros && <button type="button" className="bt" onClick={() => void lab.debug("why_zero", { target: tensor })}><Icon name="question" size={12} /> {t("Why zero?")}</button>}
     </div>
   );
@@ -183,7 +183,7 @@ export function WhyCard() {
   const close = () => { lab.set({ why: null }); lab.light(null); };
   return (
     <section className="whyc" role="group" aria-label={t("Why")} data-testid="why">
-      <div className="sh"><h2>{why.kind === "zero" ? t("Why zero?") : t("Why NaN?")} <span className="muted">{visible(why.tensor)}</span></h2><button type="button" className="x" aria-label={t("Close")} onClick={close}><Icon name="close" size={11} /></button></div>
+      <div className="sh"><h2>{why.kind === "zero" ? t("Why zero?") : why.kind === "inf" ? t("Why infinite?") : t("Why NaN?")} <span className="muted">{visible(why.tensor)}</span></h2><button type="button" className="x" aria-label={t("Close")} onClick={close}><Icon name="close" size={11} /></button></div>
       {why.sentences.map((s, i) => <p key={i}>{visible(told(s))}</p>)}
       {why.path.length > 1 && <ol className="way">{why.path.slice(0, 12).map((p) => <li key={p}><button type="button" onClick={() => lab.go(p)}>{visible(p)}</button></li>)}</ol>}
     </section>
@@ -219,7 +219,7 @@ export function DebugPane() {
         <label className="chk" htmlFor={id}><input id={id} type="checkbox" checked={d.pause_on_bad} onChange={(e) => void lab.debug(e.target.checked ? "pause_on_bad_on" : "pause_on_bad_off")} /> {t("Pause on the first NaN or Inf")}</label>
         <div className="fld cst"><label htmlFor={`${id}h`}>{t("Costs on the canvas")}</label><select id={`${id}h`} className="tf" value={d.heat?.kind ?? ""} onChange={(e) => void lab.debug("heat", { text: e.target.value })}>
           <option value="">{t("none")}</option><option value="time">{t("time")}</option><option value="memory">{t("memory")}</option></select></div>
-        {d.heat && <p className="muted f1">{t("{total} in the firings so far", { total: d.heat.total })}</p>}
+        {d.heat && <p className="muted f1">{t("{total} in the firings so far", { total: d.heat.total })}{Object.keys(d.heat.wires).length > 0 && <>. {t("A wire is as wide as its tensor is large.")}</>}</p>}
         {d.overridden.length > 0 && <ul className="plain brk">{d.overridden.map((o) => <li key={o}><Icon name="pencil" size={11} /><span>{visible(o)}</span><span className="muted">{t("overridden")}</span><button type="button" className="x" aria-label={t("Take back the override of {tensor}", { tensor: visible(o) })} onClick={() => void lab.debug("override_clear", { target: o })}><Icon name="close" size={10} /></button></li>)}</ul>}
       </section>
     </>
@@ -263,6 +263,8 @@ export function WatchTable() {
   const lab = useLab();
   const watches = useLabState((s) => s.debugging.watches);
   const [open, setOpen] = React.useState(true);
+  // what is selected does not stay under it
+  React.useEffect(() => { const { selected } = lab.state; if (watches.length && open && selected.length === 1) lab.view?.show(selected[0], true); }, [lab, watches.length, open]);
   if (!watches.length) return null;
   const numbers = watches.some((w) => w.number !== "");
   const slopes = watches.some((w) => w.gradient !== null);

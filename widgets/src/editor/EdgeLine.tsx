@@ -15,6 +15,7 @@ export const EdgeLine = React.memo(function EdgeLine({ route }: { route: Route }
   const selected = useLabState((s) => s.edge === edge.id);
   const drop = useLabState((s) => s.dropEdge === edge.id || s.carry?.edge === edge.id || s.into === edge.id);
   const apart = useLabState((s) => (edge.tensor !== null && s.debugging.branch !== null ? s.debugging.branch.sizes[edge.tensor] ?? 0 : 0));
+  const bytes = useLabState((s) => (edge.tensor !== null ? s.debugging.heat?.wires[edge.tensor] ?? 0 : 0));
   const loose = edge.control && (lab.state.wiring.into.get(edge.dst) ?? []).filter((e) => e.control).length > 3;
   const leaves = useLabState((s) => s.ghost !== null && s.ghost.cuts.includes(edge.id) && !s.ghost.key.startsWith(WIRED));
   const near = useLabState((s) => s.selected.length === 1 && (s.selected[0] === edge.src || s.selected[0] === edge.dst));
@@ -23,7 +24,7 @@ export const EdgeLine = React.memo(function EdgeLine({ route }: { route: Route }
     else lab.refs.delete(`edge:${edge.id}`);
   }, [lab, edge.id]);
   const bad = edge.error !== null;
-  const cls = `e p-${edge.phase} d-${dtypeFamily(edge.dtype)}${edge.control ? " control" : ""}${edge.loop ? " loop" : ""}${loose ? " loose" : ""}${bad ? " err" : live ? " live" : " wait"}${selected ? " sel" : ""}${drop ? " drop" : ""}${near ? " near" : ""}${apart > 0 ? " apart" : ""}${leaves ? " leaves" : ""}`;
+  const cls = `e p-${edge.phase} d-${dtypeFamily(edge.dtype)}${edge.control ? " control" : ""}${edge.loop ? " loop" : ""}${loose ? " loose" : ""}${bad ? " err" : live ? " live" : " wait"}${selected ? " sel" : ""}${drop ? " drop" : ""}${near ? " near" : ""}${apart > 0 ? " apart" : bytes > 0 ? " wide" : ""}${leaves ? " leaves" : ""}`;
   const badge = bad ? nearTarget(route, Math.min(24, Math.hypot(route.to.x - route.from.x, route.to.y - route.from.y) / 2)) : null;
   const chip = route.chip;
   const pick = (e: React.MouseEvent) => {
@@ -34,7 +35,7 @@ export const EdgeLine = React.memo(function EdgeLine({ route }: { route: Route }
   };
   return (
     <g
-      ref={ref} className={cls} style={apart > 0 ? { "--apart": apart } as React.CSSProperties : undefined} data-apart={apart > 0 ? apart : undefined} data-edge={edge.id} data-shape={edge.shape ?? ""} data-dtype={edge.dtype ?? ""} data-error={bad ? edge.error ?? "" : undefined}
+      ref={ref} className={cls} style={apart > 0 ? { "--apart": apart } as React.CSSProperties : bytes > 0 ? { "--bytes": Math.sqrt(bytes) } as React.CSSProperties : undefined} data-bytes={bytes > 0 ? bytes : undefined} data-apart={apart > 0 ? apart : undefined} data-edge={edge.id} data-shape={edge.shape ?? ""} data-dtype={edge.dtype ?? ""} data-error={bad ? edge.error ?? "" : undefined}
       tabIndex={-1} role="group" aria-roledescription={edge.control ? t("control edge") : edge.loop ? t("edge to the next timestep") : t("edge")} onClick={pick}
       onFocus={() => { if (!lab.pointing && lab.state.edge !== edge.id) lab.select([], edge.id); }}
       aria-label={wordsOfEdge(edge)}

@@ -469,7 +469,7 @@ function StatsView({ value }: { value: Value }) {
   return (
     <section className="stats">
       <div className={`health${sick ? " sick" : ""}`}><Icon name={sick ? "error" : "done"} size={13} /><span><b>{sick ? t("Not healthy") : t("Healthy")}</b> · NaN {num(s.nan)} · Inf {num(s.inf)} · {t("zeros")} {percent(s.zeros, s.zeros > 0 && s.zeros < 0.1 ? 1 : 0)}</span></div>
-      <WhyButtons tensor={value.tensor} bad={sick} zeros={many && s.zeros === 1} />
+      <WhyButtons tensor={value.tensor} nan={s.nan > 0} inf={s.inf > 0} zeros={many && s.zeros === 1} />
       <table className="stt" data-testid="stats" data-min={s.min ?? ""} data-max={s.max ?? ""} data-mean={s.mean ?? ""} data-std={s.std ?? ""}>
         <thead><tr><th scope="col"><span className="unseen">{t("statistic")}</span></th><th scope="col">{visible(lastPart(value.tensor))} {shapeText(value.shape)}</th></tr></thead>
         <tbody>

@@ -115,6 +115,19 @@ export class Wiring {
     return name.length > 22 ? `…${name.slice(-21)}` : name;
   }
 
+  /** The edges on every way to these elements, and on from them. */
+  through(names: readonly string[]): ReadonlySet<string> {
+    const found = new Set<string>();
+    for (const [edges, end] of [[this.into, "src"], [this.outOf, "dst"]] as const) {
+      const seen = new Set(names);
+      const todo = [...names];
+      for (let at = todo.pop(); at !== undefined; at = todo.pop()) {
+        for (const e of edges.get(at) ?? []) { found.add(e.id); if (!seen.has(e[end])) { seen.add(e[end]); todo.push(e[end]); } }
+      }
+    }
+    return found;
+  }
+
   /** Is `to` reached from `from` along edges? */
   reaches(from: string, to: string): boolean {
     const seen = new Set([from]);

@@ -80,11 +80,11 @@ const PARTS = <>
     <Bar />
     <Rail />
     <Palette />
-    <Canvas><Banner /><div className="bars"><OfferBar /><FileBar /><LinkBar /></div><Empty /><KeysPanel /><ConnectMenu /><WatchTable /><OpenSheet /><SaveSheet /></Canvas>
+    <Canvas><Banner /><div className="bars"><OfferBar /><FileBar /><LinkBar /></div><Empty /><KeysPanel /><ConnectMenu /><OpenSheet /><SaveSheet /></Canvas>
     <CodePanel />
     <Inspector />
     <Timeline />
-    <Status />
+    <div className="below"><WatchTable /><Status /></div>
     <Carried />
   </div>
 </>;

@@ -86,6 +86,15 @@ test("the frame of a scope holds its members and nothing else", () => {
   }
 });
 
+test("the way through an element is all that leads to it and on from it", () => {
+  const edge = (src: string, dst: string) => ({ id: `${src} ${dst}`, src, dst }) as SceneEdge;
+  const edges = [["a", "b"], ["b", "c"], ["x", "c"], ["c", "d"], ["a", "e"], ["d", "b"]].map(([s, d]) => edge(s, d));
+  const wiring = new Wiring({ nodes: [], scopes: [], edges } as unknown as Scene);
+  expect([...wiring.through(["x"])].sort()).toEqual(["b c", "c d", "d b", "x c"]);
+  expect([...wiring.through(["e"])]).toEqual(["a e"]);
+  expect(wiring.through([]).size).toBe(0);
+});
+
 test("the same scene always gets the same picture", () => {
   const once = layoutOf(randomScene(7));
   const again = layoutOf(randomScene(7));

@@ -153,7 +153,7 @@ const EMPTY_SCENE: Scene = {
 };
 
 export const TRAVEL = 400;
-const TRAVELLERS = 300;     // tokens on their way at once; on a canvas with more wires, those of what is selected
+const TRAVELLERS = 300;     // tokens on their way at once; on a canvas with more wires, those on the way to what is selected and on from it
 const SHORTEST = 4000;      // ms that a run as recorded plays at 1×: the shortest,
 const LONGEST = 30_000;     // the longest,
 const BEAT = 80;            // and for each firing
@@ -559,7 +559,7 @@ export class Lab {
     const maker = (tensor: string) => tensor.slice(0, tensor.lastIndexOf(":"));
     let edges = scene.edges.filter((e) => !e.control && e.error === null && e.tensor !== null
       && (fired.has(maker(e.tensor)) || (fired.has(e.dst) && this.state.nodes.get(e.src)?.source)));
-    if (scene.edges.length > TRAVELLERS) edges = edges.filter((e) => selected.includes(e.src) || selected.includes(e.dst));
+    if (scene.edges.length > TRAVELLERS) { const along = this.state.wiring.through(selected); edges = edges.filter((e) => along.has(e.id)); }
     return edges.slice(0, TRAVELLERS).map((e) => ({ key: ++this.serial, edge: e.id }));
   }
 
