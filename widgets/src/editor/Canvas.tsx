@@ -246,11 +246,9 @@ function ViewBridge() {
         const left = Math.max(Math.min(...rects.map((r) => r.x)), lab.state.layout?.start.x ?? -Infinity);
         const first = rects.filter((r) => r.x >= left - 1 && r.x < left + FIRST);
         if (first.length) {
-          const upper = Math.min(...first.map((r) => r.y));
-          const lower = Math.max(...first.map((r) => r.y + r.h));
+          const head = first.reduce((a, b) => (b.y < a.y ? b : a));
           const { top, bottom } = insets();
-          if (upper * to.zoom + to.y > top + (v.height - top - bottom) / 2) to.y = Math.min((top + v.height - bottom - (upper + lower) * to.zoom) / 2, top - upper * to.zoom + (v.height - top - bottom) / 2);
-          if (upper * to.zoom + to.y < top) to.y = top - upper * to.zoom;
+          if ((head.y + head.h) * to.zoom + to.y > v.height - bottom) to.y = (top + v.height - bottom) / 2 - (head.y + head.h / 2) * to.zoom;
         }
         move(to, false);
       },

@@ -1,6 +1,6 @@
 // The bar of a training that the lab follows: how far it has come, pause and stop, the next step caught before it runs, any kept step opened.
 import * as React from "react";
-import { Slider } from "../shared/controls";
+import { Slider, Slots } from "../shared/controls";
 import { duration } from "../shared/format";
 import { Icon } from "../shared/icons";
 import { STATES, STOPPED, useTyped } from "../shared/training";
@@ -40,6 +40,7 @@ export function TrainingBar() {
         <b>{visible(training.title)}</b> {total ? t("step {step} of {total}", { step: step.toLocaleString("en-US"), total: total.toLocaleString("en-US") }) : t("step {step}", { step: step.toLocaleString("en-US") })}
         {numbers && ` · ${numbers}`} · <i>{waiting ? t("waits for the next step") : why}</i>{opened !== null && ` · ${t("open here: step {step}", { step: opened.toLocaleString("en-US") })}`}{left !== null && state === "running" && ` · ${t("{time} left", { time: duration(left) })}`}
       </span>
+      {training.queue.length === 2 && <span className="tq" data-testid="queue" data-ready={training.queue[0]} data-size={training.queue[1]} title={t("Batches prepared ahead")}><Slots ready={training.queue[0]} size={training.queue[1]} label={t("{ready} of {size} ready", { ready: training.queue[0], size: training.queue[1] })} />{training.queue[0]} / {training.queue[1]}</span>}
       <span className="tdo">
         {alive && (state === "paused"
           ? <button type="button" className="bt" disabled={!offered} onClick={() => void lab.train("go_on")}><Icon name="resume" size={12} />{t("Go on training")}</button>

@@ -39,3 +39,8 @@ export function useWidth<E extends HTMLElement>(): [React.RefObject<E | null>, n
 export function prefersReducedMotion(): boolean {
   return window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 }
+
+/** How full a queue is: a slot for each batch that it can hold. */
+export function Slots({ ready, size, label }: { ready: number; size: number; label: string }) {
+  return <div className="fl-slots" role="img" aria-label={label}>{Array.from({ length: Math.min(size, 32) }, (_, k) => <u key={k} className={k < ready ? "full" : undefined} />)}</div>;
+}

@@ -1,6 +1,7 @@
 // What a training does inside: values of weights, gradients and activations over the steps, the line that it draws through the plane, the queue of its data.
 import * as React from "react";
 import type { Histograms } from "../protocol.gen";
+import { Slots } from "../shared/controls";
 import { css, scaleOf, tableOf } from "../shared/color";
 import { num, percent, seconds, short } from "../shared/format";
 import { t, told } from "../shared/words";
@@ -188,7 +189,7 @@ export function Queue({ ready, size }: { ready: number; size: number }) {
   return (
     <section className="panel queue" data-testid="queue" data-ready={ready} data-size={size}>
       <h2>{t("Batches prepared ahead")}</h2>
-      <div className="slots" role="img" aria-label={t("{ready} of {size} ready", { ready, size })}>{Array.from({ length: Math.min(size, 32) }, (_, k) => <u key={k} className={k < ready ? "full" : undefined} />)}</div>
+      <Slots ready={ready} size={size} label={t("{ready} of {size} ready", { ready, size })} />
       <p><b>{t("{ready} of {size} ready", { ready, size })}</b> <span className="muted">{ready === 0 ? t("the network waits for data") : ready >= size ? t("the data waits for the network") : ""}</span></p>
     </section>
   );
