@@ -714,6 +714,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         if isinstance(dbg, Recording):
             mode = "past"
             planned |= frozenset(e.top for e in records) & frozenset(graph.nodes)
+            states |= {name: "done" for t in dbg.feeds if (name := t.removesuffix(":0")) in graph.nodes}     # what it was fed is on the record, whatever the document holds
         if mode is None:
             mode = "run" if self._going is not None else "edit" if not dbg.length and dbg.error is None else "past" if dbg.cursor < dbg.length else "paused"
         last = records[dbg.cursor - 1] if dbg.cursor else None

@@ -65,6 +65,7 @@ def test_stop_within_a_step_and_replay_a_step_while_the_cell_trains(notebook, cl
     expect(lab).to_have_attribute("data-cursor", "0")
     expect(view).to_have_attribute("data-opened", str(step - 1))
     expect(lab.get_by_test_id("training-bar")).to_contain_text(f"open here: step {step - 1:,}")
+    expect(lab.get_by_test_id("queue")).to_have_attribute("data-size", "4")
     lab.get_by_role("treeitem", name="x").or_(lab.locator("[data-node='x']")).first.click()
     value = lab.get_by_test_id("value")
     expect(value).to_have_attribute("data-shape", re.compile(r"8,\s*2"))

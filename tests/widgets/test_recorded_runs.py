@@ -67,6 +67,10 @@ def test_a_trace_opens_with_its_graph_at_its_end_and_shows_what_was_recorded():
         assert shown["known"] and shown["json"] == fl.Editor(trace)._value_of(name).tolist().__repr__().replace("'", "") or shown["stats"]["mean"] == pytest.approx(trace.stats(name).mean, rel=1e-6)
     assert value(page, "w:0")["stats"]["max"] == 2.0, "the variable as the run found it, not as it left it"
     assert (sess.variables["w"] == before).all() and sess.store.runs == 1
+    editor = Editor(net())
+    editor.open_trace(trace)
+    fed = Page(editor)
+    assert fed.states["x"] == "done" and "x:0" in fed.thumbs, "what it was fed is on show, whatever the document holds"
 
 
 def test_it_is_gone_through_by_every_command_and_nothing_is_computed(monkeypatch):

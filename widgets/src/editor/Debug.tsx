@@ -219,7 +219,7 @@ export function DebugPane() {
         <label className="chk" htmlFor={id}><input id={id} type="checkbox" checked={d.pause_on_bad} onChange={(e) => void lab.debug(e.target.checked ? "pause_on_bad_on" : "pause_on_bad_off")} /> {t("Pause on the first NaN or Inf")}</label>
         <div className="fld cst"><label htmlFor={`${id}h`}>{t("Costs on the canvas")}</label><select id={`${id}h`} className="tf" value={d.heat?.kind ?? ""} onChange={(e) => void lab.debug("heat", { text: e.target.value })}>
           <option value="">{t("none")}</option><option value="time">{t("time")}</option><option value="memory">{t("memory")}</option></select></div>
-        {d.heat && <p className="muted f1">{t("{total} in the firings so far", { total: d.heat.total })}{Object.keys(d.heat.wires).length > 0 && <>. {t("A wire is as wide as its tensor is large.")}</>}</p>}
+        {d.heat && <p className="muted f1">{t("{total} in the firings so far", { total: d.heat.total })}{Object.keys(d.heat.wires).length > 0 && <><br />{t("A wire is as wide as its tensor is large.")}</>}</p>}
         {d.overridden.length > 0 && <ul className="plain brk">{d.overridden.map((o) => <li key={o}><Icon name="pencil" size={11} /><span>{visible(o)}</span><span className="muted">{t("overridden")}</span><button type="button" className="x" aria-label={t("Take back the override of {tensor}", { tensor: visible(o) })} onClick={() => void lab.debug("override_clear", { target: o })}><Icon name="close" size={10} /></button></li>)}</ul>}
       </section>
     </>
@@ -240,6 +240,9 @@ function BranchPane() {
     lab.set({ output: Number(r.tensor.slice(r.tensor.lastIndexOf(":") + 1)) });
     lab.ask();
   };
+  const short = b.rows.map((r) => lastPart(r.tensor));
+  /** As short as tells it from the others. */
+  const nameOf = (r: Apart) => { const last = lastPart(r.tensor); return short.indexOf(last) === short.lastIndexOf(last) ? last : r.tensor.split("/").slice(-2).join("/"); };
   const missing = (run: "A" | "B") => b.missing.filter((m) => m.run === run);
   return (
     <section className="branch" data-testid="branch" data-count={b.count} data-by={b.by}>
@@ -252,7 +255,7 @@ function BranchPane() {
       {b.count > 1 && <div className="fld cst"><label htmlFor={id}>{t("Order of differences")}</label><select id={id} className="tf" value={b.by} onChange={(e) => void lab.debug("compare_by", { text: e.target.value })}><option value="first">{t("the first")}</option><option value="norm">{t("the largest")}</option></select></div>}
       <h3>{!b.count ? t("No output differs.") : b.by === "norm" ? tn(b.count, "{n} output differs; the largest:", "{n} outputs differ; the largest:") : tn(b.count, "{n} output differs; the first:", "{n} outputs differ; the first:")}</h3>
       {b.rows.length > 0 && <table className="stt apart"><thead><tr><th>{t("tensor")}</th><th>A</th><th>B</th><th>{t("relative")}</th></tr></thead><tbody>{b.rows.slice(0, 12).map((r, i) => <tr key={i}>
-        <th scope="row">{r.drawn !== null ? <button type="button" title={`${visible(r.tensor)}${r.frame ? ` · ${visible(r.frame)}` : ""}`} onClick={() => void goTo(r)}>{visible(lastPart(r.tensor))}{r.frame && <small> {visible(r.frame.slice(r.frame.lastIndexOf(" ") + 1))}</small>}</button> : visible(lastPart(r.tensor))}</th><td>{r.a}</td><td>{r.b}</td><td>{r.relative === null ? "∞" : num(r.relative)}</td></tr>)}</tbody></table>}
+        <th scope="row">{r.drawn !== null ? <button type="button" title={`${visible(r.tensor)}${r.frame ? ` · ${visible(r.frame)}` : ""}`} onClick={() => void goTo(r)}>{visible(nameOf(r))}{r.frame && <small> {visible(r.frame.slice(r.frame.lastIndexOf(" ") + 1))}</small>}</button> : visible(nameOf(r))}</th><td>{r.a}</td><td>{r.b}</td><td>{r.relative === null ? "∞" : num(r.relative)}</td></tr>)}</tbody></table>}
     </section>
   );
 }

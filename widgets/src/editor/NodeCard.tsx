@@ -146,7 +146,7 @@ function SourceCard({ node, geo }: { node: SceneNode; geo: ElementGeo }) {
           {node.source === "variable" ? ` · v${version}` : <span className={`d-${dtypeFamily(out?.dtype ?? null)}`}> {shortDtype(out?.dtype ?? null)}</span>}
         </div>
       </div>
-      <div className="sv"><Thumbnail tensor={tensor} shape={out?.shape ?? null} w={32} h={drop ? 25 : 22} small /></div>
+      <div className="sv"><Thumbnail tensor={tensor} shape={out?.shape ?? null} w={32} h={drop ? 25 : 22} small room={58} /></div>
       {geo.ports.map((p) => <Port key={p.key} owner={node.name} port={p} node={node} />)}
       {node.fetch && geo.kind === "flat" && <FetchRing geo={geo} node={node} />}
       <Marks name={node.name} tensors={node.outputs} />

@@ -72,7 +72,7 @@ function Figure({ text, kind, room }: { text: string; kind: keyof typeof FIGURES
 /** The value on a node: number, "all 0.0417", grid; the dashed grid while there is none. */
 export function Thumbnail({ tensor, shape, w, h, small = false, room }: { tensor: Tensor | undefined; shape: string | null; w: number; h: number; small?: boolean; room?: number }) {
   if (!tensor) return <Ghost shape={shape} w={w} h={h} />;
-  if (tensor.uniform && tensor.value !== null && tensor.shape.length > 0) return <Figure text={t("all {value}", { value: tensor.value })} kind={small ? "scalar sm" : "const"} room={room} />;
+  if (tensor.uniform && tensor.value !== null && tensor.shape.length > 0) return <Figure text={t("all {value}", { value: tensor.value.replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "") })} kind={small ? "scalar sm" : "const"} room={room} />;
   if (tensor.value !== null) return <Figure text={tensor.value} kind={small || tensor.value.length > 8 ? "scalar sm" : "scalar"} room={room} />;
   if (!tensor.data.length) return <span className="unknown">empty</span>;
   if (tensor.shape.length === 0) return <Figure text={num(tensor.data[0])} kind={small ? "scalar sm" : "scalar"} room={room} />;
