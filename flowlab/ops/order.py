@@ -8,7 +8,7 @@ import numpy as np
 
 from ..core.errors import AttributeValueError, ShapeError, plural
 from ..core.op import op
-from ..core.shape import axis_in, meet, reduced
+from ..core.shape import axes_in, axis_in, meet, reduced
 from ..core.types import TensorType, shape_text
 from .array import cast, gather, ones_like, where, zeros_like
 from .layout import flip
@@ -348,6 +348,12 @@ def _between(size: int, q: float) -> tuple[int, int, float]:
     return low, min(low + 1, size - 1), at - low
 
 
+def _left(x, axis: int | None, keepdims: bool) -> tuple[int, ...]:
+    """The shape of x without an axis, or with 1 there."""
+    axes = axes_in(axis, x.ndim)
+    return tuple(1 if k in axes else d for k, d in enumerate(x.shape) if keepdims or k not in axes)
+
+
 def _in_order(xp, x, axis: int | None):
     """(x with the axis last, where its entries stand when sorted)."""
     rows = x.reshape(-1) if axis is None else xp.moveaxis(x, axis, -1)
@@ -362,7 +368,7 @@ def quantile(xp, x: Float, *, q: float, axis: int = None, keepdims: bool = False
     ordered = xp.sort(rows, axis=-1)
     a, b = ordered[..., low], ordered[..., high]
     out = xp.where(xp.isnan(ordered[..., -1]), ordered[..., -1], a * (1 - t) + b * t if t else a)    # NaN is sorted last, and makes the whole row NaN
-    return out.reshape(reduced(TensorType(x.shape, x.dtype), axis, keepdims)).astype(x.dtype)
+    return out.reshape(_left(x, axis, keepdims)).astype(x.dtype)
 
 
 @quantile.gradient
@@ -397,7 +403,7 @@ def quantile_pick(xp, d: Float, x: Float, *, q: float, axis: int = None, keepdim
     low, high, t = _between(rows.shape[-1], q)
     picked = xp.take_along_axis(d, order, axis=-1)
     out = picked[..., low] * (1 - t) + picked[..., high] * t
-    return out.reshape(reduced(TensorType(x.shape, x.dtype), axis, keepdims)).astype(d.dtype)
+    return out.reshape(_left(x, axis, keepdims)).astype(d.dtype)
 
 
 @quantile_pick.gradient

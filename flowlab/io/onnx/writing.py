@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -12,6 +12,7 @@ from ...core.composite import Composite
 from ...core.errors import DocumentError, DTypeError, FetchError, FlowError, UnknownOpError
 from ...core.graph import Graph, Node, Tensor
 from ...core.types import TensorType
+from ..fetching import fetched, needed
 from .counterparts import RULES, Use
 
 OPSET, IR, DOMAIN = 20, 9, "flowlab"
@@ -48,7 +49,7 @@ def to_onnx(graph: Graph, fetches: Any, session: Any = None) -> Any:
     >>> [i.name for i in model.graph.input], [n.op_type for n in model.graph.node], [o.name for o in model.graph.output]
     (['x'], ['MatMul', 'Relu'], ['y'])
     """
-    asked = [(name, t) for name, t in _fetched(graph, fetches)]
+    asked = [(name, _a_value(t)) for name, t in fetched(graph, fetches)]
     if not asked:
         raise FetchError("there is nothing to fetch.", hint="Give a tensor, a name, or a list or dict of them.")
     model = Model(package(), session)
@@ -72,37 +73,10 @@ def to_onnx(graph: Graph, fetches: Any, session: Any = None) -> Any:
     return model.built(graph.name, main, inputs, outputs)
 
 
-def _fetched(graph: Graph, fetches: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
-    """(the name that was asked for, or none; the tensor)"""
-    if isinstance(fetches, Mapping):
-        for key, part in fetches.items():
-            yield from _fetched(graph, part, f"{name}.{key}" if name else str(key))
-    elif isinstance(fetches, (list, tuple)):
-        for k, part in enumerate(fetches):
-            yield from _fetched(graph, part, f"{name}.{k}" if name else "")
-    else:
-        if isinstance(fetches, str):
-            fetches = graph.tensor(fetches) if ":" in fetches else graph.node(fetches)
-        if isinstance(fetches, Node):
-            if not fetches.outputs:
-                raise FetchError(f"{fetches.name} ({fetches.op.name}) gives no value, and training stays in flowlab.", node=fetches.name, hint="Fetch what the model computes.")
-            fetches = fetches.outputs[0]
-        if not isinstance(fetches, Tensor) or fetches.graph is not graph:
-            raise FetchError(f"{getattr(fetches, 'name', fetches)!r} is no tensor of graph {graph.name!r}.", hint="Fetch a tensor, a node or a name of this graph.")
-        yield name, fetches
-
-
-def needed(tensors: Sequence[Tensor], given: Any = ()) -> list[Node]:
-    """The nodes that the tensors are computed from, in order of creation, up to the tensors in `given`."""
-    found: dict[int, Node] = {}
-    stack = [t for t in tensors if t not in given]
-    while stack:
-        node = stack.pop().node
-        if node.id not in found:
-            found[node.id] = node
-            stack.extend(t for t in node.inputs if t not in given)
-    graph = next(iter(found.values())).graph if found else None
-    return [n for n in graph.nodes if n.id in found] if graph is not None else []
+def _a_value(t: Tensor | Node) -> Tensor:
+    if isinstance(t, Node):
+        raise FetchError(f"{t.name} ({t.op.name}) gives no value, and training stays in flowlab.", node=t.name, hint="Fetch what the model computes.")
+    return t
 
 
 def value_name(t: Tensor) -> str:
