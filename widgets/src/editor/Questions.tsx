@@ -51,13 +51,13 @@ export function AskForm({ tensor, source }: { tensor: string; source: boolean })
   return (
     <form className="dform" aria-label={t("Ask before this step")} onSubmit={(e) => void put(e)} onKeyDown={(e) => { if (e.key === "Escape") { e.stopPropagation(); leave(); } }}>
       <p className="muted f1">{t("A run will stop before this step and ask; the lab keeps the answer to itself until then.")}</p>
-      <div className="ig2">
+      <div className="asks2">
         <div className="fld"><label htmlFor={`${id}k`}>{t("Ask for")}</label><select ref={first} id={`${id}k`} className="tf" value={kind} onChange={(e) => setKind(e.target.value as Kind)}>
           {!source && <><option value="shape">{t("its shape")}</option><option value="value">{t("its value")}</option><option value="sign">{t("its sign")}</option></>}
           <option value="gradient sign">{t("the sign of its gradient")}</option></select></div>
         <div className="fld"><label htmlFor={`${id}e`}>{t("Element")}</label><input id={`${id}e`} className={`tf m${bad ? " bad" : ""}`} aria-invalid={bad || undefined} disabled={kind === "shape"} value={at} placeholder={t("all of it")} spellCheck={false} autoComplete="off" maxLength={200} onChange={(e) => { setAt(e.target.value); setBad(false); }} /></div>
+        <div className="fld"><label htmlFor={`${id}t`}>{t("In your own words")}</label><input id={`${id}t`} className="tf" value={text} placeholder={t("optional")} maxLength={2000} autoComplete="off" onChange={(e) => setText(e.target.value)} /></div>
       </div>
-      <div className="fld wide"><label htmlFor={`${id}t`}>{t("In your own words")}</label><input id={`${id}t`} className="tf" value={text} placeholder={t("optional")} maxLength={2000} autoComplete="off" onChange={(e) => setText(e.target.value)} /></div>
       <div className="act tight"><button type="submit" className="bt pri">{t("Ask")}</button></div>
     </form>
   );

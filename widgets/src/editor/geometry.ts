@@ -216,7 +216,7 @@ function nodeGeo(n: SceneNode, top: string | undefined): ElementGeo {
   const inLabels = Math.max(0, ...side.map((p) => textWidth(visible(p.port), 10)));
   const outLabels = n.outputs.length > 1 ? Math.max(0, ...n.outputs.map((p) => textWidth(visible(p.name), 10))) : 0;
   const thumb = compact ? Math.max(54, textWidth(`${n.outputs[0]?.shape ?? ""} f32`, 10)) : 54;
-  const padIn = Math.max(30, Math.min(108, inLabels + 14));
+  const padIn = Math.max(30, Math.min(114, inLabels + 18));
   const padOut = Math.max(30, Math.min(108, outLabels ? outLabels + 14 : 0));
   const title = textWidth(visible(n.label), 11.5, true) + 44;
   const foot = textWidth(`${n.outputs[0]?.shape ?? ""}   ${shortDtype(n.outputs[0]?.dtype ?? null)}`, 10) + 22;
