@@ -9,7 +9,7 @@ PAGE := $(shell find widgets -name node_modules -prune -o -type f -print 2>/dev/
 PROJECT := pyproject.toml hatch_build.py $(PAGE)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-all demo dev check protocol words bench clean
+.PHONY: help lab test test-all demo dev check protocol words onnx bench clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,9 @@ protocol: $(VENV)/.test  ## write the page's side of the messages from flowlab/w
 words: $(VENV)/.test  ## write the words of 繁體中文 from those of 简体中文
 	$(BIN)/python -m pip install -q -e '.[words]'
 	$(BIN)/python tools/words.py
+
+onnx: $(VENV)/.test  ## how many cases of ONNX's own suite pass, by category
+	$(BIN)/python -m tests.io.onnx_suite
 
 bench: $(VENV)/.bench  ## the engine and the captcha network beside NumPy by hand and torch, the lab beside bare React Flow
 	$(BIN)/python tests/benchmarks/engine.py

@@ -395,6 +395,9 @@ class Op:
         if meeting is not None and meeting.kind in "iu" and (
                 any(k == "Float" for k, f in zip(kinds, free) if f) or any(f and not isinstance(x, Tensor) and literal_dtype(x).kind == "f" for x, f in zip(given, free))):
             meeting = np.dtype("float32")
+        for x, kind, port in zip(given, kinds, ports):
+            if kind == "Int" and isinstance(x, Tensor):    # said before a number or a narrower dtype beside it becomes a node
+                self._check_dtypes([x.type], [port])
         out = []
         for x, kind, f in zip(given, kinds, free):
             want = meeting if f else None

@@ -12,6 +12,7 @@ from . import (
     array,
     conv,
     ctc,
+    foreign,
     layout,
     linalg,
     logic,
@@ -84,4 +85,4 @@ _put("invert", lambda a: logic.logical_not(a))
 _put("getitem", _part)
 Tensor.T = property(lambda a: array.transpose(a))  # type: ignore[attr-defined]
 
-__all__ = ["activation", "adaptive", "array", "conv", "ctc", "layout", "linalg", "logic", "loss", "math", "norm", "optimize", "order", "random", "recurrent", "reduce", "sizes", "state"]
+__all__ = ["activation", "adaptive", "array", "conv", "ctc", "foreign", "layout", "linalg", "logic", "loss", "math", "norm", "optimize", "order", "random", "recurrent", "reduce", "sizes", "state"]

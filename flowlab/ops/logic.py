@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..core.op import op
-from ..core.shape import elementwise
+from ..core.shape import elementwise, unchanged
 from ..core.types import TensorType
 from .reduce import _reduced
 
@@ -73,3 +73,42 @@ def any_(xp, x: Bool, *, axis: Axis = None, keepdims: bool = False):
 def all_(xp, x: Bool, *, axis: Axis = None, keepdims: bool = False):
     """Ask whether it holds everywhere along the axes."""
     return xp.all(x, axis=axis, keepdims=keepdims)
+
+
+# ---------------------------------------------------------------- bit by bit
+
+
+@op(latex=r"a \mathbin{\&} b", ufunc="bitwise_and", differentiable=False, aliases=("bits", "mask"), onnx="BitwiseAnd", zh="按位与")
+def bitwise_and(xp, a: Int, b: Int):
+    """Keep the bits that are set in both whole numbers."""
+    return xp.bitwise_and(a, b)
+
+
+@op(latex=r"a \mathbin{|} b", ufunc="bitwise_or", differentiable=False, aliases=("bits",), onnx="BitwiseOr", zh="按位或")
+def bitwise_or(xp, a: Int, b: Int):
+    """Keep the bits that are set in at least one of two whole numbers."""
+    return xp.bitwise_or(a, b)
+
+
+@op(latex=r"a \oplus b", ufunc="bitwise_xor", differentiable=False, aliases=("bits",), onnx="BitwiseXor", zh="按位异或")
+def bitwise_xor(xp, a: Int, b: Int):
+    """Keep the bits that are set in exactly one of two whole numbers."""
+    return xp.bitwise_xor(a, b)
+
+
+@op(infer=unchanged, latex=r"\sim x", ufunc="invert", differentiable=False, aliases=("bitwise not", "complement", "~"), onnx="BitwiseNot", zh="按位取反")
+def invert(xp, x: Int):
+    """Turn every bit of a whole number round."""
+    return xp.invert(x)
+
+
+@op(latex=r"a \ll b", ufunc="left_shift", differentiable=False, aliases=("<<", "bits"), zh="左移")
+def left_shift(xp, a: Int, b: Int):
+    """Move the bits of a whole number b places up: times 2 to the power b, within its dtype."""
+    return xp.left_shift(a, b)
+
+
+@op(latex=r"a \gg b", ufunc="right_shift", differentiable=False, aliases=(">>", "bits"), zh="右移")
+def right_shift(xp, a: Int, b: Int):
+    """Move the bits of a whole number b places down: divided by 2 to the power b, rounded down."""
+    return xp.right_shift(a, b)

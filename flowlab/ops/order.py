@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import AttributeValueError, ShapeError, plural
+from ..core.errors import AttributeValueError, GradientError, ShapeError, plural
 from ..core.op import op
 from ..core.shape import axes_in, axis_in, meet, reduced
 from ..core.types import TensorType, shape_text
@@ -128,6 +128,78 @@ def take_along_axis_gradient(xp, g: Any, indices: Int, like: Any, *, axis: int =
 @take_along_axis_gradient.gradient
 def _(node, d):
     return lambda: take_along_axis(d, node.inputs[1], axis=node.attrs["axis"]), None, None
+
+
+def _scattered_along(x: TensorType, indices: TensorType, updates: TensorType, *, axis: int, word: str, **_: Any) -> TensorType:
+    at = axis_in(axis, x.rank)
+    for t, port in ((indices, "indices"), (updates, "updates")):
+        if t.rank != x.rank:
+            raise ShapeError(f"{word}: {port} are {shape_text(t.shape)}, x is {shape_text(x.shape)}.", port=port, hint="All have as many axes.")
+    for k, (a, b, c) in enumerate(zip(x.shape, indices.shape, updates.shape)):
+        if isinstance(b, int) and isinstance(c, int) and b != c:
+            raise ShapeError(f"{word}: axis {k} of updates has {c}, of indices {b}.", port="updates", axis=k, hint="There is one update an index.")
+        if k != at and isinstance(a, int) and isinstance(b, int) and b > a:
+            raise ShapeError(f"{word}: axis {k} of indices has {b}, of x {a}.", port="indices", axis=k, hint="Indices cover x, or a part of it from the start of each axis.")
+    return x
+
+
+@op(infer=_scattered_along, category="array", choices={"reduction": ("none", "add", "mul", "max", "min")}, aliases=("scatter elements", "put along axis"), zh="沿轴散射")
+def scatter_reduce(xp, x: Any, indices: Int, updates: Any, *, axis: int = 0, reduction: Choice = "none"):
+    """Put each update along an axis where its index says: x[i, indices[i, j]] = updates[i, j], or add, multiply, or keep the larger or smaller.
+
+    With "none" the last of several updates of one entry stays; the others take each in.
+    """
+    axis = axis % x.ndim
+    if updates.shape != indices.shape or any(b > a for k, (a, b) in enumerate(zip(x.shape, indices.shape)) if k != axis):
+        raise ValueError(f"x has shape {x.shape}, indices {indices.shape}, updates {updates.shape}")
+    _checked(indices, x.shape[axis], axis)
+    out = x.copy()
+    at = [xp.arange(d).reshape((-1,) + (1,) * (x.ndim - k - 1)) for k, d in enumerate(indices.shape)]
+    at[axis] = indices
+    if reduction == "none":
+        out[tuple(at)] = updates
+    elif reduction == "add" and x.dtype.kind != "b":
+        xp.add_at(out, tuple(at), updates)
+    else:
+        {"add": xp.add, "mul": xp.multiply, "max": xp.maximum, "min": xp.minimum}[reduction].at(out, tuple(at), updates)
+    return out
+
+
+@scatter_reduce.gradient
+def _(node, g):
+    x, indices, updates = node.inputs
+    axis, how = node.attrs["axis"], node.attrs["reduction"]
+    if how not in ("none", "add"):
+        raise GradientError(f"scatter_reduce: reduction {how!r} has no derivative here.", node=node.name, hint='reduction="none" and "add" have one.')
+
+    def by_x():
+        return g if how == "add" else scatter_reduce(g, indices, zeros_like(updates), axis=axis)
+    return by_x, None, lambda: pick_along_axis(g, indices, axis=axis)
+
+
+def _picked(x: TensorType, indices: TensorType, *, axis: int, word: str, **_: Any) -> TensorType:
+    if indices.rank != x.rank:
+        raise ShapeError(f"{word}: indices are {shape_text(indices.shape)}, x is {shape_text(x.shape)}.", port="indices", hint="Both have as many axes.")
+    axis_in(axis, x.rank)
+    return x.with_shape(indices.shape)
+
+
+@op(infer=_picked, category="array", listed=False, zh="沿轴选取")
+def pick_along_axis(xp, x: Any, indices: Int, *, axis: int = 0):
+    """Pick one entry along an axis for every index, which may cover a part of x: out[i, j] = x[i, indices[i, j]]."""
+    axis = axis % x.ndim
+    if indices.ndim != x.ndim or any(b > a for k, (a, b) in enumerate(zip(x.shape, indices.shape)) if k != axis):
+        raise ValueError(f"x has shape {x.shape}, indices {indices.shape}")
+    _checked(indices, x.shape[axis], axis)
+    at = [xp.arange(d).reshape((-1,) + (1,) * (x.ndim - k - 1)) for k, d in enumerate(indices.shape)]
+    at[axis] = indices
+    return x[tuple(at)]
+
+
+@pick_along_axis.gradient
+def _(node, g):
+    x, indices = node.inputs
+    return lambda: scatter_reduce(zeros_like(x), indices, g, axis=node.attrs["axis"], reduction="add"), None
 
 
 def _scattered(x: TensorType, indices: TensorType, updates: TensorType, *, axis: int, word: str, **_: Any) -> TensorType:

@@ -364,6 +364,23 @@ case("TopK", f64(4, 2, 3), oracle=lambda x: [-jnp.sort(-x, 0)[:2], jnp.argsort(-
 case("TakeAlongAxis", f64(4, 5), ints(4, 3), oracle=lambda x, i: jnp.take_along_axis(x, i, 1))
 case("TakeAlongAxis", f64(4, 3, 2), np.array([[[3, -1], [0, 0], [1, 2]]]), oracle=lambda x, i: jnp.take_along_axis(x, i, 0), attrs={"axis": 0}, label="from the end")
 case("TakeAlongAxisGradient", f64(4, 3), ints(4, 3), f64(4, 5), oracle=lambda g, i, like: jax.vjp(lambda x: jnp.take_along_axis(x, i, 1), like)[1](g)[0], by=(0,))
+
+
+def _scattered_along(x, i, u, axis, how):
+    at = [jnp.arange(d).reshape((-1,) + (1,) * (i.ndim - k - 1)) for k, d in enumerate(i.shape)]
+    at[axis] = i
+    place = jnp.asarray(x).at[tuple(at)]
+    return {"none": place.set, "add": place.add, "mul": place.multiply, "max": place.max, "min": place.min}[how](u)
+
+
+case("ScatterReduce", f64(5, 3), np.array([[4, 0, 1], [0, -2, 2]]), f64(2, 3), oracle=lambda x, i, u: _scattered_along(x, i, u, 0, "none"), firm=True)
+case("ScatterReduce", f64(2, 5), np.array([[4, 0, 1]]), f64(1, 3), oracle=lambda x, i, u: _scattered_along(x, i, u, 1, "none"), attrs={"axis": -1}, label="axis -1", firm=True)
+case("ScatterReduce", f64(3, 4), ints(5, 2, below=3), f64(5, 2), oracle=lambda x, i, u: _scattered_along(x, i, u, 0, "add"), attrs={"reduction": "add"}, label="add", named=False, firm=True)
+case("PickAlongAxis", f64(5, 3), np.array([[4, 0, 1], [0, -2, 2]]), oracle=lambda x, i: jnp.take_along_axis(x[:, :3], i, 0), firm=True)
+case("PickAlongAxis", f64(3, 4), ints(2, 6, below=4), oracle=lambda x, i: jnp.take_along_axis(x[:2], i, 1), attrs={"axis": -1}, label="a part", firm=True, fixed=True)
+for _how in ("mul", "max", "min"):
+    case("ScatterReduce", f64(3, 4), ints(3, 2, below=4), f64(3, 2), oracle=lambda x, i, u, h=_how: _scattered_along(x, i, u, 1, h), attrs={"axis": 1, "reduction": _how}, label=_how, by=(), firm=True)
+case("ScatterReduce", bools(4), np.array([3, 0]), bools(2), oracle=lambda x, i, u: _scattered_along(x, i, u, 0, "none"), label="bools", firm=True)
 case("ScatterAdd", f64(5, 3), np.array([4, 0, 4, -1]), f64(4, 3), oracle=lambda x, i, u: jnp.asarray(x).at[i].add(u))
 case("ScatterAdd", f64(2, 5), ints(3, 4), f64(2, 3, 4), oracle=lambda x, i, u: jnp.asarray(x).at[:, i].add(u), attrs={"axis": -1}, label="axis -1")
 for _type, _oracle in (("Cumsum", jnp.cumsum), ("Cumprod", jnp.cumprod)):
@@ -371,6 +388,11 @@ for _type, _oracle in (("Cumsum", jnp.cumsum), ("Cumprod", jnp.cumprod)):
         case(_type, f64(3, 4), oracle=lambda x, f=_oracle, a=_axis: f(x, a), attrs={"axis": _axis}, label=f"axis {_axis}")
     case(_type, ints(3, 4, low=1), oracle=lambda x, f=_oracle: f(x, 0), attrs={"axis": 0}, label="ints")
 case("Cumprod", np.array([[1.5, 0.0, -2.0, 0.0, 3.0], [0.5, 2.0, -1.0, 0.7, 0.0]]), oracle=lambda x: jnp.cumprod(x, 1), attrs={"axis": 1}, label="zeros", smooth=False)
+for _type, _oracle in (("BitwiseAnd", jnp.bitwise_and), ("BitwiseOr", jnp.bitwise_or), ("BitwiseXor", jnp.bitwise_xor), ("LeftShift", jnp.left_shift), ("RightShift", jnp.right_shift)):
+    case(_type, ints(3, 4, below=50), ints(3, 4), oracle=_oracle)
+    case(_type, ints(3, 1, below=90, low=-90 if _type != "LeftShift" else 0), ints(4), oracle=_oracle, label="broadcast")
+case("Invert", ints(3, 4, below=40, low=-40), oracle=jnp.invert)
+case("Invert", ints(below=9), oracle=jnp.invert)
 for _type, _oracle in (("LogicalAnd", jnp.logical_and), ("LogicalOr", jnp.logical_or), ("LogicalXor", jnp.logical_xor)):
     case(_type, bools(3, 4), bools(4), oracle=_oracle)
 case("LogicalNot", bools(3, 4), oracle=jnp.logical_not)
@@ -490,6 +512,46 @@ case("BooleanMask", f64(2, 3, 5), bools(2, 3), oracle=lambda x, m: x[np.asarray(
 case("BooleanMask", f64(2, 3), bools(2, 3), oracle=lambda x, m: x[np.asarray(m)], label="all axes")
 case("BooleanMask", ints(3, 2), np.zeros(3, bool), oracle=lambda x, m: x[np.asarray(m)], label="nothing")
 case("BooleanMaskGradient", f64(2, 3), np.array([True, False, True, False]), f64(4, 3), oracle=lambda g, m, like: jnp.zeros_like(like).at[np.asarray(m)].set(g), by=(0,), named=False)
+
+
+def _different(x, axis, ordered):
+    """One entry after another, as a person would do it."""
+    rows = [x.reshape(-1)[k] for k in range(x.size)] if axis is None else [np.take(x, k, axis) for k in range(x.shape[axis])]
+    keys = [tuple(np.ravel(r).tolist()) for r in rows]
+    kept = [k for k, key in enumerate(keys) if key not in keys[:k]]
+    kept = sorted(kept, key=lambda k: keys[k]) if ordered else kept
+    values = np.stack([rows[k] for k in kept], axis or 0) if kept else x[:0] if axis is None else x
+    return values, np.array(kept, "int64"), np.array([[keys[j] for j in kept].index(key) for key in keys], "int64"), np.array([keys.count(keys[k]) for k in kept], "int64")
+
+
+case("UniqueEntries", ints(3, 4), oracle=lambda x: _different(x, None, True))
+case("UniqueEntries", ints(9), oracle=lambda x: _different(x, None, False), attrs={"ordered": False}, label="as they come")
+case("UniqueEntries", ints(6, 2, below=2), oracle=lambda x: _different(x, 0, True), attrs={"axis": 0}, label="rows")
+case("UniqueEntries", ints(2, 7, below=2), oracle=lambda x: _different(x, 1, False), attrs={"axis": -1, "ordered": False}, label="columns as they come")
+
+
+def _best_boxes(boxes, scores, most, overlap, least, centres):
+    rows = []
+    for n, c in itertools.product(range(scores.shape[0]), range(scores.shape[1])):
+        left = [k for k in np.argsort(-scores[n, c], kind="stable") if least is None or scores[n, c, k] > least]
+        while left and most > sum(r[:2] == (n, c) for r in rows):
+            best, *rest = left
+            rows.append((n, c, int(best)))
+            left = [k for k in rest if _common_share(boxes[n, best], boxes[n, k], centres) <= overlap]
+    return np.array(rows, "int64").reshape(-1, 3)
+
+
+def _common_share(a, b, centres):
+    if centres:
+        a, b = ((v[1] - v[3] / 2, v[0] - v[2] / 2, v[1] + v[3] / 2, v[0] + v[2] / 2) for v in (a, b))
+    a, b = ((min(v[0], v[2]), min(v[1], v[3]), max(v[0], v[2]), max(v[1], v[3])) for v in (a, b))
+    common = max(min(a[2], b[2]) - max(a[0], b[0]), 0) * max(min(a[3], b[3]) - max(a[1], b[1]), 0)
+    return common / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - common)
+
+
+for _most, _overlap, _least, _centres in ((3, 0.3, None, False), (2, 0.0, 0.1, False), (9, 0.5, None, True), (0, 0.5, None, False)):
+    case("NonMaxSuppression", f64(2, 6, 4, low=0.1), f64(2, 3, 6, low=0.0), oracle=lambda b, s, m=_most, o=_overlap, t=_least, c=_centres: _best_boxes(b, s, m, o, t, c),
+         attrs={"most": _most, "overlap": _overlap, "least": _least, "centres": _centres}, label=f"most {_most}, overlap {_overlap}{', centres' if _centres else ''}", fixed=True)
 case("Argwhere", ints(3, 4, below=2), oracle=lambda x: np.argwhere(x))
 case("Argwhere", bools(5), oracle=lambda x: np.argwhere(x), label="bools")
 case("Searchsorted", np.array([-1.0, 0.0, 0.0, 2.5]), f64(2, 3), oracle=lambda a, x: jnp.searchsorted(a, x).astype("int64"))
@@ -777,6 +839,6 @@ OWN = {
     "Placeholder": "tests/runtime/test_session.py", "Constant": "tests/runtime/test_session.py", "Variable": "tests/runtime/test_variables.py",
     "Assign": "tests/runtime/test_variables.py", "Group": "tests/runtime/test_variables.py", "RandomNormal": "tests/runtime/test_random.py",
     "RandomUniform": "tests/runtime/test_random.py", "Dropout": "tests/runtime/test_random.py",
-    "CustomGradient": "tests/control/test_custom_gradient.py",
+    "CustomGradient": "tests/control/test_custom_gradient.py", "Opaque": "tests/io/test_onnx_reading.py",
     "Scan": "tests/control/test_loops.py", "Cond": "tests/control/test_loops.py", "While": "tests/control/test_loops.py", "Timesteps": "tests/control/test_loops.py",
 }

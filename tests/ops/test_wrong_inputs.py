@@ -52,7 +52,8 @@ def never_right(op: Op, good: list, attrs: dict[str, Any]) -> Iterator[Try]:
             yield f"no {name}", lambda name=name: built(op, good, **{k: v for k, v in attrs.items() if k != name})
     if op.variadic:
         yield "no inputs", lambda: op.node([], **attrs)
-        yield "a tensor where a list belongs", lambda: op.node(good[0], **attrs)
+        if good:
+            yield "a tensor where a list belongs", lambda: op.node(good[0], **attrs)
     elif op.inputs:
         full = [*good, *[None] * (len(op.inputs) - len(good))]
         yield "too many values", lambda: op.node(*full, *[1] * (len(op.attrs) + 1))

@@ -419,6 +419,37 @@ def _(u):
     return u.Transpose(y, perm=[first.index(k) for k in range(rank)]) if axis else y
 
 
+@writes("ScatterReduce")
+def _(u):
+    how = u.attrs["reduction"]
+    return u.ScatterElements(u.x, u.cast(u.indices, "int64", u.type("indices").dtype), u.updates, axis=u.attrs["axis"], **({} if how == "none" else {"reduction": how}))
+
+
+@writes("UniqueEntries")
+def _(u):
+    axis = u.attrs["axis"]
+    return tuple(u.Unique(u.x, n=4, sorted=int(u.attrs["ordered"]), **({} if axis is None else {"axis": axis})))
+
+
+@writes("NonMaxSuppression")
+def _(u):
+    a, kind = u.attrs, u.type("boxes").dtype
+    least = None if a["least"] is None else np.float32(a["least"]).reshape(1)
+    return u.NonMaxSuppression(u.cast(u.boxes, "float32", kind), u.cast(u.scores, "float32", u.type("scores").dtype), [a["most"]], np.float32(a["overlap"]).reshape(1), least,
+                               center_point_box=int(a["centres"]))
+
+
+@writes("LeftShift", "RightShift")
+def _(u):
+    kind, left = u.type("a").dtype, u.node.op.name == "LeftShift"
+
+    def moved(x):   # ONNX moves the bits of numbers without a sign alone
+        return u.cast(u.BitShift(u.cast(x, "uint64"), u.cast(u.b, "uint64"), direction="LEFT" if left else "RIGHT"), kind)
+    if left or kind.kind == "u":
+        return moved(u.a)
+    return u.Where(u.Less(u.a, np.zeros((), kind)), u.BitwiseNot(moved(u.BitwiseNot(u.a))), moved(u.a))
+
+
 @writes("BooleanMask")
 def _(u):
     rank, covered = u.type("x").rank, u.type("mask").rank

@@ -9,28 +9,15 @@ from typing import Any
 import numpy as np
 
 from ...core.composite import Composite
-from ...core.errors import DocumentError, DTypeError, FetchError, FlowError, UnknownOpError
+from ...core.errors import DTypeError, FetchError, FlowError, UnknownOpError
 from ...core.graph import Graph, Node, Tensor
 from ...core.types import TensorType
 from ..fetching import fetched, needed
 from .counterparts import RULES, Use
+from .package import MOST_BYTES, package
 
 OPSET, IR, DOMAIN = 20, 9, "flowlab"
-MOST_BYTES = (1 << 31) - 1      # what one protobuf message holds
 SHARED = 1024                   # values; a larger constant goes into a function as an input, so that it is stored once
-
-
-def package() -> Any:
-    """The package onnx; DocumentError that says how to install it."""
-    try:
-        import onnx
-        import onnx.checker
-        import onnx.defs
-        import onnx.helper
-        import onnx.numpy_helper
-    except ImportError:
-        raise DocumentError("ONNX needs the package onnx.", hint="pip install 'flowlab[onnx]'") from None
-    return onnx
 
 
 def to_onnx(graph: Graph, fetches: Any, session: Any = None) -> Any:

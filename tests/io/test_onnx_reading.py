@@ -1,0 +1,425 @@
+"""fl.from_onnx: names, scopes, variables and sizes of a model; what it cannot compute (Opaque); what a file may not ask for."""
+from __future__ import annotations
+
+import os
+import warnings
+
+import numpy as np
+import onnx
+import onnx.reference
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import flowlab as fl
+from flowlab.io.onnx.files import MOST_NODES
+from flowlab.io.onnx.reading import HANDLERS
+
+F, I = TensorProto.FLOAT, TensorProto.INT64
+
+
+def value(name, shape=None, kind=F):
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def model_of(nodes, inputs, outputs, weights=(), version=20, **options):
+    graph = helper.make_graph(nodes, "g", inputs, outputs, [numpy_helper.from_array(np.asarray(a), n) for n, a in dict(weights).items()])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", version), *options.pop("opsets", ())], **options)
+
+
+def rand(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype("float32")
+
+
+def reference(model, feeds):
+    return onnx.reference.ReferenceEvaluator(model).run(None, feeds)
+
+
+def held_against_the_reference(model, feeds, **options):
+    graph, _ = fl.from_onnx(model, **options)
+    got = fl.Session(graph).run([o.name for o in model.graph.output], {k: v for k, v in feeds.items() if k in graph})
+    for a, b in zip(got, reference(model, feeds), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6, strict=True)
+    return graph
+
+
+def network():
+    """A small network as an exporter names it."""
+    return model_of(
+        [helper.make_node("Conv", ["x", "stem.weight", "stem.bias"], ["c"], "/stem/Conv", pads=[1, 1, 1, 1]), helper.make_node("Relu", ["c"], ["r"], "/stem/Relu"),
+         helper.make_node("GlobalAveragePool", ["r"], ["p"], "/pool/Pool"), helper.make_node("Flatten", ["p"], ["f"], "/Flatten"),
+         helper.make_node("Gemm", ["f", "head.weight", "head.bias"], ["logits"], "/head/Gemm", transB=1)],
+        [value("x", ["batch", 3, "h", "w"])], [value("logits", ["batch", 5])],
+        {"stem.weight": rand(4, 3, 3, 3), "stem.bias": rand(4, seed=1), "head.weight": rand(5, 4, seed=2), "head.bias": rand(5, seed=3)})
+
+
+# ---------------------------------------------------------------- a sound model
+
+
+def test_names_scopes_variables_and_named_sizes_are_the_models():
+    graph, values = fl.from_onnx(network())
+    assert graph.node("x").outputs[0].shape == ("batch", 3, "h", "w") and graph.tensor("logits:0").shape == ("batch", 5)
+    assert {v.node.name for v in graph.trainable_variables} == set(values) == {"stem.weight", "stem.bias", "head.weight", "head.bias"}
+    assert "stem/Relu" in graph.nodes and "Flatten" in graph.nodes and graph.node("stem/Conv/Conv2D").scope == "stem/Conv"
+    assert graph.composites["stem/Conv"].function == "Conv"
+    sess = fl.Session(graph)
+    for name, array in values.items():
+        np.testing.assert_array_equal(sess.variables[name], array)
+    for size in (4, 7):
+        x = rand(2, 3, size, size + 1)
+        np.testing.assert_allclose(sess.run("logits", {"x": x}), reference(network(), {"x": x})[0], rtol=1e-5, atol=1e-6)
+
+
+def test_a_model_trains_on():
+    graph, _ = fl.from_onnx(network())
+    with graph:
+        labels = fl.placeholder(("batch",), "int64", name="labels")
+        loss = fl.mean(fl.sparse_softmax_cross_entropy(graph.tensor("logits:0"), labels))
+        train = fl.optim.Adam(0.05).minimize(loss)
+    sess, feeds = fl.Session(graph), {"x": rand(8, 3, 6, 6), labels: np.arange(8) % 5}
+    first = sess.run([loss, train], feeds)[0]
+    for _ in range(30):
+        last = sess.run([loss, train], feeds)[0]
+    assert last < 0.7 * first
+
+
+def test_a_file_is_read_and_the_graph_is_saved_and_loaded(tmp_path):
+    onnx.save(network(), tmp_path / "net.onnx")
+    graph, _ = fl.from_onnx(tmp_path / "net.onnx")
+    again, _ = fl.from_onnx((tmp_path / "net.onnx").read_bytes())
+    assert graph.same_graph(again)
+    fl.save(graph, tmp_path / "net.flow.json")
+    loaded, x = fl.load(tmp_path / "net.flow.json"), rand(1, 3, 5, 5)
+    np.testing.assert_array_equal(fl.Session(loaded).run("logits", {"x": x}), fl.Session(graph).run("logits", {"x": x}))
+
+
+def test_what_flowlab_writes_it_reads():
+    with fl.Graph("m") as g:
+        x = fl.placeholder(("batch", 3), name="x")
+        y = fl.nn.dense(fl.nn.dense(x, 8, activation="relu", name="a"), 2, name="b")
+        out = fl.softmax(y, name="out")
+    sess = fl.Session(g, seed=3)
+    graph, _ = fl.from_onnx(fl.to_onnx(g, out, sess))
+    xs = rand(4, 3)
+    np.testing.assert_allclose(fl.Session(graph).run("out", {"x": xs}), sess.run(out, {x: xs}), rtol=1e-6)
+    assert {v.node.name for v in graph.trainable_variables} == {v.node.name for v in g.trainable_variables}
+
+
+@pytest.mark.parametrize(("kind", "gates", "options"), [
+    ("LSTM", 4, {}), ("LSTM", 4, {"direction": "bidirectional", "layout": 0}), ("LSTM", 4, {"direction": "reverse", "peephole": True}),
+    ("GRU", 3, {"linear_before_reset": 1}), ("GRU", 3, {"direction": "reverse"}), ("RNN", 1, {"activations": ["Relu"]})])
+def test_recurrent_weights_become_variables_in_flowlabs_order_and_compute_the_same(kind, gates, options):
+    peephole = options.pop("peephole", False)
+    d, n, features = 2 if options.get("direction") == "bidirectional" else 1, 4, 3
+    weights = {"W": rand(d, gates * n, features), "R": rand(d, gates * n, n, seed=1), "B": rand(d, 2 * gates * n, seed=2), **({"P": rand(d, 3 * n, seed=3)} if peephole else {})}
+    names = ["x", "W", "R", "B", *(["", "", "", "P"] if peephole else [])]
+    model = model_of([helper.make_node(kind, names, ["y", "h"], "rnn", hidden_size=n, **options)], [value("x", [5, 2, features])], [value("y"), value("h")], weights)
+    graph, values = fl.from_onnx(model)
+    x = rand(5, 2, features, seed=7)
+    got = fl.Session(graph).run(["y", "h"], {"x": x})
+    for a, b in zip(got, by_hand(kind, weights, x, d, n, options), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    assert all(name.startswith("rnn/") for name in values) and len(graph.trainable_variables) == len(values)
+    with graph:
+        assert all(t is not None for t in fl.gradients(fl.sum(graph.tensor("y:0")), graph.trainable_variables))
+
+
+def by_hand(kind, weights, x, directions, n, options):
+    """The cells as ONNX's specification writes them, in float64."""
+    def sigmoid(v):
+        return 1 / (1 + np.exp(-v))
+    outs, lasts = [], []
+    for k in range(directions):
+        w, r, b = (weights[c][k].astype("float64") for c in "WRB")
+        p = weights["P"][k] if "P" in weights else np.zeros(3 * n)
+        back = options.get("direction") == "reverse" or k == 1
+        h = c = np.zeros((x.shape[1], n))
+        rows = []
+        wb, rb = np.split(b, 2)
+        for x_t in (x[::-1] if back else x).astype("float64"):
+            if kind == "LSTM":
+                i, o, f, g = np.split(x_t @ w.T + h @ r.T + wb + rb, 4, axis=1)
+                i, f = sigmoid(i + p[:n] * c), sigmoid(f + p[2 * n:] * c)
+                c = f * c + i * np.tanh(g)
+                h = sigmoid(o + p[n:2 * n] * c) * np.tanh(c)
+            elif kind == "GRU":
+                xz, xr, xh = np.split(x_t @ w.T + wb, 3, axis=1)
+                (rz, rr, rh), (bz, br, bh) = np.split(r, 3), np.split(rb, 3)
+                z, reset = sigmoid(xz + h @ rz.T + bz), sigmoid(xr + h @ rr.T + br)
+                new = np.tanh(xh + (reset * (h @ rh.T + bh) if options.get("linear_before_reset") else (reset * h) @ rh.T + bh))
+                h = (1 - z) * new + z * h
+            else:
+                h = np.maximum(x_t @ w.T + h @ r.T + wb + rb, 0)
+            rows.append(h)
+        outs.append(np.stack(rows[::-1] if back else rows))
+        lasts.append(h)
+    return np.stack(outs, axis=1), np.stack(lasts)
+
+
+def test_branches_loops_and_scans_are_those_of_flowlab():
+    then = helper.make_graph([helper.make_node("Mul", ["x", "two"], ["a"])], "then", [], [value("a", [3])])
+    other = helper.make_graph([helper.make_node("Neg", ["x"], ["b"])], "else", [], [value("b", [3])])
+    branch = model_of([helper.make_node("ReduceSum", ["x"], ["s"], keepdims=0), helper.make_node("Greater", ["s", "zero"], ["p"]),
+                       helper.make_node("If", ["p"], ["y"], "choice", then_branch=then, else_branch=other)], [value("x", [3])], [value("y", [3])],
+                      {"two": np.float32(2), "zero": np.float32(0)})
+    for x in (np.array([1, 2, 3], "float32"), np.array([-1, -2, 1], "float32")):
+        graph = held_against_the_reference(branch, {"x": x})
+    assert any(n.op.name == "Cond" for n in graph.nodes)
+    body = helper.make_graph([helper.make_node("Mul", ["before", "x"], ["after"]), helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Add", ["after", "x"], ["shown"])], "body",
+                             [value("k", [], I), value("go", [], TensorProto.BOOL), value("before", [3])], [value("on", [], TensorProto.BOOL), value("after", [3]), value("shown", [3])])
+    loop = model_of([helper.make_node("Loop", ["n", "", "start"], ["last", "each"], "power", body=body)], [value("n", [], I), value("start", [3]), value("x", [3])], [value("last", [3]), value("each", [None, 3])])
+    graph, x = fl.from_onnx(loop)[0], np.array([2, 3, -1], "float32")
+    for n in (0, 1, 4):
+        last, each = fl.Session(graph).run(["last", "each"], {"n": n, "start": np.ones(3), "x": x})
+        np.testing.assert_allclose(last, x ** n)
+        np.testing.assert_allclose(each, np.array([x ** k + x for k in range(1, n + 1)]).reshape(n, 3))
+    assert any(n.op.name == "While" for n in graph.nodes)
+    step = helper.make_graph([helper.make_node("Add", ["s", "x_t"], ["t"]), helper.make_node("Mul", ["t", "t"], ["square"])], "step", [value("s", [2]), value("x_t", [2])], [value("t", [2]), value("square", [2])])
+    scan = model_of([helper.make_node("Scan", ["s0", "xs"], ["total", "squares"], "sums", body=step, num_scan_inputs=1)], [value("s0", [2]), value("xs", ["time", 2])], [value("total", [2]), value("squares", ["time", 2])])
+    graph = held_against_the_reference(scan, {"s0": np.ones(2, "float32"), "xs": rand(5, 2)})
+    assert any(n.op.name == "Scan" for n in graph.nodes)
+
+
+def test_functions_of_the_model_and_of_onnx_are_written_out_in_their_scope():
+    double = helper.make_function("mine", "Affine", ["x"], ["y"], [helper.make_node("Mul", ["x", "x"], ["s"], "square"), helper.make_node("Elu", ["s"], ["y"])], [helper.make_opsetid("", 20)])
+    double.node[1].attribute.add(name="alpha", ref_attr_name="slope", type=onnx.AttributeProto.FLOAT)
+    double.attribute.append("slope")
+    model = model_of([helper.make_node("Affine", ["x"], ["m"], "/block/Affine", domain="mine", slope=0.5), helper.make_node("MeanVarianceNormalization", ["m"], ["y"], "norm")],
+                     [value("x", [2, 3, 4, 4])], [value("y", [2, 3, 4, 4])], functions=[double], opsets=[helper.make_opsetid("mine", 1)])
+    x = rand(2, 3, 4, 4)
+    graph, _ = fl.from_onnx(model)
+    square = (x * x).astype("float64")
+    np.testing.assert_allclose(fl.Session(graph).run("y", {"x": x}), (square - square.mean((0, 2, 3), keepdims=True)) / square.std((0, 2, 3), keepdims=True), rtol=1e-4, atol=1e-5)
+    assert "block/Affine/square" in graph.nodes and any(n.scope == "norm" for n in graph.nodes) and graph.composites["norm"].function == "MeanVarianceNormalization"
+
+
+def test_shapes_are_worked_out_while_the_model_is_read():
+    """The usual way of exporters to flatten behind an unknown batch: Shape, Gather, Unsqueeze, Concat, Reshape."""
+    model = model_of([helper.make_node("Shape", ["x"], ["s"]), helper.make_node("Gather", ["s", "zero"], ["b"]), helper.make_node("Unsqueeze", ["b", "axes"], ["b1"]),
+                      helper.make_node("Concat", ["b1", "rest"], ["shape"], axis=0), helper.make_node("Reshape", ["x", "shape"], ["y"], "flat")],
+                     [value("x", ["batch", 2, 3])], [value("y", ["batch", 6])], {"zero": np.array(0), "axes": np.array([0]), "rest": np.array([-1])})
+    graph = held_against_the_reference(model, {"x": rand(5, 2, 3)})
+    assert [n.op.name for n in graph.nodes] == ["Placeholder", "Reshape", "Identity"] and graph.tensor("y:0").shape == ("batch", 6)
+
+
+def test_an_input_that_must_be_known_is_given():
+    model = model_of([helper.make_node("Reshape", ["x", "shape"], ["y"], "r")], [value("x", [2, 6]), value("shape", [2], I)], [value("y", [None, None])])
+    with pytest.warns(UserWarning, match="needs the value of its input 'shape'"):
+        fl.from_onnx(model)
+    graph, _ = fl.from_onnx(model, given={"shape": [3, -1]})
+    assert graph.tensor("y:0").shape == (3, 4) and "shape" not in graph.nodes
+    without = model_of([helper.make_node("Relu", ["x"], ["y"])], [value("x")], [value("y")])
+    with pytest.warns(UserWarning, match="how many axes"):
+        fl.from_onnx(without)
+    assert fl.from_onnx(without, shapes={"x": ("n", 2)})[0].tensor("y:0").shape == ("n", 2)
+    for options in ({"given": {"z": 1}}, {"shapes": {"z": (1,)}}):
+        with pytest.raises(fl.AttributeValueError, match="no input of the model"):
+            fl.from_onnx(model, **options)
+
+
+# ---------------------------------------------------------------- what flowlab lacks
+
+
+def strange():
+    return model_of([helper.make_node("Relu", ["x"], ["a"], "before"), helper.make_node("Warp", ["a"], ["b"], "bend/Warp", domain="far.away"), helper.make_node("Neg", ["b"], ["c"], "after")],
+                    [value("x", [2])], [value("a", [2]), value("c", [2])], opsets=[helper.make_opsetid("far.away", 1)])
+
+
+def test_an_unknown_operator_leaves_the_rest_of_the_model_open():
+    with pytest.warns(UserWarning, match=r"bend/Warp \(far.away.Warp\): flowlab has no operation for ONNX's far.away.Warp"):
+        graph, _ = fl.from_onnx(strange())
+    node = graph.node("bend/Warp")
+    assert node.op.name == "Opaque" and node.attrs["operator"] == "far.away.Warp" and "no operation" in node.attrs["reason"]
+    assert graph.node("after").op.name == "Opaque" and "bend/Warp" in graph.node("after").attrs["reason"]
+    sess = fl.Session(graph)
+    np.testing.assert_array_equal(sess.run("a", {"x": [1, -1]}), [1, 0])
+    with pytest.raises(fl.KernelError, match="far.away.Warp cannot be computed") as caught:
+        sess.run("c", {"x": [1, -1]})
+    assert caught.value.node == "bend/Warp"
+    dbg = fl.Debugger(sess, "c", {"x": [1, -1]})
+    assert dbg.step().node == "before"
+
+
+def test_what_is_known_of_an_opaque_nodes_output_is_used():
+    model = model_of([helper.make_node("Warp", ["x"], ["b"], "warp", domain="far.away"), helper.make_node("Relu", ["b"], ["y"], "relu")], [value("x", [2])], [value("y", [2])],
+                     opsets=[helper.make_opsetid("far.away", 1)])
+    model.graph.value_info.append(value("b", [3, "n"]))
+    with pytest.warns(UserWarning, match="1 node of the model"):
+        graph, _ = fl.from_onnx(model)
+    assert graph.node("relu").op.name == "Relu" and graph.tensor("y:0").shape == (3, "n")
+
+
+def test_an_opaque_node_refuses_types_that_are_none():
+    with fl.Graph(), pytest.raises(fl.AttributeValueError, match="opaque: types"):
+        fl.ops.foreign.opaque.node([fl.placeholder((2,))], operator="A", reason="b", types="[[1")
+
+
+# ---------------------------------------------------------------- what a file may not ask for
+
+
+def external(folder, **fields):
+    """A model whose weight stands in another file, as its fields say."""
+    model = network()
+    weight = model.graph.initializer[0]
+    data = weight.raw_data
+    weight.ClearField("raw_data")
+    weight.data_location = TensorProto.EXTERNAL
+    for key, said in {"location": "w.bin", **fields}.items():
+        weight.external_data.add(key=key, value=str(said))
+    (folder / "w.bin").write_bytes(b"\0" * 16 + data)
+    (folder / "net.onnx").write_bytes(model.SerializeToString())
+    return folder / "net.onnx"
+
+
+def test_external_data_beside_the_model_is_read(tmp_path):
+    graph, values = fl.from_onnx(external(tmp_path, offset=16, length=432))
+    np.testing.assert_array_equal(values["stem.weight"], rand(4, 3, 3, 3))
+
+
+@pytest.mark.parametrize(("fields", "words"), [
+    ({"location": "../w.bin"}, "outside the model's folder"), ({"location": "/etc/hostname"}, "outside the model's folder"), ({"location": "a/../../w.bin"}, "outside the model's folder"),
+    ({"location": "..\\w.bin"}, "outside the model's folder"), ({"location": ""}, "outside the model's folder"), ({"location": "none.bin"}, "no file"), ({"location": "."}, "no file"),
+    ({"offset": 16, "length": 431}, "claims 432 bytes"), ({"offset": 17}, "claims 432 bytes"), ({"offset": "-1"}, "offset"), ({"length": "1e9"}, "length"),
+    ({"offset": 2**62, "length": 432}, "claims 432 bytes"), ({"basepath": "/etc"}, "basepath"), ({"__class__": "x"}, "__class__")])
+def test_external_data_elsewhere_or_of_another_size_is_refused(tmp_path, fields, words):
+    inner = tmp_path / "model"
+    inner.mkdir()
+    (tmp_path / "w.bin").write_bytes(b"\0" * 448)
+    with pytest.raises(fl.DocumentError, match=words):
+        fl.from_onnx(external(inner, **fields))
+
+
+def test_external_data_behind_a_link_is_refused(tmp_path):
+    inner, outside = tmp_path / "model", tmp_path / "outside"
+    inner.mkdir()
+    outside.mkdir()
+    path = external(inner, offset=16)
+    (inner / "w.bin").rename(outside / "w.bin")
+    (inner / "w.bin").symlink_to(outside / "w.bin")
+    with pytest.raises(fl.DocumentError, match="is a link"):
+        fl.from_onnx(path)
+    (inner / "w.bin").unlink()
+    (inner / "sub").symlink_to(outside, target_is_directory=True)
+    with pytest.raises(fl.DocumentError, match="is a link"):
+        fl.from_onnx(external(inner, location="sub/w.bin", offset=16))
+    with pytest.raises(fl.DocumentError, match="no folder"):
+        fl.from_onnx(external(inner, offset=16).read_bytes())
+
+
+@pytest.mark.parametrize("where", ["raw", "typed", "attribute", "sparse"])
+def test_a_claim_of_two_gigabytes_is_refused_before_anything_of_that_size_is_made(where):
+    huge = TensorProto(name="w", data_type=F, dims=[1 << 29])
+    if where == "typed":
+        huge.float_data.append(1.0)
+    else:
+        huge.raw_data = b"\0" * 64
+    node = helper.make_node("Constant", [], ["w"], **({"sparse_value": helper.make_sparse_tensor(numpy_helper.from_array(np.ones(1, "float32")), numpy_helper.from_array(np.zeros(1, "int64")), [1 << 60])}
+                                                     if where == "sparse" else {"value": huge} if where == "attribute" else {"value": numpy_helper.from_array(np.ones(2, "float32"))}))
+    model = model_of([node, helper.make_node("Add", ["x", "w"], ["y"])], [value("x", [1])], [value("y", [1])])
+    if where in ("raw", "typed"):
+        del model.graph.node[0]
+        model.graph.initializer.append(huge)
+    assert len(model.SerializeToString()) < 1024
+    if where == "sparse":
+        with pytest.warns(UserWarning, match="more than flowlab writes out"):
+            fl.from_onnx(model)
+    else:
+        with pytest.raises(fl.DocumentError, match=r"tensor w claims .* (are|64 are) there"):
+            fl.from_onnx(model)
+
+
+@pytest.mark.parametrize("operator", ["ConstantOfShape", "Expand", "Tile", "Pad", "Range"])
+def test_a_small_file_that_computes_something_huge_is_not_computed_while_it_is_read(operator):
+    inputs, weights, options = {
+        "ConstantOfShape": (["n"], {"n": np.array([1 << 20, 1 << 20])}, {}), "Expand": (["one", "n"], {"one": np.ones(1, "int64"), "n": np.array([1 << 40])}, {}),
+        "Tile": (["one", "n"], {"one": np.ones(1, "int64"), "n": np.array([1 << 40])}, {}), "Pad": (["one", "n"], {"one": np.ones(1, "int64"), "n": np.array([0, 1 << 40])}, {}),
+        "Range": (["a", "b", "c"], {"a": np.array(0), "b": np.array(1 << 50), "c": np.array(1)}, {})}[operator]
+    model = model_of([helper.make_node(operator, inputs, ["y"], "it", **options)], [], [value("y", None, F if operator == "ConstantOfShape" else I)], weights)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        graph, _ = fl.from_onnx(model)
+    assert sum(n.attrs["value"].nbytes for n in graph.nodes if n.op.name == "Constant") < 1 << 20
+    with pytest.raises((fl.FlowError, MemoryError)):
+        fl.Session(graph).run("y" if "y" in graph else "it")
+
+
+def test_subgraphs_and_functions_inside_one_another_are_bounded():
+    inner = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [], [value("y", [1])])
+    for _ in range(24):     # protobuf itself stops at a hundred messages inside one another
+        inner = helper.make_graph([helper.make_node("If", ["p"], ["y"], then_branch=inner, else_branch=helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [], [value("y", [1])]))], "g", [], [value("y", [1])])
+    deep = model_of([helper.make_node("If", ["p"], ["y"], then_branch=inner, else_branch=inner)], [value("x", [1]), value("p", [], TensorProto.BOOL)], [value("y", [1])])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            fl.from_onnx(deep)
+        except fl.FlowError as error:
+            assert "deep" in str(error) or "refuses" in str(error) or "not an ONNX model" in str(error)
+    # each function calls the one before it four times: 4^20 nodes in a file of a few kilobytes
+    functions = [helper.make_function("mine", "F0", ["x"], ["y"], [helper.make_node("Relu", ["x"], ["y"])], [helper.make_opsetid("", 20)])]
+    for k in range(1, 20):
+        calls = [helper.make_node(f"F{k - 1}", [f"v{j}" if j else "x"], [f"v{j + 1}" if j < 3 else "y"], domain="mine") for j in range(4)]
+        functions.append(helper.make_function("mine", f"F{k}", ["x"], ["y"], calls, [helper.make_opsetid("mine", 1)]))
+    bomb = model_of([helper.make_node("F19", ["x"], ["y"], domain="mine")], [value("x", [1])], [value("y", [1])], functions=functions, opsets=[helper.make_opsetid("mine", 1)])
+    with pytest.raises(fl.FlowError, match=f"more than {MOST_NODES:,} nodes"):
+        fl.from_onnx(bomb)
+    again = helper.make_function("mine", "Loops", ["x"], ["y"], [helper.make_node("Loops", ["x"], ["y"], domain="mine")], [helper.make_opsetid("mine", 1)])
+    with pytest.warns(UserWarning, match="deep inside one another|cannot be computed"):
+        try:
+            fl.from_onnx(model_of([helper.make_node("Loops", ["x"], ["y"], domain="mine")], [value("x", [1])], [value("y", [1])], functions=[again], opsets=[helper.make_opsetid("mine", 1)]))
+        except fl.DocumentError:
+            warnings.warn("cannot be computed", stacklevel=1)
+
+
+@pytest.mark.parametrize(("source", "words"), [(b"", "no graph|not an ONNX model"), (b"\xff" * 40, "not an ONNX model"), (b'{"nodes": []}', "not an ONNX model"), (3, "takes a path"), ("no/such.onnx", "no file")])
+def test_what_is_no_model_is_refused(source, words):
+    with pytest.raises(fl.DocumentError, match=words):
+        fl.from_onnx(source)
+
+
+def test_a_model_that_onnx_refuses_is_refused():
+    model = network()
+    model.graph.node[0].attribute.add(name="kernel", i=3, type=onnx.AttributeProto.INT)
+    with pytest.raises(fl.DocumentError, match="checker refuses.*kernel"):
+        fl.from_onnx(model)
+    twice = network()
+    twice.graph.node[1].output[0] = "c"
+    with pytest.raises(fl.DocumentError, match="checker refuses"):
+        fl.from_onnx(twice)
+
+
+def test_names_from_a_file_are_made_names_of_flowlab():
+    names = ["a->b", "a:0", "^", "x/", "//", "\u202etxt", "a" * 500, "conv", "conv/w", "<img src=x onerror=alert(1)>"]
+    nodes = [helper.make_node("Relu", [f"v{k}"], [f"v{k + 1}"], name) for k, name in enumerate(names)]
+    graph, _ = fl.from_onnx(model_of(nodes, [value("v0", [2])], [value(f"v{len(names)}", [2])]))
+    assert sum(n.op.name == "Relu" for n in graph.nodes) == len(names)
+    np.testing.assert_array_equal(fl.Session(graph).run(f"v{len(names)}", {"v0": [-1, 3]}), [0, 3])
+
+
+def test_mutated_files_let_only_flowlabs_errors_out(tmp_path):
+    """Bytes of a sound model changed, cut out and doubled; nothing is opened but the file, nothing is run."""
+    data, rng = network().SerializeToString(), np.random.default_rng(5)
+    sound = refused = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(400):
+            mutant = bytearray(data)
+            for _ in range(int(rng.integers(1, 4))):
+                at = int(rng.integers(len(mutant) - 8))
+                match rng.integers(3):
+                    case 0:
+                        mutant[at] ^= 1 << int(rng.integers(8))
+                    case 1:
+                        del mutant[at:at + int(rng.integers(1, 8))]
+                    case 2:
+                        mutant[at:at] = mutant[at:at + int(rng.integers(1, 8))]
+            try:
+                fl.from_onnx(bytes(mutant))
+                sound += 1
+            except fl.FlowError as error:
+                assert error.message
+                refused += 1
+    assert sound > 20 and refused > 100 and os.listdir(tmp_path) == []
+
+
+def test_every_handler_is_of_an_operator_that_onnx_has():
+    wrong = [f"{domain}.{name}" for domain, name in HANDLERS if not onnx.defs.has(name, domain=domain)]
+    assert not wrong
