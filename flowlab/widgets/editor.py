@@ -577,7 +577,12 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         """Let the debugger act in slices, and say what came of it with `tell(result, firings)`. The message is answered when it is over, or halted."""
         self._halt()
         way = self._set_out()
-        going = Going(way, act(way.dbg), tell, paused or self._tell_paused, self._answering, event_loop() if self._answering else None)
+        try:
+            work = act(way.dbg)
+        except FlowError:       # there is no such way to go: nothing has fired, and the run has begun all the same
+            self._arrive(way)
+            raise
+        going = Going(way, work, tell, paused or self._tell_paused, self._answering, event_loop() if self._answering else None)
         if self._slice(going):
             return
         going.handle = going.loop.call_later(GAP, self._go_further)

@@ -109,6 +109,12 @@ def test_from_the_past_to_the_present_goes_in_slices_too():
     in_a_loop(story)
 
 
+def test_a_way_that_is_refused_leaves_the_page_and_the_breakpoints_as_they_are():
+    page = long_loop()
+    assert not page.press("run_to", node="nowhere") and page.editor.debugger is not None
+    assert page.state["total"] == page.editor.debugger.total and list(page.editor.debugger.breakpoints) == []
+
+
 def test_a_step_of_a_training_is_opened_in_slices():
     page = long_loop()
     sess = fl.Session(page.editor.graph, seed=3)
