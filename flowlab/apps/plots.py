@@ -1,8 +1,9 @@
 """Pictures of a run as plotly Figures, without a widget."""
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -12,6 +13,7 @@ from ..core.errors import FlowError, plural
 from ..runtime.timeline import Timeline
 from ..trace import receptive
 from . import cells, uses
+from .exercise import read_attempts
 
 # The design's colour maps, light theme: sequential where the domain starts at zero, diverging where it has a sign.
 SEQUENTIAL = ("#f9f8e1", "#d7ecaf", "#9ee594", "#63d3a1", "#20bcac", "#0ba3ad", "#0388a8", "#056da3", "#175296", "#1e387a", "#1c1e5d")
@@ -287,6 +289,41 @@ def training(source: Any, log: bool = False) -> Any:
         figure.update_yaxes(title_text=name, type="log" if log else "linear", row=row, col=1)
     figure.update_xaxes(title_text="step", row=len(names), col=1)
     return figure.update_layout(**_layout(f"{plural(history.steps_done, 'step')}, {plural(history.epochs_done, 'epoch')} in {history.seconds:.4g} s"), height=120 + 260 * len(names))
+
+
+def attempts(files: Iterable[str | os.PathLike[str]]) -> Any:
+    """Draw what a class has done, from the files of `Exercise.save_attempts`: for each exercise, who solved it at the first check, later, and not yet. Returns a plotly Figure.
+
+    Pointing at a bar names the students, and what was wrong most often. DocumentError for another file, FlowError if none is given.
+    """
+    go, _ = _plotly()
+    per: dict[str, dict[str, list[Any]]] = {}
+    for name, found in (read_attempts(f) for f in files):
+        for a in found:
+            per.setdefault(a.exercise, {}).setdefault(name or "no name", []).append(a)
+    if not per:
+        raise FlowError("there are no attempts to draw.", hint="Exercise.save_attempts(path, name) writes those of a student.")
+    figure, titles = go.Figure(), list(per)
+    kinds = (("at the first check", PHASES["forward"], ""), ("later", LINES["g"][0], "/"), ("not yet", "#4a5568", "x"))
+    for k, (label, colour, pattern) in enumerate(kinds):
+        who = [[n for n, tries in per[t].items() if _solved(tries) == k] for t in titles]
+        wrong = [_most(w for n in names for a in per[t][n] for w in a.wrong) for t, names in zip(titles, who)]
+        figure.add_trace(go.Bar(orientation="h", name=label, y=titles, x=[len(names) for names in who], marker={"color": colour, "line": {"width": 0}, "pattern": {"shape": pattern, "size": 5, "solidity": 0.35}},
+                                customdata=[[", ".join(names), f"<br>most often: {w}" if w else ""] for names, w in zip(who, wrong)], hovertemplate="%{y}: %{x} %{customdata[0]}%{customdata[1]}<extra>" + label + "</extra>"))
+    figure.update_xaxes(title_text="students", rangemode="tozero", dtick=1 if max(len(v) for v in per.values()) < 12 else None)
+    figure.update_yaxes(autorange="reversed")
+    people = {n for tries in per.values() for n in tries}
+    return figure.update_layout(**_layout(f"{plural(len(titles), 'exercise')}, {plural(len(people), 'student')}"), barmode="stack", bargap=0.35, height=130 + 56 * len(titles))
+
+
+def _solved(tries: Sequence[Any]) -> int:
+    """0: at the first check, 1: later, 2: not yet."""
+    return 0 if tries[0].solved else 1 if any(a.solved for a in tries) else 2
+
+
+def _most(texts: Iterable[str]) -> str:
+    counted = Counter(texts).most_common(1)
+    return counted[0][0] if counted else ""
 
 
 def timeline(source: Any) -> Any:

@@ -1,0 +1,215 @@
+"""Exercises: every right solution passes, every wrong one is told why, whatever nodes are called; files hold no solution."""
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+import flowlab as fl
+from flowlab.apps.faults import BEGINS, KINDS
+from flowlab.io.document import document_of
+from flowlab.io.edits import Rename, apply
+
+
+def inputs():
+    return (fl.placeholder(("batch", 3), name="x"), fl.placeholder(("batch", 2), name="h"), fl.placeholder(("batch", 2), name="c"),
+            fl.variable(np.zeros((5, 8), "float32"), name="W"), fl.variable(np.zeros(8, "float32"), name="b"))
+
+
+def cell():
+    """One step of an LSTM, gates in the order f, i, g, o."""
+    x, h, c, w, b = inputs()
+    z = fl.matmul(fl.concat([x, h], axis=1), w) + b
+    f, i, g, o = fl.split(z, 4, axis=1)
+    new = fl.add(fl.sigmoid(f) * c, fl.sigmoid(i) * fl.tanh(g), name="c_next")
+    fl.multiply(fl.sigmoid(o), fl.tanh(new), name="h_next")
+
+
+def swapped():
+    x, h, c, w, b = inputs()
+    f, i, g, o = fl.split(fl.matmul(fl.concat([x, h], axis=1), w) + b, 4, axis=1)
+    new = fl.add(fl.sigmoid(i) * c, fl.sigmoid(f) * fl.tanh(g), name="c_next")
+    fl.multiply(fl.sigmoid(o), fl.tanh(new), name="h_next")
+
+
+TASK = fl.exercise("# An LSTM's cell\nWire c' and h'.", solution=cell, goals=("c_next", "h_next"), gradient=True, mistakes=[(swapped, "What f decides and what i decides have changed places.")],
+                   uses={"Sigmoid": 1, "Tanh": 1}, without=("LSTM",), hints=("Begin with one product for all gates.", "The forget gate meets c."), title="LSTM cell")
+
+
+def other_names():
+    """Another order, other names, the product in two parts, one sigmoid for three gates."""
+    b, w = fl.variable(np.zeros(8, "float32"), name="bias"), fl.variable(np.zeros((5, 8), "float32"), name="weights")
+    memory, last, now = fl.placeholder(("n", 2), name="memory"), fl.placeholder(("n", 2), name="last"), fl.placeholder(("n", 3), name="now")
+    z = b + fl.matmul(now, w[:3]) + fl.matmul(last, w[3:])
+    gates, g = fl.sigmoid(z), fl.tanh(z[:, 4:6])
+    kept = gates[:, 2:4] * g + memory * gates[:, :2]
+    fl.tanh(kept, name="squashed") * gates[:, 6:]
+    fl.identity(kept, name="kept")
+
+
+def test_right_solutions_pass_whatever_they_look_like():
+    for made in (cell, other_names):
+        with fl.Graph() as g:
+            made()
+        verdict = TASK.check(g)
+        assert verdict and verdict.solved and verdict.points == 1, verdict
+    renamed = document_of(g)
+    for k, name in enumerate(list(renamed.nodes)):
+        renamed = apply(renamed, Rename(name, f"n{k}"))
+    assert TASK.check(renamed)
+    assert "✓ The gradients are right in all 6 cases." in str(verdict) and TASK.attempts[-1].solved and "3 checks, solved" in repr(TASK)
+
+
+def test_a_known_mistake_gets_its_hint_and_another_is_told_how_far_it_is():
+    with fl.Graph() as g:
+        swapped()
+    wrong = [line.text for line in TASK.check(g).lines if not line.ok]
+    assert wrong[-1] == "What f decides and what i decides have changed places." and "The values of c_next are right in 0 of 6 cases." in wrong[0]
+    with fl.Graph() as g:
+        x, h, c, w, b = inputs()
+        fl.matmul(fl.concat([x, h], axis=1), w, name="c_next")
+    told = str(TASK.check(g))
+    assert "✗ The shape of c_next is" in told and "where (" in told
+    assert [TASK.hint(), TASK.hint(), TASK.hint()] == ["Begin with one product for all gates.", "The forget gate meets c.", "The forget gate meets c."]
+    assert TASK.attempts[-1].hints == 0 and not TASK.check(g) and TASK.attempts[-1].hints == 2
+
+
+def mean_square():
+    x, y = fl.placeholder(("batch", 3), name="x"), fl.placeholder(("batch", 3), name="y")
+    fl.mean(fl.square(x - y), name="loss")
+
+
+@pytest.mark.parametrize(("make", "says"), [
+    (lambda x, y: fl.sum(fl.square(x - y), name="loss"), r"They are \d+ times the right ones in one case, and \d+ times in another\."),
+    (lambda x, y: fl.negative(fl.mean(fl.square(x - y)), name="loss"), r"They have the opposite sign\."),
+    (lambda x, y: fl.mean(fl.square(x - y) * 0.5, name="loss"), r"They are 0\.5 times the right ones\."),
+    (lambda x, y: fl.mean(fl.log(x - y), name="loss"), r"They hold NaN or infinity\."),
+    (lambda x, y: fl.mean(fl.square(x - y)) + 1.0, r"They are all 1 too large\."),
+    (lambda x, y: fl.mean(fl.square(x - y), axis=1), "The shape of loss is"),
+    (lambda x, y: fl.mean(fl.square(x - fl.stop_gradient(y))), r"No gradient reaches y, though the numbers are right\."),
+    (lambda x, y: None, r"Nothing is computed yet: loss is asked for\."),
+    (lambda x, y: fl.mean(fl.square(x - y) + fl.sum(fl.placeholder((2,), name="z"))), "It does not run: "),
+    (lambda x, y: fl.mean(fl.abs(x - y)), r"The values of loss are right in 0 of 6 cases\."),
+])
+def test_what_is_wrong_is_said_without_giving_it_away(make, says):
+    task = fl.exercise("The loss.", solution=mean_square, gradient=True)
+    with fl.Graph() as g:
+        make(fl.placeholder(("batch", 3), name="x"), fl.placeholder(("batch", 3), name="y"))
+    verdict = task.check(g)
+    assert not verdict and re.search(says, str(verdict)), verdict
+
+
+def test_structure_is_counted_inside_loops_too():
+    def solution():
+        x = fl.placeholder(("time", 2), name="x")
+        with fl.scan(x, time_axis=0, name="rnn") as step:
+            h = step.state("h", init=fl.constant(np.zeros(2, "float32")))
+            new = fl.tanh(h + step.input)
+            step.update(h, new)
+            step.output(new)
+        fl.sum(step.outputs[0], name="y")
+    with fl.Graph() as g:
+        solution()
+    assert fl.exercise("Loop.", solution=solution, uses=["Tanh", "Scan"], most_nodes=3).check(g)
+    strict = fl.exercise("Loop.", solution=solution, uses={"Tanh": 2}, without=["Scan"], most_nodes=1)
+    assert [line.ok for line in strict.check(g).lines][-3:] == [False, False, False]
+
+
+def test_an_exercise_goes_to_a_class_without_its_solution(tmp_path):
+    TASK.save(tmp_path / "cell.exercise")
+    text = (tmp_path / "cell.exercise").read_text()
+    assert "Split" not in text and "Concat" not in text and "MatMul" not in text
+    again = fl.load_exercise(tmp_path / "cell.exercise")
+    for made, right in ((cell, True), (other_names, True), (swapped, False)):
+        with fl.Graph() as g:
+            made()
+        assert bool(again.check(g)) is right
+    assert "changed places" in again.attempts[-1].wrong[-1] and again.hint() == "Begin with one product for all gates." and set(again.start.nodes) == {"x", "h", "c", "W", "b"}
+
+
+@pytest.mark.parametrize("change", [lambda d: d.update(flowlab_exercise=2), lambda d: d.pop("cases"), lambda d: d["cases"][0]["given"]["x"].update(shape=[1 << 40, 3]), lambda d: d.update(sources=[1]),
+                                    lambda d: d.update(start="{"), lambda d: d["mistakes"][0].pop("hint")])
+def test_a_damaged_file_is_refused(tmp_path, change):
+    TASK.save(tmp_path / "a")
+    data = json.loads((tmp_path / "a").read_text())
+    change(data)
+    (tmp_path / "a").write_text(json.dumps(data))
+    with pytest.raises(fl.FlowError):
+        fl.load_exercise(tmp_path / "a")
+
+
+def test_a_score_is_reached_by_a_session(tmp_path):
+    with fl.Graph() as g:
+        w = fl.variable(0.0, name="w")
+    sess = fl.Session(g)
+    task = fl.exercise("Reach 90 %.", score=lambda s: float(s.variables["w"]), at_least=0.9)
+    assert not task.check(sess)
+    sess.variables["w"] = 0.95
+    assert str(task.check(sess)) == "✓ The score is 0.95; at least 0.9 is asked for." and w.name == "w:0"
+    with pytest.raises(fl.FlowError, match="is no session"):
+        task.check(g)
+    with pytest.raises(fl.FlowError, match="no file holds"):
+        task.save(tmp_path / "x")
+
+
+@pytest.mark.parametrize(("options", "says"), [
+    ({}, "a solution or a score"), ({"solution": lambda: None}, "computes nothing"), ({"solution": mean_square, "cases": 0}, "needs a case"),
+    ({"solution": lambda: fl.placeholder((2,), "int64", name="k") * 2}, "which numbers make sense"), ({"score": len}, "needs at_least"),
+    ({"solution": mean_square, "mistakes": [(mean_square, "none")]}, "gives the solution's numbers")])
+def test_an_exercise_that_is_none_is_refused(options, says):
+    with pytest.raises(fl.FlowError, match=says):
+        fl.exercise("x", **options)
+
+
+def net(trained: bool = False) -> fl.Graph:
+    with fl.Graph("net") as g:
+        x, y = fl.placeholder(("batch", 4), name="x"), fl.placeholder(("batch", 3), name="y")
+        o = fl.softmax(fl.nn.dense(fl.nn.dense(x, 5, activation="relu", name="hidden"), 3, name="out"), axis=-1, name="o")
+        loss = fl.mean(fl.square(o - y), name="loss")
+        if trained:
+            fl.optim.SGD(0.1).minimize(loss, name="train")
+    return g
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "any"])
+def test_a_broken_graph_is_sound_and_wrong_in_one_place(kind):
+    g = net(trained=kind == "learning rate")
+    fault, other = fl.break_graph(g, kind, seed=1), fl.break_graph(g, kind, seed=1)
+    assert fault.graph.same_graph(other.graph) and not fault.graph.same_graph(g) and fault.node in g.nodes and fault.node in str(fault)
+    feeds = {"x": np.ones((2, 4), "float32"), "y": np.zeros((2, 3), "float32")}
+    fl.Session(fault.graph).run("loss", feeds)
+    if fault.kind not in BEGINS:
+        task = fl.exercise("Find the fault.", solution=net(), start=fault.graph, gradient=True)
+        assert task.check(net()) and not task.check(fault.graph)
+
+
+def test_a_fault_that_a_graph_has_no_place_for_is_told():
+    with fl.Graph() as g:
+        fl.square(fl.placeholder((), name="x"), name="y")
+    with pytest.raises(fl.FlowError, match="has no place for dead relu"):
+        fl.break_graph(g, "dead relu")
+    with pytest.raises(fl.FlowError, match="no kind of fault 'worms'"):
+        fl.break_graph(g, "worms")
+
+
+def test_a_class_is_drawn_by_who_solved_what(tmp_path):
+    task = fl.exercise("The loss.", solution=mean_square, title="Loss")
+    with fl.Graph() as right:
+        mean_square()
+    with fl.Graph() as wrong:
+        fl.mean(fl.abs(fl.placeholder(("batch", 3), name="x") - fl.placeholder(("batch", 3), name="y")))
+    for name, tries in (("Ada", [right]), ("Bo", [wrong, right]), ("Cy", [wrong, wrong])):
+        task.attempts.clear()
+        for g in tries:
+            task.check(g)
+        task.save_attempts(tmp_path / name, name)
+    figure = fl.plots.attempts(sorted(tmp_path.iterdir()))
+    assert [list(bar.x) for bar in figure.data] == [[1], [1], [1]] and [bar.customdata[0][0] for bar in figure.data] == ["Ada", "Bo", "Cy"]
+    assert "The values of loss are right in 0 of 6 cases." in figure.data[2].customdata[0][1] and figure.layout.title.text.startswith("1 exercise, 3 students")
+    (tmp_path / "none").write_text("{}")
+    with pytest.raises(fl.DocumentError, match="holds no attempts"):
+        fl.plots.attempts([tmp_path / "none"])
+    with pytest.raises(fl.FlowError, match="no attempts"):
+        fl.plots.attempts([])
