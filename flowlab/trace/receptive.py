@@ -22,7 +22,7 @@ WINDOWED = {
 }
 # each place of what comes out is made of the same place of what goes in, although these are no plain arithmetic
 _PLACEWISE = {"Cast", "Where", "Dropout"}
-_MIXING = {"Softmax", "LogSoftmax", "Glu", "LayerNorm", "RmsNorm", "GroupNorm"}
+_MIXING = {"Softmax", "LogSoftmax", "LayerNorm", "RmsNorm"}         # each place is made of all places along some axes
 
 Shape = tuple[int, ...]
 
@@ -152,14 +152,45 @@ def looks(node: Node, port: int, shapes: Callable[[Tensor], Shape]) -> Looks | N
         windows = windows_of(node, x, w)
         tables = [_table(taps(windows, axis, x[2 + axis], y[2 + axis]), x[2 + axis]) for axis in range(2)]
         return Looks(_channels(windows, x[1], y[1]), *tables)
-    if name == "BatchNorm" and port == 0:
-        # its mean and variance are made of every place
-        return Looks(np.eye(x[1], dtype=bool), np.ones((y[2], x[2]), bool), np.ones((y[3], x[3]), bool))
-    if name in _MIXING or not (node.op.category in ("math", "activation") or name in _PLACEWISE):
+    if name in ("BatchNorm", "GroupNorm") and port == 0:
+        # their mean and variance are made of every place
+        groups = node.attrs.get("groups", x[1])
+        return Looks(np.kron(np.eye(groups, dtype=bool), np.ones((x[1] // groups,) * 2, bool)), np.ones((y[2], x[2]), bool), np.ones((y[3], x[3]), bool))
+    if name in _MIXING:
+        axes = node.attrs["axis"]
+        mixed = {a % 4 for a in (axes if isinstance(axes, tuple) else (axes,))}
+        return None if port or 0 in mixed else Looks(*(np.ones((n, n), bool) if a in mixed else np.eye(n, dtype=bool) for a, n in enumerate(x[1:], 1)))
+    moved = _moved(node, port, shapes)
+    if moved is not None:
+        return Looks(*(_table([[(i, 0)] for i in places], n) for places, n in zip(moved, x[1:])))
+    if name == "Glu" or not (node.op.category in ("math", "activation") or name in _PLACEWISE):
         return None
     if any(a not in (b, 1) for a, b in zip(x[1:], y[1:])):
         return None
     return Looks(*(np.eye(b, dtype=bool) if a == b else np.ones((b, 1), bool) for a, b in zip(x[1:], y[1:])))
+
+
+def _moved(node: Node, port: int, shapes: Callable[[Tensor], Shape]) -> list[list[int]] | None:
+    """Of an operation that moves places and computes nothing: along channels, rows and columns, the place of the input that each place is, below 0 for none. None for any other."""
+    name, attrs, x = node.op.name, node.attrs, shapes(node.inputs[port])
+    along = [np.arange(n) for n in x]
+    if name == "Pad":
+        outside = {"constant_values": -1} if attrs["mode"] == "constant" else {}
+        along = [np.pad(places, around, mode=attrs["mode"], **outside) for places, around in zip(along, attrs["pad_width"])]
+    elif name == "Concat":
+        axis, sizes = attrs["axis"] % 4, [shapes(t)[attrs["axis"]] for t in node.inputs]
+        before = sum(sizes[:port])
+        along[axis] = np.pad(along[axis], (before, sum(sizes) - before - sizes[port]), constant_values=-1)
+    elif name == "Slice" and all(part[0] == "slice" for part in attrs["index"]):
+        along = [places[slice(*part[1:])] for places, part in zip(along, (*attrs["index"], *[("slice", None, None, None)] * 4))]
+    elif name == "Flip" and isinstance(attrs["axis"], int):
+        along[attrs["axis"]] = along[attrs["axis"]][::-1]
+    elif name == "Repeat" and isinstance(attrs["repeats"], int) and isinstance(attrs["axis"], int):
+        along[attrs["axis"]] = np.repeat(along[attrs["axis"]], attrs["repeats"])
+    else:
+        return None
+    # what is done to the batch is not done to a picture
+    return [places.tolist() for places in along[1:]] if np.array_equal(along[0], np.arange(x[0])) else None
 
 
 def _table(places: list[list[tuple[int, int]]], size: int) -> np.ndarray:
@@ -243,7 +274,7 @@ class Reach:
 def reach(node: Node, axis: int, shapes: Callable[[Tensor], Shape]) -> Reach | None:
     """Receptive field by the usual sum, r ← r + (window − 1)·jump, over the layers up to `node`; None where a layer has no single stride, or ways part."""
     size, jump, start = 1, 1, 0
-    while node.op.name in WINDOWED or _alike(node, shapes):
+    while node.op.name in WINDOWED or node.op.name == "Pad" or _alike(node, axis, shapes):
         if node.op.name in WINDOWED:
             w = shapes(node.inputs[1]) if len(node.inputs) > 1 else None
             windows = windows_of(node, shapes(node.inputs[0]), w)
@@ -252,14 +283,17 @@ def reach(node: Node, axis: int, shapes: Callable[[Tensor], Shape]) -> Reach | N
             s, d, before = windows.stride[axis], windows.dilation[axis], windows.padding[axis][0]
             # one layer further back, each of the `size` places there is a window
             size, jump, start = (size - 1) * s + d * (windows.size[axis] - 1) + 1, jump * s, start * s - before
-            node = node.inputs[0].node
-        else:
-            images = [t for t in node.inputs if len(t.shape) == 4]
-            if len(images) != 1:
+        elif node.op.name == "Pad":
+            if node.attrs["mode"] != "constant" or looks(node, 0, shapes) is None:
                 return None
-            node = images[0].node
-    return None if node.op.name == "BatchNorm" else Reach(size, jump, start)
+            start -= node.attrs["pad_width"][2 + axis][0]
+        elif sum(len(t.shape) == 4 for t in node.inputs) != 1:
+            return None
+        node = next(t for t in node.inputs if len(t.shape) == 4).node
+    return Reach(size, jump, start) if not any(len(t.shape) == 4 and looks(node, k, shapes) is not None for k, t in enumerate(node.inputs)) else None
 
 
-def _alike(node: Node, shapes: Callable[[Tensor], Shape]) -> bool:
-    return bool(node.inputs) and any(len(t.shape) == 4 and looks(node, k, shapes) is not None for k, t in enumerate(node.inputs)) and node.op.name != "BatchNorm"
+def _alike(node: Node, axis: int, shapes: Callable[[Tensor], Shape]) -> bool:
+    """Is each place along this axis made of the same place of what goes in?"""
+    found = [way.tables[1 + axis] for k, t in enumerate(node.inputs) if len(t.shape) == 4 and (way := looks(node, k, shapes)) is not None]
+    return bool(found) and all(t.shape[0] == t.shape[1] and np.array_equal(t, np.eye(len(t), dtype=bool)) for t in found)

@@ -28,7 +28,7 @@ def random_layer(rng, x):
         padding = rng.choice(["valid", "same", "pairs"])
         pairs = tuple((int(a), int(b)) for a, b in rng.integers(0, 3, (2, 2)))
         groups = int(rng.choice([g for g in (1, 2, 4) if c % g == 0]))
-        kind = rng.choice(["conv", "pool", "tanh", "adaptive", "transpose", "residual"], p=[0.4, 0.2, 0.1, 0.1, 0.1, 0.1])
+        kind = rng.choice(["conv", "pool", "tanh", "adaptive", "transpose", "residual", "moved", "norm"], p=[0.3, 0.2, 0.05, 0.1, 0.1, 0.05, 0.15, 0.05])
         try:
             if kind == "conv":
                 return fl.conv2d(x, kernel(rng, 4, c // groups, size), stride=stride, padding=pairs if padding == "pairs" else padding, dilation=dilation, groups=groups)
@@ -40,9 +40,20 @@ def random_layer(rng, x):
                 return fl.conv_transpose2d(x, kernel(rng, c, 4, size), stride=stride, dilation=dilation)
             if kind == "residual":
                 return x + fl.conv2d(x, kernel(rng, c, c, (3, 3)), padding="same")
+            if kind == "moved" and min(h, w) > 3:
+                return moved(rng, x, [(0, 0), (0, 0), *pairs])
+            if kind == "norm" and min(h, w) > 3:
+                return fl.layer_norm(x, axis=int(rng.choice([-1, 2, 1]))) if rng.random() < 0.5 else fl.softmax(x, axis=int(rng.choice([1, 3])))
         except (fl.ShapeError, fl.AttributeValueError):
             continue
         return fl.softplus(x)
+
+
+def moved(rng, x, around):
+    """One of the things that move places and compute nothing."""
+    ways = [lambda: fl.pad(x, around), lambda: fl.pad(x, around, mode="reflect"), lambda: fl.concat([x[:, :2], fl.tanh(x)[:, 2:]], axis=1), lambda: fl.concat([x, x[:, :, :, 1:]], axis=3),
+            lambda: fl.flip(x, axis=2), lambda: x[:, :, 1:, ::2], lambda: fl.repeat(x, 2, axis=3) if x.shape[3] < 10 else fl.tanh(x)]
+    return ways[int(rng.integers(len(ways)))]()
 
 
 def support(g, sess, y, x, image, place):
@@ -114,3 +125,20 @@ def test_batch_statistics_see_every_place_and_a_dense_layer_none():
     assert R.reach(node, 0, shape_of) is None       # of this there is no closed form
     with pytest.raises(fl.FlowError, match="no pixel in common"):
         fields.of(node.graph.tensor("head/MatMul:0"))
+
+
+def test_a_pad_before_a_layer_is_its_padding_and_what_mixes_rows_has_no_closed_form():
+    with fl.Graph() as g:
+        x = fl.placeholder((2, 3, 12, 10), name="x")
+        w = np.ones((4, 3, 3, 3), "f")
+        inside = fl.conv2d(x, w, stride=2, padding=((2, 1), (0, 3)), name="inside")
+        before = fl.conv2d(fl.pad(x, [(0, 0), (0, 0), (2, 1), (0, 3)]), w, stride=2, name="before")
+        normed = fl.conv2d(fl.layer_norm(x), w, name="normed")
+        fl.conv2d(fl.concat([x, x], axis=0), w, name="two batches")
+    for axis in range(2):
+        assert R.reach(before.node, axis, shape_of) == R.reach(inside.node, axis, shape_of)
+    a, b = (R.fields(t.node, shape_of).of(x) for t in (inside, before))
+    assert all((p == q).all() for p, q in zip(a.tables, b.tables))
+    assert R.reach(normed.node, 0, shape_of) == R.Reach(3, 1, 0) and R.reach(normed.node, 1, shape_of) is None      # it goes over the columns
+    assert R.fields(normed.node, shape_of).of(x).box(2, 3) == (2, 0, 5, 10)
+    assert [t.node.name for t in R.fields(g.node("two batches"), shape_of).sources] == ["Concat"]
