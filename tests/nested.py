@@ -1,7 +1,22 @@
-"""A graph of loops and branches inside one another, for tests that draw, step or edit it."""
+"""Small graphs of loops and branches that several tests draw, step or edit."""
 from __future__ import annotations
 
+import numpy as np
+
 import flowlab as fl
+
+
+def small_scan(time=4, features=3, last=None, name=None):
+    """A loop "rnn" over seq (time, features) whose timestep is one tanh, "rnn/new"; after it the sum "total", or what `last` makes of its outputs."""
+    with fl.Graph(name) if name else fl.Graph() as g:
+        seq = fl.placeholder((time, features), name="seq")
+        with fl.scan(seq, time_axis=0, name="rnn") as step:
+            h = step.state("h", init=fl.constant(np.zeros(features, "f")))
+            new = fl.tanh(h + step.input, name="new")
+            step.update(h, new)
+            step.output(new)
+        (last or (lambda out: fl.sum(out, name="total")))(step.outputs[0])
+    return g
 
 
 def nested() -> fl.Graph:

@@ -148,7 +148,10 @@ def within_loop(node: Node) -> dict[str, tuple[str, int]]:
 
 def reads_from_the_end(node: Node) -> bool:
     """Is it the backward half of a layer that reads from both ends?"""
-    above = inputs_of(node)["x"].node       # type: ignore[index]
+    read = (inputs_of(node) or {}).get("x")
+    if read is None:
+        return False
+    above = read.node
     return above.op.name == "ReverseSequence" or above.op.name == "Flip" and above.attrs.get("axis") in (1, (1,), [1])
 
 
@@ -239,10 +242,20 @@ def fed(node: Node, out: Mapping[str, np.ndarray], layer: Layer) -> dict[Tensor,
 Errors = dict[str, Any]     # what comes back to an output from the loss, by port: "out" (time, units), "h_n" (units,) …
 
 
+def _backward_of(node: Node) -> Node | None:
+    name = f"{node.op.name}Gradient"
+    return next((n for n in node.graph.nodes if n.op.name == name and n.gradient_of == node.name), None)
+
+
+def error_tensors(node: Node) -> list[Tensor]:
+    """What `errors_at` reads, if the graph goes backwards through the layer."""
+    back = _backward_of(node)
+    return [] if back is None else [back.outputs[0], *(t for port, t in zip(back.ports, back.inputs) if port.startswith("d_"))]
+
+
 def errors_at(value: Callable[[Tensor], np.ndarray | None], node: Node, layer: Layer, sample: int) -> Errors | None:
     """What comes back from the loss to the layer's outputs, if this run went backwards through it."""
-    name = f"{node.op.name}Gradient"
-    back = next((n for n in node.graph.nodes if n.op.name == name and n.gradient_of == node.name), None)
+    back = _backward_of(node)
     if back is None or value(back.outputs[0]) is None:
         return None
     given = {port[2:]: value(t) for port, t in zip(back.ports, back.inputs) if port.startswith("d_")}
@@ -300,7 +313,7 @@ def through_time(layer: Layer, sample: int, errors: Errors, clamps: Clamps | Non
             elif kind.op == "GRU":
                 norms[t] = np.linalg.norm(dh)
                 r, z, n = v["r"][t], v["z"][t], v["n"][t]
-                looked = before[t] @ layer.recurrent_kernel[:, 2 * units:].astype("float64") + layer.recurrent_bias[2 * units:]     # type: ignore[index]
+                looked = before[t] @ layer.recurrent_kernel[:, 2 * units:].astype("float64") + layer.recurrent_bias[2 * units:]     # type: ignore[index]     # a GRU has one
                 an = free("n", (dh * (1 - z) + at("n", t)) * (1 - n * n))
                 az = free("z", (dh * (before[t] - n) + at("z", t)) * z * (1 - z))
                 ar = free("r", (an * looked + at("r", t)) * r * (1 - r))

@@ -203,8 +203,8 @@ class _Loop:
 def _warn_of_nan(means: Mapping[str, float], run: Training) -> None:
     """Once: a training that has no numbers left learns nothing more."""
     bad = next((n for n, v in means.items() if math.isnan(v)), None)
-    if bad is not None and not getattr(run, "_warned", False):
-        run._warned = True      # type: ignore[attr-defined]
+    if bad is not None and not run.warned_of_nan:
+        run.warned_of_nan = True
         first = next((k for k, v in enumerate(run.history.steps.get(bad, ())) if math.isnan(v)), None)
         where = "" if first is None else f" since step {first}"
         warnings.warn(f"{bad} is NaN{where}, and training goes on. stop_when=\"nan or inf\" stops there, and history.past.debug() then steps that run.", stacklevel=4)

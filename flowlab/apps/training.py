@@ -120,6 +120,7 @@ class Training:
         self._asked: bool | None = None     # somebody waits for the next step; does the training wait then too?
         self._runs: list[Past] = []         # of the step at hand
         self.quiet = False                  # while True, runs are no step: validation
+        self.warned_of_nan = False          # it is said once
         self.hears_runs = True              # False: nobody can ask for a step, so that no run need be noted
         self._listeners: list[Callable[[Training, str], Any]] = []
         self._thread: threading.Thread | None = None
@@ -292,7 +293,7 @@ class Training:
         for heard in self._listeners:
             try:
                 heard(self, what)
-            except Exception as error:
+            except Exception as error:      # a person's own function: a training does not end because of it
                 self._listeners = [h for h in self._listeners if h is not heard]
                 warnings.warn(f"what watched the training failed and watches no more: {type(error).__name__}: {error}", stacklevel=2)
 

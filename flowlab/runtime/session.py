@@ -24,6 +24,7 @@ from .memory import check_fit
 from .place import COPY, Placed, Placement, placed, remember
 from .plan import Plan, Step, make_plan
 from .schedule import Parallel, Stamp, fire_in_order
+from .selection import Selection
 from .store import Draws, Snapshot, Store, Variables, checked
 from .timeline import Row, Timeline
 
@@ -35,7 +36,7 @@ class Session:
     `workers` threads (one a processor), as soon as measurement says that a plan gains by it; meanwhile BLAS has one thread. At one BLAS thread the numbers are the same to the bit.
     `device`: where nodes run that ask for none. `cpus`: how many logical processors `fl.device` can ask for, cpu:0 to cpu:n-1. A node that asks for
     a device that is not here runs on `device`, with a warning; `placement` is the log of what runs where, and why. Of several threads that run one
-    session at the same time, each waits its turn. Whenever an interrupt (Ctrl-C) comes, a run has committed whole or not at all, and the next is right.
+    session at the same time, each waits its turn. `selection` is what the views that are open on it look at together. Whenever an interrupt (Ctrl-C) comes, a run has committed whole or not at all, and the next is right.
 
     >>> import flowlab as fl
     >>> with fl.Graph() as g:
@@ -73,6 +74,7 @@ class Session:
         self.store = Store(graph, self.seed)
         self.variables = Variables(self.store)
         self.last_trace: Any = None     # the latest recorded run
+        self.selection = Selection()    # what the views of this session look at
         self.tape: Callable | None = None   # is told of every run before it begins
         self._plans: OrderedDict[Any, Plan] = OrderedDict()
         self._runners: dict[Plan, Runner | AsItIs] = {}

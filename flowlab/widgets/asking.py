@@ -132,6 +132,11 @@ class Asking:
         """Tensors whose values are kept from the page: somebody is asked about them, or about what they are computed from."""
         return self._secrets()[0]
 
+    @property
+    def kept_back(self) -> frozenset[str]:
+        """Tensors whose values nobody is shown while a question about them, or about what they are computed from, is open."""
+        return self._secret()
+
     def _secret_shapes(self) -> frozenset[str]:
         return self._secrets()[1]
 

@@ -46,8 +46,8 @@ def hear_while_a_cell_trains(widget: Any, training: Callable[[], Training | None
     def route(data: Any, asked: Any) -> Any:
         run = training()
         return asked if run is not None and run.in_a_cell else before(data, asked)
-    route.flowlab = True    # type: ignore[attr-defined]
-    comm._reply_subshell_for = route    # type: ignore[union-attr]
+    route.flowlab = True    # type: ignore[attr-defined]     # a mark on a function: it is put in place once
+    comm._reply_subshell_for = route    # type: ignore[union-attr]     # there is a comm: it had this hook above
 
 
 def training_state(run: Training, *, opened: int | None = None, caught: int | None = None, waiting: bool = False) -> P.TrainingState:

@@ -6,18 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import anywidget
 import numpy as np
 import traitlets
 
 from ..apps import windows as W
 from ..core.errors import FlowError
 from ..core.graph import Node, Tensor
+from ..runtime.selection import Selection
 from ..trace import receptive as R
 from . import protocol as P
-from .looking import MISSING, STATIC, Reader, article_of, kind_of, outcome, reader, round_limit, within
-from .saved import Beside
-from .words import Worded
+from .looking import Reader, View, article_of, named, outcome, page_of, round_limit, within
 
 WHOLE = 1_500_000       # numbers of one layer that the page is given at once; a larger one is sampled
 SHOWN = 160             # rows and columns of a sampled map
@@ -25,37 +23,20 @@ PAGE = 24               # maps of a large layer that are sent at once
 SMALL = 96              # rows and columns of the maps in the chain
 
 
+# of a node on the way back, the port that is given the derivative by the layer's output
+_DERIVATIVE = {"Conv2D": "x", "Conv2DInputGradient": "g", "Conv2DKernelGradient": "g", "MaxPool2DGradient": "g", "AvgPool2DGradient": "g", "AdaptiveAvgPoolGradient": "g", "AdaptiveMaxPoolGradient": "g"}
+
+
 # ---------------------------------------------------------------- the layers of a run
 
 
 def layers_of(run: Reader, node: Any = None) -> tuple[tuple[Node, ...], int]:
     """(every convolution and pooling over images that this run computed, in creation order; which of them is meant)."""
-    graph = run.graph
-    every = [n for n in graph.nodes if n.op.name in R.WINDOWED and n.phase == "forward"]
-    listed = ", ".join(n.name for n in every[:12]) + (", …" if len(every) > 12 else "") or "none"
+    every = [n for n in run.graph.nodes if n.op.name in R.WINDOWED and n.phase == "forward"]
     if not every:
-        raise FlowError(f"graph {graph.name!r} has no convolution or pooling over images.", hint='fl.nn.conv2d(x, 8, 3, name="conv") makes one.')
+        raise FlowError(f"graph {run.graph.name!r} has no convolution or pooling over images.", hint='fl.nn.conv2d(x, 8, 3, name="conv") makes one.')
     there = tuple(n for n in every if run.value(n.outputs[0]) is not None and run.value(n.inputs[0]) is not None)
-    if node is None:
-        if not there:
-            raise FlowError(f"none of {listed} was computed in this run.", node=every[0].name, hint=run.way)
-        return there, 0
-    name = node if isinstance(node, str) else getattr(node, "name", None) or getattr(getattr(node, "node", None), "name", None)
-    if not isinstance(name, str):
-        raise FlowError(f"{kind_of(node)} names no layer.", hint=f"Layers over images here: {listed}.")
-    name = name.partition(":")[0].rstrip("/")
-    wanted = [n for n in every if n.name == name or n.name.startswith(name + "/")]
-    if not wanted:
-        if name in graph.nodes:
-            message = f"{name} is {article_of(graph.nodes[name].op.name)}, neither a convolution nor a pooling over images."
-        else:
-            message = f"this graph has no layer named {name!r}."
-        raise FlowError(message, node=name, hint=f"Layers over images here: {listed}.")
-    found = [n for n in wanted if n in there]
-    if not found:
-        done = ", ".join(n.name for n in there) or "none"
-        raise FlowError(f"{wanted[0].name} was not computed in this run.", node=wanted[0].name, hint=f"{run.way} Layers with values: {done}.")
-    return there, there.index(found[0])
+    return there, there.index(named(run, every, there, node, "layer over images", "layers over images", "neither a convolution nor a pooling over images")[0])
 
 
 def result_of(node: Node) -> tuple[Tensor, Tensor | None]:
@@ -112,7 +93,7 @@ def every(size: int, most: int) -> int:
 # ---------------------------------------------------------------- the widget
 
 
-class ConvView(Worded, anywidget.AnyWidget):
+class ConvView(View):
     """See how a window moves over an image: what it sees, what it multiplies, what comes out, and what every pixel sees through all layers.
 
     `source`: a trace, a session (its last trace), a debugger or an editor. `node`: a convolution or pooling over images, by its name or scope; without it
@@ -126,20 +107,16 @@ class ConvView(Worded, anywidget.AnyWidget):
     >>> view.try_settings(stride=2)                                 # doctest: +SKIP
     """
 
-    _esm = STATIC / "conv.js" if (STATIC / "conv.js").is_file() else MISSING
-    _css = STATIC / "conv.css" if (STATIC / "conv.css").is_file() else ""
+    _esm, _css = page_of("conv")
+    _alt, _named = "flowlab convolution", "a convolution view"
     y = traitlets.Int(0).tag(sync=True)
     x = traitlets.Int(0).tag(sync=True)
     channel = traitlets.Int(0).tag(sync=True)
-    layer = traitlets.Int(1).tag(sync=True)
-    sample = traitlets.Int(0).tag(sync=True)
 
     def __init__(self, source: Any, node: Any = None, *, sample: int = 0, y: int = 0, x: int = 0, channel: int = 0, title: str | None = None,
                  language: str | None = None):
-        self._source = source
-        self._run = self._now = reader(source, "a convolution view", "ConvView")
+        self._look_into(source, title)
         self._nodes, index = layers_of(self._run, node)
-        self._title = self._run.graph.name if title is None else str(title)
         self._values: dict[Tensor, np.ndarray] = {}         # painted input, edited kernel
         self._settings: dict[str, int] = {}
         self._edits = 0
@@ -147,31 +124,18 @@ class ConvView(Worded, anywidget.AnyWidget):
         self._x_channel, self._y_from = 0, 0
         self._maps: dict[Any, Any] = {}
         self._current: Layer | None = None
-        self._beside = Beside("flowlab convolution")
-        self._quiet = True
         super().__init__()
-        if language is not None:
-            self.language = language
         self.layer = index + 1
         self._check_layer_has_values(index)
         self.sample = sample
         self.y, self.x, self.channel = y, x, channel
-        self._quiet = False
-        self.on_msg(self._heard)
+        self._open(language)
 
     def __repr__(self) -> str:
         f, r, c = self._look().y.shape
         return f"Convolution view of {self._node.name}: row {self.y} of {r}, column {self.x} of {c}, channel {self.channel} of {f}, sample {self.sample} of {self._samples}"
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        self._beside.begin(repr(self))
-        return super()._repr_mimebundle_(**kwargs)
-
     # ------------------------------------------------------------ where it stands
-
-    @property
-    def _node(self) -> Node:
-        return self._nodes[self.layer - 1]
 
     @property
     def _kernels(self) -> set[Tensor]:
@@ -210,18 +174,6 @@ class ConvView(Worded, anywidget.AnyWidget):
     def _check_channel(self, proposal: Any) -> int:
         return within("channel", proposal["value"], self._look().y.shape[0])
 
-    @traitlets.validate("sample")
-    def _check_sample(self, proposal: Any) -> int:
-        return within("sample", proposal["value"], self._samples)
-
-    @traitlets.validate("layer")
-    def _check_layer(self, proposal: Any) -> int:
-        count = len(self._nodes)
-        if not 1 <= proposal["value"] <= count:
-            names = ", ".join(f"{k}: {n.name}" for k, n in enumerate(self._nodes, 1))
-            raise FlowError(f"there is no layer {proposal['value']}.", hint=f"There {'is' if count == 1 else 'are'} {names}.")
-        return proposal["value"]
-
     def _check_layer_has_values(self, index: int) -> None:
         node = self._nodes[index]
         shapes = [self._shape(node.inputs[0]), self._shape(node.outputs[0])]
@@ -243,26 +195,32 @@ class ConvView(Worded, anywidget.AnyWidget):
         f, r, c = self._look().y.shape
         self.y, self.x, self.channel = min(self.y, r - 1), min(self.x, c - 1), min(self.channel, f - 1)
 
-    def refresh(self, source: Any = None) -> None:
-        """Look again: a debugger has gone on, a session has recorded another run. With `source`, look into that one, made by the same graph.
-
-        What was painted, edited or tried is let go. FlowError, and nothing changes, if these layers are not computed there.
-        """
-        source = self._source if source is None else source
-        run = reader(source, "a convolution view", "ConvView")
-        if run.graph is not self._run.graph:
-            raise FlowError(f"that is a run of {run.graph.name!r}, this view shows {self._run.graph.name!r}.", hint="Open another view.")
-        nodes, index = layers_of(run, self._node)
+    def _take(self, run: Reader) -> None:
+        """Look into another run; what was painted, edited or tried is let go."""
+        nodes, index = layers_of(run, self._node.name)
         within("sample", self.sample, run.value(nodes[index].inputs[0]).shape[0])
-        self._source, self._run, self._now, self._nodes = source, run, run, nodes
-        self._values, self._settings, self._maps, self._current = {}, {}, {}, None
+        self._run = self._now = run
+        self._nodes, self._values, self._settings, self._maps, self._current = nodes, {}, {}, {}, None
         self._edits += 1
-        self._quiet = True
         self.layer = index + 1
         self._current = None
         self._fit()
-        self._quiet = False
-        self._show()
+
+    def _shown(self) -> list[Tensor]:
+        """What every layer reads and gives, computed or not, and what comes back to the one on screen."""
+        layers = [n for n in self._run.graph.nodes if n.op.name in R.WINDOWED and n.phase == "forward"]
+        return [*(t for n in layers for t in (*n.inputs, n.outputs[0], result_of(n)[0])), *(t for _, t in self._ways_back())]
+
+    def _where(self) -> dict[str, Any]:
+        return {"node": self._node.name, "unit": self.channel, "pixel": (self.y, self.x)}
+
+    def _go_where(self, chosen: Selection) -> None:
+        filters, rows, cols = self._look().y.shape
+        unit, pixel = self._chosen(chosen, "unit", filters), chosen.pixel
+        if unit is not None:
+            self.channel = unit
+        if pixel is not None and pixel[0] < rows and pixel[1] < cols and self._is_chosen(chosen):
+            self.y, self.x = pixel
 
     # ------------------------------------------------------------ the layer on screen
 
@@ -332,7 +290,7 @@ class ConvView(Worded, anywidget.AnyWidget):
         held, self._values = self._values, values
         try:
             self._current = self._computed(self._settings)
-        except Exception:
+        except Exception:       # whatever it is, what was on screen stays
             self._now, self._values = before, held
             raise
         self._edits += 1
@@ -349,28 +307,8 @@ class ConvView(Worded, anywidget.AnyWidget):
 
     # ------------------------------------------------------------ talking with the page
 
-    def _heard(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        if not isinstance(content, Mapping):
-            return
-        ok = True
-        try:
-            self._answer(content)
-        except FlowError as error:
-            ok = False
-            self._tell(P.Notice(level="alert", text=error.message, hint=error.hint, node=error.node))
-        except Exception as error:
-            ok = False
-            self._tell(P.Notice(level="alert", text=f"{type(error).__name__}: {error}", hint="The view is as it was."))
-        seq = content.get("seq")
-        if isinstance(seq, int):
-            self._tell(P.Done(seq=seq, ok=ok))
-
-    def _answer(self, content: Mapping[str, Any]) -> None:
+    def _asks(self, content: Mapping[str, Any]) -> None:
         match content:
-            case {"type": "hello", "version": version}:
-                if version != P.VERSION:
-                    raise FlowError(f"the page speaks version {version}, the kernel {P.VERSION}.", hint="Restart the kernel, or reload the page.")
-                self._show()
             case {"type": "conv_ask", "layer": int(layer), "sample": int(sample)}:
                 layer, sample = self._check_layer({"value": layer + 1}), within("sample", sample, self._samples)
                 self._quiet = True
@@ -382,6 +320,7 @@ class ConvView(Worded, anywidget.AnyWidget):
                 self._x_channel = within("channel", content.get("x_channel", 0), channels)
                 self._y_from = within("channel", content.get("y_from", 0), filters)
                 self._show()
+                self._pointed()
             case {"type": "conv_look", "y": int(y), "x": int(x), "channel": int(channel)}:
                 self._tell(*self._window(y, x, channel))
             case {"type": "conv_set"}:
@@ -396,18 +335,13 @@ class ConvView(Worded, anywidget.AnyWidget):
                 before, self._gradient_of = self._gradient_of, of
                 try:
                     self._show()
-                except Exception:
+                except Exception:       # whatever it is
                     self._gradient_of = before
                     raise
-            case {"type": "picture", "png": png, "width": width, "height": height}:
-                self._beside.take(png, width, height, repr(self))
             case {"type": "conv_sweep_ask", "kind": str(kind)}:
                 self._tell(self.sweep(kind))
             case _:
-                raise FlowError(f"the view does not know the message {content.get('type')!r}.", hint="Reload the page.")
-
-    def _tell(self, message: Any, buffers: Sequence[np.ndarray] = ()) -> None:
-        self.send(P.as_json(message), buffers=[np.ascontiguousarray(b, dtype="<f4").tobytes() for b in buffers])
+                super()._asks(content)
 
     def _show(self) -> None:
         """Send the layer and sample on screen."""
@@ -523,18 +457,17 @@ class ConvView(Worded, anywidget.AnyWidget):
     # ------------------------------------------------------------ gradients
 
     def _recorded(self) -> tuple[str, Tensor] | None:
-        """(of what, the derivative by the layer's output), if this run went backwards through it."""
+        """(of what, the derivative by the layer's output), if this run went backwards through it; none while somebody is asked something: it might tell."""
+        if self._run.kept_back:
+            return None
+        return next(((self._derived_from(n), t) for n, t in self._ways_back() if self._known(t)), None)
+
+    def _ways_back(self) -> Iterable[tuple[Node, Tensor]]:
+        """The nodes of the way back that are given the derivative by the layer's output, and that derivative."""
         for n in self._run.graph.nodes:
-            if n.phase != "backward" or n.gradient_of != self._node.name or not n.inputs:
-                continue
-            port = {"Conv2D": "x", "Conv2DInputGradient": "g", "Conv2DKernelGradient": "g", "MaxPool2DGradient": "g", "AvgPool2DGradient": "g", "AdaptiveAvgPoolGradient": "g",
-                    "AdaptiveMaxPoolGradient": "g"}.get(n.op.name)
-            if port is None or (self._node.op.name == "ConvTranspose2D" and n.op.name == "Conv2DKernelGradient"):
-                continue
-            tensor = n.input(port)
-            if self._known(tensor):
-                return self._derived_from(n), tensor
-        return None
+            port = _DERIVATIVE.get(n.op.name)
+            if n.phase == "backward" and n.gradient_of == self._node.name and n.inputs and port is not None and not (self._node.op.name == "ConvTranspose2D" and n.op.name == "Conv2DKernelGradient"):
+                yield n, n.input(port)
 
     def _derived_from(self, node: Node) -> str:
         """What a gradient node is the gradient of: the first of its chain that has a name of its own."""
@@ -550,6 +483,8 @@ class ConvView(Worded, anywidget.AnyWidget):
         return "this run"
 
     def _choices(self) -> list[str]:
+        if self._run.kept_back:
+            return ["this map"]
         recorded = self._recorded()
         result, _ = result_of(self._node)
         scalars = [t.name.removesuffix(":0") for n in self._run.graph.nodes if n.phase == "forward" and n.outputs and n.op.source is None and not n.op.effect

@@ -8,7 +8,6 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
@@ -51,12 +50,12 @@ from .asking import Asking
 from .attaching import Attaching
 from .examples import EXAMPLES
 from .keeping import Home, Keeping, same_file
+from .linking import Linking
+from .looking import page_of
 from .pacing import GAP, SHOWN, SLICE, Going, Way, advance, event_loop, interruptible
 from .recorded import Recorded, document_of_run, session_of_run
 from .words import Worded
 
-_STATIC = Path(__file__).parent / "static"
-_MISSING = "export default { render({ el }) { el.textContent = 'The page of flowlab is not built: run node widgets/build.mjs, or pip install flowlab.'; } };"
 MAX_UNDO = 1000
 MAX_EDITS = 20_000      # in one message
 MAX_PREVIEW = 50        # edits of one preview
@@ -71,7 +70,7 @@ _RUNS = frozenset({"run", "resume", "run_to"})      # commands that could pass b
 _CHANGES = ("edit", "command", "debug", "open_text", "train")     # messages that a page sends again after a broken connection: they are done once
 
 
-class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
+class Editor(Asking, Keeping, Recorded, Attaching, Linking, Worded, anywidget.AnyWidget):
     """Build a graph by hand, and step it: with nothing given, an empty canvas.
 
     `graph` is copied into a document and never changed; `session` lends the values of its variables; `feeds` are arrays by placeholder.
@@ -80,8 +79,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
     `language` is what the screen speaks: `en`, `zh-CN` or `zh-TW`; without it the page decides, and a person may change it there.
     """
 
-    _esm = _STATIC / "editor.js" if (_STATIC / "editor.js").is_file() else _MISSING
-    _css = _STATIC / "editor.css" if (_STATIC / "editor.css").is_file() else ""
+    _esm, _css = page_of("editor")
     height = traitlets.Int(720, min=240, max=4000).tag(sync=True)
 
     def __init__(self, graph: Graph | Document | Trace | None = None, session: Session | None = None, feeds: Mapping[Any, Any] | None = None, **traits: Any):
@@ -140,6 +138,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         self._sent_tensors: set[str] = set()
         self._sent_cursor = 0
         self._sent_order: tuple = ()
+        self._sent_timesteps: dict[str, str] = {}
         self._sent_overridden: tuple = ()
         self._order_cache: tuple[Document, list[Any], tuple[tuple[str, str], ...]] | None = None
         self._live = False
@@ -153,6 +152,9 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
             session.store.variables()   # those that no run has needed yet get their first values there, not here
         if recording is not None and session is None:
             self._session = session_of_run(graph, self._built.graph)
+        self._begin_linking()
+        if session is not None:
+            self._link_to(session)
         self._carry(session, {}, trust=True)
         if feeds is not None:
             self._document = replace(self._document, feeds=self._checked_feeds(feeds))
@@ -334,6 +336,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
             old, self._built = self._session, build(document, before=None if moving else self._built)
             made_where(self._built.graph, self._origin)
             self._session = Session(self._built.graph, seed=old.seed)
+            self._link_to(old)
             if moving:
                 self._home.session, self._home = old, home
                 self._versions, self._spread = {}, frozenset()
@@ -784,12 +787,14 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         return self._run_name if self.recording is not None else None
 
     def _timesteps(self) -> dict[str, str]:
-        """Where the loops and branches stand that have been entered, in words."""
+        """Where the loops and branches stand that have been entered, in words; of others the timestep that a view looks at."""
         out, dbg = {}, self._debugger
-        for loop in self._view().loops.values() if dbg is not None else ():
-            at = dbg.timestep(loop.scope)
+        for loop in self._view().loops.values():
+            at, looked = dbg.timestep(loop.scope) if dbg is not None else None, self._looked_at(loop)
             if at is not None:
                 out[loop.scope] = str(at) if isinstance(at, str) else f"t = {at}"
+            elif looked is not None:
+                out[loop.scope] = f"looking at t = {looked}"
         return out
 
     def _say_state(self, *, full: bool = False, fired: Sequence[str] = ()) -> None:
@@ -819,7 +824,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         changed = moment.order is not self._sent_order and moment.order != self._sent_order
         message = S.run_state(moment, graph, shown, full=full, before=self._sent_states, pictures=pictures, gone=gone, fired=fired, order_changed=changed,
                               timesteps=self._timesteps())
-        self._sent_states, self._sent_order = S.drawn_states(moment, shown), moment.order
+        self._sent_states, self._sent_order, self._sent_timesteps = S.drawn_states(moment, shown), moment.order, message.timesteps
         self._say(replace(message, live=self._live, recording=self._recording_name()), [buffer])
         self._say_debugging()
         self._tell_followers()
@@ -975,7 +980,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Worded, anywidget.AnyWidget):
         if kind == "ask_clock":
             return self._ask_clock()
         if kind == "selected":
-            self._selection = tuple(self._names_of(content))
+            self._picked(self._names_of(content))
             return None
         raise DocumentError("the page sent a message that this kernel does not know.", hint="Reload the page, or restart the kernel.")
 

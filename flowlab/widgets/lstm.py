@@ -3,13 +3,10 @@ from __future__ import annotations
 
 import math
 import time
-import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import anywidget
 import numpy as np
 import traitlets
 
@@ -17,10 +14,9 @@ from ..apps import cells
 from ..apps.cells import Layer
 from ..core.errors import FlowError
 from ..core.graph import Node, Tensor
+from ..runtime.selection import Selection
 from . import protocol as P
-from .looking import MISSING, STATIC, Reader, article_of, kind_of, outcome, reader, round_limit, within
-from .saved import Beside
-from .words import Worded
+from .looking import Reader, View, debugger_of, kind_of, named, outcome, page_of, reader, round_limit, within
 
 STEPS = 1000            # timesteps of a long sequence that the page is given at once
 UNITS = 512             # and units of a wide layer
@@ -33,31 +29,10 @@ CONTEXT = 8             # steps of the input that are shown on either side of a 
 
 def layers_of(run: Reader, node: Any = None) -> tuple[Node, ...]:
     """The recurrent layers that this run computed, in creation order: all of them, those in a scope, or the one that is named."""
-    graph = run.graph
-    every = [n for n in graph.nodes if cells.kind_of_layer(n) is not None and n.phase == "forward"]
-    listed = ", ".join(n.name for n in every) or "none"
+    every = [n for n in run.graph.nodes if cells.kind_of_layer(n) is not None and n.phase == "forward"]
     if not every:
-        raise FlowError(f"graph {graph.name!r} has no recurrent layer.", hint='fl.nn.lstm(seq, units, name="lstm") makes one.')
-    wanted = every
-    if node is not None:
-        name = node if isinstance(node, str) else getattr(node, "name", None) or getattr(getattr(node, "node", None), "name", None)
-        if not isinstance(name, str):
-            raise FlowError(f"{kind_of(node)} names no layer.", hint=f"Recurrent layers of this graph: {listed}.")
-        name = name.partition(":")[0].rstrip("/")
-        wanted = [n for n in every if n.name == name or n.name.startswith(name + "/")]
-        if not wanted:
-            if name in graph.nodes:
-                message = f"{name} is {article_of(graph.nodes[name].op.name)}, no recurrent layer."
-            else:
-                message = f"this graph has no recurrent layer named {name!r}."
-            raise FlowError(message, node=name, hint=f"Recurrent layers of this graph: {listed}.")
-    there = [n for n in wanted if computed(run, n)]
-    if not there:
-        done = ", ".join(n.name for n in every if run.value(n.output("out")) is not None) or "none"
-        names = ", ".join(n.name for n in wanted)
-        raise FlowError(f"{names} {'was' if len(wanted) == 1 else 'were'} not computed in this run.", node=wanted[-1].name,
-                        hint=f"{run.way} Recurrent layers with values: {done}.")
-    return tuple(there)
+        raise FlowError(f"graph {run.graph.name!r} has no recurrent layer.", hint='fl.nn.lstm(seq, units, name="lstm") makes one.')
+    return tuple(named(run, every, [n for n in every if computed(run, n)], node, "recurrent layer", "recurrent layers", "no recurrent layer"))
 
 
 def _read(node: Node) -> Tensor:
@@ -256,7 +231,7 @@ def _head(scope: str, hidden: np.ndarray, run: Reader) -> np.ndarray:
 # ---------------------------------------------------------------- the widget
 
 
-class LSTMView(Worded, anywidget.AnyWidget):
+class LSTMView(View):
     """See what a recurrent layer keeps, writes and shows, step by step and unit by unit: an LSTM, a GRU or a plain RNN.
 
     `source`: a trace, a session (its last trace), a debugger or an editor; the view of a debugger or editor follows it as it steps. `node`: a layer,
@@ -276,17 +251,14 @@ class LSTMView(Worded, anywidget.AnyWidget):
     >>> view.similar()[0]                                           # doctest: +SKIP
     """
 
-    _esm = STATIC / "lstm.js" if (STATIC / "lstm.js").is_file() else MISSING
-    _css = STATIC / "lstm.css" if (STATIC / "lstm.css").is_file() else ""
+    _esm, _css = page_of("lstm")
+    _alt, _named = "flowlab recurrent layer", "an LSTM view"
     t = traitlets.Int(0).tag(sync=True)
     unit = traitlets.Int(0).tag(sync=True)
-    layer = traitlets.Int(1).tag(sync=True)
-    sample = traitlets.Int(0).tag(sync=True)
 
     def __init__(self, source: Any, node: Any = None, *, sample: int = 0, t: int = 0, unit: int = 0, image: Any = None, reading: Any = None,
                  symbols: Any = None, data: Any = None, title: str | None = None, language: str | None = None):
-        self._source = source
-        self._run = self._now = run_of(source)
+        self._look_into(source, title)
         self._nodes = layers_of(self._run, node)
         self._plain = self._layers = tuple(layer_values(self._run, n) for n in self._nodes)
         self._clamps: dict[int, dict[str, tuple[float, int | None]]] = {}
@@ -294,33 +266,19 @@ class LSTMView(Worded, anywidget.AnyWidget):
         self._images = pictures(image, self._samples)
         self._reading, self._symbols, self._data = reading, symbols, data
         self._over_data: dict[int, cells.Moments] = {}
-        self._sent_back = False     # does the page know of an error that came back?
-        self._gone = False          # a debugger went back to before the layer
-        self._title = self._run.graph.name if title is None else str(title)
         for n, values in zip(self._nodes, self._plain):
             if 0 in values.out["h"].shape:
                 raise FlowError(f"{n.name} is {values.out['h'].shape} (batch, time, units): there is nothing to see.", node=n.name)
-        self._beside = Beside("flowlab recurrent layer")
         super().__init__()
-        if language is not None:
-            self.language = language
-        self._quiet = True
         self.layer = len(self._nodes)
         self.sample, self.t, self.unit = sample, t or self._timestep() or 0, unit
-        self._quiet = False
         self._page = self._wanted_page()
         self._rows()        # a reading that does not fit is said here, not when the page asks
-        self._leave = follow(source, self)
-        self.on_msg(self._heard)
+        self._open(language)
 
     def __repr__(self) -> str:
-        node = self._nodes[self.layer - 1]
         where = f"step {self.t} of {self._steps}, unit {self.unit} of {self._units}, sample {self.sample} of {self._samples}"
-        return f"{self._plain[self.layer - 1].kind.op} view of {node.name}: {where}"
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        self._beside.begin(repr(self))
-        return super()._repr_mimebundle_(**kwargs)
+        return f"{self._plain[self.layer - 1].kind.op} view of {self._node.name}: {where}"
 
     # ------------------------------------------------------------ where it stands
 
@@ -340,18 +298,6 @@ class LSTMView(Worded, anywidget.AnyWidget):
     def _check_unit(self, proposal: Any) -> int:
         return within("unit", proposal["value"], self._units)
 
-    @traitlets.validate("sample")
-    def _check_sample(self, proposal: Any) -> int:
-        return within("sample", proposal["value"], self._samples)
-
-    @traitlets.validate("layer")
-    def _check_layer(self, proposal: Any) -> int:
-        count = len(self._nodes)
-        if not 1 <= proposal["value"] <= count:
-            names = ", ".join(f"{k}: {n.name}" for k, n in enumerate(self._nodes, 1))
-            raise FlowError(f"there is no layer {proposal['value']}.", hint=f"There {'is' if count == 1 else 'are'} {names}.")
-        return proposal["value"]
-
     @traitlets.observe("layer", "sample", "t", "unit")
     def _moved(self, change: Any) -> None:
         if change["name"] == "layer":
@@ -366,64 +312,51 @@ class LSTMView(Worded, anywidget.AnyWidget):
         """The first timestep and the first unit of the page that the cursor is on."""
         return self.t // STEPS * STEPS, self.unit // UNITS * UNITS
 
-    def refresh(self, source: Any = None) -> None:
-        """Look again: a session has recorded another run. With `source`, look into that one, made by the same graph. A debugger or editor is followed by itself.
+    def _reader(self, source: Any) -> Reader:
+        return run_of(source)
 
-        Clamps stay on. FlowError, and nothing changes, if these layers are not computed there or the batch is smaller than `sample`.
-        """
-        other = source is not None and source is not self._source
-        source = self._source if source is None else source
-        run = run_of(source)
-        if run.graph is not self._run.graph:
-            raise FlowError(f"that is a run of {run.graph.name!r}, this view shows {self._run.graph.name!r}.", hint="Open another view.")
-        missing = [n.name for n in self._nodes if not computed(run, n)]
+    def _take(self, run: Reader) -> None:
+        """Look into another run; clamps stay on. FlowError, and nothing changes, if these layers are not computed there or the batch is smaller than `sample`."""
+        nodes = tuple(run.graph.node(n.name) for n in self._nodes)
+        missing = [n.name for n in nodes if not computed(run, n)]
         if missing:
             raise FlowError(f"{missing[0]} has no values there.", node=missing[0], hint=run.way)
-        plain = tuple(layer_values(run, n) for n in self._nodes)
-        within("sample", self.sample, plain[0].out["h"].shape[0])
-        if self._images is not None and len(self._images) != plain[0].out["h"].shape[0]:
-            raise FlowError(f"this view has {len(self._images)} images, that run has {plain[0].out['h'].shape[0]} samples.", hint="Open another view.")
-        self._source, self._run, self._plain, self._samples = source, run, plain, plain[0].out["h"].shape[0]
+        plain = tuple(layer_values(run, n) for n in nodes)
+        samples = plain[0].out["h"].shape[0]
+        within("sample", self.sample, samples)
+        if self._images is not None and len(self._images) != samples:
+            raise FlowError(f"this view has {len(self._images)} images, that run has {samples} samples.", hint="Open another view.")
+        self._run, self._nodes, self._plain, self._samples = run, nodes, plain, samples
         self._hold(self._clamps)
-        self._gone = False
         if self._data is None:
             self._over_data = {}
-        if other:
-            self._leave()
-            self._leave = follow(source, self)
-        self._quiet = True
-        self.t = min(self.t, self._steps - 1)
-        self._quiet = False
-        self._show()
+        self.t, self.unit = min(self.t, self._steps - 1), min(self.unit, self._units - 1)
 
-    def _went_on(self) -> None:
-        """The debugger or editor has moved: show what the layer gave there, if that is another thing."""
-        try:
-            run = run_of(self._source)
-        except FlowError:
-            run = None
-        if run is None or run.graph is not self._run.graph or not all(computed(run, n) for n in self._nodes):
-            # its last numbers stay on screen, and it is said that they are
-            if not self._gone:
-                self._gone = True
-                self._say_place()
-            return
-        if all(np.array_equal(run.value(n.output("out")), v.out["h"], equal_nan=True) for n, v in zip(self._nodes, self._plain)) and self._back_in(run) == self._sent_back:
-            self._run, self._gone = run, False
-        else:
-            self.refresh()
-        at = self._timestep()
-        if at is not None and at < self._steps:
-            self.t = at
-        self._say_place()
+    def _shown(self) -> list[Tensor]:
+        """All that the layers gave; of what came back, the error at the layer on screen."""
+        return [n.output(port) for n in self._nodes for port in cells.KINDS[n.op.name.removesuffix("Outputs")].outputs] + cells.error_tensors(self._node)
 
-    def _timestep(self) -> int | None:
-        """Which timestep of the layer on screen the debugger has just fired in, if it is in the middle of it."""
-        loop, dbg = cells.loop_of(self._nodes[self.layer - 1]), debugger_of(self._source)
-        if loop is None or dbg is None or not dbg.cursor:
-            return None
-        frame = dbg.records[dbg.cursor - 1].frame
-        return frame[1] if len(frame) == 2 and frame[0] == loop.inside else None
+    def _where(self) -> dict[str, Any]:
+        return {"node": self._node.name, "unit": self.unit, "timestep": self._turned(self.t)}
+
+    def _go_where(self, chosen: Selection) -> None:
+        t, unit = self._chosen(chosen, "timestep", self._steps), self._chosen(chosen, "unit", self._units)
+        if t is not None:
+            self.t = self._turned(t)
+        if unit is not None:
+            self.unit = unit
+
+    def _turned(self, t: int) -> int:
+        """A place of the sequence for a timestep of the layer on screen, and the other way round."""
+        length = self._plain[self.layer - 1].length(self.sample)
+        return length - 1 - t if cells.reads_from_the_end(self._node) and t < length else t
+
+    def _loop(self) -> Node | None:
+        return cells.loop_of(self._node)
+
+    def _at_timestep(self, t: int) -> None:
+        if t < self._steps:
+            self.t = t
 
     def _fired(self) -> int:
         """How many timesteps of the layer on screen have been computed."""
@@ -432,22 +365,6 @@ class LSTMView(Worded, anywidget.AnyWidget):
             return self._steps
         loop, (name, _) = cells.loop_of(node), cells.within_loop(node)["h"]
         return sum(e.node == name and e.frame[:1] == (loop.inside,) for e in dbg.records[:dbg.cursor])
-
-    def _back_in(self, run: Reader) -> bool:
-        """Has the error come back through the layer on screen in this run?"""
-        return cells.errors_at(run.value, self._nodes[self.layer - 1], self._layers[self.layer - 1], self.sample) is not None
-
-    def _say_place(self) -> None:
-        self._tell(self._place())
-
-    def _place(self) -> P.LSTMPlace:
-        dbg = debugger_of(self._source)
-        if dbg is None:
-            return P.LSTMPlace(follows=False)
-        node = self._nodes[self.layer - 1]
-        firing = next((k for k, e in enumerate(dbg.records[:dbg.cursor]) if e.node == node.name and not e.frame), None)
-        following = dbg.ready[0] if dbg.ready else ""
-        return P.LSTMPlace(follows=True, cursor=dbg.cursor, total=dbg.total, firing=firing, next=following, gone=self._gone, loop=cells.loop_of(node) is not None)
 
     def go_to_firing(self) -> None:
         """Take the debugger or editor to where this layer has just fired: one cursor for both. FlowError where there is none to take.
@@ -466,12 +383,6 @@ class LSTMView(Worded, anywidget.AnyWidget):
         if firing is None:
             raise FlowError(f"{node} is not on the debugger's record.", node=node, hint="Step on until it has fired.")
         (self._source if hasattr(self._source, "document") else dbg).seek(firing + 1)
-
-    def close(self) -> None:
-        leave = getattr(self, "_leave", None)       # none yet where the view could not be made
-        if leave is not None:
-            leave()
-        super().close()
 
     # ------------------------------------------------------------ clamping
 
@@ -575,35 +486,8 @@ class LSTMView(Worded, anywidget.AnyWidget):
 
     # ------------------------------------------------------------ talking with the page
 
-    def _heard(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        if not isinstance(content, Mapping):
-            return
-        if content.get("type") == "picture":        # the page says what it drew; it waits for no answer
-            with suppress(FlowError):
-                self._beside.take(content.get("png"), content.get("width"), content.get("height"), repr(self))
-            return
-        ok = True
-        try:
-            self._answer(content)
-        except FlowError as error:
-            ok = False
-            self._tell(P.Notice(level="alert", text=error.message, hint=error.hint, node=error.node))
-        except Exception as error:
-            ok = False
-            self._tell(P.Notice(level="alert", text=f"{type(error).__name__}: {error}", hint="The view is as it was."))
-        seq = content.get("seq")
-        if isinstance(seq, int):
-            self._tell(P.Done(seq=seq, ok=ok))
-
-    def _answer(self, content: Mapping[str, Any]) -> None:
+    def _asks(self, content: Mapping[str, Any]) -> None:
         match content:
-            case {"type": "hello", "version": version}:
-                if version != P.VERSION:
-                    raise FlowError(f"the page speaks version {version}, the kernel {P.VERSION}.",
-                                    hint="Restart the kernel, or reload the page.")
-                self._show()
-                if debugger_of(self._source) is not None:
-                    self._say_place()
             case {"type": "lstm_ask", "layer": int(layer), "sample": int(sample)}:
                 layer, sample = self._check_layer({"value": layer + 1}), within("sample", sample, self._samples)   # both, or neither
                 self._quiet = True
@@ -612,6 +496,7 @@ class LSTMView(Worded, anywidget.AnyWidget):
                 finally:
                     self._quiet = False
                 self._show()
+                self._pointed()
             case {"type": "clamp", "layer": int(layer), "gate": str(gate), "value": value}:
                 self.clamp(gate, value, content.get("unit"), layer=layer + 1)
             case {"type": "lstm_more", "what": "layers"}:
@@ -632,10 +517,7 @@ class LSTMView(Worded, anywidget.AnyWidget):
                 found = self.similar(units if isinstance(units, list) and units else None, letter=letter, way=way, threshold=float(threshold))
                 self._say_moments(found, letter, way, time.perf_counter() - began)
             case _:
-                raise FlowError(f"the view does not know the message {content.get('type')!r}.", hint="Reload the page.")
-
-    def _tell(self, message: Any, buffers: Sequence[np.ndarray] = ()) -> None:
-        self.send(P.as_json(message), buffers=[np.asarray(b, dtype="<f4").tobytes() for b in buffers])
+                super()._asks(content)
 
     def _show(self) -> None:
         """Send the layer and sample on screen."""
@@ -643,6 +525,8 @@ class LSTMView(Worded, anywidget.AnyWidget):
         self._tell(*self._message())
 
     def _rows(self) -> list[P.ReadingRow]:
+        if self._run.kept_back:     # a head might answer what somebody is asked
+            return []
         last = self._layers[-1]
         hidden = last.out["h"][self.sample]
         if cells.reads_from_the_end(self._nodes[-1]):
@@ -659,7 +543,6 @@ class LSTMView(Worded, anywidget.AnyWidget):
         strip, described = self._strip(index, s, steps)
         held = self._clamps.get(index, {})
         errors = cells.errors_at(self._now.value, node, layer, s)
-        self._sent_back = errors is not None
         norm = None if errors is None else cells.through_time(layer, s, errors, held)
         reading = self._rows() if layer.out["h"].shape[1] == self._layers[-1].out["h"].shape[1] else []
         order = range(layer.x.shape[1])
@@ -758,30 +641,6 @@ class LSTMView(Worded, anywidget.AnyWidget):
             before, after = (outcome(r.value(tensor), self.sample, self._samples, self._symbols) for r in (self._run, self._now))
             if after is not None:
                 yield P.Outcome(label=tensor.name.removesuffix(":0"), before="—" if before is None else before, after=after)
-
-
-def debugger_of(source: Any) -> Any:
-    """The debugger that a view's source steps, None for a recorded run."""
-    if hasattr(source, "document") and hasattr(source, "debugger"):
-        return source.debugger
-    return source if hasattr(source, "cursor") and hasattr(source, "listen") else None
-
-
-def follow(source: Any, view: LSTMView) -> Callable[[], None]:
-    """Have a debugger or an editor tell the view when it has moved. The source does not keep the view alive."""
-    listen = getattr(source, "on_step" if hasattr(source, "document") else "listen", None)
-    if listen is None or not (hasattr(source, "document") or hasattr(source, "cursor")):
-        return lambda: None
-    weak = weakref.ref(view)
-
-    def heard() -> None:
-        there = weak()
-        if there is None:
-            leave()
-        else:
-            there._went_on()
-    leave: Callable[[], None] = listen(heard)
-    return leave
 
 
 def _upstream(tensor: Tensor | None, depth: int = 8) -> Iterable[Tensor]:

@@ -293,6 +293,13 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Select:
+    """A view of the same session looks at this element: it is selected here, and nobody is told."""
+    type: Literal["select"] = "select"
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Thumb:
     """A tensor small enough to paint. `offset` and rows × cols index the float32 of the message's first buffer."""
     tensor: str
@@ -912,6 +919,15 @@ class Curves:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryFile:
+    """What a training has come to, as a file to save."""
+    type: Literal["history_file"] = "history_file"
+    name: str
+    base64: str
+    way: str                        # how Python writes it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Histograms:
     """Weights, gradients or activations over the steps. Buffers, for each name: lowest and highest value, how many were not finite, each one a step; the shares between, bins × steps."""
     type: Literal["histograms"] = "histograms"
@@ -936,6 +952,13 @@ class Boundary:
     points: int = 0
     axes: list[str] = field(default_factory=list)
     step: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskHistory:
+    """The history of the training as a table, a row a step or an epoch, or as an event file for TensorBoard."""
+    type: Literal["ask_history"] = "ask_history"
+    kind: Literal["step", "epoch", "tensorboard"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1021,9 +1044,9 @@ class LSTMData:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LSTMPlace:
-    """Where the debugger or editor stands that the view follows."""
-    type: Literal["lstm_place"] = "lstm_place"
+class Place:
+    """Where the debugger or editor stands that a view follows."""
+    type: Literal["place"] = "place"
     follows: bool
     cursor: int = 0
     total: int = 0
@@ -1031,6 +1054,7 @@ class LSTMPlace:
     next: str = ""                  # what fires next
     gone: bool = False              # the layer has not fired there: what is shown is from when it had
     loop: bool = False              # the layer on screen is written out as a loop: it fires timestep by timestep
+    asked: str = ""                 # somebody is asked about this: nothing is shown before it is answered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1354,6 +1378,7 @@ class RNNData:
     layers: list[RNNLayer] = field(default_factory=list)
     sample: int = 0
     samples: int = 1
+    run: int = 0                    # another one: what was worked out of the run before is let go
     source: str = ""                # what it reads: "x"
     states: list[str] = field(default_factory=list)             # "h", "c"
     reverse: bool = False           # from the last timestep to the first
@@ -1454,9 +1479,9 @@ class RNNCompare:
     type: Literal["rnn_compare"] = "rnn_compare"
 
 
-TO_PAGE = (Palette, Scene, RunState, Clock, Value, File, Files, NameCheck, Fits, Preview, Reach, Clip, Found, Code, Debugging, Why, Explained, Revealed, Notice, Offer, Kept, Done, TrainingState, Curves, Histograms, Boundary, LSTMData, LSTMPlace, LSTMLayers, LSTMGradient, LSTMSaturation, LSTMMoments,
+TO_PAGE = (Palette, Scene, Select, RunState, Clock, Value, File, Files, NameCheck, Fits, Preview, Reach, Clip, Found, Code, Debugging, Why, Explained, Revealed, Notice, Offer, Kept, Done, TrainingState, Curves, HistoryFile, Histograms, Boundary, LSTMData, Place, LSTMLayers, LSTMGradient, LSTMSaturation, LSTMMoments,
            ConvData, ConvWindow, ConvSweep, RNNData, RNNUnit, RNNUses, RNNGuesses)
-TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskPreview, AskReach, AskClip, AskFind, AskCode, OpenText, AskFiles, AskName, AskClock, Picture, Selected, Train, AskHistograms, LSTMAsk, Clamp, LSTMMore, LSTMSimilar,
+TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskPreview, AskReach, AskClip, AskFind, AskCode, OpenText, AskFiles, AskName, AskClock, Picture, Selected, Train, AskHistograms, AskHistory, LSTMAsk, Clamp, LSTMMore, LSTMSimilar,
              ConvAsk, ConvLook, ConvSet, ConvEdit, ConvReset, ConvGradient, ConvSweepAsk, RNNAsk, RNNUnitAsk, RNNUsesAsk, RNNGuessAsk, RNNCompare)
 # these say in `re` which message they come of: of two views of one lab, each knows its own questions by it
 ASKED = frozenset({"scene", "value", "fits", "preview", "reach", "clip", "found", "code", "files", "name_check", "clock"})

@@ -153,7 +153,8 @@ class Recorded:
         if apart:
             was = len(self._document.nodes)
             self._move_to(Home(theirs), theirs, f"open the run {name}")
-            self._session = session_of_run(trace, self._built.graph)
+            before, self._session = self._session, session_of_run(trace, self._built.graph)
+            self._link_to(before)
             self._rest_cache = None
             if was:
                 self._notice("status", f"{name} is of another graph, which came with it: {apart}.", "Undo goes back to the document before.")

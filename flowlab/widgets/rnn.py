@@ -4,17 +4,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import anywidget
 import numpy as np
 import traitlets
 
-from ..apps import characters as C, uses as U
+from ..apps import cells, characters as C, uses as U
 from ..core.errors import FlowError
 from ..core.graph import Node, Tensor
+from ..runtime.selection import Selection
 from . import protocol as P
-from .looking import MISSING, STATIC, Reader, article_of, kind_of, reader, round_limit, within
-from .saved import Beside
-from .words import Worded
+from .looking import Reader, View, kind_of, named, page_of, round_limit, within
 
 SHOWN = 128             # features and units of a timestep that the page is given; of more, every so-many-th
 PAGE = 400_000          # numbers of a page of timesteps
@@ -31,29 +29,11 @@ SENTENCE = "Look at a shorter sequence, fewer samples or fewer units."
 
 def layers_of(run: Reader, node: Any = None) -> tuple[tuple[Node, ...], int]:
     """(every recurrent layer and scan that this run computed, in creation order; which of them is meant)."""
-    graph = run.graph
-    every = [n for n in graph.nodes if n.op.name in U.RECURRENT and n.phase == "forward"]
-    listed = ", ".join(n.name for n in every[:12]) + (", …" if len(every) > 12 else "") or "none"
+    every = [n for n in run.graph.nodes if n.op.name in U.RECURRENT and n.phase == "forward"]
     if not every:
-        raise FlowError(f"graph {graph.name!r} has no recurrent layer.", hint='fl.nn.rnn(x, 32, name="rnn") makes one; fl.scan is a loop of your own.')
+        raise FlowError(f"graph {run.graph.name!r} has no recurrent layer.", hint='fl.nn.rnn(x, 32, name="rnn") makes one; fl.scan is a loop of your own.')
     there = tuple(n for n in every if _computed(run, n))
-    if node is None:
-        if not there:
-            raise FlowError(f"none of {listed} was computed in this run.", node=every[0].name, hint=run.way)
-        return there, 0
-    name = node if isinstance(node, str) else getattr(node, "name", None) or getattr(getattr(node, "node", None), "name", None)
-    if not isinstance(name, str):
-        raise FlowError(f"{kind_of(node)} names no layer.", hint=f"Recurrent layers here: {listed}.")
-    name = name.partition(":")[0].rstrip("/")
-    wanted = [n for n in every if n.name == name or n.name.startswith(name + "/")]
-    if not wanted:
-        message = f"{name} is {article_of(graph.nodes[name].op.name)}, no recurrent layer." if name in graph.nodes else f"this graph has no layer named {name!r}."
-        raise FlowError(message, node=name, hint=f"Recurrent layers here: {listed}.")
-    found = [n for n in wanted if n in there]
-    if not found:
-        done = ", ".join(n.name for n in there) or "none"
-        raise FlowError(f"{wanted[0].name} was not computed in this run.", node=wanted[0].name, hint=f"{run.way} Layers with values: {done}.")
-    return there, there.index(found[0])
+    return there, there.index(named(run, every, there, node, "recurrent layer", "recurrent layers", "no recurrent layer")[0])
 
 
 def _computed(run: Reader, node: Node) -> bool:
@@ -64,7 +44,7 @@ def _computed(run: Reader, node: Node) -> bool:
 # ---------------------------------------------------------------- the widget
 
 
-class RNNView(Worded, anywidget.AnyWidget):
+class RNNView(View):
     """See a recurrent layer as the loop it is and as its copies over time: what each timestep reads and hands on, and how the error comes back.
 
     `source`: a trace, a session (its last trace), a debugger or an editor. `node`: an RNN, GRU, LSTM or scan, by its name or scope; without it the first one
@@ -79,53 +59,37 @@ class RNNView(Worded, anywidget.AnyWidget):
     >>> view.uses("loss").at("rnn/recurrent_kernel", 17)            # doctest: +SKIP
     """
 
-    _esm = STATIC / "rnn.js" if (STATIC / "rnn.js").is_file() else MISSING
-    _css = STATIC / "rnn.css" if (STATIC / "rnn.css").is_file() else ""
+    _esm, _css = page_of("rnn")
+    _alt, _named = "flowlab unrolled network", "an RNN view"
     t = traitlets.Int(0).tag(sync=True)
     k = traitlets.Int(0).tag(sync=True)
     unit = traitlets.Int(0).tag(sync=True)
-    layer = traitlets.Int(1).tag(sync=True)
-    sample = traitlets.Int(0).tag(sync=True)
 
     def __init__(self, source: Any, node: Any = None, *, sample: int = 0, t: int = 0, k: int | None = None, unit: int = 0, alphabet: Sequence[str] | None = None,
                  beside: C.Contexts | str | None = None, title: str | None = None, language: str | None = None):
-        self._source = source
-        self._run = reader(source, "an RNN view", "RNNView")
+        self._look_into(source, title)
         self._nodes, index = layers_of(self._run, node)
-        self._title = self._run.graph.name if title is None else str(title)
         self._alphabet = alphabet
         if beside is not None and not isinstance(beside, (str, C.Contexts)):
             raise FlowError(f"beside is a text, or what characters.contexts gave, not {kind_of(beside)}.", hint="flowlab.apps.characters.contexts(text) trains both.")
         self._beside = beside
         self._known: dict[Any, Any] = {}
         self._page, self._text, self._context = 0, "", 0
-        self._picture = Beside("flowlab unrolled network")
-        self._quiet = True
+        self._runs = 0              # how many were looked into
         super().__init__()
-        if language is not None:
-            self.language = language
         self.layer = index + 1
         self._look()
         self._guesser()         # an alphabet that does not fit is said here, not when the page asks
         self.sample = sample
         self.t, self.unit = t, unit
         self.k = min(5, self._steps) if k is None else k
-        self._quiet = False
-        self.on_msg(self._heard)
+        self._open(language)
 
     def __repr__(self) -> str:
         return (f"RNN view of {self._node.name}: timestep {self.t} of {self._steps}, {self.k} {'copy' if self.k == 1 else 'copies'}, "
                 f"unit {self.unit} of {self._units}, sample {self.sample} of {self._samples}")
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        self._picture.begin(repr(self))
-        return super()._repr_mimebundle_(**kwargs)
-
     # ------------------------------------------------------------ where it stands
-
-    @property
-    def _node(self) -> Node:
-        return self._nodes[self.layer - 1]
 
     @property
     def _steps(self) -> int:
@@ -147,24 +111,12 @@ class RNNView(Worded, anywidget.AnyWidget):
     def _check_unit(self, proposal: Any) -> int:
         return within("unit", proposal["value"], self._units)
 
-    @traitlets.validate("sample")
-    def _check_sample(self, proposal: Any) -> int:
-        return within("sample", proposal["value"], self._samples)
-
     @traitlets.validate("k")
     def _check_k(self, proposal: Any) -> int:
         most, value = min(COPIES, self._steps), proposal["value"]
         if not 0 <= value <= most:
             raise FlowError(f"{value} copies cannot be slid out.", hint=f"k goes from 0, the loop alone, to {most}.")
         return value
-
-    @traitlets.validate("layer")
-    def _check_layer(self, proposal: Any) -> int:
-        count = len(self._nodes)
-        if not 1 <= proposal["value"] <= count:
-            names = ", ".join(f"{k}: {n.name}" for k, n in enumerate(self._nodes[:12], 1)) + (", …" if count > 12 else "")
-            raise FlowError(f"there is no layer {proposal['value']}.", hint=f"There {'is' if count == 1 else 'are'} {names}.")
-        return proposal["value"]
 
     @traitlets.observe("layer", "sample")
     def _moved(self, change: Any) -> None:
@@ -174,22 +126,43 @@ class RNNView(Worded, anywidget.AnyWidget):
         if not self._quiet:
             self._show()
 
-    def refresh(self, source: Any = None) -> None:
-        """Look again: a debugger has gone on, a session has recorded another run. With `source`, look into that one, made by the same graph.
+    def _take(self, run: Reader) -> None:
+        nodes, index = layers_of(run, self._node.name)
+        before = self._run, self._nodes, self._known, self.layer
+        self._run = self._now = run
+        self._nodes, self._known = nodes, {}
+        try:
+            self.layer = index + 1
+            self._look()
+        except Exception:       # whatever it is, the run before is looked into as before
+            self._run, self._nodes, self._known, self.layer = before
+            self._now = self._run
+            raise
+        self._page, self._runs = 0, self._runs + 1
+        self.t, self.k, self.sample, self.unit = min(self.t, self._steps - 1), min(self.k, self._steps), min(self.sample, self._samples - 1), min(self.unit, self._units - 1)
 
-        FlowError, and nothing changes, if the layer on screen is not computed there.
-        """
-        source = self._source if source is None else source
-        run = reader(source, "an RNN view", "RNNView")
-        if run.graph is not self._run.graph:
-            raise FlowError(f"that is a run of {run.graph.name!r}, this view shows {self._run.graph.name!r}.", hint="Open another view.")
-        nodes, index = layers_of(run, self._node)
-        self._source, self._run, self._nodes, self._known, self._page = source, run, nodes, {}, 0
-        self._quiet = True
-        self.layer = index + 1
-        self.t, self.k, self.sample = min(self.t, self._steps - 1), min(self.k, self._steps), min(self.sample, self._samples - 1)
-        self._quiet = False
-        self._show()
+    def _shown(self) -> list[Tensor]:
+        """What the layers read and give, computed or not; of what follows the one on screen, the scalars that an error may be of and what is guessed."""
+        node, guesser = self._node, self._guesser()
+        layers = [n for n in self._run.graph.nodes if n.op.name in U.RECURRENT and n.phase == "forward"]
+        return [*(t for n in layers for t in (*n.inputs, *n.outputs)), *U.losses(node, lambda t: True), *([guesser.feed, guesser.guesses] if guesser is not None else ())]
+
+    def _where(self) -> dict[str, Any]:
+        return {"node": self._node.name, "unit": self.unit, "timestep": self._turned(self.t)}
+
+    def _go_where(self, chosen: Selection) -> None:
+        t, unit = self._chosen(chosen, "timestep", self._steps), self._chosen(chosen, "unit", self._units)
+        if t is not None:
+            self.t = self._turned(t)
+        if unit is not None:
+            self.unit = unit
+
+    def _turned(self, t: int) -> int:
+        """A place of the sequence for a timestep of the layer on screen, and the other way round."""
+        return self._steps - 1 - t if self._node.op.name != "Scan" and cells.reads_from_the_end(self._node) else t
+
+    def _loop(self) -> Node | None:
+        return self._node if self._node.op.name == "Scan" else None
 
     # ------------------------------------------------------------ the layer on screen
 
@@ -230,6 +203,8 @@ class RNNView(Worded, anywidget.AnyWidget):
         return 6.0 * layer.timesteps * (batch * numbers + 10_000)
 
     def _losses(self) -> list[Tensor]:
+        if self._run.kept_back:     # what came back might tell what somebody is asked
+            return []
         key = ("losses", self._node)
         if key not in self._known:
             fetched = [t for t in self._run.fetched if t.shape == () and t.dtype.kind == "f" and t.node.phase == "forward"]
@@ -253,6 +228,8 @@ class RNNView(Worded, anywidget.AnyWidget):
         return self._known[key]
 
     def _guesser(self) -> C.Guesser | None:
+        if self._run.kept_back:     # its guesses would be the answer
+            return None
         key = ("guesser", self._node)
         if key not in self._known:
             self._known[key] = C.guesser(self._node, self._run.read, self._alphabet)
@@ -260,28 +237,8 @@ class RNNView(Worded, anywidget.AnyWidget):
 
     # ------------------------------------------------------------ talking with the page
 
-    def _heard(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        if not isinstance(content, Mapping):
-            return
-        ok = True
-        try:
-            self._answer(content)
-        except FlowError as error:
-            ok = False
-            self._tell(P.Notice(level="alert", text=error.message, hint=error.hint, node=error.node))
-        except Exception as error:
-            ok = False
-            self._tell(P.Notice(level="alert", text=f"{type(error).__name__}: {error}", hint="The view is as it was."))
-        seq = content.get("seq")
-        if isinstance(seq, int):
-            self._tell(P.Done(seq=seq, ok=ok))
-
-    def _answer(self, content: Mapping[str, Any]) -> None:
+    def _asks(self, content: Mapping[str, Any]) -> None:
         match content:
-            case {"type": "hello", "version": version}:
-                if version != P.VERSION:
-                    raise FlowError(f"the page speaks version {version}, the kernel {P.VERSION}.", hint="Restart the kernel, or reload the page.")
-                self._show()
             case {"type": "rnn_ask", "layer": int(layer), "sample": int(sample)}:
                 self._go(layer + 1, sample, content.get("t", 0))
             case {"type": "rnn_unit_ask", "unit": int(unit)}:
@@ -293,10 +250,8 @@ class RNNView(Worded, anywidget.AnyWidget):
                 self._text, self._context = text, context
             case {"type": "rnn_compare"}:
                 self.compare()
-            case {"type": "picture", "png": png, "width": width, "height": height}:
-                self._picture.take(png, width, height, repr(self))
             case _:
-                raise FlowError(f"the view does not know the message {content.get('type')!r}.", hint="Reload the page.")
+                super()._asks(content)
 
     def _go(self, layer: int, sample: int, t: int) -> None:
         """Another layer, sample or page: all, or nothing."""
@@ -307,15 +262,13 @@ class RNNView(Worded, anywidget.AnyWidget):
             self._look()
             self.sample = sample
             self._page = within("timestep", t, self._steps)
-        except Exception:
+        except Exception:       # whatever it is
             self.layer, self.sample, self.t, self.unit, self.k = before
             raise
         finally:
             self._quiet = False
         self._show()
-
-    def _tell(self, message: Any, buffers: Sequence[np.ndarray] = ()) -> None:
-        self.send(P.as_json(message), buffers=[np.ascontiguousarray(b, dtype="<f4").tobytes() for b in buffers])
+        self._pointed()
 
     def _show(self) -> None:
         """Send the layer, sample and page on screen, the equation of its unit, and what the network guesses."""
@@ -345,7 +298,7 @@ class RNNView(Worded, anywidget.AnyWidget):
             else {node.output(p) for p in U.CARRIED.values() if p in node.output_names}
         guesser = self._guesser()
         data = P.RNNData(
-            title=self._title, layer=self.layer - 1, layers=[self._described(n) for n in self._nodes], sample=s, samples=self._samples,
+            title=self._title, layer=self.layer - 1, layers=[self._described(n) for n in self._nodes], sample=s, samples=self._samples, run=self._runs,
             source=node.inputs[0].name.removesuffix(":0"), states=list(layer.step.state_names), reverse=layer.reverse, start=start, count=count,
             features_step=x_step, units_step=unit_step, x_limit=round_limit(seen), x_signed=bool(finite.size and finite.min() < 0),
             limits=[round_limit(v[page, s]) for v in states],

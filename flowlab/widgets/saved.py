@@ -111,6 +111,11 @@ class Beside:
         if self._shown:
             self._publish(f'<img alt="{self._alt}" src="{data}" width="{across}" height="{down}">', text, anew=False)
 
+    def hide(self, text: str) -> None:
+        """Show a sentence in place of the picture, wherever the view is shown."""
+        if self._shown:
+            self._publish(f'<img alt="{self._alt}" src="{static_picture.said(text)}">', text, anew=False)
+
     def _publish(self, image: str, text: str, *, anew: bool) -> None:
         if _kernel() is None:
             return

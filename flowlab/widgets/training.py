@@ -1,13 +1,14 @@
 """The training view: the loss as it falls, what the weights do meanwhile, and the way from a point of the curve into the debugger."""
 from __future__ import annotations
 
+import tempfile
 import threading
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import numpy as np
 
 from ..apps.history import History
@@ -15,12 +16,11 @@ from ..apps.training import Training
 from ..core.errors import DebuggerError, FlowError
 from . import protocol as P
 from .attaching import Reporter, hear_while_a_cell_trains, steer, training_state
-from .sampling import BINS, GROUPS, SHARE, Group, Sampler
-from .words import Worded
+from .looking import Answering, page_of
+from .sampling import BINS, SHARE, Group, Sampler
 
-_STATIC = Path(__file__).parent / "static"
-_MISSING = "export default { render({ el }) { el.textContent = 'The page of flowlab is not built: run node widgets/build.mjs, or pip install flowlab.'; } };"
 POINTS = 1500       # of a curve that a page draws; of more, the lowest and the highest of a stretch
+MOST_SAVED = 2_000_000      # numbers of a history that are saved through the page
 SLOWER = 0.5        # seconds between two messages of histograms
 
 
@@ -49,7 +49,7 @@ class Curve:
         return np.fmin.reduce(rows, axis=1), np.fmax.reduce(rows, axis=1)
 
 
-class TrainingView(Worded, anywidget.AnyWidget):
+class TrainingView(Answering):
     """See a training run: loss and metrics as they come, what is left of it, pause and stop; weights, gradients and activations over the steps; any point of the curve in the debugger.
 
     `source`: a `fl.Training` (from `fl.fit(..., background=True)` or `fl.train_loop`), a History, or an Editor that follows one; without it, give the view to the training:
@@ -64,8 +64,8 @@ class TrainingView(Worded, anywidget.AnyWidget):
     >>> view.replay(step=120)           # opens that step in the lab below           # doctest: +SKIP
     """
 
-    _esm = _STATIC / "training.js" if (_STATIC / "training.js").is_file() else _MISSING
-    _css = _STATIC / "training.css" if (_STATIC / "training.css").is_file() else ""
+    _esm, _css = page_of("training")
+    _unharmed = "The training goes on."
 
     def __init__(self, source: Any = None, *, histograms: float = SHARE, boundary: Any = None, title: str | None = None, language: str | None = None):
         super().__init__()
@@ -174,27 +174,9 @@ class TrainingView(Worded, anywidget.AnyWidget):
 
     # ------------------------------------------------------------ talking with the page
 
-    def _heard(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        if not isinstance(content, Mapping):
-            return
-        ok = True
-        try:
-            self._answer(content)
-        except FlowError as error:
-            ok = False
-            self._tell(P.Notice(level="alert", text=error.message, hint=error.hint, node=error.node))
-        except Exception as error:
-            ok = False
-            self._tell(P.Notice(level="alert", text=f"{type(error).__name__}: {error}", hint="The training goes on."))
-        seq = content.get("seq")
-        if isinstance(seq, int):
-            self._tell(P.Done(seq=seq, ok=ok))
-
     def _answer(self, content: Mapping[str, Any]) -> None:
         match content:
-            case {"type": "hello", "version": version}:
-                if version != P.VERSION:
-                    raise FlowError(f"the page speaks version {version}, the kernel {P.VERSION}.", hint="Restart the kernel, or reload the page.")
+            case {"type": "hello"}:
                 self._page = True
                 self._show()
             case {"type": "train", "name": "debug_next"}:
@@ -213,15 +195,33 @@ class TrainingView(Worded, anywidget.AnyWidget):
                 if not steer(self._running(), content):
                     raise DebuggerError(f"there is no training command {str(content.get('name'))[:40]!r}.", hint="Reload the page, or restart the kernel.")
                 self._say_state()
-            case {"type": "ask_histograms", "kind": str(group)} if group in GROUPS:
-                self._group = group     # type: ignore[assignment]
+            case {"type": "ask_histograms", "kind": "weights" | "gradients" | "activations" as group}:
+                self._group = group
                 self._say_inside()
+            case {"type": "ask_history", "kind": "step" | "epoch" | "tensorboard" as kind}:
+                self._tell(self._file(kind))
             case _:
-                raise FlowError(f"the view does not know the message {str(content.get('type'))[:40]!r}.", hint="Reload the page.")
+                super()._answer(content)
+
+    def _file(self, kind: str) -> P.HistoryFile:
+        """The history as a file; FlowError where there is none, or one too large to pass through the page."""
+        history = self.history
+        if history is None or not history.steps_done:
+            raise FlowError("there is no history to save yet.", hint="It is there from the first step on.")
+        way = "view.history.to_tensorboard(folder)" if kind == "tensorboard" else f'view.history.to_csv(path, by="{kind}")'
+        if history.steps_done * max(1, len(history.steps)) > MOST_SAVED:
+            raise FlowError(f"the history has {history.steps_done:,} steps, too many to pass through the page.", hint=f"{way} writes it.")
+        if kind == "tensorboard":
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(history.to_tensorboard(folder))
+                name, data = path.name, path.read_bytes()
+        else:
+            name, data = f"{kind}s.csv", history.to_csv(by=kind).encode("utf-8")
+        return P.HistoryFile(name=name, base64=b64encode(data).decode("ascii"), way=way)
 
     def _tell(self, message: Any, buffers: Sequence[np.ndarray] = ()) -> None:
         if self._page:
-            self.send(P.as_json(message), buffers=[np.asarray(b, dtype="<f4").tobytes() for b in buffers])
+            super()._tell(message, buffers)
 
     def _show(self) -> None:
         self._say_state()

@@ -9,6 +9,7 @@ page       a fresh page at 1400 × 1000. When the test ends, the page must have 
            means to raise one clears the list).
 notebook   notebook("wiring", ["import flowlab as fl", "fl.Editor()"]) writes a notebook and opens it in the page → NB.
            notebook(path) opens a copy of an existing one.
+clean      clean(root, "dark") reads a part of the page as axe-core does, and the test fails at its end if anything was found.
 shots      shots("empty canvas") saves a picture of the page for a person to look at, if FLOWLAB_SHOTS names a folder.
 
     def test_empty_canvas_opens(notebook):
@@ -36,6 +37,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from axe import scan
 from playwright.sync_api import Browser, Error as PlaywrightError, Locator, Page, sync_playwright
 
 CHROMIUM_FLAGS = [
@@ -316,3 +318,16 @@ def shots(page: Page) -> Callable[[str], None]:
             page.screenshot(path=Path(folder) / f"{name}.png")
 
     return take
+
+
+@pytest.fixture
+def clean() -> Iterator[Callable[[Locator, str], None]]:
+    """clean(root, "state") scans; what was found in all the states fails the test at its end, told once each."""
+    found: dict[str, str] = {}
+
+    def read(root: Locator, state: str) -> None:
+        for violation in scan(root, colours_alone="dark" in state):
+            found.setdefault(violation, state)
+
+    yield read
+    assert not found, "\n".join(f"[{state}] {violation}" for violation, state in found.items())

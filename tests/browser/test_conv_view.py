@@ -1,11 +1,11 @@
 """The convolution view in a real JupyterLab: its numbers are the trace's, its boxes the closed form and the gradient's support, keys move the window."""
 from __future__ import annotations
 
-import json
 import re
 
 import pytest
 from playwright.sync_api import expect
+from shown import Shown
 
 GRAPH = """
 import json
@@ -39,63 +39,53 @@ def support(y, x, channel):
 
 
 @pytest.fixture
-def nb(notebook):
+def view(notebook):
     nb = notebook("conv_view", [GRAPH, 'view = fl.ConvView(trace, "second", y=2, x=1, channel=1); view'])
     nb.run_all()
-    return nb
+    return Shown(nb, "conv-view", "flowlab convolution")
 
 
-def test_the_window_its_numbers_and_what_it_sees(nb, shots):
-    page, root = nb.page, nb.page.get_by_test_id("conv-view")
-    expect(root).to_have_attribute("data-node", "second/Conv2D")
-
-    def at(y, x, channel):
-        for name, value in (("y", y), ("x", x), ("channel", channel)):
-            expect(root).to_have_attribute(f"data-{name}", str(value))
-
-    def read(name, key="data-value"):
-        return float(root.locator(f"[data-readout={name}]").get_attribute(key))
+def test_the_window_its_numbers_and_what_it_sees(view, shots):
+    nb, page, root, at, read, button = view.nb, view.page, view.root, view.at, view.read, view.button
+    at(node="second/Conv2D")
 
     def value(tensor, *place):
-        return float(nb.exec(f"print(float(trace.value({tensor!r})[{', '.join(map(str, place))}]))"))
+        return view.python(f"float(trace.value({tensor!r})[{', '.join(map(str, place))}])")
 
-    def button(name):
-        return root.get_by_role("button", name=name, exact=True)
-
-    at(2, 1, 1)
+    at(y=2, x=1, channel=1)
     # keys, sliders and the mouse move the window
     root.focus()
     for key in ("ArrowRight", "ArrowDown", "ArrowDown", "ArrowLeft", "ArrowDown", "PageDown"):
         page.keyboard.press(key)
-    at(5, 1, 2)
-    root.get_by_role("slider", name="Column").fill("2")
+    at(y=5, x=1, channel=2)
+    view.slider("Column").fill("2")
     output = root.locator("[data-map=output]")
     output.scroll_into_view_if_needed()
     box = output.bounding_box()
     page.mouse.click(box["x"] + box["width"] * 2.5 / 3, box["y"] + box["height"] * 4.5 / 7)
-    at(4, 2, 2)
+    at(y=4, x=2, channel=2)
     # a click into the input brings the window's middle there; Play goes on from place to place
     shown = root.locator(".stage .input .map")
     box = shown.bounding_box()
     page.mouse.click(box["x"] + box["width"] * 1.5 / 5, box["y"] + box["height"] * 3.5 / 9)         # 3 × 7 places, and one around them
-    at(2, 0, 2)
+    at(y=2, x=0, channel=2)
     button("Play").click()
     expect(root).to_have_attribute("data-y", "3")
     button("Pause").click()
-    root.get_by_role("slider", name="Row").fill("4")
-    root.get_by_role("slider", name="Column").fill("2")
-    at(4, 2, 2)
+    view.slider("Row").fill("4")
+    view.slider("Column").fill("2")
+    at(y=4, x=2, channel=2)
     # the sum is the output's value, and the boxes are the gradient's support
     assert read("sum") == read("output") == pytest.approx(value("second/Add", 0, 2, 4, 2), rel=1e-7)
     assert read("sum", "data-sum") == pytest.approx(read("sum"), rel=1e-4, abs=1e-6)
     terms = [float(t) for t in root.locator("[data-ledger]").evaluate_all("all => all.map(e => e.dataset.value)")]
     assert len(terms) == 4 + 1 and sum(terms) == pytest.approx(read("sum"), rel=1e-4, abs=1e-6)
-    closed = json.loads(nb.exec("print(json.dumps({t.node.name: view.fields().of(t).box(4, 2) for t in (image, g.tensor('first/Conv2D:0'), g.tensor('pool:0'))}))"))
+    closed = view.python("{t.node.name: view.fields().of(t).box(4, 2) for t in (image, g.tensor('first/Conv2D:0'), g.tensor('pool:0'))}")
     for name, want in closed.items():
         assert root.locator(f'[data-field="{name}"]').get_attribute("data-box") == ",".join(map(str, want))
-    assert closed["image"] == json.loads(nb.exec("print(support(4, 2, 2))"))
+    assert closed["image"] == view.python("support(4, 2, 2)")
     # a weight is the same everywhere: what its uses add makes its gradient
-    assert read("dw") == pytest.approx(float(nb.exec("print(float(grads and trace.results[1 + [v.node.name for v in g.trainable_variables].index('second/kernel')][2, 0, 0, 0]))")), rel=1e-4, abs=1e-7)
+    assert read("dw") == pytest.approx(view.python("float(trace.results[1 + [v.node.name for v in g.trainable_variables].index('second/kernel')][2, 0, 0, 0])"), rel=1e-4, abs=1e-7)
     assert read("uses") == pytest.approx(read("dw", "data-own"), rel=1e-4, abs=1e-7)
     shots("conv view")
 
@@ -103,7 +93,7 @@ def test_the_window_its_numbers_and_what_it_sees(nb, shots):
     root.get_by_role("spinbutton", name="Stride").fill("2")
     expect(root.locator("[data-readout=out-rows]")).to_have_attribute("data-value", "4")
     expect(root.get_by_role("status").filter(has_text="This layer alone ran again")).to_be_visible()
-    assert read("sum") == pytest.approx(float(nb.exec("print(float(view._look().y[2, view.y, view.x]))")), rel=1e-7)
+    assert read("sum") == pytest.approx(view.python("float(view._look().y[2, view.y, view.x])"), rel=1e-7)
     button("As in the run").click()
     expect(root.locator("[data-readout=out-rows]")).to_have_attribute("data-value", "7")
 
@@ -130,19 +120,16 @@ def test_the_window_its_numbers_and_what_it_sees(nb, shots):
     field.press("Enter")
     expect(root.locator(".tried")).to_contain_text("loss")
     assert read("sum") != before
-    assert float(nb.exec("print(float(sess.variables['second/kernel'][2, 0, 0, 0]))")) != 2.5
+    assert view.python("float(sess.variables['second/kernel'][2, 0, 0, 0])") != 2.5
     button("As in the run").click()
     expect(root.locator(".tried")).to_have_count(0)
 
-    # the notebook keeps a picture for when there is no kernel, out of sight while there is one
-    kept = page.locator('img[alt="flowlab convolution"]')
-    expect(kept).to_have_attribute("src", re.compile("^data:image/png;base64,"))
-    expect(kept).to_be_hidden()
+    view.kept()
 
     # the chain leads to the other layers; the largest wins, and takes the gradient
     root.locator('[data-field="pool"]').click()
     expect(root).to_have_attribute("data-node", "pool")
-    at(3, 1, 2)                                     # where the smaller map had its last window
+    at(y=3, x=1, channel=2)                                     # where the smaller map had its last window
     assert read("sum") == pytest.approx(value("pool", 0, 2, 3, 1), rel=1e-7)
     assert read("dx") == pytest.approx(read("g"), rel=1e-7)
     button("Shift").click()
@@ -150,7 +137,7 @@ def test_the_window_its_numbers_and_what_it_sees(nb, shots):
     # Python and the page are one, and what is refused is said
     nb.exec("view.layer = 1; view.y, view.x = 13, 5")
     expect(root).to_have_attribute("data-node", "first/Conv2D")
-    at(13, 5, 2)
+    at(y=13, x=5, channel=2)
     nb.exec("view.layer = 3")
     expect(root).to_have_attribute("data-node", "second/Conv2D")
     root.get_by_role("spinbutton", name="Dilation").fill("60")

@@ -21,7 +21,20 @@ with fl.Graph("elsewhere") as g:
 ed = fl.Editor(g, feeds={"x": np.full((2, 3), 2.0)})
 ed
 """
-MARIMO = "import marimo\napp = marimo.App()\n\n\n@app.cell\ndef _():\n" + "".join(f"    {line}\n" for line in GRAPH.strip().splitlines()) + "    return\n"
+TRAINED = """
+import numpy as np
+import flowlab as fl
+with fl.Graph("line") as line:
+    points = fl.placeholder(("batch", 2), name="points")
+    error = fl.mean(fl.square(fl.nn.dense(points, 1, name="slope") - 1), name="error")
+    fl.optim.SGD(0.1).minimize(error, name="train")
+view = fl.TrainingView()
+history = fl.fit(fl.Session(line, seed=0), "train", {"points": np.ones((24, 2), "f")}, batch=8, epochs=5, fetches="error", view=view, progress=False)
+view
+"""
+MARIMO = "import marimo\napp = marimo.App()\n" + "".join(
+    f"\n\n@app.cell\ndef _():\n{''.join(f'    {line}' + chr(10) for line in cell.strip().splitlines())}    return\n"
+    for cell in (GRAPH, TRAINED.replace("import numpy as np", "import numpy as np_").replace("np.ones", "np_.ones").replace("import flowlab as fl\n", "import flowlab as fl_\n").replace("fl.", "fl_.")))
 
 
 def use(lab: Locator, page: Page) -> None:
@@ -51,6 +64,22 @@ def use(lab: Locator, page: Page) -> None:
     expect(lab.get_by_role("status")).to_contain_text("Value of")
 
 
+def save(page: Page, tmp_path: Path) -> None:
+    """A training that is over shows its curve, and its numbers are saved as a table and for TensorBoard."""
+    view = page.get_by_test_id("training-view")
+    expect(view).to_have_attribute("data-state", "done")
+    expect(view.locator("[data-chart=error]")).to_be_visible()
+    for kind, name in (("step", "steps.csv"), ("tensorboard", None), ("png", "line.png")):
+        with page.expect_download() as saved:
+            view.get_by_label("Save picture or data").select_option(kind)
+        saved.value.save_as(tmp_path / f"saved {kind}")
+        assert name in (None, saved.value.suggested_filename)
+    table = (tmp_path / "saved step").read_text().splitlines()
+    assert len(table) == 1 + 15 and "error" in table[0]
+    assert b"brain.Event:2" in (tmp_path / "saved tensorboard").read_bytes() and (tmp_path / "saved png").read_bytes()[:4] == b"\x89PNG"
+    expect(view.get_by_role("status").filter(has_text="to save")).to_be_visible()
+
+
 @pytest.fixture
 def watched(browser: Browser) -> Iterator[Page]:
     """A page in dark whose errors that name this project's code fail the test; hosts have their own."""
@@ -67,18 +96,21 @@ def watched(browser: Browser) -> Iterator[Page]:
 def test_notebook_7(tmp_path, watched, shots):
     server = JupyterLab(tmp_path, module="notebook")
     try:
-        watched.goto(f"{server.url}/notebooks/{server.write('elsewhere', [GRAPH])}")
+        watched.goto(f"{server.url}/notebooks/{server.write('elsewhere', [GRAPH, TRAINED])}")
         watched.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'")
-        watched.locator(".jp-Cell .cm-content").click()
+        watched.locator(".jp-Cell .cm-content").first.click()
         watched.keyboard.press("Control+Enter")
         lab = watched.get_by_test_id("flowlab")
         use(lab, watched)
-        expect(watched.locator(".jp-Notebook .jp-Cell")).to_have_count(1)
+        expect(watched.locator(".jp-Notebook .jp-Cell")).to_have_count(2)
         # the notebook is light, whatever the system prefers
         expect(lab).to_have_css("color-scheme", "light")
         watched.keyboard.press("Control+s")
         watched.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
         assert "flowlab graph" in str(nbformat.read(server.root / "elsewhere.ipynb", as_version=4).cells[0].outputs)
+        watched.locator(".jp-Cell .cm-content").last.click()
+        watched.keyboard.press("Control+Enter")
+        save(watched, tmp_path)
     finally:
         server.stop()
 
@@ -100,6 +132,7 @@ def test_marimo(tmp_path, watched):
         # a shadow tree, out of reach of what JupyterLab says on the body: the lab goes by what is around it
         expect(lab).to_have_attribute("data-theme", "dark")
         expect(lab).to_have_css("color-scheme", "dark")
+        save(watched, tmp_path)
     finally:
         process.terminate()
         try:

@@ -1,20 +1,16 @@
 """A run of many firings in a real JupyterLab: it can be paused by button and by key, and cells run in the middle of it."""
 from __future__ import annotations
 
+import inspect
+
+from nested import small_scan
 from playwright.sync_api import expect
 from test_editor import Hand
 
 CELLS = ("""import numpy as np
 import flowlab as fl
-with fl.Graph("long") as g:
-    seq = fl.placeholder(("time", 2), name="seq")
-    with fl.scan(seq, time_axis=0, name="rnn") as step:
-        h = step.state("h", init=fl.constant(np.zeros(2, "f")))
-        new = fl.tanh(h + step.input, name="new")
-        step.update(h, new)
-        step.output(new)
-    fl.sum(step.outputs[0], name="total")
-ed = fl.Editor(g, feeds={"seq": np.full((60_000, 2), 0.01, "f")})
+""" + inspect.getsource(small_scan) + """
+ed = fl.Editor(small_scan("time", 2), feeds={"seq": np.full((60_000, 2), 0.01, "f")})
 ed""", "print('meanwhile', ed.debugger.cursor)")
 
 

@@ -6,6 +6,7 @@ import re
 
 import pytest
 from playwright.sync_api import expect
+from shown import Shown
 
 STEPS, UNITS = 12, 7
 
@@ -29,33 +30,18 @@ trace = sess.trace([loss, logits], {{seq: rng.normal(size=(3, {STEPS}, 5)), labe
 """
 
 
-class View:
+class View(Shown):
     """The view on screen and the trace in the kernel behind it."""
 
     def __init__(self, nb):
-        self.nb, self.page = nb, nb.page
-        self.root = nb.page.get_by_test_id("lstm-view")
-        expect(self.root.locator("[data-gate]")).to_have_count(6)
-
-    def find(self, selector):
-        return self.root.locator(selector)
-
-    def slider(self, name):
-        return self.root.get_by_role("slider", name=name)
+        super().__init__(nb, "lstm-view", "flowlab recurrent layer")
+        expect(self.find("[data-gate]")).to_have_count(6)
 
     def readouts(self):
-        return {letter: float(self.find(f"[data-readout={letter}]").get_attribute("data-value")) for letter in "figoch"}
+        return {letter: self.read(letter) for letter in "figoch"}
 
     def recorded(self, layer, t, unit, sample=0):
-        code = f"print(json.dumps({{k: float(v[{sample}, {t}, {unit}]) for k, v in trace.gates({layer!r}).items()}}))"
-        return json.loads(self.nb.exec(code))
-
-    def at(self, t, unit):
-        expect(self.root).to_have_attribute("data-t", str(t))
-        expect(self.root).to_have_attribute("data-unit", str(unit))
-
-    def settled(self):
-        expect(self.root).not_to_have_attribute("data-busy", "true")
+        return self.python(f"{{k: float(v[{sample}, {t}, {unit}]) for k, v in trace.gates({layer!r}).items()}}")
 
 
 @pytest.fixture
@@ -66,35 +52,35 @@ def view(notebook):
 
 
 def test_readouts_equal_the_trace_wherever_the_cursor_goes(view, shots):
-    view.at(0, 0)
+    view.at(t=0, unit=0)
     view.slider("Timestep").fill("5")
     view.slider("Unit").fill("3")
-    view.at(5, 3)
+    view.at(t=5, unit=3)
     assert view.readouts() == pytest.approx(view.recorded("upper", 5, 3), rel=1e-7)
 
     view.root.focus()
     for key in ["ArrowRight", "ArrowRight", "ArrowDown", "ArrowLeft"]:
         view.page.keyboard.press(key)
-    view.at(6, 4)
+    view.at(t=6, unit=4)
     assert view.readouts() == pytest.approx(view.recorded("upper", 6, 4), rel=1e-7)
     view.page.keyboard.press("End")
     view.page.keyboard.press("ArrowRight")
-    view.at(STEPS - 1, 4)
+    view.at(t=STEPS - 1, unit=4)
     view.page.keyboard.press("Home")
-    view.at(0, 4)
+    view.at(t=0, unit=4)
 
     # a click into a heatmap goes there
     map_f = view.find("[data-gate=f]")
     map_f.scroll_into_view_if_needed()
     box = map_f.bounding_box()
     view.page.mouse.click(box["x"] + box["width"] * 8.5 / STEPS, box["y"] + box["height"] * 1.5 / UNITS)
-    view.at(8, 1)
+    view.at(t=8, unit=1)
     assert view.readouts() == pytest.approx(view.recorded("upper", 8, 1), rel=1e-7)
 
     view.root.get_by_role("button", name="Layer 1").click()
     expect(view.root).to_have_attribute("data-layer", "1")
     view.settled()
-    view.at(8, 1)
+    view.at(t=8, unit=1)
     assert view.readouts() == pytest.approx(view.recorded("lower", 8, 1), rel=1e-7)
     view.root.get_by_label("Sample").fill("2")
     expect(view.find("[data-readout=f]")).to_have_attribute("data-value", re.compile(rf"{view.recorded('lower', 8, 1, 2)['f']:.6f}"[:7]))
@@ -104,11 +90,11 @@ def test_readouts_equal_the_trace_wherever_the_cursor_goes(view, shots):
 
 def test_cursor_and_python_are_one(view):
     view.slider("Timestep").fill("7")
-    view.at(7, 0)
+    view.at(t=7, unit=0)
     view.page.wait_for_timeout(150)
     assert view.nb.exec("print(view.t, view.unit, view.layer, view.sample)") == "7 0 2 0"
     view.nb.exec("view.t, view.unit = 2, 6")
-    view.at(2, 6)
+    view.at(t=2, unit=6)
     view.nb.exec("view.layer = 1")
     expect(view.root).to_have_attribute("data-layer", "1")
     view.nb.exec("view.sample = 1")
@@ -126,7 +112,7 @@ def test_scrubbing_asks_the_kernel_nothing(view):
     view.slider("Unit").fill("2")
     for t in range(1, 10):
         view.slider("Timestep").fill(str(t))
-    view.at(9, 2)
+    view.at(t=9, unit=2)
     assert view.readouts() == pytest.approx(want, rel=1e-7)
     assert not view.page.evaluate("window.slept")
     view.page.wait_for_function("window.slept")
@@ -135,7 +121,7 @@ def test_scrubbing_asks_the_kernel_nothing(view):
 def test_equations_and_ledger_show_the_moment(view):
     view.slider("Timestep").fill("6")
     view.slider("Unit").fill("5")
-    view.at(6, 5)
+    view.at(t=6, unit=5)
     now, before = view.recorded("upper", 6, 5), view.recorded("upper", 5, 5)
     for letter, value in now.items():
         said = view.find(f'[data-term="{letter}_t"]').inner_text().replace("−", "-")
@@ -160,7 +146,7 @@ def test_equations_and_ledger_show_the_moment(view):
 ])
 def test_pointing_at_a_term_lights_what_belongs_to_it(view, term, lit, dark):
     view.slider("Timestep").fill("4")
-    view.at(4, 0)
+    view.at(t=4, unit=0)
     view.find(f'[data-term="{term}"]').hover()
     for selector in [f'[data-term="{term}"]', *lit]:
         expect(view.find(selector)).to_have_attribute("data-lit", "true")
@@ -245,7 +231,7 @@ def test_keys_stay_in_the_view_and_saving_stays_the_notebooks(view):
     for key in ["a", "b", "d", "d", "ArrowDown", "x", "m"]:
         view.page.keyboard.press(key)
     assert view.page.locator(".jp-Notebook .jp-Cell").count() == cells
-    view.at(0, 1)
+    view.at(t=0, unit=1)
     view.page.keyboard.press("Control+s")
     view.page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
 
@@ -282,8 +268,8 @@ def test_a_gru_read_from_both_ends_in_a_debugger(notebook, shots, tmp_path):
     """Its own letters, time from the end, what is computed on request, one cursor with the debugger, and files that hold the numbers."""
     nb = notebook("lstm_gru", [BOTH, "view = fl.LSTMView(dbg, t=3, unit=2, data=rng.normal(size=(30, 9, 4))); view"])
     nb.run_all()
-    root = nb.page.get_by_test_id("lstm-view")
-    find = root.locator
+    view = Shown(nb, "lstm-view")
+    root, find = view.root, view.find
     expect(find("[data-gate]")).to_have_count(4)
     expect(root).to_have_attribute("data-kind", "gru")
     expect(root).to_contain_text("reads from the end: step 3 reads the input’s step 5")
@@ -309,7 +295,7 @@ def test_a_gru_read_from_both_ends_in_a_debugger(notebook, shots, tmp_path):
     shots("lstm view of a gru")
 
     # one cursor with the debugger, both ways
-    place = nb.page.get_by_test_id("lstm-place")
+    place = nb.page.get_by_test_id("place")
     nb.exec("dbg.back(); dbg.back()")
     expect(place).to_have_attribute("data-cursor", nb.exec("print(dbg.cursor)"))
     root.get_by_role("button", name="Go to this layer’s firing").click()
@@ -317,10 +303,8 @@ def test_a_gru_read_from_both_ends_in_a_debugger(notebook, shots, tmp_path):
     nb.exec("dbg.override('seq', np.zeros((2, 9, 4))); dbg.resume()")
     expect(find("[data-readout=n]")).to_have_attribute("data-value", nb.exec("print(repr(float(dbg.value('gru/backward/GRU:n')[0, 3, 2])).removesuffix('.0'))"))
 
-    for kind in ("CSV", "SVG", "PNG"):
-        with nb.page.expect_download() as saved:
-            root.get_by_label("Save picture or data").select_option(kind.lower())
-        saved.value.save_as(tmp_path / f"view.{kind.lower()}")
+    for kind in ("csv", "svg", "png"):
+        view.save(kind, tmp_path / f"view.{kind}")
     lines = (tmp_path / "view.csv").read_text().splitlines()
     assert lines[0] == "step,unit,r,z,n,h,keep,write" and len(lines) == 1 + 9 * 6
     assert "gru/backward/GRU" in (tmp_path / "view.svg").read_text()

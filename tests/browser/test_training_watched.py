@@ -6,7 +6,6 @@ import re
 
 import numpy as np
 from playwright.sync_api import expect
-from test_accessible import clean  # noqa: F401  # a fixture
 
 SETUP = """
 import json, time
@@ -20,8 +19,9 @@ with fl.Graph("plane") as g:
     fl.optim.Adam(0.02).minimize(loss, name="train")
 rng = np.random.default_rng(0)
 XY = rng.standard_normal((96, 2)).astype("float32")
+pause = 0.004
 def slowly(batch):
-    time.sleep(0.004)
+    time.sleep(pause)       # data that take their time: the training is under way for as long as it is looked at, and comes to no millions of steps meanwhile
     return batch
 def data():
     return fl.data.Pipeline({"x": XY, "y": (XY[:, 0] * XY[:, 1] > 0).astype("int64")}).shuffle(seed=3).batch(8).map(slowly).prefetch(4)
@@ -32,7 +32,7 @@ view
 CELL = "history = fl.fit(sess, 'train', data(), epochs=10**6, fetches='loss', view=view)"
 
 
-def test_stop_within_a_step_and_replay_a_step_while_the_cell_trains(notebook, clean, shots):  # noqa: F811
+def test_stop_within_a_step_and_replay_a_step_while_the_cell_trains(notebook, clean, shots, tmp_path):
     nb = notebook("training view", [SETUP, CELL])
     page = nb.page
     page.set_viewport_size({"width": 1500, "height": 1800})
@@ -71,6 +71,11 @@ def test_stop_within_a_step_and_replay_a_step_while_the_cell_trains(notebook, cl
     expect(value).to_have_attribute("data-shape", re.compile(r"8,\s*2"))
     batch = json.loads(value.get_attribute("data-json"))
     clean(lab, "a step replayed")
+    # the numbers so far are saved while the cell waits
+    with page.expect_download() as saved:
+        view.get_by_label("Save picture or data").select_option("step")
+    saved.value.save_as(tmp_path / "steps.csv")
+    assert len((tmp_path / "steps.csv").read_text().splitlines()) == 1 + step
     shots("training view, a step replayed")
 
     view.get_by_role("button", name="Debug the next step").click()
@@ -87,6 +92,7 @@ def test_stop_within_a_step_and_replay_a_step_while_the_cell_trains(notebook, cl
     assert done[0] == done[1] == int(view.get_attribute("data-step")) > step and done[2] == "by hand"
     # the weights are those that as many steps give, to the bit, and the step that was replayed had this batch
     same = nb.exec(f"""
+pause = 0
 other = fl.Session(g, seed=1)
 with fl.Tape(other, last=10**6) as tape:
     fl.fit(other, "train", data(), epochs=10**6, fetches="loss", progress=False, on_step=lambda k, _: k + 1 == {done[0]})

@@ -1,12 +1,9 @@
 """The unrolled view in a real JupyterLab: its copies share one set of weights, its bars sum to the gradient, its guesses are the network's, and axe finds nothing."""
 from __future__ import annotations
 
-import json
-import re
-
 import pytest
 from playwright.sync_api import expect
-from test_accessible import AXE, SCAN
+from shown import Shown
 
 GRAPH = """
 import numpy as np
@@ -26,19 +23,19 @@ trace = sess.trace([loss, *grads], {x: ids[None, :16], y: ids[None, 1:17]})
 
 
 @pytest.fixture
-def nb(notebook):
-    nb = notebook("unrolled", [GRAPH, "view = fl.RNNView(trace, 'rnn', k=3, t=6, unit=2, alphabet=symbols); view"])
+def view(notebook):
+    nb = notebook("unrolled", [GRAPH, "view = fl.RNNView(trace, 'rnn', k=3, t=6, unit=2, alphabet=symbols, beside='你好世界' * 13); view"])
     nb.run_all()
-    return nb
+    return Shown(nb, "rnn-view", "flowlab unrolled network")
 
 
-def test_copies_uses_and_guesses(nb, shots):
-    page, root = nb.page, nb.page.get_by_test_id("rnn-view")
-    expect(root).to_have_attribute("data-t", "6")
-    counts = root.locator("[data-variables]")
+def test_copies_uses_and_guesses(view, clean, shots):
+    nb, page, root = view.nb, view.page, view.root
+    view.at(t=6)
+    counts = view.find("[data-variables]")
 
     def value(code):
-        return float(nb.exec(f"print(float({code}))"))
+        return view.python(f"float({code})")
 
     def learned():
         return counts.get_attribute("data-variables"), counts.get_attribute("data-numbers")
@@ -46,8 +43,8 @@ def test_copies_uses_and_guesses(nb, shots):
     # five copies use what three used
     expect(root.locator("button[data-cell]")).to_have_count(3)
     before = learned()
-    root.get_by_role("slider", name="Unroll").fill("5")
-    expect(root).to_have_attribute("data-k", "5")
+    view.slider("Unroll").fill("5")
+    view.at(k=5)
     expect(root.locator("button[data-cell]")).to_have_count(5)
     expect(root.locator("[data-same]")).to_have_count(5)
     assert learned() == before == ("3", str(4 * 12 + 12 * 12 + 12))
@@ -55,10 +52,10 @@ def test_copies_uses_and_guesses(nb, shots):
     # one cursor: keys, slider and cells move it, and the numbers are the run's
     root.focus()
     page.keyboard.press("ArrowRight")
-    expect(root).to_have_attribute("data-t", "7")
-    root.get_by_role("slider", name="Timestep").fill("4")
+    view.at(t=7)
+    view.slider("Timestep").fill("4")
     root.locator('[data-cell="5"]').click()
-    expect(root).to_have_attribute("data-t", "5")
+    view.at(t=5)
     state = float(root.locator('[data-cell="5"] [data-state=h]').get_attribute("data-value"))
     assert state == pytest.approx(value("trace.value('rnn/RNN')[0, 5, 2]"), rel=1e-6)
     readout = root.locator("[data-readout=h]")
@@ -82,7 +79,7 @@ def test_copies_uses_and_guesses(nb, shots):
     field.fill("世界")
     field.press("Enter")
     expect(root.locator("[data-guess]")).to_have_count(2)
-    wanted = json.loads(nb.exec("import json; print(json.dumps([symbols[k] for k in sess.run(scores, {x: [[symbols.index(c) for c in '世界']]})[0, -1].argsort()[::-1]]))"))
+    wanted = view.python("[symbols[k] for k in sess.run(scores, {x: [[symbols.index(c) for c in '世界']]})[0, -1].argsort()[::-1]]")
     assert root.locator('[data-guess="1"] .guess i').all_inner_texts() == wanted
     field.fill("天")
     field.press("Enter")
@@ -90,15 +87,21 @@ def test_copies_uses_and_guesses(nb, shots):
     root.get_by_role("button", name="As in the run").click()
     expect(root.locator("[data-guess]")).to_have_count(16)
 
+    # beside it a feed-forward network of as many numbers, trained at the press of a button
+    view.button("Train both").click()
+    dots = view.find("circle[data-context]")        # of accuracy and of seconds, four lengths and two networks each
+    expect(dots).to_have_count(16, timeout=60_000)
+    want = view.python("[v for r in view.compare().rows for v in (r.recurrent, r.forward)]")
+    shown = dots.evaluate_all("all => all.slice(0, 8).map((e) => [Number(e.dataset.context), e.dataset.kind, Number(e.dataset.value)])")
+    assert [v for _, _, v in sorted(shown, key=lambda s: (s[0], s[1] != "recurrent"))] == pytest.approx(want)
+    expect(view.button("Train both")).to_have_count(0)
+
     # Python moves the same cursor; the notebook keeps a picture for when there is no kernel
     nb.exec("view.k, view.t = 0, 2")
-    expect(root).to_have_attribute("data-t", "2")
+    view.at(t=2)
     expect(root.locator("button[data-cell]")).to_have_count(0)
-    kept = page.locator('img[alt="flowlab unrolled network"]')
-    expect(kept).to_have_attribute("src", re.compile("^data:image/png;base64,"))
-    expect(kept).to_be_hidden()
+    view.kept()
     nb.exec("view.k = 4")
-    page.add_script_tag(path=str(AXE))
     for theme in ("light", "dark"):
         nb.theme(theme)
-        assert page.evaluate(SCAN, root.element_handle())["violations"] == [], theme
+        clean(root, theme)

@@ -3,13 +3,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pages import Page
 
 pytest.importorskip("anywidget")
 
 import flowlab as fl
 from flowlab.apps import windows as W
 from flowlab.trace import receptive as R
-from flowlab.widgets import conv as C, protocol as P
+from flowlab.widgets import conv as C
 from flowlab.widgets.conv import ConvView
 
 BATCH, CHANNELS, ROWS, COLUMNS = 3, 2, 21, 19
@@ -45,27 +46,6 @@ def trace(session, feeds):
     kernels = [n.outputs[0] for n in session.graph.nodes if n.op.name == "Conv2DKernelGradient"]
     pools = [n.outputs[0] for n in session.graph.nodes if n.op.name in ("MaxPool2DGradient", "AvgPool2DGradient")]
     return session.trace(["loss", "head/Add", *kernels, *pools], feeds)
-
-
-class Page:
-    """What a page would see: the messages that the view sends, and a way to send it some."""
-
-    def __init__(self, view: ConvView):
-        self.view, self.messages, self.seq = view, [], 0
-        view.send = lambda content, buffers=None: self.messages.append((content, [np.frombuffer(b, "<f4") for b in buffers or ()]))
-
-    def say(self, **content):
-        self.seq += 1
-        self.messages.clear()
-        self.view._handle_custom_msg(content | {"seq": self.seq}, [])
-        *answers, (done, _) = self.messages
-        assert done["type"] == "done" and done["seq"] == self.seq
-        return done["ok"], answers
-
-    def hello(self):
-        ok, [(data, buffers)] = self.say(type="hello", version=P.VERSION)
-        assert ok and data["type"] == "conv"
-        return data, buffers
 
 
 def test_every_layer_sends_what_the_trace_recorded(trace):
@@ -330,7 +310,7 @@ def test_what_is_no_number_goes_through(trace, session, feeds):
 
 
 def test_refusals(session, trace, feeds):
-    for node, message in [("head/MatMul", "head/MatMul is a MatMul, neither"), ("nowhere", "no layer named 'nowhere'"), (3, "an int names no layer")]:
+    for node, message in [("head/MatMul", "head/MatMul is a MatMul, neither"), ("nowhere", "no layer over images named 'nowhere'"), (3, "an int names no layer")]:
         with pytest.raises(fl.FlowError, match=message):
             ConvView(trace, node)
     with pytest.raises(fl.FlowError, match="was not computed in this run"):
@@ -357,8 +337,7 @@ def test_refusals(session, trace, feeds):
         view.paint("input", [(0, 99, 0, 1.0)])
     with pytest.raises(fl.FlowError, match="has no kernel"):
         ConvView(trace, "pool").paint("kernel", [(0, 0, 0, 0, 1.0)])
-    ok, [(notice, _)] = Page(view).say(type="picture", png="<svg/>", width=10, height=10)
-    assert not ok and "no PNG" in notice["text"]
+    assert Page(view).say(type="picture", png="<svg/>", width=10, height=10) == (True, [])      # no PNG: it is not kept, and a person who did not ask is told nothing
     ok, [(notice, _)] = Page(view).say(type="dance")
     assert not ok and "does not know" in notice["text"]
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from nested import small_scan
 
 import flowlab as fl
 from flowlab.io.edits import RemoveNodes, Rename
@@ -22,15 +23,7 @@ def logs() -> fl.Graph:
 
 def looping() -> Page:
     """A lab with a loop over four timesteps, and something after it."""
-    with fl.Graph() as g:
-        seq = fl.placeholder((4, 3), name="seq")
-        with fl.scan(seq, time_axis=0, name="rnn") as step:
-            h = step.state("h", init=fl.constant(np.zeros(3, "f")))
-            new = fl.tanh(h + step.input, name="new")
-            step.update(h, new)
-            step.output(new)
-        fl.sum(step.outputs[0], name="total")
-    return Page(Editor(g, feeds={"seq": np.ones((4, 3), "f")}))
+    return Page(Editor(small_scan(), feeds={"seq": np.ones((4, 3), "f")}))
 
 
 @pytest.fixture

@@ -3,13 +3,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pages import Page
 
 pytest.importorskip("anywidget")
 
 import flowlab as fl
 from flowlab.apps.cells import forward
 from flowlab.core.op import get_op
-from flowlab.widgets import protocol as P
 from flowlab.widgets.lstm import LSTMView, layer_values, pictures, reader, round_limit
 
 BATCH, TIME, FEATURES, LOWER, UPPER, CLASSES = 3, 11, 5, 7, 6, 4
@@ -41,28 +41,6 @@ def feeds():
 @pytest.fixture(scope="module")
 def trace(session, feeds):
     return session.trace(["loss", "head/Add"], feeds)
-
-
-class Page:
-    """What a page would see: the messages that the view sends, and a way to send it some."""
-
-    def __init__(self, view: LSTMView):
-        self.view, self.messages, self.seq = view, [], 0
-        view.send = lambda content, buffers=None: self.messages.append((content, [np.frombuffer(b, "<f4") for b in buffers or ()]))
-
-    def say(self, **content):
-        """Send one message; the answers to it, the last of which must be its Done."""
-        self.seq += 1
-        self.messages.clear()
-        self.view._handle_custom_msg(content | {"seq": self.seq}, [])
-        *answers, (done, _) = self.messages
-        assert done["type"] == "done" and done["seq"] == self.seq
-        return done["ok"], answers
-
-    def hello(self):
-        ok, [(data, buffers), *place] = self.say(type="hello", version=P.VERSION)      # and where the debugger stands that it follows
-        assert ok and data["type"] == "lstm"
-        return data, buffers
 
 
 def sigmoid(x):
@@ -187,7 +165,7 @@ def test_an_editor_shows_the_run_that_it_steps(session, trace, feeds):
     (lambda s, t: LSTMView(t).clamp("f", 1, unit=UPPER), f"Units go from 0 to {UPPER - 1}"),
     (lambda s, t: LSTMView(t).clamp("f", 1, layer=3), "There are 1: lower/LSTM, 2: upper/LSTM"),
     (lambda s, t: LSTMView(fl.Debugger(s, "loss", t.feeds)), "Step on until it has fired"),
-    (lambda s, t: LSTMView(s.trace("seq", t.feeds)), "not computed in this run. Fetch something that needs it"),
+    (lambda s, t: LSTMView(s.trace("seq", t.feeds)), "was computed in this run. Fetch something that needs it"),
 ])
 def test_what_does_not_fit_is_told(session, trace, make, says):
     with pytest.raises(fl.FlowError) as caught:
@@ -386,7 +364,7 @@ def test_the_view_follows_a_debugger_and_can_take_it_to_the_firing(session, feed
     page = Page(view)
     page.hello()
     place, _ = page.messages[-2]
-    assert place["type"] == "lstm_place" and place["cursor"] == debugger.cursor and not place["gone"]
+    assert place["type"] == "place" and place["cursor"] == debugger.cursor and not place["gone"]
     page.messages.clear()
     debugger.override("between", np.zeros((BATCH, TIME, LOWER), "float32"))     # un-fires the layer
     assert page.messages[-1][0]["gone"]
@@ -398,7 +376,7 @@ def test_the_view_follows_a_debugger_and_can_take_it_to_the_firing(session, feed
     debugger.back()
     assert page.messages[-1][0]["gone"] and page.messages[-1][0]["next"] == "upper/LSTM"
     debugger.step()
-    assert not [m for m, _ in page.messages if m["type"] == "lstm_place"][-1]["gone"]
+    assert not [m for m, _ in page.messages if m["type"] == "place"][-1]["gone"]
 
     debugger.listen(lambda: 1 / 0)
     with pytest.warns(RuntimeWarning, match="ZeroDivisionError"):

@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+from nested import small_scan
 
 import flowlab as fl
 from flowlab.io.edits import Rename
@@ -39,15 +40,7 @@ class Live(Page):
 
 
 def long_loop() -> Live:
-    with fl.Graph("long") as g:
-        seq = fl.placeholder(("time", 2), name="seq")
-        with fl.scan(seq, time_axis=0, name="rnn") as step:
-            h = step.state("h", init=fl.constant(np.zeros(2, "f")))
-            new = fl.tanh(h + step.input, name="new")
-            step.update(h, new)
-            step.output(new)
-        fl.sum(step.outputs[0], name="total")
-    return Live(Editor(g, feeds={"seq": np.full((STEPS, 2), 0.01, "f")}))
+    return Live(Editor(small_scan("time", 2), feeds={"seq": np.full((STEPS, 2), 0.01, "f")}))
 
 
 async def until(true, seconds: float = 30) -> None:
@@ -220,14 +213,7 @@ def test_values_are_looked_at_while_it_runs_and_a_breakpoint_set_meanwhile_stops
 
 
 def test_an_error_in_a_later_slice_is_told_and_answered():
-    with fl.Graph("late") as g:
-        seq = fl.placeholder(("time", 2), name="seq")
-        with fl.scan(seq, time_axis=0, name="rnn") as step:
-            h = step.state("h", init=fl.constant(np.zeros(2, "f")))
-            new = fl.tanh(h + step.input, name="new")
-            step.update(h, new)
-            step.output(new)
-        fl.gather(step.outputs[0], fl.constant(np.array([10**6])), axis=0, name="last")
+    g = small_scan("time", 2, lambda out: fl.gather(out, fl.constant(np.array([10**6])), axis=0, name="last"))
     page = Live(Editor(g, feeds={"seq": np.full((STEPS, 2), 0.01, "f")}))
 
     async def story():

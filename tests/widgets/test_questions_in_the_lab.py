@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from nested import small_scan
 
 import flowlab as fl
 from flowlab.io.document import from_text
@@ -191,15 +192,7 @@ def test_the_code_of_a_part_of_a_loop_tells_no_shape_that_is_asked_for():
 
 
 def test_inside_a_loop_it_is_asked_at_the_first_timestep():
-    with fl.Graph() as g:
-        seq = fl.placeholder((4, 3), name="seq")
-        with fl.scan(seq, time_axis=0, name="rnn") as step:
-            h = step.state("h", init=fl.constant(np.zeros(3, "f")))
-            new = fl.tanh(h + step.input, name="new")
-            step.update(h, new)
-            step.output(new)
-        fl.sum(step.outputs[0], name="total")
-    page = Page(Editor(g, feeds={"seq": np.ones((4, 3), "f")}))
+    page = Page(Editor(small_scan(), feeds={"seq": np.ones((4, 3), "f")}))
     page.editor.ask("rnn/new:0", "shape")
     assert page.press("run") and asked(page)[0]["now"]
     assert debug(page, "answer", target="rnn/new:0", kind="shape", text="3"), page.alert()

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from nested import small_scan
 from safetensors.numpy import save
 from test_editor_kernel import Page
 
@@ -20,18 +21,6 @@ def net(slope: float = 2.0, extra: bool = False) -> fl.Graph:
             h = fl.exp(h, name="more")
         loss = fl.sum(fl.square(h, name="sq"), name="loss")
         fl.optim.SGD(0.5).minimize(loss, name="train")
-    return g
-
-
-def looped() -> fl.Graph:
-    with fl.Graph("looped") as g:
-        seq = fl.placeholder((4, 3), name="seq")
-        with fl.scan(seq, time_axis=0, name="rnn") as step:
-            h = step.state("h", init=fl.constant(np.zeros(3, "f")))
-            new = fl.tanh(h + step.input, name="new")
-            step.update(h, new)
-            step.output(new)
-        fl.sum(step.outputs[0], name="total")
     return g
 
 
@@ -96,7 +85,7 @@ def test_it_is_gone_through_by_every_command_and_nothing_is_computed(monkeypatch
 
 
 def test_timesteps_watches_heat_why_and_explain_work_on_a_recording():
-    sess = fl.Session(looped())
+    sess = fl.Session(small_scan(name="looped"))
     page = Page(Editor(sess.trace("total", {"seq": np.ones((4, 3), "f")})))
     page.press("seek", cursor=0)
     page.say("debug", name="watch_add", target="rnn/new:0")

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pages
 import pytest
 
 pytest.importorskip("anywidget")
@@ -14,30 +15,17 @@ from flowlab.widgets.rnn import RNNView
 BATCH, TIME, FEATURES, UNITS = 3, 9, 4, 6
 
 
-class Page:
-    """What a page would see: the messages that the view sends, and a way to send it some."""
-
-    def __init__(self, view: RNNView):
-        self.view, self.messages, self.seq = view, [], 0
-        view.send = lambda content, buffers=None: self.messages.append((content, [np.frombuffer(b, "<f4") for b in buffers or ()]))
+class Page(pages.Page):
+    """Answers by their type."""
 
     def say(self, **content):
-        self.seq += 1
-        self.messages.clear()
-        self.view._handle_custom_msg(content | {"seq": self.seq}, [])
-        *answers, (done, _) = self.messages
-        assert done["type"] == "done" and done["seq"] == self.seq
-        return done["ok"], {data["type"]: (data, buffers) for data, buffers in answers}
+        ok, answers = super().say(**content)
+        return ok, {data["type"]: (data, buffers) for data, buffers in answers}
 
     def hello(self):
         ok, answers = self.say(type="hello", version=P.VERSION)
         assert ok
         return answers
-
-    def refused(self, **content):
-        ok, answers = self.say(**content)
-        assert not ok
-        return answers["notice"][0]["text"]
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +125,7 @@ def test_a_debugger_that_has_passed_a_layer_and_an_editor_are_looked_into(trace)
 def test_what_is_not_there_is_refused_and_changes_nothing(trace):
     with pytest.raises(fl.FlowError, match="loss is an Add, no recurrent layer"):
         RNNView(trace, "loss")
-    with pytest.raises(fl.FlowError, match="no layer named 'wheel'"):
+    with pytest.raises(fl.FlowError, match="no recurrent layer named 'wheel'"):
         RNNView(trace, "wheel")
     with pytest.raises(fl.FlowError, match="not into a list"):
         RNNView([])

@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 import time
+from base64 import b64decode
 
 import numpy as np
 import pytest
+from event_files import read
 from test_attaching import Page
 
 import flowlab as fl
@@ -34,7 +36,7 @@ def until(holds, seconds=20):
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, "it did not come"
-        time.sleep(0.01)
+        time.sleep(0.01)    # what is waited for is the training's own: it tells a test nothing, so it is asked again
 
 
 def message(page, kind):
@@ -198,3 +200,22 @@ def test_a_long_curve_is_drawn_by_its_lowest_and_highest():
     np.testing.assert_array_equal(hi, [np.nanmax(b) for b in blocks])
     curve.follow(line[:10])     # another training
     assert curve.count == 10
+
+
+def test_a_history_is_saved_as_a_table_or_for_tensorboard(tmp_path, monkeypatch):
+    view = fl.TrainingView()
+    page = Page(view)
+    assert not page.send(type="ask_history", kind="step") and "no history to save" in page.last("notice")["text"]
+    history = fl.fit(fl.Session(plane(), seed=1), "train", DATA, batch=30, epochs=2, fetches="loss", view=view, progress=False)
+    for kind in ("step", "epoch"):
+        assert page.send(type="ask_history", kind=kind)
+        told = page.last("history_file")
+        assert b64decode(told["base64"]).decode() == history.to_csv(by=kind) and told["name"] == f"{kind}s.csv"
+    assert page.send(type="ask_history", kind="tensorboard")
+    told = page.last("history_file")
+    (tmp_path / told["name"]).write_bytes(b64decode(told["base64"]))
+    scalars = [[v[1:] for v in read(path)] for path in (tmp_path / told["name"], history.to_tensorboard(tmp_path / "again"))]
+    assert scalars[0] == scalars[1] and told["name"].startswith("events.out.tfevents")
+    monkeypatch.setattr("flowlab.widgets.training.MOST_SAVED", 3)
+    assert not page.send(type="ask_history", kind="step") and "too many to pass" in page.last("notice")["text"]
+    assert not page.send(type="ask_history", kind="pdf") and "does not know" in page.last("notice")["text"]

@@ -90,6 +90,8 @@ export type RNNContext = { n: number; recurrent: number; forward: number; recurr
 export type Palette = { type: "palette"; version: number; ops: OpSpec[]; categories: string[]; dtypes: string[]; initializers: string[]; examples: Example[] };
 /** Everything the canvas draws. Sent after hello and after every edit, undo, redo, fold. */
 export type Scene = { type: "scene"; revision: number; title: string; path: string | null; dirty: boolean; undo: string | null; redo: string | null; total: number; structure: string; nodes: SceneNode[]; scopes: SceneScope[]; opened: OpenScope[]; edges: SceneEdge[]; diagnostics: Diagnostic[]; select: string | null; chosen: string[]; composites: CompositeSpec[]; notes: NoteSpec[]; frames: FrameSpec[] };
+/** A view of the same session looks at this element: it is selected here, and nobody is told. */
+export type Select = { type: "select"; name: string };
 /** Where the run stands. full=True replaces what the page knows, else it adds to it. */
 export type RunState = { type: "state"; mode: "edit" | "run" | "paused" | "past"; cursor: number; length: number; total: number; done: boolean; full: boolean; states: Record<string, "idle" | "ready" | "running" | "done" | "error">; progress: Record<string, number[]>; inputs: Record<string, number[]>; versions: Record<string, number>; thumbs: Thumb[]; gone: string[]; fired: string[]; last: string | null; last_drawn: string | null; last_phase: "forward" | "backward" | "update" | null; last_seconds: number | null; next: string | null; next_drawn: string | null; ready: number; ticks: string | null; names: string[] | null; fetches: string[]; error: Diagnostic | null; live: boolean; let_go: number; timesteps: Record<string, string>; recording: string | null };
 /** Answer to ask_clock: when and where each recorded firing took place, in the order of the timeline. Seconds from the run's beginning. */
@@ -134,6 +136,8 @@ export type Done = { type: "done"; seq: number; ok: boolean };
 export type TrainingState = { type: "training"; title: string; state: "" | "ready" | "running" | "paused" | "done" | "stopped" | "failed"; step: number; total: number | null; epoch: number; epochs: number | null; seconds: number; left: number | null; values: Record<string, string>; checked: Record<string, string>; kept: number[]; opened: number | null; caught: number | null; waiting: boolean; stop_when: string; stopped: string; error: string; queue: number[]; best: number | null };
 /** The recorded numbers. Buffers: for each name the lowest and the highest of every `stride` steps; its means over epochs, for each name; the validation's, for each in `checked`. */
 export type Curves = { type: "curves"; names: string[]; steps: number; stride: number; ends: number[]; checked: string[]; bad: (number | null)[] };
+/** What a training has come to, as a file to save. */
+export type HistoryFile = { type: "history_file"; name: string; base64: string; way: string };
 /** Weights, gradients or activations over the steps. Buffers, for each name: lowest and highest value, how many were not finite, each one a step; the shares between, bins × steps. */
 export type Histograms = { type: "histograms"; kind: "weights" | "gradients" | "activations"; names: string[]; steps: number[]; bins: number; samples: number; share: number; cost: number; trouble: string };
 /** What the classifier says over the plane. Buffers: rows × cols × classes shares, points × 2 places, one label a point. */
@@ -141,8 +145,8 @@ export type Boundary = { type: "boundary"; rows: number; cols: number; classes: 
 /** One layer, one sample, one page of it. Buffers (t_count × unit_count each): of an LSTM f i g o c h and the sums zf zi zg zo, of a GRU r z n h and zr zz zn,
     of an RNN u s h; then the state that the page's first step finds (c and h, or h), strip, norm (one a step of the whole sequence, if sent). */
 export type LSTMData = { type: "lstm"; version: number; title: string; layer: number; layers: LayerInfo[]; sample: number; samples: number; strip_rows: number; strip_cols: number; strip_channels: number; strip_image: boolean; strip_lo: number; strip_hi: number; strip_map: "seq" | "div"; strip_label: string; c_limit: number; reading: ReadingRow[]; clamps: ClampState[]; clamped_layers: number[]; rerun: boolean; outcomes: Outcome[]; norm: boolean; kind: "lstm" | "gru" | "rnn"; length: number; fired: number; t_from: number; t_count: number; unit_from: number; unit_count: number; data: boolean };
-/** Where the debugger or editor stands that the view follows. */
-export type LSTMPlace = { type: "lstm_place"; follows: boolean; cursor: number; total: number; firing: number | null; next: string; gone: boolean; loop: boolean };
+/** Where the debugger or editor stands that a view follows. */
+export type Place = { type: "place"; follows: boolean; cursor: number; total: number; firing: number | null; next: string; gone: boolean; loop: boolean; asked: string };
 /** Every layer's memory beside the others. Buffers: one a map. */
 export type LSTMLayers = { type: "lstm_layers"; sample: number; maps: LSTMLayerMap[] };
 /** The size of the error at each step, going back. Buffers: in this layer, in a plain tanh layer of the same size. */
@@ -160,7 +164,7 @@ export type ConvWindow = { type: "conv_window"; y: number; x: number; channel: n
 export type ConvSweep = { type: "conv_sweep"; kind: string; unit: string; still: number; amounts: number[]; lines: ConvLine[] };
 /** One layer, one sample, a page of its timesteps. Buffers: x (count × features shown); of each state its values after a timestep (count × units shown), then
     those that the page's first timestep found (units shown). */
-export type RNNData = { type: "rnn"; version: number; title: string; layer: number; layers: RNNLayer[]; sample: number; samples: number; source: string; states: string[]; reverse: boolean; start: number; count: number; features_step: number; units_step: number; x_limit: number; x_signed: boolean; limits: number[]; variables: RNNVariable[]; numbers: number; each: string[]; last: string[]; losses: string[]; automatic: boolean; symbols: string[]; guesses: boolean; beside: RNNContext[]; compares: boolean };
+export type RNNData = { type: "rnn"; version: number; title: string; layer: number; layers: RNNLayer[]; sample: number; samples: number; run: number; source: string; states: string[]; reverse: boolean; start: number; count: number; features_step: number; units_step: number; x_limit: number; x_signed: boolean; limits: number[]; variables: RNNVariable[]; numbers: number; each: string[]; last: string[]; losses: string[]; automatic: boolean; symbols: string[]; guesses: boolean; beside: RNNContext[]; compares: boolean };
 /** How one unit came to its value, timestep by timestep. Buffers: each term (count of the page). */
 export type RNNUnit = { type: "rnn_unit"; unit: number; form: string; terms: string[] };
 /** What each timestep adds to the gradient of a weight. Buffers, over all timesteps: the part along dW, ‖dW(t)‖, ‖∂L/∂h(t)‖, its part from the outputs of t,
@@ -207,6 +211,8 @@ export type Selected = { type: "selected"; names: string[] };
 export type Train = { type: "train"; name: "pause" | "go_on" | "stop" | "debug_next" | "open" | "stop_when" | "detach"; step?: number | null; text?: string; wait?: boolean };
 /** Show this group. */
 export type AskHistograms = { type: "ask_histograms"; kind: "weights" | "gradients" | "activations" };
+/** The history of the training as a table, a row a step or an epoch, or as an event file for TensorBoard. */
+export type AskHistory = { type: "ask_history"; kind: "step" | "epoch" | "tensorboard" };
 /** Show this layer and sample. */
 export type LSTMAsk = { type: "lstm_ask"; layer: number; sample: number };
 /** Hold a gate of this layer at a value and run again; value null lets it go. `unit` null means all units. */
@@ -239,5 +245,5 @@ export type RNNUsesAsk = { type: "rnn_uses_ask"; of?: string; weight?: string; t
 export type RNNGuessAsk = { type: "rnn_guess_ask"; text?: string; context?: number };
 /** Train a recurrent and a feed-forward network of the same size on the view's text. */
 export type RNNCompare = { type: "rnn_compare" };
-export type ToPage = Palette | Scene | RunState | Clock | Value | File | Files | NameCheck | Fits | Preview | Reach | Clip | Found | Code | Debugging | Why | Explained | Revealed | Notice | Offer | Kept | Done | TrainingState | Curves | Histograms | Boundary | LSTMData | LSTMPlace | LSTMLayers | LSTMGradient | LSTMSaturation | LSTMMoments | ConvData | ConvWindow | ConvSweep | RNNData | RNNUnit | RNNUses | RNNGuesses;
-export type ToKernel = Hello | Edit | Command | Debug | Ask | AskFits | AskPreview | AskReach | AskClip | AskFind | AskCode | OpenText | AskFiles | AskName | AskClock | Picture | Selected | Train | AskHistograms | LSTMAsk | Clamp | LSTMMore | LSTMSimilar | ConvAsk | ConvLook | ConvSet | ConvEdit | ConvReset | ConvGradient | ConvSweepAsk | RNNAsk | RNNUnitAsk | RNNUsesAsk | RNNGuessAsk | RNNCompare;
+export type ToPage = Palette | Scene | Select | RunState | Clock | Value | File | Files | NameCheck | Fits | Preview | Reach | Clip | Found | Code | Debugging | Why | Explained | Revealed | Notice | Offer | Kept | Done | TrainingState | Curves | HistoryFile | Histograms | Boundary | LSTMData | Place | LSTMLayers | LSTMGradient | LSTMSaturation | LSTMMoments | ConvData | ConvWindow | ConvSweep | RNNData | RNNUnit | RNNUses | RNNGuesses;
+export type ToKernel = Hello | Edit | Command | Debug | Ask | AskFits | AskPreview | AskReach | AskClip | AskFind | AskCode | OpenText | AskFiles | AskName | AskClock | Picture | Selected | Train | AskHistograms | AskHistory | LSTMAsk | Clamp | LSTMMore | LSTMSimilar | ConvAsk | ConvLook | ConvSet | ConvEdit | ConvReset | ConvGradient | ConvSweepAsk | RNNAsk | RNNUnitAsk | RNNUsesAsk | RNNGuessAsk | RNNCompare;

@@ -1,17 +1,16 @@
 import * as React from "react";
-import { VERSION, type ConvData, type ConvSweep, type Notice } from "../protocol.gen";
-import { followTheme } from "../shared/color";
-import { Slider, useWidth } from "../shared/controls";
-import { isTextField } from "../shared/guard";
+import type { ConvData, ConvSweep } from "../protocol.gen";
+import { Slider } from "../shared/controls";
 import { Icon } from "../shared/icons";
-import { Message, Sample, Slow, useSynced, useTheme } from "../shared/view";
-import { type Model, useKernel } from "../shared/wire";
-import { LanguageChoice, t as words, useLanguage } from "../shared/words";
+import { csvWay, type Draw, Save, useSaved } from "../shared/save";
+import { Follows, Frame, isOurs, Message, PlayButton, Sample, usePlay, useSynced, useView } from "../shared/view";
+import type { Model } from "../shared/wire";
+import { LanguageChoice, t as words } from "../shared/words";
 import { Counted, Settings, Sharing, SweepCard, type Wanted } from "./cards";
 import { type Data, type Seen, dataOf, momentOf } from "./data";
 import { Chain } from "./chain";
 import { Equation, Ledger } from "./ledger";
-import { Save, useSaved } from "./save";
+import { draw, tableOf } from "./save";
 import { Stage, WIDE } from "./stage";
 import { Wall } from "./wall";
 
@@ -21,12 +20,10 @@ export type Brush = { on: boolean; value: number };
 export type Cell = { i: number; j: number };
 
 export function App({ model }: { model: Model }) {
-  const kernel = useKernel(model);
   const [data, setData] = React.useState<Data | null>(null);
   const [seen, setSeen] = React.useState<Seen | null>(null);
   const [sweep, setSweep] = React.useState<ConvSweep | null>(null);
   const [sweeping, setSweeping] = React.useState<string | null>(null);
-  const [notice, setNotice] = React.useState<Notice | null>(null);
   const rows = data?.info.out_rows ?? 1;
   const cols = data?.info.out_cols ?? 1;
   const filters = data?.layer.filters ?? 1;
@@ -36,14 +33,8 @@ export function App({ model }: { model: Model }) {
   const [c, setC] = React.useState(0);
   const [cell, setCell] = React.useState<Cell>({ i: 0, j: 0 });
   const [brush, setBrush] = React.useState<Brush>({ on: false, value: 1 });
-  const [playing, setPlaying] = React.useState(false);
-  const [root, width] = useWidth<HTMLDivElement>();
-  React.useLayoutEffect(() => (root.current ? followTheme(root.current) : undefined), [root]);
-  const theme = useTheme();
-  const lang = useLanguage();
-
   const last = React.useRef<ConvData | null>(null);
-  React.useEffect(() => kernel.subscribe((message, buffers) => {
+  const view = useView(model, (message, buffers) => {
     switch (message.type) {
       case "conv":
         // what was measured on another picture is told no more
@@ -51,7 +42,7 @@ export function App({ model }: { model: Model }) {
         last.current = message;
         setData(dataOf(message, buffers));
         setSeen(null);
-        setNotice(null);
+        view.tell(null);
         break;
       case "conv_window": {
         const [patch, weights, bias, value] = buffers;
@@ -60,18 +51,13 @@ export function App({ model }: { model: Model }) {
       }
       case "conv_sweep":
         setSweep(message);
-        setNotice(null);
-        break;
-      case "notice":
-        setNotice(message);
+        view.tell(null);
         break;
       default:
         break;
     }
-  }), [kernel.subscribe]);
-
-  React.useEffect(() => void kernel.send({ type: "hello", version: VERSION }), [kernel.send]);
-  const { send } = kernel;
+  });
+  const { send, root, width, theme, place } = view;
   const ask = React.useCallback((layer: number, sample: number, xChannel = 0, yFrom = 0) => send({ type: "conv_ask", layer, sample, x_channel: xChannel, y_from: yFrom }), [send]);
 
   const askSweep = React.useCallback((kind: string) => {
@@ -88,7 +74,8 @@ export function App({ model }: { model: Model }) {
 
   const moment = React.useMemo(() => (data ? momentOf(data, y, x, o, seen) : null), [data, y, x, o, seen]);
   const channel = moment ? Math.min(c, moment.channels.count - 1) : 0;
-  useSaved(model, root, data, moment, y, x, o, channel);
+  const picture: Draw | null = data && moment && !place?.asked ? (pen) => draw(pen, data, moment, y, x, o, channel) : null;
+  useSaved(model, root, moment?.ready ? picture : null, [data, moment, y, x, o, channel]);
   const [kh, kw] = data?.info.size ?? [1, 1];
   const held = { i: Math.min(cell.i, kh - 1), j: Math.min(cell.j, kw - 1) };
 
@@ -131,31 +118,14 @@ export function App({ model }: { model: Model }) {
   }, [data, edit, wanted, brush.value]);
 
   // ------------------------------------------------------------ moving
-  const now = React.useRef({ y, x, rows, cols });
-  now.current = { y, x, rows, cols };
   const go = React.useCallback((nextY: number, nextX: number) => {
     setY(nextY);
     setX(nextX);
   }, [setY, setX]);
-  React.useEffect(() => {
-    if (!playing) return;
-    const timer = window.setInterval(() => {
-      const { y, x, rows, cols } = now.current;
-      if (x + 1 < cols) setX(x + 1);
-      else if (y + 1 < rows) go(y + 1, 0);
-      if (x + 2 >= cols && y + 1 >= rows) setPlaying(false);
-    }, FRAME);
-    return () => window.clearInterval(timer);
-  }, [playing, go, setX]);
-  const play = () => {
-    if (!playing && y >= rows - 1 && x >= cols - 1) go(0, 0);
-    setPlaying(!playing);
-  };
+  const [playing, play] = usePlay(FRAME, y >= rows - 1 && x >= cols - 1, () => (x + 1 < cols ? setX(x + 1) : go(y + 1, 0)), () => go(0, 0));
 
   const onKeyDown = (e: React.KeyboardEvent) => {
-    if (e.ctrlKey || e.metaKey || e.altKey || isTextField(e.target)) return;
-    const native = e.target instanceof HTMLInputElement || (e.target instanceof HTMLElement && e.target.closest("button, [data-cell]") && (e.key === " " || e.key === "Enter"));
-    if (native) return;
+    if (!isOurs(e, "button, [data-cell]")) return;
     const far = e.shiftKey ? 10 : 1;
     switch (e.key) {
       case "ArrowLeft": setX(x - far); break;
@@ -180,26 +150,27 @@ export function App({ model }: { model: Model }) {
 
   const info = data?.info;
   return (
-    <div
-      ref={root} className="fl-conv" data-testid="conv-view" lang={lang} data-size={width >= WIDE ? "wide" : width >= 760 ? "middle" : "narrow"} data-node={data?.layer.node} data-layer={info ? info.layer + 1 : undefined}
-      data-y={y} data-x={x} data-channel={o} data-busy={kernel.busy || undefined}
-      tabIndex={0} role="group" onKeyDown={onKeyDown}
-      aria-label={data ? words("Convolution view of {node}. Arrow keys move the window, Page Up and Page Down change the channel.", { node: data.layer.node }) : words("Convolution view.")}
+    <Frame
+      view={view} name="fl-sheet fl-conv" onKeyDown={onKeyDown}
+      hooks={{
+        "data-testid": "conv-view", "data-size": width >= WIDE ? "wide" : width >= 760 ? "middle" : "narrow", "data-node": data?.layer.node, "data-layer": info ? info.layer + 1 : undefined,
+        "data-y": y, "data-x": x, "data-channel": o,
+      }}
+      label={data ? words("Convolution view of {node}. Arrow keys move the window, Page Up and Page Down change the channel.", { node: data.layer.node }) : words("Convolution view.")}
     >
-      {data && moment && info ? (
+      {data && moment && info && picture && (
         <>
           <header className="bar" role="presentation">
             <div className="name"><Icon name="conv" size={15} /><b>{data.layer.node}</b>{info.title && <span>{info.title}</span>}</div>
             <Slider label={words("Row")} value={y} max={rows - 1} text={`${y} / ${rows - 1}`} onChange={setY} />
             <Slider label={words("Column")} value={x} max={cols - 1} text={`${x} / ${cols - 1}`} onChange={setX} />
             {filters > 1 && <Slider label={words("Channel")} value={o} max={filters - 1} text={`${o} / ${filters - 1}`} onChange={setO} />}
-            <button type="button" className="button play" aria-label={playing ? words("Pause") : words("Play")} onClick={play}>
-              <Icon name={playing ? "pause" : "play"} size={13} />{playing ? words("Pause") : words("Play")}
-            </button>
+            <PlayButton playing={playing} play={play} />
             {info.samples > 1 && <Sample sample={info.sample} samples={info.samples} choose={(n) => void ask(info.layer, n)} />}
-            <span className="end"><Save data={data} moment={moment} y={y} x={x} o={o} c={channel} root={root} tell={setNotice} /><LanguageChoice /></span>
+            <span className="end"><Save of={data.layer.node} ways={[csvWay(() => tableOf(data, moment, y, x, o))]} draw={picture} root={root} tell={view.tell} /><LanguageChoice /></span>
           </header>
-          {notice && <Message notice={notice} close={() => setNotice(null)} />}
+          {view.notice && <Message notice={view.notice} close={() => view.tell(null)} />}
+          <Follows place={place} />
           <Tried data={data} reset={(what) => void send({ type: "conv_reset", what })} />
           <Stage
             data={data} moment={moment} y={y} x={x} o={o} c={channel} setC={setC} cell={held} setCell={setCell} go={go} theme={theme} root={root} width={width}
@@ -221,9 +192,8 @@ export function App({ model }: { model: Model }) {
           </div>
           <p className="hidden" role="status" aria-live="polite">{said(data, y, x, o, moment.value)}</p>
         </>
-      ) : notice ? <Message notice={notice} /> : <p className="waiting" role="status">{words("Waiting for the kernel’s numbers …")}</p>}
-      <Slow busy={kernel.busy} />
-    </div>
+      )}
+    </Frame>
   );
 }
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { ConvData } from "../protocol.gen";
 import { type Data, channelsOf, dataOf, momentOf, placeOf, tapsOf, usesOf } from "./data";
-import { csvOf } from "./save";
+import { tableOf } from "./save";
 
 const layer = { node: "conv", op: "Conv2D", kind: "conv" as const, channels: 2, rows: 5, cols: 6, filters: 2, out_rows: 3, out_cols: 3 };
 const info = (over: Partial<ConvData> = {}, kind: "conv" | "transpose" | "max" | "average" = "conv"): ConvData => ({
@@ -30,7 +30,7 @@ test("the nearest window of a place has it in its middle", () => {
 
 test("the numbers are saved a line each", () => {
   const d = dataOf(info(), [ramp(60), ramp(18), ramp(36), Float32Array.of(0.5, -1)]);
-  const lines = csvOf(d, momentOf(d, 1, 1, 0, null), 1, 1, 0).trim().split("\n");
+  const lines = tableOf(d, momentOf(d, 1, 1, 0, null), 1, 1, 0).trim().split("\n");
   expect(lines[0]).toBe("part,channel,row,column,value");
   expect(lines.filter((l) => l.startsWith("product,"))).toHaveLength(2 * 9);
   expect(lines).toContain(`value,0,1,1,${d.y[4]}`);

@@ -1,31 +1,6 @@
 // The convolution view: one window, from what it sees to what it makes, and on through every layer.
-import * as React from "react";
-import { createRoot } from "react-dom/client";
-import { guardShortcuts } from "../shared/guard";
-import { hideSaved } from "../shared/saved";
-import type { Model } from "../shared/wire";
-import { Words } from "../shared/words";
+import { widget } from "../shared/mount";
 import { App } from "./app";
-import "../shared/tokens.css";
-import "../shared/controls.css";
 import "./conv.css";
 
-function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
-  const host = document.createElement("div");
-  host.className = "fl-conv-host";
-  el.append(host);
-  const unguard = guardShortcuts(host);
-  const root = createRoot(host);
-  root.render(<Words model={model}><App model={model} /></Words>);
-  // the output area is there once the element is attached
-  let unhide = () => undefined as void;
-  const soon = requestAnimationFrame(() => { unhide = hideSaved(el, "flowlab convolution"); });
-  return () => {
-    cancelAnimationFrame(soon);
-    unhide();
-    unguard();
-    root.unmount();
-  };
-}
-
-export default { render };
+export default widget(App, "flowlab convolution");

@@ -1,11 +1,11 @@
 // The stage: the input with its window, what the window sees, the kernel, the products, and the output that they make.
 import * as React from "react";
-import { Slider } from "../shared/controls";
+import { Slider, useScrub } from "../shared/controls";
 import { num } from "../shared/format";
 import { t as words } from "../shared/words";
 import type { Brush, Cell } from "./app";
 import { type Data, type Moment, mapOf, placeOf, scaleFor } from "./data";
-import { cellSize, type GridCell, Numbers, Pixels, type Root, ScaleBar, useScrub } from "./tiles";
+import { cellSize, type GridCell, Numbers, Pixels, type Root, ScaleBar } from "./tiles";
 
 const GAP = 30;
 export const WIDE = 1080;

@@ -90,19 +90,3 @@ function fixed(x: number, decimals: number): string {
   const text = tight && size < 0.995 ? size.toFixed(2).slice(1) : size.toFixed(size >= 10 ? Math.max(0, decimals - 1) : decimals);
   return (x < 0 && Number(text) !== 0 ? "−" : "") + text;
 }
-
-/** Drag or click over a plot: calls back with the event and the plot's box. */
-export function useScrub(go: (e: React.PointerEvent, box: DOMRect) => void) {
-  const act = React.useRef(go);
-  act.current = go;
-  return React.useMemo(() => ({
-    onPointerDown: (e: React.PointerEvent<HTMLElement>) => {
-      if (e.button !== 0) return;
-      e.currentTarget.setPointerCapture(e.pointerId);
-      act.current(e, e.currentTarget.getBoundingClientRect());
-    },
-    onPointerMove: (e: React.PointerEvent<HTMLElement>) => {
-      if (e.buttons & 1 && e.currentTarget.hasPointerCapture(e.pointerId)) act.current(e, e.currentTarget.getBoundingClientRect());
-    },
-  }), []);
-}

@@ -284,6 +284,10 @@ export class Lab {
         if (m.version !== VERSION) this.alert("The page and the kernel are of different versions.", "Restart the kernel or reload the page.");
         return;
       case "scene": return this.takeScene(foreign ? { ...m, select: null, chosen: [] } : m);
+      case "select":
+        this.select([m.name], null, true);
+        this.view?.show(m.name, true);
+        return;
       case "state": return this.takeState(m, buffers[0] ?? new Float32Array());
       case "value": {
         if (m.tensor !== this.state.asked) return;
@@ -348,7 +352,7 @@ export class Lab {
       case "kept":
         keep(this.model, m);
         return;
-      case "done": case "curves": case "histograms": case "boundary": case "lstm": case "lstm_place": case "lstm_layers": case "lstm_gradient": case "lstm_saturation": case "lstm_moments": case "conv": case "conv_window": case "conv_sweep": case "rnn": case "rnn_unit": case "rnn_uses": case "rnn_guesses": return;
+      case "done": case "curves": case "history_file": case "histograms": case "boundary": case "lstm": case "place": case "lstm_layers": case "lstm_gradient": case "lstm_saturation": case "lstm_moments": case "conv": case "conv_window": case "conv_sweep": case "rnn": case "rnn_unit": case "rnn_uses": case "rnn_guesses": return;
       default: m satisfies never;
     }
   }
@@ -681,13 +685,14 @@ export class Lab {
 
   // ------------------------------------------------------------ selection and the value on show
 
-  select(names: string[], edge: string | null = null): void {
+  /** Selects these; `quiet`: the kernel knows, it said so. */
+  select(names: string[], edge: string | null = null, quiet = false): void {
     const same = names.length === this.state.selected.length && names.every((n, i) => n === this.state.selected[i]);
     if (this.state.mark && (names.length || edge !== null)) this.set({ mark: null });
     if (same && edge === this.state.edge) return;
     this.wiresOf = null;
     this.set({ selected: names, edge, output: 0, slice: "", form: null, explained: null, home: names[names.length - 1] ?? this.state.home });
-    if (!same) void this.send({ type: "selected", names });
+    if (!same && !quiet) void this.send({ type: "selected", names });
     this.light(null);
     if (!same && this.state.codeOpen && this.state.code !== null && this.state.code.names.length) this.askCode();
     this.ask();

@@ -1,48 +1,38 @@
 import * as React from "react";
-import { VERSION, type LSTMData, type LSTMPlace, type Notice } from "../protocol.gen";
-import { Slider, useWidth } from "../shared/controls";
-import { followTheme } from "../shared/color";
-import { isTextField } from "../shared/guard";
+import type { LSTMData } from "../protocol.gen";
+import { Slider } from "../shared/controls";
 import { Icon } from "../shared/icons";
-import { Message, Sample, Slow, useSynced, useTheme } from "../shared/view";
-import { type Model, useKernel } from "../shared/wire";
-import { LanguageChoice, t as words, tn, useLanguage } from "../shared/words";
+import { csvWay, type Draw, Save, useSaved } from "../shared/save";
+import { Follows, Frame, isOurs, Message, PlayButton, Sample, usePlay, useSynced, useView } from "../shared/view";
+import type { Model } from "../shared/wire";
+import { LanguageChoice, t as words, tn } from "../shared/words";
 import { ClampCard, type ClampRequest } from "./cards";
 import { type LayerData, layerOf, momentOf } from "./data";
 import { Diagram } from "./diagram";
 import { Equations } from "./equations";
 import { Ledger } from "./ledger";
-import { Save, useSaved } from "./save";
+import { draw, tableOf } from "./save";
 import { LightContext, STEPS, useLightState } from "./lit";
 import { Maps } from "./maps";
-import { type Alike, type Curves, type Layers, type More, Norm, Place, Saturation, type Shares, SideBySide, Similar } from "./more";
+import { type Alike, type Curves, type Layers, type More, Norm, Saturation, type Shares, SideBySide, Similar } from "./more";
 
 const FRAME = 220; // ms a step while playing: slow enough to read the numbers' direction
 
 export function App({ model }: { model: Model }) {
-  const kernel = useKernel(model);
   const [data, setData] = React.useState<LayerData | null>(null);
   const [plain, setPlain] = React.useState<LayerData | null>(null);
-  const [notice, setNotice] = React.useState<Notice | null>(null);
-  const layers = data?.info.layers ?? [];
-  const steps = data?.allSteps ?? 1;
-  const units = data?.allUnits ?? 1;
-  const [place, setPlace] = React.useState<LSTMPlace | null>(null);
   const [shares, setShares] = React.useState<Shares | null>(null);
   const [curves, setCurves] = React.useState<Curves | null>(null);
   const [alike, setAlike] = React.useState<Alike | null>(null);
   const [side, setSide] = React.useState<Layers | null>(null);
+  const [step, setStep] = React.useState<string | null>(null);
+  const layers = data?.info.layers ?? [];
+  const steps = data?.allSteps ?? 1;
+  const units = data?.allUnits ?? 1;
   const [t, setT] = useSynced(model, "t", steps - 1);
   const [unit, setUnit] = useSynced(model, "unit", units - 1);
-  const [step, setStep] = React.useState<string | null>(null);
-  const [playing, setPlaying] = React.useState(false);
   const light = useLightState(data?.info.kind ?? "lstm", step);
-  const [root, width] = useWidth<HTMLDivElement>();
-  React.useLayoutEffect(() => (root.current ? followTheme(root.current) : undefined), [root]);
-  const theme = useTheme();
-  const lang = useLanguage();
-
-  React.useEffect(() => kernel.subscribe((message, buffers) => {
+  const view = useView(model, (message, buffers) => {
     switch (message.type) {
       case "lstm": {
         const layer = layerOf(message, buffers);
@@ -54,14 +44,11 @@ export function App({ model }: { model: Model }) {
           setSide(null);
           return layer;
         });
-        setNotice(null);
+        view.tell(null);
         // as trained: what a clamped readout is compared with
         if (!message.clamped_layers.length) setPlain(layer);
         break;
       }
-      case "lstm_place":
-        setPlace(message);
-        break;
       case "lstm_saturation":
         setShares({ info: message, buffers });
         break;
@@ -74,15 +61,11 @@ export function App({ model }: { model: Model }) {
       case "lstm_layers":
         setSide({ info: message, maps: buffers });
         break;
-      case "notice":
-        setNotice(message);
-        break;
       default:
         break;
     }
-  }), [kernel.subscribe]);
-
-  React.useEffect(() => void kernel.send({ type: "hello", version: VERSION }), [kernel.send]);
+  });
+  const { kernel, root, width, theme, place } = view;
 
   const ask = React.useCallback((layer: number, sample: number) => void kernel.send({ type: "lstm_ask", layer, sample }), [kernel.send]);
   const clamp = React.useCallback(
@@ -102,22 +85,7 @@ export function App({ model }: { model: Model }) {
   };
 
   // ------------------------------------------------------------ moving
-  const last = React.useRef({ t, steps });
-  last.current = { t, steps };
-  React.useEffect(() => {
-    if (!playing) return;
-    const timer = window.setInterval(() => {
-      const { t, steps } = last.current;
-      if (t + 1 < steps) setT(t + 1);
-      if (t + 2 >= steps) setPlaying(false);
-    }, FRAME);
-    return () => window.clearInterval(timer);
-  }, [playing, setT]);
-
-  const play = () => {
-    if (!playing && t >= steps - 1) setT(0);
-    setPlaying(!playing);
-  };
+  const [playing, play] = usePlay(FRAME, t >= steps - 1, () => setT(t + 1), () => setT(0));
   const [from, unitFrom] = [data?.from ?? 0, data?.unitFrom ?? 0];
   const move = React.useCallback((nextT: number, nextUnit: number) => {
     setT(nextT + from);
@@ -131,9 +99,7 @@ export function App({ model }: { model: Model }) {
   }, [kernel.send, data, setT, setUnit]);
 
   const onKeyDown = (e: React.KeyboardEvent) => {
-    if (e.ctrlKey || e.metaKey || e.altKey || isTextField(e.target)) return;
-    const native = e.target instanceof HTMLInputElement || (e.target instanceof HTMLButtonElement && (e.key === " " || e.key === "Enter"));
-    if (native) return;
+    if (!isOurs(e)) return;
     const far = e.shiftKey ? 10 : 1;
     switch (e.key) {
       case "ArrowLeft": setT(t - far); break;
@@ -154,17 +120,18 @@ export function App({ model }: { model: Model }) {
   const at = data ? Math.max(0, Math.min(data.steps - 1, t - data.from)) : 0;
   const row = data ? Math.max(0, Math.min(data.units - 1, unit - data.unitFrom)) : 0;
   const moment = data ? momentOf(data, at, row) : null;
-  useSaved(model, root, data, at, row);
+  const picture: Draw | null = data && !place?.asked ? (pen) => draw(pen, data, at, row) : null;
+  useSaved(model, root, picture, [data, at, row]);
   const columns = width >= 1000 ? 2 : 1;
   const plotSpace = (columns === 2 ? Math.min(width * 0.486, width - 580) : width) - 134;
 
   return (
-    <div
-      ref={root} className="fl-lstm" data-testid="lstm-view" lang={lang} data-columns={columns} data-t={t} data-unit={unit}
-      data-layer={data ? data.info.layer + 1 : undefined} data-kind={data?.info.kind} data-busy={kernel.busy || undefined}
-      tabIndex={0} role="group" aria-label={data ? words("{kind} view of {node}. Arrow keys move step and unit.", { kind: data.kind.name, node: layers[data.info.layer].node }) : words("LSTM view. Arrow keys move step and unit.")} onKeyDown={onKeyDown}
+    <Frame
+      view={view} name="fl-lstm" onKeyDown={onKeyDown}
+      hooks={{ "data-testid": "lstm-view", "data-columns": columns, "data-t": t, "data-unit": unit, "data-layer": data ? data.info.layer + 1 : undefined, "data-kind": data?.info.kind }}
+      label={data ? words("{kind} view of {node}. Arrow keys move step and unit.", { kind: data.kind.name, node: layers[data.info.layer].node }) : words("LSTM view. Arrow keys move step and unit.")}
     >
-      {data && moment ? (
+      {data && moment && picture && (
         <LightContext.Provider value={light}>
           <header className="bar" role="presentation">
             <div className="name"><Icon name="recurrent" size={15} /><b>{layers[data.info.layer].node}</b>{data.info.title && <span>{data.info.title}</span>}</div>
@@ -179,16 +146,14 @@ export function App({ model }: { model: Model }) {
             )}
             <Slider label={words("Timestep")} value={t} max={steps - 1} text={`${t} / ${steps - 1}`} onChange={setT} />
             <Slider label={words("Unit")} value={unit} max={units - 1} text={`${unit} / ${units - 1}`} onChange={setUnit} />
-            <button type="button" className="play" aria-label={playing ? words("Pause") : words("Play")} onClick={play}>
-              <Icon name={playing ? "pause" : "play"} size={13} />{playing ? words("Pause") : words("Play")}
-            </button>
+            <PlayButton playing={playing} play={play} />
             {data.info.samples > 1 && <Sample sample={data.info.sample} samples={data.info.samples} choose={(n) => ask(data.info.layer, n)} />}
             {width >= 1300 && <span className="facts">{facts(data.info)}</span>}
-            <Save data={data} t={at} unit={row} root={root} tell={setNotice} />
+            <Save of={layers[data.info.layer].node} ways={[csvWay(() => tableOf(data))]} draw={picture} root={root} tell={view.tell} />
             <LanguageChoice />
           </header>
-          {notice && <Message notice={notice} close={() => setNotice(null)} />}
-          {place && <Place place={place} t={t} go={() => void go()} />}
+          {view.notice && <Message notice={view.notice} close={() => view.tell(null)} />}
+          <Follows place={place} go={() => void go()} way={place?.loop ? words("Take the debugger to t = {t}", { t }) : words("Go to this layer’s firing")} />
           <Maps data={data} moment={moment} plain={sameMoment(plain, data) ? plain : null} t={at} unit={row} space={plotSpace} move={move} theme={theme} root={root} />
           <div className="right">
             <div className="steps" role="group" aria-label={words("The four steps")}>
@@ -204,15 +169,14 @@ export function App({ model }: { model: Model }) {
             <div className="cards">
               <Saturation data={data} t={at} unit={row} shares={shares} ask={() => more("saturation")} choose={setUnit} />
               <Norm data={data} t={at} curves={curves} ask={() => more("gradient")} />
-              <ClampCard data={data} unit={unit} clamp={clamp} tell={setNotice} />
+              <ClampCard data={data} unit={unit} clamp={clamp} tell={view.tell} />
             </div>
             <Similar data={data} t={at} unit={row} alike={alike} theme={theme} root={root} find={(request) => void kernel.send({ type: "lstm_similar", ...request })} go={(sample, next) => void goTo(data.info.layer, sample, next, null)} />
             {layers.length > 1 && <SideBySide data={data} layers={side} t={at} unit={row} theme={theme} root={root} ask={() => more("layers")} go={(layer, next, u) => void goTo(layer, data.info.sample, next, u)} />}
           </div>
         </LightContext.Provider>
-      ) : notice ? <Message notice={notice} /> : <p className="waiting" role="status">{words("Waiting for the kernel’s numbers …")}</p>}
-      <Slow busy={kernel.busy} />
-    </div>
+      )}
+    </Frame>
   );
 }
 

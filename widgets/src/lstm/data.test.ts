@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { LSTMData } from "../protocol.gen";
-import { csvOf } from "./save";
+import { tableOf } from "./save";
 import { inputOf, layerOf, momentOf } from "./data";
 
 const one = (...values: number[]) => Float32Array.from(values);
@@ -22,7 +22,7 @@ test("the two halves of a GRU's ledger add up to its state, those of an RNN to w
   const rnn = data("rnn", [one(0.25, 1), one(0.5, -2), one(Math.tanh(0.75), Math.tanh(-1)), one(0), one(1, 2)]);
   expect(momentOf(rnn, 0, 0).total).toBe(0.75);
   expect(Math.tanh(momentOf(rnn, 1, 0).total)).toBeCloseTo(momentOf(rnn, 1, 0).h, 6);
-  expect(csvOf(rnn).split("\n").slice(0, 2)).toEqual(["step,unit,u,s,h,keep,write", `0,0,0.25,0.5,${Math.fround(Math.tanh(0.75))},0.5,0.25`]);
+  expect(tableOf(rnn).split("\n").slice(0, 2)).toEqual(["step,unit,u,s,h,keep,write", `0,0,0.25,0.5,${Math.fround(Math.tanh(0.75))},0.5,0.25`]);
 });
 
 test("a layer that reads from the end says which step of the input it reads, and past the sequence's end none is turned", () => {
@@ -34,5 +34,5 @@ test("a layer that reads from the end says which step of the input it reads, and
 test("a page's moments count from its own first step and unit", () => {
   const page = data("rnn", [one(1, 2), one(0, 0), one(0.5, 0.25), one(0.125), one(1, 2)], { t_from: 1000, unit_from: 512 });
   expect(momentOf(page, 0, 0).before).toBe(0.125);
-  expect(csvOf(page).split("\n")[1].startsWith("1000,512,")).toBe(true);
+  expect(tableOf(page).split("\n")[1].startsWith("1000,512,")).toBe(true);
 });

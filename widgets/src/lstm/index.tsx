@@ -1,31 +1,6 @@
 // The LSTM view: one cursor, a step and a unit, through everything that a recurrent layer did.
-import * as React from "react";
-import { createRoot } from "react-dom/client";
-import { guardShortcuts } from "../shared/guard";
-import { hideSaved } from "../shared/saved";
-import type { Model } from "../shared/wire";
-import { Words } from "../shared/words";
+import { widget } from "../shared/mount";
 import { App } from "./app";
-import "../shared/tokens.css";
-import "../shared/controls.css";
 import "./lstm.css";
 
-function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
-  const host = document.createElement("div");
-  host.className = "fl-lstm-host";
-  el.append(host);
-  const unguard = guardShortcuts(host);
-  const root = createRoot(host);
-  root.render(<Words model={model}><App model={model} /></Words>);
-  // the output area is there once the element is attached
-  let unhide = () => undefined as void;
-  const soon = requestAnimationFrame(() => { unhide = hideSaved(el, "flowlab recurrent layer"); });
-  return () => {
-    cancelAnimationFrame(soon);
-    unhide();
-    unguard();
-    root.unmount();
-  };
-}
-
-export default { render };
+export default widget(App, "flowlab recurrent layer");

@@ -1,13 +1,13 @@
 // The left half: what the layer reads, what the heads would say, and the six heatmaps, all on one time axis with one cursor.
 import * as React from "react";
 import { css, inkOn, scaleOf } from "../shared/color";
+import { useScrub } from "../shared/controls";
 import { niceStep, num, short } from "../shared/format";
 import { paintMap } from "../shared/paint";
+import type { Root } from "../shared/pixels";
 import { t as words, told, useLanguage } from "../shared/words";
 import { type LayerData, type Moment, type Shown, WORDS, inputOf, clipped, rangeOf, transposed } from "./data";
 import { useLight } from "./lit";
-
-type Root = React.RefObject<HTMLDivElement | null>;
 
 const STRIP = 112;
 const READING = 17;
@@ -134,22 +134,6 @@ function Notes({ data, t }: { data: LayerData; t: number }) {
     units < allUnits && words("Units {first} to {last} of {all} are drawn; the cursor turns the page.", { first: unitFrom, last: unitFrom + units - 1, all: allUnits }),
   ].filter(Boolean);
   return notes.length ? <p className="notes" role="status">{notes.join(" ")}</p> : null;
-}
-
-/** Drag or click over a plot: calls back with the event and the plot's box. */
-function useScrub(go: (e: React.PointerEvent, box: DOMRect) => void) {
-  const act = React.useRef(go);
-  act.current = go;
-  return React.useMemo(() => ({
-    onPointerDown: (e: React.PointerEvent<HTMLElement>) => {
-      if (e.button !== 0) return;
-      e.currentTarget.setPointerCapture(e.pointerId);
-      act.current(e, e.currentTarget.getBoundingClientRect());
-    },
-    onPointerMove: (e: React.PointerEvent<HTMLElement>) => {
-      if (e.buttons & 1 && e.currentTarget.hasPointerCapture(e.pointerId)) act.current(e, e.currentTarget.getBoundingClientRect());
-    },
-  }), []);
 }
 
 /** The colours of a map and the numbers at its ends. */

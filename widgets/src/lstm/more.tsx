@@ -1,36 +1,20 @@
 // What is looked at beside the moment: saturation, the error on its way back, moments alike, every layer beside the others.
 import * as React from "react";
-import type { LSTMGradient, LSTMLayers, LSTMMoments, LSTMPlace, LSTMSaturation, LSTMSimilar } from "../protocol.gen";
+import type { LSTMGradient, LSTMLayers, LSTMMoments, LSTMSaturation, LSTMSimilar } from "../protocol.gen";
 import { useWidth } from "../shared/controls";
 import { num, powerOfTen } from "../shared/format";
 import { paintMap } from "../shared/paint";
+import type { Root } from "../shared/pixels";
 import { t as words, tn } from "../shared/words";
 import { type LayerData, WORDS, saturation, transposed } from "./data";
 import { useLight } from "./lit";
 
-type Root = React.RefObject<HTMLDivElement | null>;
 export type More = "layers" | "gradient" | "saturation" | "go";
 
 export interface Shares { info: LSTMSaturation; buffers: Float32Array[] }
 export interface Curves { info: LSTMGradient; own: Float32Array; plain: Float32Array }
 export interface Alike { info: LSTMMoments; strips: Float32Array[] }
 export interface Layers { info: LSTMLayers; maps: Float32Array[] }
-
-// ---------------------------------------------------------------- where the debugger stands
-
-export function Place({ place, t, go }: { place: LSTMPlace; t: number; go(): void }) {
-  if (!place.follows) return null;
-  return (
-    <div className="place" data-testid="lstm-place" data-cursor={place.cursor} data-gone={place.gone || undefined} role="status">
-      <span>
-        {words("Follows the debugger: firing {n} of {all}", { n: place.cursor, all: place.total })}
-        {place.next && <> · {words("next {node}", { node: place.next })}</>}
-        {place.gone && <b> {words("The layer has not fired there: these are its last numbers.")}</b>}
-      </span>
-      <button type="button" className="button" onClick={go}>{place.loop ? words("Take the debugger to t = {t}", { t }) : words("Go to this layer’s firing")}</button>
-    </div>
-  );
-}
 
 // ---------------------------------------------------------------- saturation
 

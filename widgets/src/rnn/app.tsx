@@ -1,17 +1,16 @@
 import * as React from "react";
-import { VERSION, type Notice, type RNNGuesses } from "../protocol.gen";
-import { followTheme } from "../shared/color";
-import { Slider, useWidth } from "../shared/controls";
+import type { RNNGuesses } from "../protocol.gen";
+import { Slider } from "../shared/controls";
 import { num } from "../shared/format";
-import { isTextField } from "../shared/guard";
 import { Icon } from "../shared/icons";
-import { Message, Sample, Slow, useSynced, useTheme } from "../shared/view";
-import { type Model, useKernel } from "../shared/wire";
-import { LanguageChoice, t as words, useLanguage } from "../shared/words";
+import { csvWay, type Draw, Save, useSaved } from "../shared/save";
+import { Follows, Frame, isOurs, Message, PlayButton, Sample, usePlay, useSynced, useView } from "../shared/view";
+import type { Model } from "../shared/wire";
+import { LanguageChoice, t as words } from "../shared/words";
 import { Besides, Guesses } from "./characters";
 import { type Data, dataOf, stateAt, type UnitData, unitOf, type UsesData, useAt, usesOf, windowFrom } from "./data";
 import { Equation } from "./equation";
-import { Save, useSaved } from "./save";
+import { draw, tableOf } from "./save";
 import { Stage } from "./stage";
 import { Timeline } from "./timeline";
 import { ErrorCard, UsesCard } from "./uses";
@@ -21,56 +20,44 @@ const FRAME = 350;      // ms a timestep while playing
 export const WIDE = 1080;
 
 export function App({ model }: { model: Model }) {
-  const kernel = useKernel(model);
   const [data, setData] = React.useState<Data | null>(null);
   const [seen, setSeen] = React.useState<UnitData | null>(null);
   const [uses, setUses] = React.useState<UsesData | null>(null);
   const [guesses, setGuesses] = React.useState<RNNGuesses | null>(null);
-  const [notice, setNotice] = React.useState<Notice | null>(null);
   const [back, setBack] = React.useState(false);
-  const [playing, setPlaying] = React.useState(false);
   const steps = data?.layer.timesteps ?? 1;
   const [t, setT] = useSynced(model, "t", steps - 1);
   const [k, setK] = useSynced(model, "k", Math.min(COPIES, steps));
   const [unit, setUnit] = useSynced(model, "unit", (data?.layer.units ?? 1) - 1);
-  const [root, width] = useWidth<HTMLDivElement>();
-  React.useLayoutEffect(() => (root.current ? followTheme(root.current) : undefined), [root]);
-  const theme = useTheme();
-  const lang = useLanguage();
   const from = React.useRef(0);
   from.current = windowFrom(from.current, t, k, steps);
-
-  React.useEffect(() => kernel.subscribe((message, buffers) => {
+  const view = useView(model, (message, buffers) => {
     switch (message.type) {
       case "rnn":
         setData((old) => {
           const next = dataOf(message, buffers);
-          if (old && (old.info.layer !== message.layer || old.info.sample !== message.sample)) setUses(null);
+          if (old && (old.info.layer !== message.layer || old.info.sample !== message.sample || old.info.run !== message.run)) setUses(null);
           return next;
         });
-        setNotice(null);
+        if (!message.guesses) setGuesses(null);
+        view.tell(null);
         break;
       case "rnn_unit":
         setSeen(unitOf(message, buffers));
         break;
       case "rnn_uses":
         setUses(usesOf(message, buffers));
-        setNotice(null);
+        view.tell(null);
         break;
       case "rnn_guesses":
         setGuesses(message);
-        setNotice(null);
-        break;
-      case "notice":
-        setNotice(message);
+        view.tell(null);
         break;
       default:
         break;
     }
-  }), [kernel.subscribe]);
-
-  React.useEffect(() => void kernel.send({ type: "hello", version: VERSION }), [kernel.send]);
-  const { send } = kernel;
+  });
+  const { kernel, send, root, width, theme, place } = view;
 
   // what is not on the page of timesteps is asked for when the cursor rests
   React.useEffect(() => {
@@ -87,7 +74,7 @@ export function App({ model }: { model: Model }) {
   const asked = React.useRef("");
   React.useEffect(() => {
     if (!data) return;
-    const here = `${data.info.layer}/${data.info.sample}`;
+    const here = `${data.info.run}/${data.info.layer}/${data.info.sample}`;
     if (!uses) {
       if (!data.info.automatic || asked.current === here) return;
       asked.current = here;
@@ -98,28 +85,13 @@ export function App({ model }: { model: Model }) {
     const timer = window.setTimeout(() => follow(uses.info.of, uses.info.weight), 80);
     return () => window.clearTimeout(timer);
   }, [data, uses, back, t, follow, send]);
-  useSaved(model, root, data, uses, t, k, from.current, unit);
+  const picture: Draw | null = data && !place?.asked ? (pen) => draw(pen, data, uses, t, k, from.current, unit) : null;
+  useSaved(model, root, picture, [data, uses, t, k, from.current, unit]);
 
-  const now = React.useRef({ t, steps });
-  now.current = { t, steps };
-  React.useEffect(() => {
-    if (!playing) return;
-    const timer = window.setInterval(() => {
-      const { t, steps } = now.current;
-      if (t + 1 < steps) setT(t + 1);
-      if (t + 2 >= steps) setPlaying(false);
-    }, FRAME);
-    return () => window.clearInterval(timer);
-  }, [playing, setT]);
-  const play = () => {
-    if (!playing && t >= steps - 1) setT(0);
-    setPlaying(!playing);
-  };
+  const [playing, play] = usePlay(FRAME, t >= steps - 1, () => setT(t + 1), () => setT(0));
 
   const onKeyDown = (e: React.KeyboardEvent) => {
-    if (e.ctrlKey || e.metaKey || e.altKey || isTextField(e.target)) return;
-    if (e.target instanceof HTMLInputElement || e.target instanceof HTMLSelectElement) return;
-    if (e.target instanceof HTMLElement && e.target.closest("button") && (e.key === " " || e.key === "Enter")) return;
+    if (!isOurs(e)) return;
     const far = e.shiftKey ? 10 : 1;
     switch (e.key) {
       case "ArrowLeft": setT(t - far); break;
@@ -140,12 +112,12 @@ export function App({ model }: { model: Model }) {
   const info = data?.info;
   const size = width >= WIDE ? "wide" : width >= 760 ? "middle" : "narrow";
   return (
-    <div
-      ref={root} className="fl-rnn" data-testid="rnn-view" lang={lang} data-size={size} data-node={data?.layer.node} data-layer={info ? info.layer + 1 : undefined} data-t={t} data-k={k} data-unit={unit}
-      data-busy={kernel.busy || undefined} tabIndex={0} role="group" onKeyDown={onKeyDown}
-      aria-label={data ? words("Unrolled view of {node}. Left and right move the timestep, up and down the unit, plus and minus slide copies out, B goes backwards.", { node: data.layer.node }) : words("Unrolled view.")}
+    <Frame
+      view={view} name="fl-sheet fl-rnn" onKeyDown={onKeyDown}
+      hooks={{ "data-testid": "rnn-view", "data-size": size, "data-node": data?.layer.node, "data-layer": info ? info.layer + 1 : undefined, "data-t": t, "data-k": k, "data-unit": unit }}
+      label={data ? words("Unrolled view of {node}. Left and right move the timestep, up and down the unit, plus and minus slide copies out, B goes backwards.", { node: data.layer.node }) : words("Unrolled view.")}
     >
-      {data && info ? (
+      {data && info && picture && (
         <>
           <header className="bar" role="presentation">
             <div className="name"><Icon name="recurrent" size={15} /><b>{data.layer.node}</b>{info.title && <span>{info.title}</span>}</div>
@@ -157,17 +129,16 @@ export function App({ model }: { model: Model }) {
             <Slider label={words("Unroll")} value={k} max={Math.min(COPIES, steps)} text={k ? String(k) : words("loop")} onChange={setK} />
             <Slider label={words("Timestep")} value={t} max={steps - 1} text={`${t} / ${steps - 1}`} onChange={setT} />
             {data.layer.units > 1 && <Slider label={words("Unit")} value={unit} max={data.layer.units - 1} text={`${unit} / ${data.layer.units - 1}`} onChange={setUnit} />}
-            <button type="button" className="button play" aria-label={playing ? words("Pause") : words("Play")} onClick={play}>
-              <Icon name={playing ? "pause" : "play"} size={13} />{playing ? words("Pause") : words("Play")}
-            </button>
+            <PlayButton playing={playing} play={play} />
             <span className="seg" role="group" aria-label={words("Direction")}>
               <button type="button" aria-pressed={!back} onClick={() => setBack(false)}>{words("Forward")}</button>
               <button type="button" aria-pressed={back} disabled={info.losses.length === 0} onClick={() => { setBack(true); if (!uses) follow(); }}>{words("Backward")}</button>
             </span>
             {info.samples > 1 && <Sample sample={info.sample} samples={info.samples} choose={(n) => void send({ type: "rnn_ask", layer: info.layer, sample: n, t })} />}
-            <span className="end"><Save data={data} uses={uses} seen={seen} t={t} k={k} from={from.current} unit={unit} root={root} tell={setNotice} /><LanguageChoice /></span>
+            <span className="end"><Save of={data.layer.node} ways={[csvWay(() => tableOf(data, uses, seen))]} draw={picture} root={root} tell={view.tell} /><LanguageChoice /></span>
           </header>
-          {notice && <Message notice={notice} close={() => setNotice(null)} />}
+          {view.notice && <Message notice={view.notice} close={() => view.tell(null)} />}
+          <Follows place={place} />
           <Stage data={data} uses={uses} back={back} t={t} k={k} from={from.current} unit={unit} setT={setT} theme={theme} root={root} width={Math.max(0, width - 52)} />
           {guesses && <Guesses data={data} guesses={guesses} t={t} setT={setT} ask={(text, context) => send({ type: "rnn_guess_ask", text, context })} />}
           <div className="columns">
@@ -183,9 +154,8 @@ export function App({ model }: { model: Model }) {
           </div>
           <p className="hidden" role="status" aria-live="polite">{said(data, t, k, unit)}</p>
         </>
-      ) : notice ? <Message notice={notice} /> : <p className="waiting" role="status">{words("Waiting for the kernel’s numbers …")}</p>}
-      <Slow busy={kernel.busy} />
-    </div>
+      )}
+    </Frame>
   );
 }
 

@@ -128,7 +128,6 @@ export function Stage({ data, uses, back, t, k, from, unit, setT, theme, root, w
                   type="button" className="cell" data-cell={s} data-narrow={card < 112 || undefined} aria-pressed={s === t} onClick={() => setT(s)} onPointerEnter={() => setLit(s)} onPointerLeave={() => setLit(null)} onFocus={() => setLit(s)} onBlur={() => setLit(null)}
                   style={{ left: left(n), width: card, top: CARD, height }}
                   title={words("{state} goes two ways: to {reader}, and on to timestep {next}.", { state: `${states[0].name}(${s})`, reader: gives(s) ? info.each[0] ?? info.last[0] : words("nobody"), next: s + order })}
-                  aria-label={words("Timestep {t}", { t: s })}
                 >
                   <header><b>t = {s}</b></header>
                   {strips(step(s), card - 16)}

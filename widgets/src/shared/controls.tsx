@@ -44,3 +44,19 @@ export function prefersReducedMotion(): boolean {
 export function Slots({ ready, size, label }: { ready: number; size: number; label: string }) {
   return <div className="fl-slots" role="img" aria-label={label}>{Array.from({ length: Math.min(size, 32) }, (_, k) => <u key={k} className={k < ready ? "full" : undefined} />)}</div>;
 }
+
+/** Drag or click over a plot: calls back with the event and the plot's box. */
+export function useScrub(go: (e: React.PointerEvent, box: DOMRect) => void) {
+  const act = React.useRef(go);
+  act.current = go;
+  return React.useMemo(() => ({
+    onPointerDown: (e: React.PointerEvent<HTMLElement>) => {
+      if (e.button !== 0) return;
+      e.currentTarget.setPointerCapture(e.pointerId);
+      act.current(e, e.currentTarget.getBoundingClientRect());
+    },
+    onPointerMove: (e: React.PointerEvent<HTMLElement>) => {
+      if (e.buttons & 1 && e.currentTarget.hasPointerCapture(e.pointerId)) act.current(e, e.currentTarget.getBoundingClientRect());
+    },
+  }), []);
+}

@@ -1,49 +1,49 @@
 import * as React from "react";
-import { type Histograms, type Notice, type TrainingState, VERSION } from "../protocol.gen";
-import { followTheme, onThemeChange } from "../shared/color";
-import { Slider, useWidth } from "../shared/controls";
+import type { Histograms, TrainingState } from "../protocol.gen";
+import { Slider } from "../shared/controls";
 import { duration } from "../shared/format";
 import { Icon } from "../shared/icons";
 import { STATES, STOPPED, useTyped } from "../shared/training";
-import { type Model, useKernel } from "../shared/wire";
-import { LanguageChoice, t, told, useLanguage } from "../shared/words";
+import { download } from "../shared/download";
+import { Save, type Way } from "../shared/save";
+import { Message, Slow, useView } from "../shared/view";
+import type { Model } from "../shared/wire";
+import { LanguageChoice, t, told } from "../shared/words";
 import { Charts } from "./curves";
 import { type CurveData, type InsideData, type PlaneData, curvesOf, insideOf, nearest, planeOf } from "./data";
 import { Inside, Plane, Queue } from "./inside";
+import { draw } from "./save";
 
 const NONE: readonly number[] = [];
 
 export function App({ model }: { model: Model }) {
-  const kernel = useKernel(model);
   const [state, setState] = React.useState<TrainingState | null>(null);
   const [curves, setCurves] = React.useState<CurveData | null>(null);
   const [inside, setInside] = React.useState<InsideData | null>(null);
   const [plane, setPlane] = React.useState<PlaneData | null>(null);
-  const [notice, setNotice] = React.useState<Notice | null>(null);
   const [group, setGroup] = React.useState<Histograms["kind"]>("weights");
   const [log, setLog] = React.useState(false);
   const [cursor, setCursor] = React.useState<number | null>(null);
-  const [root, width] = useWidth<HTMLDivElement>();
-  const [theme, setTheme] = React.useState(0);
-  const lang = useLanguage();
-  React.useLayoutEffect(() => (root.current ? followTheme(root.current) : undefined), [root]);
-  React.useEffect(() => onThemeChange(() => setTheme((n) => n + 1)), []);
-
-  React.useEffect(() => kernel.subscribe((message, buffers) => {
+  const view = useView(model, (message, buffers) => {
     switch (message.type) {
       case "training": setState(message); break;
       case "curves": setCurves(curvesOf(message, buffers)); break;
       case "histograms": setInside(insideOf(message, buffers)); break;
       case "boundary": setPlane(planeOf(message, buffers)); break;
-      case "notice": setNotice(message); break;
+      case "history_file":
+        download(new Blob([Uint8Array.from(atob(message.base64), (c) => c.charCodeAt(0))]), message.name);
+        view.tell({ type: "notice", level: "status", text: `The browser was given ${message.name} to save.`, hint: `If nothing was saved: this page may not save files; ${message.way} writes it in Python.`, node: null, edge: null, why: false });
+        break;
       default: break;
     }
-  }), [kernel.subscribe]);
-  React.useEffect(() => void kernel.send({ type: "hello", version: VERSION }), [kernel.send]);
+  });
+  const { kernel, root, width, theme, lang } = view;
   const train = React.useCallback((name: "pause" | "go_on" | "stop" | "debug_next" | "open" | "stop_when", more: { step?: number; text?: string } = {}) => {
-    setNotice(null);
+    view.tell(null);
     return kernel.send({ type: "train", name, ...more });
-  }, [kernel.send]);
+  }, [kernel.send, view.tell]);
+  const ways: Way[] = ([["step", t("CSV, a row a step")], ["epoch", t("CSV, a row an epoch")], ["tensorboard", "TensorBoard"]] as const)
+    .map(([kind, name]) => ({ kind, name, save: () => { view.tell(null); void kernel.send({ type: "ask_history", kind }); } }));
   const caught = state?.caught ?? null;
   // the step that was asked for is about to run: it opens below
   React.useEffect(() => { if (caught !== null) void train("open", { step: caught }); }, [caught, train]);
@@ -59,7 +59,7 @@ export function App({ model }: { model: Model }) {
   const main = Math.max(260, width - 28 - (wide && side ? 296 : 0));
   return (
     <div
-      ref={root} className="flowlab fl-train" data-testid="training-view" lang={lang} data-state={state?.state || undefined} data-step={state?.step} data-opened={state?.opened ?? undefined} data-busy={kernel.busy || undefined}
+      ref={root} className="flowlab fl-view fl-train" data-testid="training-view" lang={lang} data-state={state?.state || undefined} data-step={state?.step} data-opened={state?.opened ?? undefined} data-busy={kernel.busy || undefined}
       data-columns={wide ? 2 : 1} role="group" aria-label={t("Training view")}
     >
       <header className="bar" role="presentation">
@@ -72,10 +72,11 @@ export function App({ model }: { model: Model }) {
           {alive && <button type="button" className="bt" onClick={() => void train("stop")}><Icon name="stop" size={12} />{t("Stop")}</button>}
           {alive && <button type="button" className="bt" disabled={state.waiting} title={t("The next step opens below at its start, with its batch; training waits there for Go on")} onClick={() => void train("debug_next")}><Icon name="step" size={12} />{t("Debug the next step")}</button>}
         </div>
+        {curves && curves.lines.length > 0 && steps > 0 && <Save of={state?.title || "training"} ways={ways} draw={(pen) => draw(pen, curves, state?.title ?? "", log)} root={root} tell={view.tell} />}
         <LanguageChoice />
       </header>
-      {notice && <div className={`message ${notice.level}`} role={notice.level}>{notice.level === "alert" && <Icon name="error" />}<span><b>{told(notice.text)}</b> {told(notice.hint)}</span><button type="button" aria-label={t("Dismiss")} onClick={() => setNotice(null)}><Icon name="close" size={12} /></button></div>}
-      <Slow busy={kernel.busy} />
+      {view.notice && <Message notice={view.notice} close={() => view.tell(null)} />}
+      <Slow busy={kernel.busy} after={4000} hint="This kernel answers nothing while a cell runs: interrupt the cell, or train with background=True." />
       {!state?.title ? <p className="waiting" role="status">{t("No training yet: fl.fit(..., view=view) shows one here.")}</p> : <>
         <section className="panel curves" aria-label={t("Curves")}>
           {curves && curves.lines.length > 0 && steps > 0 ? <>
@@ -122,17 +123,4 @@ function StopWhen({ now, set }: { now: string; set(text: string): Promise<boolea
       <p className="muted">{now ? t("Stops after the step at which a recorded number is {condition}.", { condition: now }) : t("A condition such as nan or inf, or mean > 10; empty for none.")}</p>
     </form>
   );
-}
-
-/** Says so when an answer takes long: the cell that trains may hold the kernel. */
-function Slow({ busy }: { busy: boolean }) {
-  const [late, setLate] = React.useState(false);
-  React.useEffect(() => {
-    setLate(false);
-    if (!busy) return;
-    const timer = window.setTimeout(() => setLate(true), 4000);
-    return () => window.clearTimeout(timer);
-  }, [busy]);
-  if (!late) return null;
-  return <div className="message status" role="status"><span><b>{t("No answer yet.")}</b> {t("This kernel answers nothing while a cell runs: interrupt the cell, or train with background=True.")}</span></div>;
 }

@@ -4,8 +4,8 @@ import { niceStep, num, powerOfTen, tick } from "../shared/format";
 import { t } from "../shared/words";
 import { type CurveData, type Line, span } from "./data";
 
-const LEFT = 52;
-const RIGHT = 14;
+export const LEFT = 52;
+export const RIGHT = 14;
 const TOP = 10;
 const FOOT = 22;
 
@@ -16,9 +16,8 @@ export function Charts({ data, width, step, kept, opened, log, onStep, onReplay 
   return <>{data.lines.map((line) => <Chart key={line.name} line={line} data={data} width={width} height={height} step={step} kept={kept} opened={opened} log={log} onStep={onStep} onReplay={onReplay} />)}</>;
 }
 
-function Chart({ line, data, width, height, step, kept, opened, log, onStep, onReplay }: {
-  line: Line; data: CurveData; width: number; height: number; step: number | null; kept: readonly number[]; opened: number | null; log: boolean; onStep(step: number): void; onReplay(): void;
-}) {
+/** Where everything of a chart stands, and its lines as paths of SVG. */
+export function plan(line: Line, data: CurveData, width: number, height: number, log: boolean) {
   const { stride, ends } = data.info;
   const steps = Math.max(1, data.info.steps);
   const lists = [line.lo, line.hi, line.epochs, ...(line.checked ? [line.checked] : [])];
@@ -44,10 +43,24 @@ function Chart({ line, data, width, height, step, kept, opened, log, onStep, onR
   // of a stretch of steps the lowest and the highest, as one band
   const raw = stride === 1 ? path(line.lo, x) : band(line, (i) => x(middle(i)), y, known);
   const end = (k: number) => x(Math.max(0, ends[k] - 1));
+  const line0 = (v: number) => TOP + (1 - (v - from) / (to - from)) * (height - TOP - FOOT);
   const yStep = niceStep(to - from, Math.max(2, height / 44));
   const ticks = log ? decades(from, to) : Array.from({ length: Math.floor(to / yStep) - Math.ceil(from / yStep) + 1 }, (_, k) => (Math.ceil(from / yStep) + k) * yStep);
   const xStep = Math.max(1, niceStep(steps - 1, Math.max(2, inner / 90)));
   const marks = Array.from({ length: Math.floor((steps - 1) / xStep) + 1 }, (_, k) => Math.round(k * xStep));
+  return {
+    x, y, known, inner, end, raw, mean: path(line.epochs, end), checked: line.checked && path(line.checked, end),
+    ticks: ticks.map((v) => ({ y: line0(v), text: !log ? tick(v, yStep) : Number.isInteger(v) ? powerOfTen(v) : num(Number((10 ** v).toPrecision(1))) })),
+    marks: marks.map((m, k) => ({ x: x(m), text: m.toLocaleString("en-US"), anchor: k === 0 ? "start" as const : "middle" as const })),
+  };
+}
+
+function Chart({ line, data, width, height, step, kept, opened, log, onStep, onReplay }: {
+  line: Line; data: CurveData; width: number; height: number; step: number | null; kept: readonly number[]; opened: number | null; log: boolean; onStep(step: number): void; onReplay(): void;
+}) {
+  const { x, y, known, inner, end, raw, mean, checked, ticks, marks } = plan(line, data, width, height, log);
+  const { stride } = data.info;
+  const steps = Math.max(1, data.info.steps);
   const reading = step === null ? null : readingOf(line, data, step);
   const last = (list: Float32Array | null) => (list && list.length ? num(list[list.length - 1]) : null);
   const pick = (e: React.PointerEvent<SVGSVGElement>) => {
@@ -69,12 +82,12 @@ function Chart({ line, data, width, height, step, kept, opened, log, onStep, onR
         onPointerDown={(e) => { if (e.button === 0) { e.currentTarget.setPointerCapture(e.pointerId); pick(e); } }} onPointerMove={(e) => { if (e.buttons & 1) pick(e); }}
         onDoubleClick={onReplay}
       >
-        {ticks.map((v) => <React.Fragment key={v}><path className="grid" d={`M${LEFT} ${line0(v)}H${width - RIGHT}`} /><text x={LEFT - 6} y={line0(v) + 3.5} textAnchor="end">{!log ? tick(v, yStep) : Number.isInteger(v) ? powerOfTen(v) : num(Number((10 ** v).toPrecision(1)))}</text></React.Fragment>)}
-        {marks.map((m, k) => <text key={m} x={x(m)} y={height - 6} textAnchor={k === 0 ? "start" : "middle"}>{m.toLocaleString("en-US")}</text>)}
+        {ticks.map((v) => <React.Fragment key={v.y}><path className="grid" d={`M${LEFT} ${v.y}H${width - RIGHT}`} /><text x={LEFT - 6} y={v.y + 3.5} textAnchor="end">{v.text}</text></React.Fragment>)}
+        {marks.map((m) => <text key={m.x} x={m.x} y={height - 6} textAnchor={m.anchor}>{m.text}</text>)}
         <path className="raw" data-band={stride > 1 || undefined} d={raw} />
-        <path className="mean" d={path(line.epochs, end)} />
+        <path className="mean" d={mean} />
         {line.epochs.length <= 60 && [...line.epochs].map((v, k) => known(v) && <circle key={k} className="mean" cx={end(k)} cy={y(v)} r={2.4} />)}
-        {line.checked && <path className="val" d={path(line.checked, end)} />}
+        {checked && <path className="val" d={checked} />}
         {line.checked && line.checked.length <= 60 && [...line.checked].map((v, k) => known(v) && <rect key={k} className="val" x={end(k) - 2.4} y={y(v) - 2.4} width={4.8} height={4.8} />)}
         {kept.length > 0 && <path className="kept" d={kept.map((k) => `M${x(k).toFixed(1)} ${height - FOOT}v5`).join("")} />}
         {line.bad !== null && <path className="badline" d={`M${x(line.bad)} ${TOP}V${height - FOOT}`} />}
@@ -83,10 +96,6 @@ function Chart({ line, data, width, height, step, kept, opened, log, onStep, onR
       </svg>
     </figure>
   );
-
-  function line0(v: number): number {
-    return TOP + (1 - (v - from) / (to - from)) * (height - TOP - FOOT);
-  }
 }
 
 /** The lowest values to the right, the highest ones back: where nothing is known the band breaks off. */

@@ -2,12 +2,12 @@
 import * as React from "react";
 import type { Histograms } from "../protocol.gen";
 import { Slots } from "../shared/controls";
+import type { Root } from "../shared/pixels";
 import { css, scaleOf, tableOf } from "../shared/color";
 import { num, percent, seconds, short } from "../shared/format";
 import { t, told } from "../shared/words";
 import { type Histogram, type InsideData, type PlaneData, span } from "./data";
 
-type Root = React.RefObject<HTMLDivElement | null>;
 type Group = Histograms["kind"];
 
 const GROUPS: { kind: Group; word: string }[] = [{ kind: "weights", word: "Weights" }, { kind: "gradients", word: "Gradients" }, { kind: "activations", word: "Activations" }];
