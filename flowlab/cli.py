@@ -1,4 +1,4 @@
-"""The command line: `flowlab lab` opens the course, `flowlab run` runs a saved graph, `flowlab doctor` looks at this installation."""
+"""The command line: `flowlab lab` opens the course, `flowlab run` runs a saved graph, `flowlab serve` answers with one over HTTP, `flowlab doctor` looks at this installation."""
 from __future__ import annotations
 
 import argparse
@@ -22,6 +22,7 @@ import numpy as np
 
 import flowlab as fl
 from flowlab.core.files import write_atomically
+from flowlab.runtime.machine import cpu_count
 
 FIRST_NOTEBOOK = "01_read_a_captcha.ipynb"
 
@@ -69,6 +70,29 @@ def command_line() -> argparse.ArgumentParser:
     run.add_argument("--seed", type=int, default=0, metavar="N", help="seed of initial values and random operations (default: 0)")
     run.add_argument("--out", type=Path, metavar="FILE", help="write one value to a .npy file, or several to an .npz file, and print none")
     run.set_defaults(command=run_graph)
+
+    serve = commands.add_parser("serve", help="answer with a saved graph over HTTP", allow_abbrev=False,
+                                description="Answer requests with a graph saved by fl.save or by the lab, as JSON and safetensors: POST /v1/predict, GET /v1/model, /healthz, /readyz, "
+                                            "/metrics, /openapi.json. Only this machine may ask, with the token that is printed, unless options say otherwise.")
+    serve.add_argument("file", type=Path, metavar="FILE", help="the graph, a .flow.json file")
+    serve.add_argument("--weights", type=Path, metavar="FILE", help="values of the variables, as written by Session.save (.safetensors)")
+    serve.add_argument("--fetch", action="append", default=[], metavar="NAME", help="an output, such as logits:0; may be repeated (default: the nodes marked as fetches, else the last ones)")
+    serve.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="listen there (default: 127.0.0.1; 0.0.0.0 is every network)")
+    serve.add_argument("--port", type=int, default=8000, metavar="N", help="listen on this port, 0 for a free one (default: 8000)")
+    serve.add_argument("--token", metavar="TEXT", help="what clients send as Authorization: Bearer TEXT (default: $FLOWLAB_TOKEN, else a new one, which is printed)")
+    serve.add_argument("--no-token", action="store_true", help="ask for no token; only on loopback")
+    serve.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="answer to this name in Host too; may be repeated")
+    serve.add_argument("--allow-origin", action="append", default=[], metavar="URL", help="let scripts of this page ask, such as https://example.org; may be repeated")
+    serve.add_argument("--max-body", type=int, default=16, metavar="MB", help="the largest request (default: 16)")
+    serve.add_argument("--max-rows", type=int, default=4096, metavar="N", help="the largest size of a named dimension (default: 4096)")
+    serve.add_argument("--max-elements", type=int, default=4_000_000, metavar="N", help="the most numbers in a request, or in an answer (default: 4000000)")
+    serve.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="the longest that a request may take (default: 30)")
+    serve.add_argument("--queue", type=int, default=64, metavar="N", help="the most requests at a time; more get a 429 (default: 64)")
+    serve.add_argument("--merge", type=int, default=256, metavar="ROWS", help="the most rows of several requests that one run computes; 1 runs each by itself (default: 256)")
+    serve.add_argument("--threads", type=int, default=max(1, cpu_count() - 1), metavar="N", help="threads of BLAS in a run (default: one a processor, and one left for the requests)")
+    serve.add_argument("--allow-nonfinite", action="store_true", help="take NaN and infinities as inputs")
+    serve.add_argument("--seed", type=int, default=0, metavar="N", help="seed of initial values and random operations (default: 0)")
+    serve.set_defaults(command=serve_graph)
 
     doctor = commands.add_parser("doctor", help="say what is installed, and what is missing", allow_abbrev=False,
                                  description="Say what this installation has: versions, BLAS, GPU, browser, and the page.")
@@ -259,6 +283,52 @@ def write_arrays(path: Path, results: dict[str, np.ndarray | None]) -> None:
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                     np.lib.format.write_array(member, value, allow_pickle=False)
     write_atomically(path, file.getvalue())
+
+
+# ---------------------------------------------------------------- serve
+
+
+def serve_graph(options: argparse.Namespace) -> int:
+    """Answer requests until the process is told to end."""
+    from threadpoolctl import threadpool_limits
+
+    from flowlab.apps import serve as service
+    from flowlab.io.build import build
+
+    web = service.web()
+    if options.no_token and options.token:
+        raise UsageError("--token and --no-token exclude each other.")
+    if options.no_token and not service.is_loopback(options.host):
+        raise UsageError(f"--no-token: {options.host} is open to other machines. Leave it out, or leave --host at 127.0.0.1.")
+    token = None if options.no_token else options.token or os.environ.get("FLOWLAB_TOKEN") or secrets.token_urlsafe(32)
+    if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
+        raise UsageError("the token holds a blank or a character beyond ASCII. Take letters and digits.")
+    limits = service.Limits(body=options.max_body << 20, elements=options.max_elements, rows=options.max_rows, seconds=options.timeout, queue=options.queue, merge=options.merge,
+                            nonfinite=options.allow_nonfinite)
+    if options.threads < 1:
+        raise UsageError(f"--threads {options.threads}: at least one thread is needed.")
+    threadpool_limits(options.threads)
+    sys.setswitchinterval(5e-4)     # a run that ends waits for the thread that reads requests, and the other way round
+    document = fl.load_document(options.file)
+    graph = fl.load(options.file) if build(document).diagnostics else build(document).graph     # load says what is not sound
+    with fl.Session(graph, seed=options.seed) as session:
+        missing = session.restore(options.weights) if options.weights is not None else []
+        fetches = list(options.fetch) or service.default_fetches(graph, document.fetches)
+        with service.Model(session, fetches, limits=limits) as model:
+            read = model.variables()
+            if unset := [n for n in read if n in missing]:
+                raise UsageError(f"{options.weights} has no {', '.join(unset[:4])}, which the outputs need. Is it another graph's file?")
+            if read and options.weights is None:
+                print("warning: the variables have their initial values. --weights FILE gives them those of Session.save.", file=sys.stderr)
+
+            def announce(url: str) -> None:
+                along = model.choice(list(model.outputs))
+                batching = f"requests are merged along {along.dim}" if along.dim else f"requests are not merged: {along.why}"
+                print(f"{model}; {batching}\nAnswering at {url}; Ctrl+C ends it."
+                      + (f"\nToken: {token}" if not (options.token or os.environ.get("FLOWLAB_TOKEN") or token is None) else ""), flush=True)
+
+            web.serve(model, host=options.host, port=options.port, token=token, hosts=options.allow_host, origins=options.allow_origin, announce=announce)
+    return 0
 
 
 # ---------------------------------------------------------------- doctor

@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 import hatch_build  # noqa: E402  (the build hook is no part of the package)
 
 BUNDLES = [f"flowlab/widgets/static/{name}" for name in hatch_build.BUNDLES]
-LATER = ["anywidget", "ipywidgets", "IPython", "plotly", "cupy", "numba", "onnx", "scipy", "jax", "torch", "jupyterlab", "tqdm"]
+LATER = ["anywidget", "ipywidgets", "IPython", "plotly", "cupy", "numba", "onnx", "scipy", "jax", "torch", "jupyterlab", "tqdm", "fastapi", "uvicorn", "distributed"]
 
 
 def run_python(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:

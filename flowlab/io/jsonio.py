@@ -17,8 +17,10 @@ EXACT = 2**53  # beyond it a double, and with it JavaScript, no longer tells nei
 _STRUCTURE = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 
 
-def parse(text: str | bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH, what: str = "the file") -> Any:
-    """Read JSON that anyone may have written; DocumentError for whatever is not plain, finite, unambiguous JSON."""
+def parse(text: str | bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH, what: str = "the file", finite: bool = True) -> Any:
+    """Read JSON that anyone may have written; DocumentError for whatever is not plain, finite, unambiguous JSON.
+
+    With `finite=False` NaN, Infinity and 1e999 are read as the floats they stand for, for a caller who says in which field they are."""
     if len(text) > max_bytes:
         raise DocumentError(f"{what} has {len(text):,} characters, more than the {max_bytes:,} that flowlab reads.")
     if isinstance(text, (bytes, bytearray)):
@@ -29,7 +31,7 @@ def parse(text: str | bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX
     elif not _is_text(text):
         raise DocumentError(f"{what} holds half of a character (a lone surrogate).")
     _check_structure(text, max_depth, what)
-    reader = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse_int=_int, parse_constant=_constant)
+    reader = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float if finite else float, parse_int=_int, parse_constant=_constant if finite else float)
     try:
         value = reader.decode(text)
     except json.JSONDecodeError as error:
