@@ -192,7 +192,7 @@ class Block:
 
     def emit(self, op: str, inputs: Sequence[str], n: int, attrs: Mapping[str, Any], outputs: Sequence[str] | None = None, domain: str = "") -> list[str]:
         helper, kinds = self.model.onnx.helper, self.model.onnx.AttributeProto
-        outs = list(outputs) if outputs is not None else [self.space.unique(f"{self.label}/{op}") for _ in range(n)]
+        outs = list(outputs) if outputs is not None else [self.space.unique(f"{self.label}.{op}") for _ in range(n)]
         node = helper.make_node(op, list(inputs), outs, name=outs[0], domain=domain)
         for key, v in attrs.items():
             v = self.model.tensor(v) if isinstance(v, np.ndarray) else v
@@ -201,7 +201,7 @@ class Block:
         return outs
 
     def constant(self, array: np.ndarray) -> str:
-        return self.space.constant(array, f"{self.label}/constant")
+        return self.space.constant(array, f"{self.label}.constant")
 
     def held(self, name: str) -> np.ndarray | None:
         """The value of that name, if it is fixed."""
@@ -220,7 +220,7 @@ class Block:
         return name
 
     def input(self, t: Tensor) -> str:
-        return self.declare(f"{self.label}/{t.node.name}", t.type)
+        return self.declare(f"{self.label}.{t.node.name}", t.type)
 
     def inlined(self, body: Graph, names: Mapping[Tensor, str], outputs: Sequence[Tensor], prefix: str) -> list[str]:
         """Write what a body computes from values of these names; returns the names of its outputs."""
@@ -240,7 +240,7 @@ class Block:
                 value, = self.emit("Identity", [value], 1, {})
             taken.add(value)
             infos.append(self.model.value_info(value, getattr(t, "type", t)))
-        return self.model.onnx.helper.make_graph(self.nodes, self.space.unique(f"{self.label}/{name}"), self.inputs, infos)
+        return self.model.onnx.helper.make_graph(self.nodes, self.space.unique(f"{self.label}.{name}"), self.inputs, infos)
 
     # ------------------------------------------------------------ nodes and composites
 
