@@ -169,7 +169,7 @@ class Exercise:
     def _structure(self, document: Document) -> Iterator[Line]:
         counts = _ops(document)
         for op, n in self.uses.items():
-            yield Line(counts.get(op, 0) >= n, f"It uses {op} {_times(counts.get(op, 0))}; {'at least ' if n > 1 else ''}{_times(n)} is asked for.")
+            yield Line(counts.get(op, 0) >= n, f"{op} is used {counts.get(op, 0)} of at least {n} times.")
         for op in self.without:
             yield Line(not counts.get(op), f"It is to do without {op}." if counts.get(op) else f"It does without {op}.")
         if self.most_nodes is not None:
@@ -600,10 +600,6 @@ def _part(ratio: float) -> str:
 
 def _all(count: int) -> str:
     return f"all {count} cases" if count > 1 else "its case"
-
-
-def _times(n: int) -> str:
-    return "not at all" if n == 0 else "once" if n == 1 else f"{n} times"
 
 
 def _ops(document: Document) -> dict[str, int]:

@@ -15,6 +15,7 @@ import anywidget
 import numpy as np
 import traitlets
 
+from ..apps.exercise import Exercise
 from ..core.errors import DebuggerError, DeviceError, DocumentError, FeedError, FetchError, FlowError, HeldError, KernelError, plural
 from ..core.graph import Graph, Node
 from ..core.op import REGISTRY
@@ -49,6 +50,7 @@ from . import debugging as D, previews, protocol as P, saved, scene as S, values
 from .asking import Asking
 from .attaching import Attaching
 from .examples import EXAMPLES
+from .exercising import Exercising
 from .keeping import Home, Keeping, same_file
 from .linking import Linking
 from .looking import page_of
@@ -67,10 +69,10 @@ LIVE_NODES = 2000
 MANY_BYTES = 512 * 2**20    # variables larger than this are not initialised for the sake of a picture
 
 _RUNS = frozenset({"run", "resume", "run_to"})      # commands that could pass by a NaN unseen
-_CHANGES = ("edit", "command", "debug", "open_text", "train")     # messages that a page sends again after a broken connection: they are done once
+_CHANGES = ("edit", "command", "debug", "open_text", "train", "do_task")     # messages that a page sends again after a broken connection: they are done once
 
 
-class Editor(Asking, Keeping, Recorded, Attaching, Linking, Worded, anywidget.AnyWidget):
+class Editor(Asking, Keeping, Recorded, Attaching, Exercising, Linking, Worded, anywidget.AnyWidget):
     """Build a graph by hand, and step it: with nothing given, an empty canvas.
 
     `graph` is copied into a document and never changed; `session` lends the values of its variables; `feeds` are arrays by placeholder.
@@ -82,19 +84,21 @@ class Editor(Asking, Keeping, Recorded, Attaching, Linking, Worded, anywidget.An
     _esm, _css = page_of("editor")
     height = traitlets.Int(720, min=240, max=4000).tag(sync=True)
 
-    def __init__(self, graph: Graph | Document | Trace | None = None, session: Session | None = None, feeds: Mapping[Any, Any] | None = None, **traits: Any):
+    def __init__(self, graph: Graph | Document | Trace | Exercise | None = None, session: Session | None = None, feeds: Mapping[Any, Any] | None = None, **traits: Any):
         super().__init__(**traits)
         recording = Recording(graph) if isinstance(graph, Trace) else None
         if recording is not None:
             document = document_of_run(graph)
         elif graph is None:
             document = Document() if session is None else document_of(session.graph)
+        elif isinstance(graph, Exercise):
+            document = graph.start
         elif isinstance(graph, Document):
             document = graph
         elif isinstance(graph, Graph):
             document = document_of(graph)
         else:
-            raise DocumentError(f"{type(graph).__name__} is not a graph.", hint="fl.Editor takes a Graph, a Document, a Trace, or nothing for an empty canvas.")
+            raise DocumentError(f"{type(graph).__name__} is not a graph.", hint="fl.Editor takes a Graph, a Document, a Trace, an Exercise, or nothing for an empty canvas.")
         self._document = document
         self._origin = graph if isinstance(graph, Graph) else session.graph if session is not None else None    # whose nodes have lines that made them
         self._built = build(document)
@@ -104,6 +108,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Linking, Worded, anywidget.An
         self._begin_keeping(document)
         self._begin_recorded()
         self._begin_attaching()
+        self._begin_exercising(graph if isinstance(graph, Exercise) else None)
         self._followers: tuple[Callable[[], Any], ...] = ()     # views that look into the run, told when it has moved
         self._answered: dict[int, bool] = {}    # messages that were done: one that comes again, after a broken connection, is not done twice
         self._answering = 0
@@ -954,6 +959,8 @@ class Editor(Asking, Keeping, Recorded, Attaching, Linking, Worded, anywidget.An
             return self._command(content)
         if kind == "debug":
             return self._debug(content)
+        if kind == "do_task":
+            return self._task(content)
         if kind == "train":
             return self._train(content)
         if kind == "ask":
@@ -1001,6 +1008,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Linking, Worded, anywidget.An
         if self._offer is not None:
             self._say(P.Offer(title=self._offer.document.name, nodes=len(self._offer.document.nodes), saved=self._offer.when))
         self._say_training()
+        self._say_exercise()
         for notice in self._notices:
             self._say(notice)
         self._notices = []

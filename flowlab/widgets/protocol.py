@@ -868,6 +868,37 @@ class Selected:
     names: list[str]
 
 
+# ---------------------------------------------------------------- an exercise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskLine:
+    """One thing that was looked at in a check."""
+    ok: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """The exercise that stands above the canvas, and what the last check of it has found."""
+    type: Literal["task"] = "task"
+    title: str
+    text: str                       # Markdown
+    hints: list[str] = field(default_factory=list)      # those taken so far
+    more: int = 0                   # how many are left
+    checks: int = 0
+    revision: int = 0               # of the scene that was checked
+    solved: bool = False
+    lines: list[TaskLine] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskDo:
+    """A button of the exercise."""
+    type: Literal["do_task"] = "do_task"
+    name: Literal["check", "hint"]
+
+
 # ---------------------------------------------------------------- a training
 
 
@@ -1479,14 +1510,14 @@ class RNNCompare:
     type: Literal["rnn_compare"] = "rnn_compare"
 
 
-TO_PAGE = (Palette, Scene, Select, RunState, Clock, Value, File, Files, NameCheck, Fits, Preview, Reach, Clip, Found, Code, Debugging, Why, Explained, Revealed, Notice, Offer, Kept, Done, TrainingState, Curves, HistoryFile, Histograms, Boundary, LSTMData, Place, LSTMLayers, LSTMGradient, LSTMSaturation, LSTMMoments,
+TO_PAGE = (Palette, Scene, Select, RunState, Clock, Value, File, Files, NameCheck, Fits, Preview, Reach, Clip, Found, Code, Debugging, Why, Explained, Revealed, Notice, Offer, Kept, Done, Task, TrainingState, Curves, HistoryFile, Histograms, Boundary, LSTMData, Place, LSTMLayers, LSTMGradient, LSTMSaturation, LSTMMoments,
            ConvData, ConvWindow, ConvSweep, RNNData, RNNUnit, RNNUses, RNNGuesses)
-TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskPreview, AskReach, AskClip, AskFind, AskCode, OpenText, AskFiles, AskName, AskClock, Picture, Selected, Train, AskHistograms, AskHistory, LSTMAsk, Clamp, LSTMMore, LSTMSimilar,
+TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskPreview, AskReach, AskClip, AskFind, AskCode, OpenText, AskFiles, AskName, AskClock, Picture, Selected, TaskDo, Train, AskHistograms, AskHistory, LSTMAsk, Clamp, LSTMMore, LSTMSimilar,
              ConvAsk, ConvLook, ConvSet, ConvEdit, ConvReset, ConvGradient, ConvSweepAsk, RNNAsk, RNNUnitAsk, RNNUsesAsk, RNNGuessAsk, RNNCompare)
 # these say in `re` which message they come of: of two views of one lab, each knows its own questions by it
 ASKED = frozenset({"scene", "value", "fits", "preview", "reach", "clip", "found", "code", "files", "name_check", "clock"})
 PIECES = (FileRow, AttrSpec, OpSpec, Example, InPort, OutPort, SceneNode, ScopePort, CompositeSpec, NoteSpec, FrameSpec, SceneScope, OpenScope, SceneEdge, Repair, Side, Diagnostic, GhostNode, GhostEdge, GhostChange, Thumb, Stats, Hit,
-          LayerInfo, LSTMLayerMap, LSTMMoment, ReadingRow, ClampState, Outcome, BreakSpec, WatchSpec, Apart, Missing, Branch, Heat, QuestionSpec, AnswerSpec,
+          LayerInfo, LSTMLayerMap, LSTMMoment, ReadingRow, ClampState, Outcome, TaskLine, BreakSpec, WatchSpec, Apart, Missing, Branch, Heat, QuestionSpec, AnswerSpec,
           ConvLayer, ConvField, ConvLine, RNNLayer, RNNVariable, RNNContext)
 
 

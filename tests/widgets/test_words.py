@@ -23,7 +23,7 @@ TEXT = r'"((?:[^"\\]|\\.)*)"'
 
 # said to whoever writes Python, or to a page that sends what no page of ours sends
 FOR_PYTHON = {
-    "{} is not a graph.", "fl.Editor takes a Graph, a Document, a Trace, or nothing for an empty canvas.", "this is not an edit.", "{} lacks {}.", "{} is not a text.", "{} is not an edit.",
+    "{} is not a graph.", "fl.Editor takes a Graph, a Document, a Trace, an Exercise, or nothing for an empty canvas.", "this is not an edit.", "{} lacks {}.", "{} is not a text.", "{} is not an edit.",
     "{} is no training.", "a training view shows a training or a history, not {}.", "run = fl.fit(..., background=True), or with fl.train_loop(sess) as run: …", "{} is not a number from 0.", "{} is not an object.", "{} has no field {}.", "Its tag is one of {}.", "{} is not a list of names.", "{} is not a text of at most {} characters.",
 }
 # put together of parts: what comes out is tried below

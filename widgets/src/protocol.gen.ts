@@ -58,6 +58,8 @@ export type ReadingRow = { label: string; symbols: string[]; shares: number[] };
 export type ClampState = { gate: "f" | "i" | "g" | "o" | "r" | "z" | "n" | "h"; value: number; unit: number | null };
 /** A fetched value before and after the clamp, as the person would read it: "loss 0.0312 → 4.210". */
 export type Outcome = { label: string; before: string; after: string };
+/** One thing that was looked at in a check. */
+export type TaskLine = { ok: boolean; text: string };
 /** A breakpoint. `key` removes it; `drawn` is the element it is seen on, null for a pattern or what is not drawn. */
 export type BreakSpec = { key: string; target: string; drawn: string | null; when: string; hits: number; timestep: number | null; action: "pause" | "log" | "snapshot"; held: number };
 /** One row of the table of watches: a tensor's health now, and its mean at each firing so far. */
@@ -132,6 +134,8 @@ export type Offer = { type: "offer"; title: string; nodes: number; saved: string
 export type Kept = { type: "kept"; id: string; data: Record<string, unknown>; metadata: Record<string, unknown> };
 /** The answer to message `seq` is complete; busy ends. */
 export type Done = { type: "done"; seq: number; ok: boolean };
+/** The exercise that stands above the canvas, and what the last check of it has found. */
+export type Task = { type: "task"; title: string; text: string; hints: string[]; more: number; checks: number; revision: number; solved: boolean; lines: TaskLine[] };
 /** How far a training has come. An empty title: none is attached. */
 export type TrainingState = { type: "training"; title: string; state: "" | "ready" | "running" | "paused" | "done" | "stopped" | "failed"; step: number; total: number | null; epoch: number; epochs: number | null; seconds: number; left: number | null; values: Record<string, string>; checked: Record<string, string>; kept: number[]; opened: number | null; caught: number | null; waiting: boolean; stop_when: string; stopped: string; error: string; queue: number[]; best: number | null };
 /** The recorded numbers. Buffers: for each name the lowest and the highest of every `stride` steps; its means over epochs, for each name; the validation's, for each in `checked`. */
@@ -207,6 +211,8 @@ export type AskClock = { type: "ask_clock" };
 export type Picture = { type: "picture"; png: string; width: number; height: number };
 /** What is selected on the canvas. */
 export type Selected = { type: "selected"; names: string[] };
+/** A button of the exercise. */
+export type TaskDo = { type: "do_task"; name: "check" | "hint" };
 /** A button of a training: `step` for open, `text` a condition for stop_when; `wait`: does the training wait at the step it is asked for? */
 export type Train = { type: "train"; name: "pause" | "go_on" | "stop" | "debug_next" | "open" | "stop_when" | "detach"; step?: number | null; text?: string; wait?: boolean };
 /** Show this group. */
@@ -245,5 +251,5 @@ export type RNNUsesAsk = { type: "rnn_uses_ask"; of?: string; weight?: string; t
 export type RNNGuessAsk = { type: "rnn_guess_ask"; text?: string; context?: number };
 /** Train a recurrent and a feed-forward network of the same size on the view's text. */
 export type RNNCompare = { type: "rnn_compare" };
-export type ToPage = Palette | Scene | Select | RunState | Clock | Value | File | Files | NameCheck | Fits | Preview | Reach | Clip | Found | Code | Debugging | Why | Explained | Revealed | Notice | Offer | Kept | Done | TrainingState | Curves | HistoryFile | Histograms | Boundary | LSTMData | Place | LSTMLayers | LSTMGradient | LSTMSaturation | LSTMMoments | ConvData | ConvWindow | ConvSweep | RNNData | RNNUnit | RNNUses | RNNGuesses;
-export type ToKernel = Hello | Edit | Command | Debug | Ask | AskFits | AskPreview | AskReach | AskClip | AskFind | AskCode | OpenText | AskFiles | AskName | AskClock | Picture | Selected | Train | AskHistograms | AskHistory | LSTMAsk | Clamp | LSTMMore | LSTMSimilar | ConvAsk | ConvLook | ConvSet | ConvEdit | ConvReset | ConvGradient | ConvSweepAsk | RNNAsk | RNNUnitAsk | RNNUsesAsk | RNNGuessAsk | RNNCompare;
+export type ToPage = Palette | Scene | Select | RunState | Clock | Value | File | Files | NameCheck | Fits | Preview | Reach | Clip | Found | Code | Debugging | Why | Explained | Revealed | Notice | Offer | Kept | Done | Task | TrainingState | Curves | HistoryFile | Histograms | Boundary | LSTMData | Place | LSTMLayers | LSTMGradient | LSTMSaturation | LSTMMoments | ConvData | ConvWindow | ConvSweep | RNNData | RNNUnit | RNNUses | RNNGuesses;
+export type ToKernel = Hello | Edit | Command | Debug | Ask | AskFits | AskPreview | AskReach | AskClip | AskFind | AskCode | OpenText | AskFiles | AskName | AskClock | Picture | Selected | TaskDo | Train | AskHistograms | AskHistory | LSTMAsk | Clamp | LSTMMore | LSTMSimilar | ConvAsk | ConvLook | ConvSet | ConvEdit | ConvReset | ConvGradient | ConvSweepAsk | RNNAsk | RNNUnitAsk | RNNUsesAsk | RNNGuessAsk | RNNCompare;

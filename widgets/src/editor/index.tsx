@@ -19,6 +19,7 @@ import { ConnectMenu, Empty, KeysPanel, OfferBar } from "./Overlays";
 import { Carried, Palette, Rail } from "./Palette";
 import { hideSaved } from "../shared/saved";
 import { Banner, Timeline } from "./Timeline";
+import { TaskPanel } from "./Task";
 import { TrainingBar } from "./Training";
 import { handleKey } from "./keys";
 import { onPaste } from "./making";
@@ -75,6 +76,7 @@ function Status() {
 
 /** One element for good: what changes on the root must not draw the parts again, each of which listens for itself. */
 const PARTS = <>
+  <TaskPanel />
   <TrainingBar />
   <div className="lab">
     <Bar />

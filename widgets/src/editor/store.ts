@@ -1,7 +1,7 @@
 // What the page knows and can do. Messages from the kernel and the person's gestures are the only things that change it; every part of the page reads it.
 import * as React from "react";
 import {
-  VERSION, type Clock, type Command, type Debug, type Debugging, type Diagnostic, type Explained, type Fits, type Found, type Hit, type Offer, type OpenScope, type OpSpec, type Palette, type Preview, type Reach, type Revealed, type RunState, type Scene, type SceneEdge, type SceneNode, type SceneScope,
+  VERSION, type Clock, type Command, type Debug, type Debugging, type Diagnostic, type Explained, type Fits, type Found, type Hit, type Offer, type OpenScope, type OpSpec, type Palette, type Preview, type Reach, type Revealed, type RunState, type Scene, type SceneEdge, type SceneNode, type SceneScope, type Task, type TaskDo,
   type Code, type File as DocumentFile, type Files, type NameCheck, type Thumb, type ToPage, type Train, type TrainingState, type Value, type Why,
 } from "../protocol.gen";
 import { Wire, type Model, type Outgoing } from "../shared/wire";
@@ -116,6 +116,7 @@ export type State = {
   debugging: Debugging;
   /** The training that the lab follows. */
   training: TrainingState | null;
+  task: Task | null;
   /** Where a NaN or a zero began; its way is lit until it is closed. */
   why: Why | null;
   explained: Explained | null;
@@ -209,7 +210,7 @@ export class Lab {
       palette: null, ops: new Map(), scene: null, nodes: new Map(), scopes: new Map(), wiring: new Wiring(EMPTY_SCENE), geos: new Map(), at: new Map(), layout: null,
       frames: [], routes: new Map(), run: NO_RUN, thumbs: new Map(), value: null, asked: null, slice: "", output: 0, alerts: [], finding: false, status: "", said: 0, offer: null, fits: null, found: null, far: false, ghost: null, refused: null, reach: null, busy: false,
       link: "up", lost: 0, file: null, files: null, nameCheck: null, selected: [], edge: null, home: null, wire: null, pending: null, query: "", searching: false, panel: null, playing: false, speed: 1, flights: [],
-      theme: 0, dragCursor: null, into: null, carry: null, dropEdge: null, blamed: new Map(), lit: DARK, mark: null, code: null, codeOpen: false, debugging: NO_DEBUGGING, training: null, why: null, explained: null, revealed: null, form: null, clock: null, lanes: false, moment: null, firing: DARK,
+      theme: 0, dragCursor: null, into: null, carry: null, dropEdge: null, blamed: new Map(), lit: DARK, mark: null, code: null, codeOpen: false, debugging: NO_DEBUGGING, training: null, task: null, why: null, explained: null, revealed: null, form: null, clock: null, lanes: false, moment: null, firing: DARK,
     };
   }
 
@@ -330,6 +331,9 @@ export class Lab {
         return;
       case "revealed":
         this.set({ revealed: m, status: revealedText(m) });
+        return;
+      case "task":
+        this.set({ task: m });
         return;
       case "training":
         this.set({ training: m.title ? m : null });
@@ -588,6 +592,9 @@ export class Lab {
     if (this.state.why !== null && (name === "run" || name === "stop")) this.set({ why: null, lit: DARK });      // a story of the run before
     return this.send({ type: "command", name, node: null, cursor: null, scopes: [], ...more });
   }
+
+  /** A button of the exercise. */
+  task(name: TaskDo["name"]): Promise<boolean> { return this.send({ type: "do_task", name }); }
 
   /** A button of the training that the lab follows. */
   train(name: Train["name"], more: Partial<Omit<Train, "type" | "name">> = {}): Promise<boolean> {
