@@ -23,6 +23,7 @@ class Prepared(base.BackendRep):
         weights = {t.name for t in model.graph.initializer}
         self.inputs = [i.name for i in model.graph.input if i.name not in weights]
         self.outputs = [o.name for o in model.graph.output]
+        self._types = [onnx.helper.tensor_dtype_to_np_dtype(o.type.tensor_type.elem_type) if o.type.tensor_type.elem_type else None for o in model.graph.output]
         self._ready: dict[Any, tuple[Imported, Session]] = {}
         got = self._read({}, {})
         self._fixed, self._shaped = self._missing(got)
@@ -42,21 +43,26 @@ class Prepared(base.BackendRep):
     def run(self, inputs: Any, **options: Any) -> tuple[Any, ...]:
         """The outputs, for inputs in the model's order or by name."""
         given = dict(inputs) if isinstance(inputs, Mapping) else dict(zip(self.inputs, inputs if isinstance(inputs, (list, tuple)) else [inputs]))
-        arrays = {name: np.asarray(value) for name, value in given.items() if value is not None}
+        arrays = {name: [np.asarray(v) for v in value] if isinstance(value, list) else None if value is None else np.asarray(value) for name, value in given.items()}
         got, session = self._session(arrays)
         missing = [o for o in self.outputs if o not in got.outputs]
         if missing:
             raise UnknownOpError(f"the output {missing[0]} cannot be computed: {got.opaque[0][2].reason if got.opaque else 'flowlab has no values of its kind'}.")
-        values = session.run([got.outputs[o] for o in self.outputs], {t: arrays[name] for name, t in got.inputs.items() if name in arrays})
-        return base.namedtupledict("Outputs", self.outputs)(*values)
+        feeds = {}
+        for name, t in got.inputs.items():
+            for tensor, array in zip(t, arrays[name]) if isinstance(t, list) else [(t, arrays[name])] if t is not None and name in arrays else []:
+                feeds[tensor] = array.astype(tensor.dtype, copy=False)
+        values = session.run({o: got.outputs[o] for o in self.outputs if got.outputs[o] is not None}, feeds)
+        # what flowlab holds in a wider dtype leaves in the model's own
+        return base.namedtupledict("Outputs", self.outputs)(*(values.get(o) if kind is None else values[o].astype(kind, copy=False) for o, kind in zip(self.outputs, self._types)))
 
-    def _session(self, arrays: Mapping[str, np.ndarray]) -> tuple[Imported, Session]:
+    def _session(self, arrays: Mapping[str, Any]) -> tuple[Imported, Session]:
         for _ in range(8):
             fixed = {n: arrays[n] for n in self._fixed if n in arrays}
-            key = (tuple((n, a.shape, a.tobytes()) for n, a in fixed.items()), tuple((n, a.shape) for n, a in arrays.items()) if self._shaped else None)
+            key = (tuple((n, a.shape, a.tobytes()) for n, a in fixed.items()), tuple((n, str(_shape(a))) for n, a in arrays.items()) if self._shaped else None)
             found = self._ready.get(key)
             if found is None:
-                got = self._read(fixed, {n: a.shape for n, a in arrays.items() if n not in fixed} if self._shaped else {})
+                got = self._read(fixed, {n: _shape(a) for n, a in arrays.items() if n not in fixed} if self._shaped else {})
                 more, shaped = self._missing(got)
                 if shaped and self._shaped:     # shapes alone do not help: the values
                     more, shaped = tuple(got.opaque[0][2].needs), False
@@ -70,6 +76,10 @@ class Prepared(base.BackendRep):
                 found = self._ready[key] = (got, Session(got.graph, device=self.device))
             return found
         raise FlowError("the model needs more and more of its inputs before it can be read.")
+
+
+def _shape(value: Any) -> Any:
+    return None if value is None else [v.shape for v in value] if isinstance(value, list) else value.shape
 
 
 class Backend(base.Backend):

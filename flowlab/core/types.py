@@ -11,7 +11,7 @@ from .errors import AttributeValueError, DTypeError
 Dim = int | str | None  # a size, an unknown size with a name, an unknown size without one
 Shape = tuple[Dim, ...]
 
-DTYPES = ("float32", "float64", "float16", "int64", "int32", "int16", "int8", "uint8", "bool")
+DTYPES = ("float32", "float64", "float16", "int64", "int32", "int16", "int8", "uint8", "uint16", "uint32", "uint64", "bool")
 _BY_NAME = {name: np.dtype(name) for name in DTYPES}
 _SUPPORTED = frozenset(_BY_NAME.values())
 
@@ -92,8 +92,8 @@ class TensorType:
 def promoted(a: np.dtype, b: np.dtype) -> np.dtype:
     """The one dtype that two tensors meet in.
 
-    The rule: equal dtypes stay; two floats or two ints take the wider; an int and a float take the float's dtype, whatever the
-    int's width, since a network's floats are chosen on purpose; bool does not count as a number.
+    The rule: equal dtypes stay; two floats or two ints take the wider, uint64 and one with a sign int64; an int and a float take the float's dtype,
+    whatever the int's width, since a network's floats are chosen on purpose; bool does not count as a number.
     """
     if a == b:
         return a
@@ -102,4 +102,4 @@ def promoted(a: np.dtype, b: np.dtype) -> np.dtype:
     if (a.kind == "f") != (b.kind == "f"):
         return a if a.kind == "f" else b
     wide = np.promote_types(a, b)
-    return wide if wide in _SUPPORTED else _BY_NAME["int64"]
+    return wide if wide.kind == a.kind or wide.kind in "iu" else _BY_NAME["int64"]

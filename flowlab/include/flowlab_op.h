@@ -62,7 +62,10 @@ enum {
     FLOWLAB_INT16 = 6,
     FLOWLAB_INT8 = 7,
     FLOWLAB_UINT8 = 8,
-    FLOWLAB_BOOL = 9                /* 1 byte, 0 or 1 */
+    FLOWLAB_BOOL = 9,               /* 1 byte, 0 or 1 */
+    FLOWLAB_UINT16 = 10,
+    FLOWLAB_UINT32 = 11,
+    FLOWLAB_UINT64 = 12
 };
 
 /* kinds of inputs */

@@ -13,6 +13,7 @@ from . import (
     conv,
     ctc,
     foreign,
+    formats,
     layout,
     linalg,
     logic,
@@ -85,4 +86,4 @@ _put("invert", lambda a: logic.logical_not(a))
 _put("getitem", _part)
 Tensor.T = property(lambda a: array.transpose(a))  # type: ignore[attr-defined]
 
-__all__ = ["activation", "adaptive", "array", "conv", "ctc", "foreign", "layout", "linalg", "logic", "loss", "math", "norm", "optimize", "order", "random", "recurrent", "reduce", "sizes", "state"]
+__all__ = ["activation", "adaptive", "array", "conv", "ctc", "foreign", "formats", "layout", "linalg", "logic", "loss", "math", "norm", "optimize", "order", "random", "recurrent", "reduce", "sizes", "state"]

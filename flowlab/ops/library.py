@@ -24,7 +24,7 @@ MAX_RANK = 32
 _MESSAGE = 1000     # bytes that a message may have
 _MOST_OPS, _MOST_PORTS = 10_000, 64
 
-_DTYPES = {1: "float32", 2: "float64", 3: "float16", 4: "int64", 5: "int32", 6: "int16", 7: "int8", 8: "uint8", 9: "bool"}
+_DTYPES = {1: "float32", 2: "float64", 3: "float16", 4: "int64", 5: "int32", 6: "int16", 7: "int8", 8: "uint8", 9: "bool", 10: "uint16", 11: "uint32", 12: "uint64"}
 _CODES = {np.dtype(name): code for code, name in _DTYPES.items()}
 _INPUT_KINDS = {1: "Number", 2: "Float", 3: "Int", 4: "Bool"}
 _ATTR_KINDS = {1: "int", 2: "float", 3: "bool", 4: "str", 5: "ints"}

@@ -216,6 +216,37 @@ def test_an_input_that_must_be_known_is_given():
             fl.from_onnx(model, **options)
 
 
+def test_types_of_few_bits_are_held_in_wider_ones_and_casts_to_them_round():
+    weight = helper.make_tensor("w", TensorProto.BFLOAT16, [3], [1.0, 2.5, -3.0])
+    table = helper.make_tensor("q", TensorProto.INT4, [3], [-8, 7, 3])
+    model = model_of([helper.make_node("Cast", ["x"], ["b"], "narrow", to=TensorProto.BFLOAT16), helper.make_node("Mul", ["b", "w"], ["m"]), helper.make_node("Cast", ["m"], ["y"], to=F),
+                      helper.make_node("DequantizeLinear", ["q", "scale"], ["z"], "dequantize")], [value("x", [3])], [value("y", [3]), value("z", [3])], {"scale": np.float32(0.5)}, version=21)
+    model.graph.initializer.extend([weight, table])
+    graph, values = fl.from_onnx(model)
+    assert values["w"].dtype == "float32" and any(n.op.name == "RoundTo" for n in graph.nodes)
+    y, z = fl.Session(graph).run(["y", "z"], {"x": np.array([1.001, 1.005, 3.0], "float32")})
+    np.testing.assert_array_equal(y, [1.0, 2.5 * 1.0078125, -9.0])
+    np.testing.assert_array_equal(z, [-4.0, 3.5, 1.5])
+    wide = model_of([helper.make_node("Add", ["x", "x"], ["y"])], [value("x", [2], TensorProto.UINT16)], [value("y", [2], TensorProto.UINT16)])
+    np.testing.assert_array_equal(fl.Session(fl.from_onnx(wide)[0]).run("y", {"x": [40000, 3]}), np.array([14464, 6], "uint16"), strict=True)
+
+
+def test_sequences_are_known_while_the_model_is_read():
+    body = helper.make_graph([helper.make_node("SequenceAt", ["parts", "k"], ["part"]), helper.make_node("Neg", ["part"], ["less"]), helper.make_node("SequenceInsert", ["before", "less"], ["after"]),
+                              helper.make_node("Identity", ["go"], ["on"])], "body", [value("k", [], I), value("go", [], TensorProto.BOOL), helper.make_tensor_sequence_value_info("before", F, None)],
+                             [value("on", [], TensorProto.BOOL), helper.make_tensor_sequence_value_info("after", F, None)])
+    model = model_of([helper.make_node("SplitToSequence", ["x", "sizes"], ["parts"]), helper.make_node("SequenceLength", ["parts"], ["n"]), helper.make_node("SequenceEmpty", [], ["none"]),
+                      helper.make_node("Loop", ["n", "", "none"], ["all"], "each", body=body), helper.make_node("ConcatFromSequence", ["all"], ["y"], axis=0)],
+                     [value("x", [5, 2])], [value("y", [5, 2])], {"sizes": np.array([2, 3])})
+    x = rand(5, 2)
+    np.testing.assert_array_equal(fl.Session(fl.from_onnx(model)[0]).run("y", {"x": x}), -x)
+    joined = model_of([helper.make_node("ConcatFromSequence", ["xs"], ["y"], axis=0)], [helper.make_tensor_sequence_value_info("xs", F, None)], [value("y", [None, 2])])
+    with pytest.warns(UserWarning, match="how many entries a sequence has"):
+        fl.from_onnx(joined)
+    graph, _ = fl.from_onnx(joined, shapes={"xs": [("n", 2), (1, 2)]})
+    np.testing.assert_array_equal(fl.Session(graph).run("y", {"xs/0": x, "xs/1": x[:1]}), np.concatenate([x, x[:1]]))
+
+
 # ---------------------------------------------------------------- what flowlab lacks
 
 

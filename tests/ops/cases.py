@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
+import ml_dtypes
 import numpy as np
 
 jax.config.update("jax_enable_x64", True)
@@ -388,6 +389,12 @@ for _type, _oracle in (("Cumsum", jnp.cumsum), ("Cumprod", jnp.cumprod)):
         case(_type, f64(3, 4), oracle=lambda x, f=_oracle, a=_axis: f(x, a), attrs={"axis": _axis}, label=f"axis {_axis}")
     case(_type, ints(3, 4, low=1), oracle=lambda x, f=_oracle: f(x, 0), attrs={"axis": 0}, label="ints")
 case("Cumprod", np.array([[1.5, 0.0, -2.0, 0.0, 3.0], [0.5, 2.0, -1.0, 0.7, 0.0]]), oracle=lambda x: jnp.cumprod(x, 1), attrs={"axis": 1}, label="zeros", smooth=False)
+for _format, _dtype in (("bfloat16", ml_dtypes.bfloat16), ("float8e4m3fn", ml_dtypes.float8_e4m3fn), ("float8e4m3fnuz", ml_dtypes.float8_e4m3fnuz), ("float8e5m2", ml_dtypes.float8_e5m2),
+                        ("float8e5m2fnuz", ml_dtypes.float8_e5m2fnuz), ("float4e2m1", ml_dtypes.float4_e2m1fn)):
+    case("RoundTo", f64(3, 7, low=-5, high=5), oracle=lambda x, d=_dtype: x.astype(d).astype(x.dtype), attrs={"format": _format}, label=_format, by=())
+    case("RoundTo", f64(40, low=-1e-4, high=1e-4), oracle=lambda x, d=_dtype: x.astype(d).astype(x.dtype), attrs={"format": _format, "saturate": False}, label=f"{_format}, near 0", by=())
+case("RoundTo", np.array([500.0, -1e9, np.inf, np.nan, 464.0, 465.0]), oracle=lambda x: jnp.clip(x, -448, 448), attrs={"format": "float8e4m3fn"}, label="saturated", by=(), fixed=True, firm=True)
+case("RoundTo", np.array([465.0, -1e9, -np.inf, 464.0]), oracle=lambda x: jnp.where(jnp.abs(x) > 464, jnp.nan, 448.0), attrs={"format": "float8e4m3fn", "saturate": False}, label="beyond", by=(), fixed=True)
 for _type, _oracle in (("BitwiseAnd", jnp.bitwise_and), ("BitwiseOr", jnp.bitwise_or), ("BitwiseXor", jnp.bitwise_xor), ("LeftShift", jnp.left_shift), ("RightShift", jnp.right_shift)):
     case(_type, ints(3, 4, below=50), ints(3, 4), oracle=_oracle)
     case(_type, ints(3, 1, below=90, low=-90 if _type != "LeftShift" else 0), ints(4), oracle=_oracle, label="broadcast")
@@ -839,6 +846,6 @@ OWN = {
     "Placeholder": "tests/runtime/test_session.py", "Constant": "tests/runtime/test_session.py", "Variable": "tests/runtime/test_variables.py",
     "Assign": "tests/runtime/test_variables.py", "Group": "tests/runtime/test_variables.py", "RandomNormal": "tests/runtime/test_random.py",
     "RandomUniform": "tests/runtime/test_random.py", "Dropout": "tests/runtime/test_random.py",
-    "CustomGradient": "tests/control/test_custom_gradient.py", "Opaque": "tests/io/test_onnx_reading.py",
+    "CustomGradient": "tests/control/test_custom_gradient.py", "Opaque": "tests/io/test_onnx_reading.py", "Bitcast": "tests/ops/test_functions.py",
     "Scan": "tests/control/test_loops.py", "Cond": "tests/control/test_loops.py", "While": "tests/control/test_loops.py", "Timesteps": "tests/control/test_loops.py",
 }

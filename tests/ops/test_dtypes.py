@@ -11,18 +11,21 @@ from flowlab.core.types import DTYPES, promoted
 from tests.ops.cases import CASES
 from tests.ops.test_every_op import BUILT_IN, given, graph_of
 
-# Equal dtypes stay; of two floats or two ints the wider; an int and a float take the float's dtype; bool is no number and meets nothing but itself.
+# Equal dtypes stay; of two floats or two ints the wider, of uint64 and an int with a sign int64; an int and a float take the float's dtype; bool is no number and meets nothing but itself.
 TABLE = """
-          float64  float32  float16  int64    int32    int16    int8     uint8    bool
-float64   float64  float64  float64  float64  float64  float64  float64  float64  -
-float32   float64  float32  float32  float32  float32  float32  float32  float32  -
-float16   float64  float32  float16  float16  float16  float16  float16  float16  -
-int64     float64  float32  float16  int64    int64    int64    int64    int64    -
-int32     float64  float32  float16  int64    int32    int32    int32    int32    -
-int16     float64  float32  float16  int64    int32    int16    int16    int16    -
-int8      float64  float32  float16  int64    int32    int16    int8     int16    -
-uint8     float64  float32  float16  int64    int32    int16    int16    uint8    -
-bool      -        -        -        -        -        -        -        -        bool
+          float64  float32  float16  int64    int32    int16    int8     uint8    uint16   uint32   uint64   bool
+float64   float64  float64  float64  float64  float64  float64  float64  float64  float64  float64  float64  -
+float32   float64  float32  float32  float32  float32  float32  float32  float32  float32  float32  float32  -
+float16   float64  float32  float16  float16  float16  float16  float16  float16  float16  float16  float16  -
+int64     float64  float32  float16  int64    int64    int64    int64    int64    int64    int64    int64    -
+int32     float64  float32  float16  int64    int32    int32    int32    int32    int32    int64    int64    -
+int16     float64  float32  float16  int64    int32    int16    int16    int16    int32    int64    int64    -
+int8      float64  float32  float16  int64    int32    int16    int8     int16    int32    int64    int64    -
+uint8     float64  float32  float16  int64    int32    int16    int16    uint8    uint16   uint32   uint64   -
+uint16    float64  float32  float16  int64    int32    int32    int32    uint16   uint16   uint32   uint64   -
+uint32    float64  float32  float16  int64    int64    int64    int64    uint32   uint32   uint32   uint64   -
+uint64    float64  float32  float16  int64    int64    int64    int64    uint64   uint64   uint64   uint64   -
+bool      -        -        -        -        -        -        -        -        -        -        -        bool
 """
 HEAD, *LINES = [line.split() for line in TABLE.strip().splitlines()]
 PAIRS = [(row[0], column, out) for row in LINES for column, out in zip(HEAD, row[1:], strict=True)]

@@ -205,3 +205,29 @@ def test_the_worst_guess_costs_a_hundred():
         loss = fl.binary_cross_entropy(p, np.array([[1.0], [0.0]]))
     with np.errstate(divide="ignore"):
         assert fl.Session(g).run(loss, {p: [[0.0], [1.0]]}).tolist() == [100, 100]
+
+
+def test_bits_are_read_as_another_dtype_of_their_width():
+    """Bitcast changes no bit; a dtype of another width is refused."""
+    values = {"int32": np.array([[1.0, -2.5, 0.0]], "float32"), "float32": np.array(1065353216, "int32"), "uint8": np.array([-1, 5], "int8"), "int64": np.array([np.pi]),
+              "uint16": np.array([1.5, -0.0], "float16"), "bool": np.array([0, 1, 7], "uint8")}
+    for dtype, x in values.items():
+        with fl.Graph() as g:
+            p = fl.placeholder(x.shape, x.dtype, name="x")
+            y = fl.bitcast(p, dtype)
+        assert y.dtype == dtype and y.shape == x.shape
+        got = fl.Session(g).run(y, {p: x[::-1] if x.ndim == 1 else x})
+        want = (x[::-1].copy() if x.ndim == 1 else x)
+        np.testing.assert_array_equal(got, want != 0 if dtype == "bool" else np.frombuffer(want.tobytes(), dtype).reshape(x.shape), strict=True)
+    with fl.Graph(), pytest.raises(fl.DTypeError, match="x is float32, 32 bits, and int64 has 64"):
+        fl.bitcast(fl.placeholder((2,)), "int64")
+
+
+def test_rounding_to_a_format_lets_the_derivative_through():
+    with fl.Graph() as g:
+        x = fl.placeholder((4,), name="x")
+        y = fl.round_to(x, format="float8e5m2")
+        d, = fl.gradients(fl.sum(y * y), [x])
+    got, slope = fl.Session(g).run([y, d], {x: [1.1, -3.3, 1e6, 0.0]})
+    np.testing.assert_array_equal(got, [1.0, -3.5, 57344.0, 0.0])
+    np.testing.assert_array_equal(slope, 2 * got)

@@ -439,6 +439,20 @@ def _(u):
                                center_point_box=int(a["centres"]))
 
 
+@writes("RoundTo")
+def _(u):
+    kind, format = u.type("x").dtype, u.attrs["format"]
+    x = u.cast(u.x, "float32", kind)
+    if format == "float4e2m1":      # younger than this opset
+        size, half, one, two, four, six, none = u.Abs(x), *(np.array(v, "float32") for v in (0.5, 1, 2, 4, 6, -0.0))
+        step = u.Where(u.Less(size, two), half, u.Where(u.Less(size, four), one, two))
+        y = u.Where(u.IsNaN(x), none, u.Clip(u.Mul(u.Round(u.Div(x, step)), step), -six, six))
+    else:
+        into = getattr(u.block.model.onnx.TensorProto, format.upper())
+        y = u.Cast(u.Cast(x, to=into, **({} if format == "bfloat16" else {"saturate": int(u.attrs["saturate"])})), to=u.block.model.onnx.TensorProto.FLOAT)
+    return u.cast(y, kind, "float32")
+
+
 @writes("LeftShift", "RightShift")
 def _(u):
     kind, left = u.type("a").dtype, u.node.op.name == "LeftShift"

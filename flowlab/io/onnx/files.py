@@ -11,6 +11,7 @@ import numpy as np
 
 from ...core.errors import DocumentError, NoFileError, plural
 from ...core.types import dtype_of
+from ...ops.formats import FORMATS
 from .package import MOST_BYTES, package
 
 MOST_NODES = 100_000            # over all subgraphs and functions, each as often as it is called
@@ -161,26 +162,35 @@ def _sized(onnx: Any, tensor: Any) -> None:
 
 
 def array_of(tensor: Any) -> np.ndarray:
-    """The values of a checked tensor; NotInFlowlab for a dtype that flowlab lacks."""
+    """The values of a checked tensor, in flowlab's dtype for them; NotInFlowlab where there is none."""
     onnx = package()
-    dtype(tensor.data_type)
-    array = onnx.numpy_helper.to_array(tensor)
+    kind = dtype(tensor.data_type)
+    array = np.asarray(onnx.numpy_helper.to_array(tensor)).astype(kind, copy=False)
     array = np.ascontiguousarray(array).reshape(array.shape)
     array.flags.writeable = False
     return array
 
 
-def dtype(kind: int) -> np.dtype:
-    """flowlab's dtype for an element type of ONNX; NotInFlowlab where there is none."""
+# types of fewer bits than any dtype of flowlab's: held in the next wider one, in which each of their values is exact
+HELD = {**dict.fromkeys(FORMATS, "float32"), "int4": "int8", "int2": "int8", "uint4": "uint8", "uint2": "uint8"}
+
+
+def kind_of(element: int) -> str:
+    """The name of an element type of ONNX, as NumPy spells it: float32, bfloat16, int4."""
     onnx = package()
-    if kind not in onnx.TensorProto.DataType.values():
-        raise NotInFlowlab(f"{kind} is no type of ONNX.")
-    name = onnx.TensorProto.DataType.Name(kind).lower()
-    plain = {"float": "float32", "double": "float64"}.get(name, name)
+    if element not in onnx.TensorProto.DataType.values():
+        raise NotInFlowlab(f"{element} is no type of ONNX")
+    name = onnx.TensorProto.DataType.Name(element).lower()
+    return {"float": "float32", "double": "float64"}.get(name, name)
+
+
+def dtype(element: int) -> np.dtype:
+    """flowlab's dtype for an element type of ONNX; NotInFlowlab where there is none."""
+    name = kind_of(element)
     try:
-        return dtype_of(plain)
+        return dtype_of(HELD.get(name, name))
     except ValueError:
-        raise NotInFlowlab(f"flowlab has no dtype {'text' if name == 'string' else name}.") from None
+        raise NotInFlowlab(f"flowlab has no dtype {'text' if name == 'string' else name}") from None
 
 
 # ---------------------------------------------------------------- external data

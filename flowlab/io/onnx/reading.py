@@ -14,11 +14,11 @@ from ...core.composite import Composite
 from ...core.errors import AttributeValueError, FlowError, plural
 from ...core.graph import Graph, Tensor, current_graph
 from ...core.op import REGISTRY
-from ...core.types import Shape, TensorType, shape_of
+from ...core.types import TensorType, shape_of
 from ...ops.foreign import opaque
 from ...ops.math import identity
 from ...ops.state import placeholder
-from .files import DEEPEST, MOST_NODES, NotInFlowlab, array_of, check, dtype, model_of
+from .files import DEEPEST, HELD, MOST_NODES, NotInFlowlab, array_of, check, dtype, kind_of, model_of
 from .package import package
 from .values import LARGEST, Names, Value, computed, dim_name
 
@@ -42,8 +42,8 @@ class Imported:
 
     graph: Graph
     values: dict[str, np.ndarray] = field(default_factory=dict)     # variable → its array
-    inputs: dict[str, Tensor] = field(default_factory=dict)         # the model's name → placeholder
-    outputs: dict[str, Tensor] = field(default_factory=dict)        # the model's name → tensor
+    inputs: dict[str, Any] = field(default_factory=dict)            # the model's name → placeholder, of a sequence a list of them
+    outputs: dict[str, Any] = field(default_factory=dict)           # the model's name → tensor, of a sequence a list of them
     opaque: list[tuple[str, str, NotInFlowlab]] = field(default_factory=list)     # (node, operator, why)
 
 
@@ -203,7 +203,7 @@ class Reader:
     """Walks a model and adds its nodes to a graph."""
 
     def __init__(self, model: Any, graph: Graph):
-        from . import reading_arrays, reading_layers, reading_loops, reading_numbers, reading_recurrent, reading_training  # noqa: F401  # they register their handlers
+        from . import reading_arrays, reading_layers, reading_loops, reading_numbers, reading_recurrent, reading_sequences, reading_training  # noqa: F401  # they register their handlers
         self.model, self.graph, self.names = model, graph, Names(graph)
         self.functions = {(f.domain, f.name, getattr(f, "overload", "")): f for f in model.functions}
         self.result = Imported(graph)
@@ -214,20 +214,24 @@ class Reader:
 
     # ------------------------------------------------------------ the whole
 
-    def read(self, given: Mapping[str, np.ndarray], shapes: Mapping[str, Shape]) -> Imported:
+    def read(self, given: Mapping[str, np.ndarray], shapes: Mapping[str, Any]) -> Imported:
         proto, out = self.model.graph, self.result
         scope = Scope(opsets={o.domain if o.domain != "ai.onnx" else "": o.version for o in self.model.opset_import})
         with self.graph:
             self.initializers(proto, scope)
             for info in proto.input:
                 if info.name in given:
-                    scope.values[info.name] = Value(info.name, array=given[info.name])
+                    scope.values[info.name] = Value(info.name, array=given[info.name], kind=narrow(info.type.tensor_type.elem_type))
                 elif info.name not in scope.values:
-                    scope.values[info.name] = self.input(info, shapes.get(info.name))
+                    scope.values[info.name] = self.input(info, shapes.get(info.name, Ellipsis))
             self.walk(proto.node, scope)
             for info in proto.output:
                 value = scope.values.get(info.name)
-                if value is not None and not value.why:
+                if value is not None and value.items is not None:
+                    out.outputs[info.name] = [identity(v.tensor(self.names), name=self.names(f"{info.name}/{k}", "output")) for k, v in enumerate(value.items)]
+                elif value is not None and value.empty:
+                    out.outputs[info.name] = None
+                elif value is not None and not value.why:
                     out.outputs[info.name] = identity(value.tensor(self.names), name=self.names(info.name, "output"))
             out.values = {**{v.variable.node.name: v.array for v in self.weights if v.variable is not None}, **self.kept}  # type: ignore[dict-item]
         return out
@@ -239,7 +243,7 @@ class Reader:
             except NotInFlowlab as error:
                 scope.values[tensor.name] = Value(tensor.name, why=error.reason)
                 continue
-            value = scope.values[tensor.name] = Value(tensor.name, array=array, weight=array.dtype.kind == "f" and array.ndim > 0, home=self.graph)
+            value = scope.values[tensor.name] = Value(tensor.name, array=array, weight=array.dtype.kind == "f" and array.ndim > 0, kind=narrow(tensor.data_type), home=self.graph)
             if value.weight:
                 self.weights.append(value)
         for sparse in proto.sparse_initializer:
@@ -252,20 +256,31 @@ class Reader:
         """Remember the array that a variable of a handler's own making starts from."""
         self.kept[made.node.name] = array
 
-    def input(self, info: Any, shape: Shape | None) -> Value:
+    def input(self, info: Any, shape: Any) -> Value:
+        """An input of the model: a placeholder; for a sequence one an entry, if `shape` lists their shapes; None says that an optional one is left out."""
+        kind, proto = info.type.WhichOneof("value"), info.type
+        if kind == "optional_type":
+            kind, proto = proto.optional_type.elem_type.WhichOneof("value"), proto.optional_type.elem_type
+            if shape is None:
+                self.result.inputs[info.name] = None
+                return Value(info.name, empty=True, why=f"its input {info.name!r} is left out")
         try:
-            found = type_of(info.type, info.name)
+            if kind == "sequence_type":
+                element = proto.sequence_type.elem_type.tensor_type.elem_type
+                if not isinstance(shape, list):
+                    raise NotInFlowlab("how many entries a sequence has must be known, and their shapes", (), True)
+                entries = [placeholder(s, dtype(element), name=self.names(f"{info.name}/{k}", "input")) for k, s in enumerate(shape)]
+                self.result.inputs[info.name] = entries
+                return Value(info.name, items=[Value(t.node.name, tensor=t, kind=narrow(element)) for t in entries])
+            element = proto.tensor_type.elem_type
+            if info.type.HasField("optional_type") and shape is Ellipsis:
+                raise NotInFlowlab("whether an optional value has an element must be known", (), True)
+            found = TensorType(shape, dtype(element)) if kind == "tensor_type" and shape is not Ellipsis else type_of(proto, info.name)
         except NotInFlowlab as error:
-            if shape is None or not info.type.HasField("tensor_type"):
-                return Value(info.name, why=f"its input {info.name!r}: {error.reason}", sizes=error.sizes)
-            found = None
-        try:
-            kind = found.dtype if found is not None else dtype(info.type.tensor_type.elem_type)
-        except NotInFlowlab as error:
-            return Value(info.name, why=f"its input {info.name!r}: {error.reason}")
-        tensor = placeholder(shape if shape is not None else found.shape, kind, name=self.names(info.name, "input"))  # type: ignore[union-attr]
+            return Value(info.name, why=f"its input {info.name!r}: {error.reason}", sizes=error.sizes)
+        tensor = placeholder(found.shape, found.dtype, name=self.names(info.name, "input"))
         self.result.inputs[info.name] = tensor
-        value = Value(info.name, tensor=tensor)
+        value = Value(info.name, tensor=tensor, kind=narrow(element))
         value.roots = frozenset({info.name})
         return value
 
@@ -291,7 +306,7 @@ class Reader:
         try:
             values = [scope.find(name) if name else None for name in node.input]
             for v in values:
-                if v is not None and v.why:
+                if v is not None and v.why and not v.empty:
                     raise NotInFlowlab(v.why, v.roots, v.sizes)
             use = Use(self, node, values, scope.opsets.get(domain, 1), scope.attributes, scope)
             made = self.folded(use, domain) or self.made(use, domain)
@@ -315,7 +330,7 @@ class Reader:
             return None
         graph, apart = Graph("folding"), Reader.__new__(Reader)
         apart.__dict__.update(self.__dict__, graph=graph, names=Names(graph), result=Imported(graph), weights=[])
-        values = [None if v is None else Value(v.name, array=v.array) for v in use.inputs]
+        values = [None if v is None else Value(v.name, array=v.array, kind=v.kind) for v in use.inputs]
         scope = Scope(None, use.scope.opsets, use.scope.attributes)
         with graph:
             use_apart = Use(apart, use.node, values, use.version, use.scope.attributes, scope)
@@ -330,7 +345,7 @@ class Reader:
         if arrays is None:
             return None
         rest = iter(arrays)
-        return [Value("", array=v.array if v.array is not None else _frozen(next(rest))) for v in made]
+        return [Value("", array=v.array if v.array is not None else _frozen(next(rest)), kind=v.kind) for v in made]
 
     def sizes(self, use: Use, domain: str) -> list[Value] | None:
         """What is known of numbers that are sizes, as far as the few operators that hand them on let it be known."""
@@ -466,7 +481,8 @@ class Reader:
         reason = error.reason
         word = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
         graph = current_graph()
-        ins = [v.wire if v.why else v.tensor(self.names) for v in values if v is not None and (v.wire is not None if v.why else v.array is None or v.weight)]
+        parts = [p for v in values if v is not None for p in (v.items if v.items is not None else [v])]
+        ins = [p.wire if p.why else p.tensor(self.names) for p in parts if p.items is None and (p.wire is not None if p.why else p.array is None or p.weight)]
         types = [self.foretold(name) for name in node.output]
         given = node.name or node.op_type
         name = Names(graph)(f"{graph._scope}/{given}" if graph._scope else given, node.op_type)
@@ -573,6 +589,12 @@ def single(op: Any, use: Use, name: str | None) -> Any:
     return list(node.outputs)
 
 
+def narrow(element: int) -> str:
+    """The name of an element type that flowlab holds in a wider dtype, nothing for others."""
+    name = kind_of(element)
+    return name if name in HELD else ""
+
+
 def type_of(proto: Any, name: str) -> TensorType:
     """flowlab's type for one of ONNX; NotInFlowlab where there is none."""
     kind = proto.WhichOneof("value")
@@ -591,6 +613,8 @@ def type_proto(value: Value | None) -> Any:
     onnx = package()
     if value is None:
         return onnx.TypeProto()
+    if value.items is not None:
+        return onnx.helper.make_sequence_type_proto(type_proto(value.items[0]) if value.items else onnx.helper.make_tensor_type_proto(1, None))
     t = value.type
     return onnx.helper.make_tensor_type_proto(onnx.helper.np_dtype_to_tensor_dtype(t.dtype), list(t.shape))
 
@@ -610,12 +634,13 @@ def imported(source: Any, given: Mapping[str, Any] | None = None, shapes: Mappin
     for name, value in (given or {}).items():
         info = next(i for i in model.graph.input if i.name == name)
         try:
-            arrays[name] = _frozen(np.asarray(value, dtype=dtype(info.type.tensor_type.elem_type)))
+            arrays[name] = _frozen(np.asarray(value).astype(dtype(info.type.tensor_type.elem_type)))
         except (NotInFlowlab, TypeError, ValueError) as error:
             raise AttributeValueError(f"from_onnx: the value given for {name!r} cannot be used: {error}", port="given") from None
     graph = Graph(model.graph.name or path or "onnx")
     try:
-        return Reader(model, graph).read(arrays, {k: shape_of(v) for k, v in (shapes or {}).items()})
+        return Reader(model, graph).read(arrays, {k: v if v is None else [shape_of(s) for s in v] if isinstance(v, list) and all(isinstance(s, (tuple, list)) for s in v) else shape_of(v)
+                                                 for k, v in (shapes or {}).items()})
     except NotInFlowlab as error:
         raise FlowError(f"the model cannot be read: {error.reason}.") from None
 
@@ -625,8 +650,8 @@ def from_onnx(source: Any, *, given: Mapping[str, Any] | None = None, shapes: Ma
 
     `source`: a path, the file's bytes, or an `onnx.ModelProto`. Placeholders and the last nodes have the names of the model's inputs and outputs; a node
     keeps its name, with `/` between scopes, and is a scope of that name where it takes several nodes of flowlab's. Float initializers with axes
-    are variables, which start from their values; others are constants. `given` fixes inputs to values, such as a shape that the model takes as
-    an input; `shapes` says the shape of inputs for which the model does not.
+    are variables, which start from their values; others are constants. bfloat16 and float8 are held in float32, int4 in int8, and a cast to them rounds. `given` fixes inputs to values, such as a shape that the model takes as
+    an input; `shapes` says the shape of inputs for which the model does not, of a sequence a list with the shape of each entry.
 
     What flowlab has no operation for stays as an opaque node that tells why; everything before it runs, running it is an error. DocumentError for a
     file that is no sound model, or asks for a file outside its folder.

@@ -375,6 +375,18 @@ def _(use: Use) -> Any:
     return use.only(order.scatter_reduce, use[0], use[1], use[2], axis=use.attr("axis", 0), reduction=use.attr("reduction", "none"))
 
 
+@reads("TensorScatter")
+def _(use: Use) -> Any:
+    cache, update, axis = use[0], use[1], use.attr("axis", -2) % use[0].rank
+    length = use.sizes(1)[axis]
+    first = arr.reshape(use[2], (-1, *(1,) * (cache.rank - 1))) if use.has(2) else np.zeros((1,) * cache.rank, "int64")
+    steps = np.arange(length).reshape([-1 if k == axis else 1 for k in range(cache.rank)])
+    at = m.add(first, steps) if use.has(2) else steps
+    if use.attr("mode", "linear") == "circular":
+        at = m.mod(at, np.array(use.sizes(0)[axis]))
+    return order.scatter_reduce(cache, arr.broadcast_to(at, shape=use.sizes(1)), update, axis=axis)
+
+
 @reads("OneHot")
 def _(use: Use) -> Any:
     indices, depth, axis = use[0], int(use.ints(1)[0]), use.attr("axis", -1)  # type: ignore[index]

@@ -657,6 +657,33 @@ def _(use: Use) -> Any:
     return red.max_(arr.reshape(best, (count, c, oh, ratio, ow, ratio)), axis=(3, 5))
 
 
+@reads("DeformConv")
+def _(use: Use) -> Any:
+    x, w, offset = use[0], use[1], use[2]
+    n, c, *image = use.sizes(0)
+    if len(image) != 2:
+        raise NotInFlowlab("DeformConv along other than two axes")
+    filters, inside, *window = use.sizes(1)
+    out, groups, parts, taps = use.sizes(2)[2:], use.attr("group", 1), use.attr("offset_group", 1), prod(window)
+    stride, dilation, pads = _each(use, "strides", 2, 1), _each(use, "dilations", 2, 1), use.attr("pads") or [0] * 4
+    moved = arr.reshape(offset, (n, parts, taps, 2, *out))
+    mask = arr.reshape(use[4], (n, parts, taps, *out)) if use.has(4) else None
+    seen = []
+    for part in range(parts):
+        at = []
+        for axis in range(2):
+            grid = [(np.arange(window[k])[:, None] * dilation[k] + np.arange(out[k]) * stride[k] - pads[k]) for k in range(2)]     # (window, out)
+            whole = np.broadcast_to(grid[0][:, None, :, None] if axis == 0 else grid[1][None, :, None, :], (*window, *out)).reshape(1, taps, *out)
+            at.append(arr.reshape(m.add(moved[:, part, :, axis], whole.astype(x.dtype)), (n, taps * prod(out))))
+        mine = arr.reshape(x[:, part * (c // parts):(part + 1) * (c // parts)], (n, c // parts, prod(image)))
+        got = arr.reshape(sampled(mine, at, tuple(image), "linear", "zeros", True), (n, c // parts, taps, *out))
+        seen.append(got if mask is None else m.multiply(got, arr.expand_dims(mask[:, part], axis=1)))
+    columns = arr.reshape(arr.concat(seen, axis=1) if parts > 1 else seen[0], (n, groups, c // groups * taps, prod(out)))
+    y = linalg.matmul(arr.reshape(w, (1, groups, filters // groups, inside * taps)), columns)
+    y = arr.reshape(y, (n, filters, *out))
+    return m.add(y, arr.reshape(use[3], (-1, 1, 1))) if use.has(3) else y
+
+
 @reads("NonMaxSuppression")
 def _(use: Use) -> Any:
     most, limit, least = use.scalar(2), use.scalar(3), use.scalar(4)

@@ -12,7 +12,7 @@ from ...core.types import TensorType
 from ...ops import array as arr, layout, logic, math as m
 from ...ops.state import constant
 from .files import NotInFlowlab
-from .reading import Scope, Use, reads
+from .reading import Scope, Use, _again, reads
 from .values import Value
 
 
@@ -50,8 +50,14 @@ def _(use: Use) -> Any:
     predicate = use[0]
     if predicate.rank:
         predicate = arr.reshape(predicate, ())
-    got = cond(predicate, lambda: _given(use, inside(use, use.attr("then_branch"), [])), lambda: _given(use, inside(use, use.attr("else_branch"), [])), name="branch")
-    return list(got)
+    try:
+        return list(_chosen(use, predicate))
+    except NotInFlowlab as error:
+        raise NotInFlowlab(error.reason, error.needs | test.roots, error.sizes) from None
+
+
+def _chosen(use: Use, predicate: Tensor) -> Any:
+    return cond(predicate, lambda: _given(use, inside(use, use.attr("then_branch"), [])), lambda: _given(use, inside(use, use.attr("else_branch"), [])), name="branch")
 
 
 class _Seen(Exception):
@@ -77,6 +83,46 @@ def _known(shape: tuple) -> tuple[int, ...]:
 
 @reads("Loop")
 def _(use: Use) -> Any:
+    if any(v is not None and (v.items is not None or v.empty) for v in use.inputs[2:]):
+        return _written_out(use)
+    try:
+        return _looped(use)
+    except NotInFlowlab as error:
+        try:    # what must be known in each round is, if the rounds are written out
+            return _written_out(use)
+        except NotInFlowlab as other:
+            raise NotInFlowlab(error.reason, error.needs | other.needs, error.sizes) from None
+
+
+MOST_ROUNDS = 256
+
+
+def _written_out(use: Use) -> list[Any]:
+    """The rounds one after another, where their number is known."""
+    graph, states = use.attr("body"), [v if v is not None else Value("", empty=True, why="it is left out") for v in use.inputs[2:]]
+    most, go = use.scalar(0), use.scalar(1)
+    go = True if go is None else bool(go)
+    outs: list[list[Value]] = [[] for _ in range(len(graph.output) - 1 - len(states))]
+    k = 0
+    while go and (most is None or k < most):
+        if k == MOST_ROUNDS:
+            raise NotInFlowlab(f"a Loop of more than {MOST_ROUNDS} rounds that cannot be a loop of flowlab's")
+        test, *made = inside(use, graph, [Value("", array=np.array(k, "int64")), Value("", array=np.array(True)), *states])
+        if not test.known:
+            raise NotInFlowlab("whether the Loop goes on must be known, and shows only in a run", test.roots)
+        go, states = bool(test.array.reshape(-1)[0]), made[:len(states)]  # type: ignore[union-attr]
+        for row, v in zip(outs, made[len(states):]):
+            row.append(v)
+        k += 1
+    each = [np.stack([v.array for v in row]) if all(v.known for v in row) else arr.stack([v.tensor(use.reader.names) for v in row]) if row else _refuse_empty() for row in outs]  # type: ignore[misc]
+    return [*(_again(v) for v in states), *each]
+
+
+def _refuse_empty() -> Any:
+    raise NotInFlowlab("a Loop of no rounds gives out a tensor whose type nothing says")
+
+
+def _looped(use: Use) -> Any:
     graph = use.attr("body")
     states = len(use.inputs) - 2
     most = use.inputs[0] if use.has(0) else None

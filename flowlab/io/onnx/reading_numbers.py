@@ -10,11 +10,14 @@ import numpy as np
 from ...core.graph import Tensor
 from ...core.op import REGISTRY
 from ...ops import activation as act, array as arr, logic, math as m, reduce as red
+from ...ops.formats import FORMATS, bitcast, round_to
 from ...ops.layout import flip
 from ...ops.linalg import matmul
 from ...ops.order import argsort, cumprod, cumsum, take_along_axis, topk
-from .files import NotInFlowlab, dtype
-from .reading import Use, reads
+from .files import HELD, NotInFlowlab, dtype, kind_of
+from .package import package
+from .reading import Use, _again, reads
+from .values import Value
 
 
 def whole(x: Tensor) -> bool:
@@ -128,9 +131,11 @@ def _(use: Use) -> Any:
 @reads("Identity")
 def _(use: Use) -> Any:
     value = use.inputs[0]
+    if value is not None and (value.items is not None or value.empty):
+        return _again(value)
     if value is not None and value.known:
-        return value.array
-    return use.only(m.identity, use[0])
+        return Value("", array=value.array, kind=value.kind)
+    return Value("", tensor=use.only(m.identity, use[0]), kind=value.kind if value is not None else "")
 
 
 @reads("IsInf")
@@ -170,6 +175,12 @@ def _moved(x: Tensor, source: int, to: int) -> Tensor:
     order = [k for k in range(x.rank) if k != source % x.rank]
     order.insert(to % x.rank, source % x.rank)
     return arr.transpose(x, axes=tuple(order))
+
+
+@reads("Sigmoid")
+def _(use: Use) -> Any:
+    x = use[0]
+    return use.only(act.sigmoid, x) if x.dtype.name != "float16" else arr.cast(act.sigmoid(arr.cast(x, "float32")), "float16")    # rounded once, as others do
 
 
 reads("Elu")(lambda use: use.only(act.elu, use[0], alpha=use.attr("alpha", 1.0)))
@@ -243,18 +254,57 @@ def cast_to(x: Tensor, kind: np.dtype, use: Use) -> Tensor:
     return use.only(arr.cast, x, dtype=kind.name)
 
 
+def bits(kind: str) -> tuple[int, int]:
+    """The least and the largest number of an integer type, also of those of fewer than 8 bits."""
+    if kind in HELD:
+        n, signed = int(kind[-1]), not kind.startswith("u")
+        return (-(1 << n - 1), (1 << n - 1) - 1) if signed else (0, (1 << n) - 1)
+    info = np.iinfo(kind)
+    return int(info.min), int(info.max)
+
+
+def held(x: Tensor, kind: str, use: Use, *, saturate: bool = True, before: str = "") -> Value:
+    """x as one of the types that flowlab holds in a wider dtype."""
+    if kind == before:
+        return Value("", tensor=use.only(m.identity, x), kind=kind)
+    if kind in FORMATS:
+        wide = x if x.dtype.name == "float32" else x if x.dtype.name == "float64" else arr.cast(x, "float32")
+        y = round_to(wide, format=kind, saturate=saturate)
+        return Value("", tensor=y if y.dtype.name == "float32" else arr.cast(y, "float32"), kind=kind)
+    low, high = bits(kind)      # the bits beyond fall away
+    y = m.subtract(m.mod(m.subtract(arr.cast(x, "int64"), low), high - low + 1), -low)
+    return Value("", tensor=arr.cast(y, HELD[kind]), kind=kind)
+
+
+def _cast(use: Use, kind: str, into: np.dtype) -> Any:
+    value = use.inputs[0]
+    assert value is not None
+    if kind in HELD:
+        return held(use[0], kind, use, saturate=bool(use.attr("saturate", 1)), before=value.kind)
+    return cast_to(use[0], into, use)
+
+
 @reads("Cast")
 def _(use: Use) -> Any:
     to = use.attr("to")
     if isinstance(to, str):     # version 1 spelled it
-        from .package import package
         to = package().TensorProto.DataType.Value(to)
-    return cast_to(use[0], dtype(to), use)
+    return _cast(use, kind_of(to), dtype(to))
+
+
+@reads("BitCast")
+def _(use: Use) -> Any:
+    kind, into = kind_of(use.attr("to")), dtype(use.attr("to"))
+    if kind in HELD or use.inputs[0].kind:  # type: ignore[union-attr]
+        raise NotInFlowlab(f"the bits of {use.inputs[0].kind or kind}, which flowlab holds in a wider dtype")  # type: ignore[union-attr]
+    return use.only(bitcast, use[0], dtype=into.name)
 
 
 @reads("CastLike")
 def _(use: Use) -> Any:
-    return cast_to(use[0], use.inputs[1].type.dtype, use)  # type: ignore[union-attr]
+    like = use.inputs[1]
+    assert like is not None
+    return _cast(use, like.kind or like.type.dtype.name, like.type.dtype)
 
 
 # ---------------------------------------------------------------- reductions
@@ -417,13 +467,13 @@ def _scale(t: Tensor, use: Use, x: Tensor) -> Tensor:
     return _blocked(t, use, axis % x.rank) if use.attr("block_size", 0) else along(t, x.rank, axis)
 
 
-def quantized(x: Tensor, scale: Tensor, zero: Tensor | None, kind: np.dtype) -> Tensor:
-    """round(x / scale) + zero, halves to even, held within the dtype."""
-    info = np.iinfo(kind)
+def quantized(x: Tensor, scale: Tensor, zero: Tensor | None, kind: str, into: np.dtype) -> Tensor:
+    """round(x / scale) + zero, halves to even, held within the type."""
+    low, high = bits(kind)
     y = m.round_(m.divide(x, scale if scale.dtype == x.dtype else arr.cast(scale, x.dtype.name)))
     if zero is not None:
         y = m.add(y, arr.cast(zero, x.dtype.name))
-    return arr.cast(m.clip(y, min=float(info.min), max=float(info.max)), kind.name)
+    return arr.cast(m.clip(y, min=float(low), max=float(high)), into.name)
 
 
 @reads("QuantizeLinear")
@@ -431,11 +481,15 @@ def _(use: Use) -> Any:
     x = use[0]
     x = x if x.dtype.kind == "f" else arr.cast(x, "float32")
     zero = use[2] if use.has(2) else None
-    kind = zero.dtype if zero is not None else dtype(use.attr("output_dtype", 0) or 2)
-    if kind.kind == "f":
-        raise NotInFlowlab("quantizing to floats")
+    element = use.attr("output_dtype", 0) or 2
+    kind, into = (use.inputs[2].kind or zero.dtype.name, zero.dtype) if zero is not None else (kind_of(element), dtype(element))  # type: ignore[union-attr]
     wide = arr.cast(x, "float32") if x.dtype.name == "float16" else x
-    return quantized(wide, _scale(use.tensor(1), use, x), None if zero is None else _scale(zero, use, x), kind)
+    scale = _scale(use.tensor(1), use, x)
+    if into.kind == "f":
+        if kind not in FORMATS:
+            raise NotInFlowlab(f"QuantizeLinear to {kind}")
+        return held(m.divide(wide, scale), kind, use, saturate=bool(use.attr("saturate", 1)))
+    return Value("", tensor=quantized(wide, scale, None if zero is None else _scale(zero, use, x), kind, into), kind=kind if kind in HELD else "")
 
 
 @reads("DequantizeLinear")
@@ -484,5 +538,5 @@ def _(use: Use) -> Any:
     low, high = m.minimum(red.min_(x), number(x, 0)), m.maximum(red.max_(x), number(x, 0))
     scale = m.divide(m.subtract(high, low), number(x, 255))
     zero = arr.cast(m.clip(m.round_(m.divide(m.negative(low), scale)), min=0.0, max=255.0), "uint8")
-    return [quantized(x, scale, zero, np.dtype("uint8")), scale, zero]
+    return [quantized(x, scale, zero, "uint8", np.dtype("uint8")), scale, zero]
 

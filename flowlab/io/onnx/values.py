@@ -16,11 +16,15 @@ class Value:
     """One value of the model. A known array becomes a node only where a node needs it."""
 
     def __init__(self, name: str, *, array: np.ndarray | None = None, tensor: Tensor | None = None, make: Callable[[], Tensor] | None = None,
-                 dims: np.ndarray | None = None, weight: bool = False, home: Graph | None = None, why: str = "", sizes: bool = False):
+                 dims: np.ndarray | None = None, weight: bool = False, kind: str = "", home: Graph | None = None, why: str = "", sizes: bool = False,
+                 items: list[Value] | None = None, empty: bool = False):
         self.name, self.array, self.make, self.dims = name, array, make, dims
         self.weight = weight        # a float initializer: a variable where it is computed with
+        self.kind = kind            # the type that ONNX says, where it has fewer bits than flowlab's: "bfloat16", "int4"
         # dims: sizes as numbers, names and None, an array of objects
         self.home = home            # the graph that its variable goes to
+        self.items = items          # of a sequence: its entries
+        self.empty = empty          # an optional value without an element
         self.sizes = sizes          # would shapes of the model's inputs give it one?
         self.why = why              # not empty: why it has no type, so that nothing can be computed from it
         self.wire: Tensor | None = None     # of one without a type: the opaque node's output
@@ -47,8 +51,8 @@ class Value:
 
     def tensor(self, unique: Callable[[str], str] | None = None, trainable: bool = True) -> Tensor:
         """A tensor that holds it, for the graph that is open."""
-        if self.why:
-            raise NotInFlowlab(self.why)
+        if self.why or self.items is not None:
+            raise NotInFlowlab(self.why or "a sequence stands where a tensor belongs", self.roots, self.sizes)
         if self._first is not None:
             return self._first
         graph = current_graph()
