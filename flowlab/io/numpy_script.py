@@ -253,9 +253,9 @@ class _Writer:
 
     # ------------------------------------------------------------ loops and branches
 
-    def save_frame(self, body: Graph) -> str:
-        """Keep the number that draws at random belong to while a body has its own; the word that holds it, or none if nothing in it is drawn."""
-        if not _has_chance(body):
+    def save_frame(self, *bodies: Graph) -> str:
+        """Keep the number that draws at random belong to while bodies have their own; the word that holds it, or none if nothing in them is drawn."""
+        if not any(map(_has_chance, bodies)):
             return ""
         self.random, saved = True, self.sources.free("frame_around")
         self.add(f"{saved} = frame")
@@ -344,13 +344,13 @@ def _while(w: _Writer, n: Node, wanted: set[Any]) -> None:
         w.add(f"{final} = {first}", _comment(n) if final == finals[0] else "")
     for name, *_ in rows:
         w.add(f"{name} = []")
-    if _has_chance(body) or _has_chance(condition):
-        raise FlowError(f"{n.name}: random draws inside a while_loop stay in flowlab.", node=n.name, hint="Draw before the loop, or use fl.scan.")
     t = w.sources.free("t")
+    saved = w.save_frame(condition, body)
+    frame = saved and f"({saved} * 0x9E3779B97F4A7C15 + {t} + 1) % 2**64"
     w.add(f"for {t} in itertools.count():")
     w.sources.imports.add("itertools")
     now = [*finals, *given[states:]]
-    go, = w.inside(condition, dict(zip(condition.inputs, now)), condition.outputs)
+    go, = w.inside(condition, dict(zip(condition.inputs, now)), condition.outputs, frame)
     w._depth += 1
     w.add(f"if not {go}:")
     w.add("    break")
@@ -360,10 +360,12 @@ def _while(w: _Writer, n: Node, wanted: set[Any]) -> None:
     for name, _, k in rows:
         w.add(f"{name}.append({finals[k]})")
     w._depth -= 1
-    made = w.inside(body, dict(zip(body.inputs, now)), body.outputs)
+    made = w.inside(body, dict(zip(body.inputs, now)), body.outputs, frame)
     w._depth += 1
     w.add(f"{', '.join(finals)} = {', '.join(made)}")
     w._depth -= 1
+    if saved:
+        w.add(f"frame = {saved}")
     for name, out, k in rows:
         w.add(f"{w.word(out)} = np.stack({name}) if {name} else np.zeros((0, *{finals[k]}.shape), {finals[k]}.dtype)")
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 import flowlab as fl
 from flowlab.core.op import REGISTRY
 from tests.ops.cases import CASES
+from tests.random_loops import random_graph
 
 DRIVER = """
 import json, runpy, sys
@@ -170,6 +172,17 @@ def test_random_draws_are_those_of_the_first_run(tmp_path):
         noise = fl.random_normal((2,))
         late = fl.dropout(x)
     same(tmp_path, g, [*step.outputs, noise, late], {"x": some(4, 3)})
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_random_graphs_with_loops_gradients_and_updates_run_and_train_the_same(seed):
+    g, fetches, feeds = random_graph(seed)
+    sess, space = fl.Session(g), {"__name__": "script"}
+    exec(compile(fl.to_numpy(g, fetches, sess), "script", "exec"), space)
+    for k in range(2):
+        got = space["compute"](space["WEIGHTS"], **feeds, **({"run": k} if "run" in inspect.signature(space["compute"]).parameters else {}))
+        for a, b in zip(got.values(), sess.run(fetches, feeds), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13)
 
 
 def test_weights_beside_the_script(tmp_path):

@@ -13,6 +13,7 @@ import pytest
 import flowlab as fl
 from flowlab.core.op import REGISTRY
 from flowlab.io.onnx.reading import imported
+from tests import random_loops
 from tests.ops.cases import CASES
 from tests.ops.test_every_op import unknown
 
@@ -104,6 +105,23 @@ def test_every_row_gives_the_same_where_sizes_are_unknown(case):
         same(g, outputs, feeds, optimized=False)
     except fl.FlowError as error:
         assert case.type in FIXED and "has to be known" in str(error) and error.node == "it", error
+
+
+ODD = np.array([0, 1e-30, 1e-8, 1e-4, 0.3, 0.5, 0.999, 1, 1.5, 3, 20, 60, 88, 200, 1e30, np.inf], "float32")
+ODD = np.concatenate([ODD, -ODD])
+WRITTEN_OUT = ["trunc", "rsqrt", "log2", "log10", "exp2", "cbrt", "expm1", "log1p", "isfinite", "silu", "log_sigmoid", "relu6", "hardsigmoid", "square"]
+OF_TWO = ["arctan2", "mod", "logaddexp", "hypot", "not_equal", "maximum"]
+
+
+@pytest.mark.parametrize("name", [*WRITTEN_OUT, *OF_TWO])
+def test_what_is_written_out_is_right_far_out_and_near_nothing(name):
+    grid = [v.ravel().copy() for v in np.meshgrid(ODD, ODD)] if name in OF_TWO else [ODD]
+    with fl.Graph() as g:
+        y = getattr(fl, name)(*(fl.placeholder(v.shape, name=f"in{k}") for k, v in enumerate(grid)), name="y")
+    feeds = {f"in{k}": v for k, v in enumerate(grid)}
+    with np.errstate(all="ignore"):
+        want = fl.Session(g).run(y, feeds)
+    np.testing.assert_allclose(run(fl.to_onnx(g, y), feeds)["y"], want, rtol=3e-6, atol=1e-37)
 
 
 def test_random_operations_leave_and_draw_their_own():
@@ -229,6 +247,14 @@ def test_branches_and_loops_leave_as_if_and_loop(sign):
         every = g.node("grow/While").outputs[2]
     model = same(g, [*y, *grown, z, every], {"x": np.array([1, 2, 0.5], "float32") * sign})
     assert {"If", "Loop"} <= {n.op_type for n in model.graph.node}
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_random_graphs_with_loops_and_branches_leave(seed, monkeypatch):
+    monkeypatch.setattr(random_loops, "UNARY", random_loops.UNARY[:-1])     # without what is drawn at random
+    g, (loss, *_), feeds = random_loops.random_graph(seed)
+    model = fl.to_onnx(g, loss, sess := fl.Session(g))
+    np.testing.assert_allclose(run(model, feeds)["loss"], sess.run(loss, feeds), rtol=1e-9, atol=1e-12)
 
 
 LENGTHS = np.array([5, 2, 0])

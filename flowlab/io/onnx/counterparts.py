@@ -161,12 +161,13 @@ def _(u):   # near 0, 2 artanh(x / (x + 2)) loses no digits
 
 
 @writes("Arctan2")
-def _(u):
-    flat = u.Atan(u.Div(u.a, u.b))
-    half = u.Where(u.Less(u.a, 0.0), -math.pi, math.pi)
-    behind = u.Add(flat, half)
-    upright = u.Mul(u.Sign(u.a), math.pi / 2)
-    return u.Where(u.Greater(u.b, 0.0), flat, u.Where(u.Less(u.b, 0.0), behind, upright))
+def _(u):   # the angle in the first quadrant, then turned to where the signs say, that of a zero too
+    down, behind = (u.Or(u.Less(x, 0.0), u.Less(u.Reciprocal(x), 0.0)) for x in (u.a, u.b))
+    ratio = u.Div(u.Abs(u.a), u.Abs(u.b))
+    ratio = u.Where(u.And(u.IsInf(u.a), u.IsInf(u.b)), 1.0, u.Where(u.Equal(u.a, 0.0), 0.0, ratio))
+    angle = u.Atan(ratio)
+    angle = u.Where(behind, u.Sub(math.pi, angle), angle)
+    return u.Where(down, u.Neg(angle), angle)
 
 
 def _remainder(u, a, b):
@@ -185,7 +186,7 @@ def _(u):
 @writes("FloorDivide")
 def _(u):
     times = u.Div(u.Sub(u.a, _remainder(u, u.a, u.b)), u.b)
-    return times if _whole(u) else u.Round(times)
+    return times if _whole(u) else u.Where(u.Equal(u.b, 0.0), u.Div(u.a, u.b), u.Round(times))
 
 
 @writes("Logaddexp")
@@ -199,7 +200,8 @@ def _(u):
     a, b = u.Abs(u.a), u.Abs(u.b)
     large, small = u.Max(a, b), u.Min(a, b)
     ratio = u.Div(small, large)
-    return u.Where(u.Equal(large, 0.0), large, u.Mul(large, u.Sqrt(u.Add(u.Mul(ratio, ratio), 1.0))))
+    length = u.Where(u.Equal(large, 0.0), large, u.Mul(large, u.Sqrt(u.Add(u.Mul(ratio, ratio), 1.0))))
+    return u.Where(u.Or(u.IsInf(u.a), u.IsInf(u.b)), math.inf, length)
 
 
 @writes("Clip")

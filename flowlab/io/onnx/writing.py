@@ -25,7 +25,7 @@ def to_onnx(graph: Graph, fetches: Any, session: Any = None) -> Any:
 
     `fetches`: as `Session.run` takes them; `session` gives the variables' values. Inputs are named after the placeholders, outputs after the fetches
     (a dict's keys, else the nodes), a named size stays an axis whose size may vary. Loops become Scan or Loop, `fl.cond` If, a composite a function of
-    the model. Random operations draw numbers of their own. The model has passed ONNX's full checker. UnknownOpError names a node whose operation ONNX
+    the model. Random operations draw numbers of their own, and onnxruntime refuses a Scan over no timesteps. The model has passed ONNX's full checker. UnknownOpError names a node whose operation ONNX
     has not; derivatives and training stay here.
 
     >>> import flowlab as fl
