@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+# JAX is asked for numbers, once each: most of its time goes into compiling, half of it into optimising what runs once
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
+
 _LEFT_OUT: list[str] = []
 
 
