@@ -8,7 +8,7 @@ import { inlineWorkers } from "./inline-workers.mjs";
 const here = dirname(fileURLToPath(import.meta.url));
 const watch = process.argv.includes("--watch");
 const entryPoints = Object.fromEntries(
-  ["editor", "lstm", "conv", "rnn", "training"].map((name) => [name, join(here, "src", name, "index.tsx")]).filter(([, path]) => existsSync(path)));
+  ["editor", "lstm", "conv", "rnn", "training", "replay"].map((name) => [name, join(here, "src", name, "index.tsx")]).filter(([, path]) => existsSync(path)));
 
 const options = {
   entryPoints,

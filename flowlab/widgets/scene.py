@@ -516,9 +516,7 @@ class Index:
             inside = self._inside[name]
             element = name if name in shown.scopes else next((e for e in map(shown.owner.__getitem__, inside) if e in shown.scopes and not e.startswith(f"{name}/")), None)
             return P.Hit(name=name, op="scope", category=_character(self.nodes[n] for n in inside), note=plural(len(inside), "node"), drawn=element)
-        op = REGISTRY.get(node.op)
-        category = "gradient" if node.phase == "backward" else op.category if op else "unknown"
-        return P.Hit(name=name, op=node.op, category=category, note=_type_of(built, f"{name}:0")["shape"] or "", drawn=shown.owner[name])
+        return P.Hit(name=name, op=node.op, category="gradient" if node.phase == "backward" else _category(node), note=_type_of(built, f"{name}:0")["shape"] or "", drawn=shown.owner[name])
 
 
 # ---------------------------------------------------------------- the scene
@@ -601,9 +599,14 @@ def scene_node(document: Document, built: Build, node: DocNode, fetch: bool, fee
     if node.op == "Variable":
         attrs.pop("value", None)
     return P.SceneNode(
-        bound=document.bound.get(node.name), name=node.name, op=node.op, label=_label(node), category=op.category if op else "control" if node.op in (L.STATE, L.TIMESTEP) else "unknown", phase=node.phase, source=op.source if op else None,
+        bound=document.bound.get(node.name), name=node.name, op=node.op, label=_label(node), category=_category(node), phase=node.phase, source=op.source if op else None,
         scope=node.scope, gradient_of=node.gradient_of, fetch=fetch, inputs=in_ports(op, node, {p: errors[p] for p in on_edge}, loop), outputs=out_ports(op, built, node, loop),
         attrs=attrs, value=value, value_note=value_note, x=x, y=y, error=next((m for p, m in errors.items() if p not in on_edge), None))
+
+
+def _category(node: DocNode) -> str:
+    op = REGISTRY.get(node.op)
+    return op.category if op is not None else "control" if node.op in L.PORTS else "unknown"
 
 
 def _label(node: DocNode) -> str:

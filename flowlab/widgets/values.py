@@ -242,14 +242,14 @@ def unknown(name: str, tensor: Tensor | None) -> P.Value:
     return P.Value(tensor=name, known=False, shape=list(tensor.shape), dtype=tensor.dtype.name, **words(tensor.node))
 
 
-def value(tensor: Tensor, array: np.ndarray, text: str = "") -> tuple[P.Value, np.ndarray]:
-    """The answer for a tensor with a value, and the picture's cells as float32."""
+def value(tensor: Tensor, array: np.ndarray, text: str = "", most: int = PICTURE) -> tuple[P.Value, np.ndarray]:
+    """The answer for a tensor with a value, and the picture's cells as float32, at most `most` a side."""
     array = np.asarray(array)
     index = read_slice(text, array.shape) if array.ndim > 2 or text.strip() else None
     if index is not None and array.size == 0:
         index = None
     part = matrix(array, index)
-    cells = np.ascontiguousarray(sampled(part, PICTURE), dtype="float32")
+    cells = np.ascontiguousarray(sampled(part, most), dtype="float32")
     lo, hi, map_ = _as_lists(scale(array, domain(tensor), source=tensor.node.op.source in ("placeholder", "constant")))
     made = P.Value(tensor=tensor.name, known=True, shape=list(array.shape), dtype=array.dtype.name, rows=cells.shape[0], cols=cells.shape[1],
                    sampled=cells.shape != part.shape, slice=slice_text(index) if index is not None else "", lo=lo, hi=hi, map=map_,

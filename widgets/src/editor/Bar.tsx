@@ -1,6 +1,7 @@
 // The bar: run and step, play, undo, fold, tidy, save; find on its right.
 import * as React from "react";
 import { Icon, categoryIcon, type IconName } from "../shared/icons";
+import { needsKernel } from "../shared/live";
 import { LanguageChoice, t, told } from "../shared/words";
 import { FileMenu, Kept, save } from "./Files";
 import type { Hit } from "../protocol.gen";
@@ -60,17 +61,17 @@ export function Bar() {
           <Button name={t("Play")} icon="play" keys="Space" wide disabled={playing} why={t("it is playing")} onClick={() => void lab.play()} />
           <Button name={t("Pause")} icon="pause" keys="Space" disabled={!playing && !(busy && mode === "run")} why={t("nothing plays")} onClick={() => lab.halt()} />
           {mode === "past" ? <i className="cbn gone" aria-hidden="true" /> : <Button name={t("Resume")} icon="resume" title={t("Run on to the end")} disabled={done && mode !== "edit"} why={t("the run is at its end")} onClick={send("resume")} />}
-          <Button name={t("Stop")} icon="stop" disabled={mode === "edit" && !playing && !busy} why={t("nothing runs")} title={t("Stop and go back to editing")} onClick={() => { lab.pause(); void lab.command("stop"); }} />
+          <Button name={t("Stop")} icon="stop" disabled={lab.inFile || mode === "edit" && !playing && !busy} why={lab.inFile ? needsKernel() : t("nothing runs")} title={t("Stop and go back to editing")} onClick={() => { lab.pause(); void lab.command("stop"); }} />
           <button type="button" className="spd" aria-label={t("Speed {speed}×", { speed })} title={t("Speed of play: click for the next, Shift-click for the one before")}
             onClick={(e) => { const i = SPEEDS.indexOf(speed) + (e.shiftKey ? -1 : 1); lab.set({ speed: SPEEDS[(i + SPEEDS.length) % SPEEDS.length] }); }}>{speed}×</button>
         </div>
         <div className="cg">
-          <Button name={t("Live")} icon="live" keys="L" pressed={live} title={live ? t("Live: values follow every edit") : t("Live: run after every edit, while that is quick")} onClick={() => void lab.command(live ? "live_off" : "live_on")} />
+          <Button name={t("Live")} icon="live" keys="L" pressed={live} disabled={lab.inFile} why={needsKernel()} title={live ? t("Live: values follow every edit") : t("Live: run after every edit, while that is quick")} onClick={() => void lab.command(live ? "live_off" : "live_on")} />
           <Button name={t("Code")} icon="code" keys="K" pressed={codeOpen} title={t("The Python beside the canvas")} onClick={() => toggleCode(lab)} />
         </div>
         <div className="cg">
-          <Button name={t("Undo")} icon="undo" keys="Ctrl+Z" disabled={!scene?.undo} why={t("nothing to undo")} title={t("Undo {label}", { label: visible(scene?.undo ?? "") })} onClick={send("undo")} />
-          <Button name={t("Redo")} icon="redo" keys="Ctrl+Shift+Z" disabled={!scene?.redo} why={t("nothing to redo")} title={t("Redo {label}", { label: visible(scene?.redo ?? "") })} onClick={send("redo")} />
+          <Button name={t("Undo")} icon="undo" keys="Ctrl+Z" disabled={!scene?.undo} why={lab.inFile ? needsKernel() : t("nothing to undo")} title={t("Undo {label}", { label: visible(scene?.undo ?? "") })} onClick={send("undo")} />
+          <Button name={t("Redo")} icon="redo" keys="Ctrl+Shift+Z" disabled={!scene?.redo} why={lab.inFile ? needsKernel() : t("nothing to redo")} title={t("Redo {label}", { label: visible(scene?.redo ?? "") })} onClick={send("redo")} />
         </div>
         <div className="cg">
           <Button name={t("Fold all")} icon="foldAll" onClick={() => lab.fold([], false)} />
@@ -78,7 +79,7 @@ export function Bar() {
           <Button name={t("Tidy")} icon="tidy" title={t("Lay everything out anew")} onClick={() => void lab.tidy()} />
         </div>
         <div className="cg">
-          <Button name={t("Save")} icon="save" title={scene?.path ? t("Save to {path}", { path: visible(scene.path) }) : t("Save to a file")} keys="S" onClick={() => void save(lab)} />
+          <Button name={t("Save")} icon="save" disabled={lab.inFile} why={needsKernel()} title={scene?.path ? t("Save to {path}", { path: visible(scene.path) }) : t("Save to a file")} keys="S" onClick={() => void save(lab)} />
         </div>
       </div>
       <div className="grow" />

@@ -4,6 +4,7 @@ import type { Apart, BreakSpec, OutPort, WatchSpec } from "../protocol.gen";
 import { download } from "../shared/download";
 import { num, percent } from "../shared/format";
 import { Icon } from "../shared/icons";
+import { Live } from "../shared/live";
 import { language, t, tn, told } from "../shared/words";
 import { lastPart, visible } from "./geometry";
 import { AskForm, MyQuestions, QuestionsPane } from "./Questions";
@@ -71,8 +72,8 @@ export function DebugActions({ target, tensor }: { target: string | null; tensor
       <div className="act three">
         {tensor !== null && <button type="button" className="bt" aria-pressed={watched} title={t("Keep it in sight (Shift+W)")} onClick={() => toggleWatch(lab)}><Icon name="eye" size={12} /> {t("Watch")}</button>}
         {target !== null && <button type="button" className="bt" aria-pressed={mine.length > 0} aria-expanded={form === "break"} title={t("Pause here, on a condition if you like (B)")} onClick={toggle("break")}><Icon name="flag" size={12} /> {t("Break")}</button>}
-        {tensor !== null && <button type="button" className="bt" aria-pressed={held} aria-expanded={form === "override"} title={t("Put another value in its place (O)")} onClick={toggle("override")}><Icon name="pencil" size={12} /> {t("Override…")}</button>}
-        {tensor !== null && <button type="button" className="bt" aria-expanded={form === "ask"} title={t("Ask before this step (Q)")} onClick={toggle("ask")}><Icon name="question" size={12} /> {t("Ask…")}</button>}
+        <Live off={lab.inFile}>{tensor !== null && <button type="button" className="bt" aria-pressed={held} aria-expanded={form === "override"} title={t("Put another value in its place (O)")} onClick={toggle("override")}><Icon name="pencil" size={12} /> {t("Override…")}</button>}
+        {tensor !== null && <button type="button" className="bt" aria-expanded={form === "ask"} title={t("Ask before this step (Q)")} onClick={toggle("ask")}><Icon name="question" size={12} /> {t("Ask…")}</button>}</Live>
       </div>
       {debugging.branch && <button type="button" className="bt parted" title={t("What differs between the two runs is listed where nothing is selected (Esc)")} onClick={() => lab.select([])}><Icon name="branch" size={12} /> {t("Where the two runs differ")}</button>}
       {mine.length > 0 && <ul className="plain brk">{mine.map((b) => <Break key={b.key} b={b} />)}</ul>}
@@ -216,11 +217,11 @@ export function DebugPane() {
       <QuestionsPane />
       <section className="dbg"><h2>{t("Breakpoints")}</h2>
         {d.breaks.length > 0 && <ul className="plain brk">{d.breaks.map((b) => <Break key={b.key} b={b} named />)}</ul>}
-        <label className="chk" htmlFor={id}><input id={id} type="checkbox" checked={d.pause_on_bad} onChange={(e) => void lab.debug(e.target.checked ? "pause_on_bad_on" : "pause_on_bad_off")} /> {t("Pause on the first NaN or Inf")}</label>
+        <Live off={lab.inFile}><label className="chk" htmlFor={id}><input id={id} type="checkbox" checked={d.pause_on_bad} onChange={(e) => void lab.debug(e.target.checked ? "pause_on_bad_on" : "pause_on_bad_off")} /> {t("Pause on the first NaN or Inf")}</label></Live>
         <div className="fld cst"><label htmlFor={`${id}h`}>{t("Costs on the canvas")}</label><select id={`${id}h`} className="tf" value={d.heat?.kind ?? ""} onChange={(e) => void lab.debug("heat", { text: e.target.value })}>
           <option value="">{t("none")}</option><option value="time">{t("time")}</option><option value="memory">{t("memory")}</option></select></div>
         {d.heat && <p className="muted f1">{t("{total} in the firings so far", { total: d.heat.total })}{Object.keys(d.heat.wires).length > 0 && <><br />{t("A wire is as wide as its tensor is large.")}</>}</p>}
-        {d.overridden.length > 0 && <ul className="plain brk">{d.overridden.map((o) => <li key={o}><Icon name="pencil" size={11} /><span>{visible(o)}</span><span className="muted">{t("overridden")}</span><button type="button" className="x" aria-label={t("Take back the override of {tensor}", { tensor: visible(o) })} onClick={() => void lab.debug("override_clear", { target: o })}><Icon name="close" size={10} /></button></li>)}</ul>}
+        {d.overridden.length > 0 && <ul className="plain brk">{d.overridden.map((o) => <li key={o}><Icon name="pencil" size={11} /><span>{visible(o)}</span><span className="muted">{t("overridden")}</span>{!lab.inFile && <button type="button" className="x" aria-label={t("Take back the override of {tensor}", { tensor: visible(o) })} onClick={() => void lab.debug("override_clear", { target: o })}><Icon name="close" size={10} /></button>}</li>)}</ul>}
       </section>
     </>
   );

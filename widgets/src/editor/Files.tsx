@@ -117,7 +117,7 @@ function Menu({ close }: { close(back: boolean): void }) {
   const empty = useLabState((s) => (s.scene?.total ?? 0) === 0 && !s.scene?.notes.length);
   const fired = useLabState((s) => s.run.cursor > 0);
   const list = React.useRef<HTMLDivElement>(null);
-  const away = link !== "up";
+  const away = link !== "up" || lab.inFile;
   const recent = (files?.kind === "graph" ? files.rows : []).filter((r) => r.recent).slice(0, RECENT);
   const items: Item[] = [
     { section: "open", label: t("New"), icon: "add", disabled: away, run: () => void lab.command("new") },

@@ -5,6 +5,7 @@ import { css, inkOn, scaleOf } from "../shared/color";
 import { useWidth } from "../shared/controls";
 import { num, percent, seconds, signed, tick } from "../shared/format";
 import { Icon, categoryIcon } from "../shared/icons";
+import { Live } from "../shared/live";
 import { paintGrid } from "../shared/paint";
 import { opWord, t, tn, told } from "../shared/words";
 import { Formula } from "./formula";
@@ -129,11 +130,11 @@ function AttrField({ node, spec }: { node: SceneNode; spec: AttrSpec }) {
 function CopyButtons() {
   const lab = useLab();
   return (
-    <>
+    <Live off={lab.inFile}>
       <button type="button" className="bt" title="Ctrl+D" onClick={() => void duplicate(lab)}><Icon name="add" size={12} /> {t("Duplicate")}</button>
       <button type="button" className="bt" title="Ctrl+C" onClick={() => void copy(lab)}><Icon name="copy" size={12} /> {t("Copy")}</button>
       <button type="button" className="bt" title="Ctrl+X" onClick={() => void cutOut(lab)}><Icon name="cut" size={12} /> {t("Cut")}</button>
-    </>
+    </Live>
   );
 }
 
@@ -153,21 +154,21 @@ function NodePane({ node }: { node: SceneNode }) {
       <section className="ihead">
         <div className={`ic1 c-${category}`}><Icon name={categoryIcon(category)} size={16} /></div>
         <div className="inm">
-          <Field label={t("Name")} hideLabel className="nm" value={node.name} onCommit={(to) => (to.trim() ? lab.edit([{ tag: "Rename", name: node.name, to: to.trim() }], `Renamed to ${to.trim()}.`) : undefined)} />
+          <Live off={lab.inFile}><Field label={t("Name")} hideLabel className="nm" value={node.name} onCommit={(to) => (to.trim() ? lab.edit([{ tag: "Rename", name: node.name, to: to.trim() }], `Renamed to ${to.trim()}.`) : undefined)} /></Live>
           <div className="muted f1">{opWord(spec) ? `${opWord(spec)} ${node.op}` : node.op} · <span className={`pb p-${node.phase}`}>{MARK[node.phase]} {t(node.phase)}</span> · {sub}</div>
         </div>
       </section>
-      <Form node={node} spec={spec} />
+      <Live off={lab.inFile}><Form node={node} spec={spec} /></Live>
       <section className="act">
         {state === "ready" && node.source === null && <button type="button" className="bt" onClick={() => void lab.command("fire", { node: node.name })}><Icon name="play" size={12} /> {t("Fire")}</button>}
         {node.source === null && <button type="button" className="bt" title={t("Run to here (R)")} onClick={() => void lab.command("run_to", { node: node.name })}><Icon name="flag" size={12} /> {t("Run to here")}</button>}
-        {node.outputs.length > 0 && node.source === null && !lab.loopOf(node.name) && <button type="button" className="bt" aria-pressed={node.fetch} title={node.fetch ? t("A run asks for this value") : t("Let a run ask for this value")} onClick={() => void lab.edit([{ tag: "MarkFetch", name: node.name, on: !node.fetch }])}><Icon name="eye" size={12} /> {t("Fetch")}</button>}
+        <Live off={lab.inFile}>{node.outputs.length > 0 && node.source === null && !lab.loopOf(node.name) && <button type="button" className="bt" aria-pressed={node.fetch} title={node.fetch ? t("A run asks for this value") : t("Let a run ask for this value")} onClick={() => void lab.edit([{ tag: "MarkFetch", name: node.name, on: !node.fetch }])}><Icon name="eye" size={12} /> {t("Fetch")}</button>}
         {node.phase === "forward" && node.outputs[0]?.shape === "()" && node.outputs[0].dtype?.startsWith("float") && node.source === null && <button type="button" className="bt" title={t("Add its gradient by every trainable variable (G)")} onClick={() => void differentiate(lab)}><Icon name="gradient" size={12} /> {t("Differentiate")}</button>}
         {node.inputs.some((p) => p.wired) && node.outputs.length > 0 && <button type="button" className="bt" title={t("What it takes goes on in its place (M)")} onClick={() => void bypass(lab)}><Icon name="chevronRight" size={12} /> {t("Bypass")}</button>}
         {loop && <button type="button" className="bt" title={t("One more tensor that is carried from timestep to timestep (T)")} onClick={() => void addState(lab)}><Icon name="add" size={12} /> {t("Add a state")}</button>}
         {loop && <button type="button" className="bt" title={t("One more sequence that the loop goes along")} onClick={() => void addState(lab, "Timestep")}><Icon name="add" size={12} /> {t("Add a sequence")}</button>}
         <CopyButtons />
-        <button type="button" className="bt" title={t("Delete")} onClick={() => void lab.remove()}><Icon name="trash" size={12} /> {t("Delete")}</button>
+        <button type="button" className="bt" title={t("Delete")} onClick={() => void lab.remove()}><Icon name="trash" size={12} /> {t("Delete")}</button></Live>
       </section>
       {problems.length > 0 && <section className="probs">{problems.map((d, i) => <p key={i} className={d.severe ? "sev" : ""}><Icon name={d.severe ? "error" : "idle"} size={12} /> {visible(told(d.message))}{d.hint ? <em> {visible(told(d.hint))}</em> : null}</p>)}</section>}
       <WhyCard />
@@ -210,14 +211,14 @@ function ScopePane({ name }: { name: string }) {
       <section className="ihead">
         <div className={`ic1 c-${scope.phase === "backward" ? "gradient" : scope.category}`}><Icon name={categoryIcon(scope.phase === "backward" ? "gradient" : scope.category)} size={16} /></div>
         <div className="inm">
-          {scope.stack !== null ? <div className="nm">{visible(scope.name)}</div> : <Field label={t("Name")} hideLabel className="nm" value={scope.name} onCommit={(to) => (to.trim() ? lab.edit([{ tag: "Rename", name: scope.name, to: to.trim() }], "Renamed.") : undefined)} />}
+          {scope.stack !== null ? <div className="nm">{visible(scope.name)}</div> : <Live off={lab.inFile}><Field label={t("Name")} hideLabel className="nm" value={scope.name} onCommit={(to) => (to.trim() ? lab.edit([{ tag: "Rename", name: scope.name, to: to.trim() }], "Renamed.") : undefined)} /></Live>}
           <div className="muted f1">{scope.stack !== null ? t("stands for {what}", { what: insideOf(scope) }) : scope.composite === null ? t("scope of {nodes}", { nodes }) : scope.composite === scope.label ? t("composite of {nodes}", { nodes }) : t("one use of {name}, of {nodes}", { name: visible(scope.composite), nodes })} · <span className={`pb p-${scope.phase}`}>{MARK[scope.phase]} {t(scope.phase)}</span>{progress ? ` · ${t("{n} of {total} fired", { n: progress[0], total: progress[1] })}` : ""}</div>
         </div>
       </section>
       <section className="act"><button type="button" className="bt" title={scope.stack !== null ? t("Show them one by one (Enter); Backspace puts them back") : t("Unfold (Enter)")} onClick={() => void lab.into(name)}><Icon name="unfoldAll" size={12} /> {t("Unfold")}</button>
-        {made && <button type="button" className="bt" title={t("Another use of it, its inputs open")} onClick={() => void useAgain(lab, made)}><Icon name="add" size={12} /> {t("Use again")}</button>}
+        <Live off={lab.inFile}>{made && <button type="button" className="bt" title={t("Another use of it, its inputs open")} onClick={() => void useAgain(lab, made)}><Icon name="add" size={12} /> {t("Use again")}</button>}
         {scope.stack === null && <button type="button" className="bt" title={t("Its nodes stand where it stood (Ctrl+Shift+G)")} onClick={() => void ungroup(lab)}><Icon name="expand" size={12} /> {t("Unpack")}</button>}
-        {scope.stack === null && <CopyButtons />}</section>
+        {scope.stack === null && <CopyButtons />}</Live></section>
       {scope.composite !== null && <section><h2>{t("Ports")}</h2><ul className="plain rows">{[...scope.in_ports.map((p) => ({ p, way: "in" })), ...scope.out_ports.map((p) => ({ p, way: "out" }))].map(({ p, way }) => <li key={`${way} ${p.port}`}><span>{way === "in" ? "→ " : "← "}{visible(p.label || p.port)}</span><span>{p.shape ?? (p.wired ? "" : t("open"))}</span></li>)}</ul></section>}
       <WhyCard />
       <Did tensor={tensor} outputs={[]} node={null} whole />
@@ -238,8 +239,8 @@ function EdgePane({ id }: { id: string }) {
           <div className="muted f1">{edge.control ? t("control edge: orders firings, carries nothing") : `${edge.shape ?? t("shape unknown")} ${edge.dtype ?? ""}${edge.merged > 1 ? ` · ${t("stands for {n} wires", { n: edge.merged })}` : ""}`}</div></div>
       </section>
       {problem && <section className="probs"><p className="sev"><Icon name="error" size={12} /> {visible(told(problem.message))}{problem.hint ? <em> {visible(told(problem.hint))}</em> : null}</p></section>}
-      <section className="act"><button type="button" className="bt" title={t("Delete")} onClick={() => void lab.edit([cut(edge)], "Cut the wire.")}><Icon name="trash" size={12} /> {t("Cut wire")}</button>
-        {!edge.control && <button type="button" className="bt" title={t("Put an operation into it (A)")} onClick={() => lab.askForOperation(null, null, edge.id)}><Icon name="add" size={12} /> {t("Insert")}</button>}
+      <section className="act"><Live off={lab.inFile}><button type="button" className="bt" title={t("Delete")} onClick={() => void lab.edit([cut(edge)], "Cut the wire.")}><Icon name="trash" size={12} /> {t("Cut wire")}</button>
+        {!edge.control && <button type="button" className="bt" title={t("Put an operation into it (A)")} onClick={() => lab.askForOperation(null, null, edge.id)}><Icon name="add" size={12} /> {t("Insert")}</button>}</Live>
         <button type="button" className="bt" onClick={() => lab.go(edge.src)}>{t("To its source")}</button></section>
       <WhyCard />
       {edge.tensor !== null && <DebugActions target={edge.tensor} tensor={edge.tensor} />}
@@ -260,12 +261,12 @@ function MarkPane() {
     <>
       <section className="ihead"><div className="ic1 c-control"><Icon name={note ? "outline" : "fit"} size={16} /></div><div className="inm"><div className="nm">{note ? t("Note {n}", { n: mark.index + 1 }) : visible(frame?.title ?? "")}</div>
         <div className="muted f1">{note ? t("Markdown with formulas") : tn(frame?.members.length ?? 0, "frame around {n} element", "frame around {n} elements")}</div></div></section>
-      <section className="form">
+      <Live off={lab.inFile}><section className="form">
         {note && <Field label={t("Text")} multiline value={note.text} onCommit={(text) => lab.edit([text.trim() ? { tag: "PutNote", text, index: mark.index } : { tag: "RemoveNote", index: mark.index }], "Changed the note.")} />}
         {frame && <><Field label={t("Title")} value={frame.title} onCommit={(title) => (title.trim() ? put({ title: title.trim() }) : undefined)} />
           <div className="fld"><label htmlFor="fl-frame-colour">{t("Colour")}</label><select id="fl-frame-colour" className="tf" value={frame.colour} onChange={(e) => void put({ colour: e.target.value })}>{COLOURS.map((c) => <option key={c} value={c}>{t(c)}</option>)}</select></div></>}
       </section>
-      <section className="act"><button type="button" className="bt" title={t("Delete")} onClick={() => void lab.remove()}><Icon name="trash" size={12} /> {t("Delete")}</button></section>
+      <section className="act"><button type="button" className="bt" title={t("Delete")} onClick={() => void lab.remove()}><Icon name="trash" size={12} /> {t("Delete")}</button></section></Live>
     </>
   );
 }
@@ -276,11 +277,11 @@ function ManyPane({ names }: { names: string[] }) {
     <>
       <section className="ihead"><div className="ic1 c-control"><Icon name="copy" size={16} /></div><div className="inm"><div className="nm">{tn(names.length, "{n} element", "{n} elements")}</div><div className="muted f1">{t("selected together")}</div></div></section>
       <section><ul className="plain">{names.slice(0, 30).map((n) => <li key={n}>{visible(n)}</li>)}</ul></section>
-      <section className="act">
+      <section className="act"><Live off={lab.inFile}>
         <button type="button" className="bt" title="Ctrl+G" onClick={() => void group(lab)}><Icon name="foldAll" size={12} /> {t("Make a composite")}</button>
         <button type="button" className="bt" title={t("A titled, coloured frame (F)")} onClick={() => frameSelection(lab)}><Icon name="fit" size={12} /> {t("Frame")}</button>
         <CopyButtons />
-        <button type="button" className="bt" onClick={() => void lab.remove()}><Icon name="trash" size={12} /> {t("Delete")}</button>
+        <button type="button" className="bt" onClick={() => void lab.remove()}><Icon name="trash" size={12} /> {t("Delete")}</button></Live>
       </section>
       <section><h2>{t("Line up")}</h2><div className="act tight">
         <button type="button" className="bt" title="Shift+L" onClick={() => void align(lab, "left")}>{t("Left")}</button>
@@ -315,7 +316,7 @@ function GraphPane() {
       {open.length > 0 && <section className="probs"><h2>{t("Still open")}</h2>{open.slice(0, 8).map((d, i) => <p key={i}><Icon name="idle" size={12} /> <button type="button" onClick={go(d.node)}>{visible(d.node)}</button> {visible(told(d.message))}</p>)}{open.length > 8 && <p className="muted">{t("and {n} more", { n: open.length - 8 })}</p>}</section>}
       {scene.total > 0 && <DebugPane />}
       {run.next !== null && run.mode !== "edit" && <section><h2>{t("Next")}</h2><ul className="plain rows"><li><button type="button" onClick={go(run.next_drawn ?? run.next)}>{visible(run.next)}</button><span>{t("{n} ready", { n: run.ready })}</span></li></ul></section>}
-      {scene.total > 0 && <section className="act"><button type="button" className="bt" title={t("Markdown with formulas, on the canvas (N)")} onClick={() => writeNote(lab)}><Icon name="outline" size={12} /> {t("Write a note")}</button><button type="button" className="bt" title="Ctrl+V" onClick={() => void pasteNow(lab)}><Icon name="paste" size={12} /> {t("Paste")}</button></section>}
+      {scene.total > 0 && <section className="act"><Live off={lab.inFile}><button type="button" className="bt" title={t("Markdown with formulas, on the canvas (N)")} onClick={() => writeNote(lab)}><Icon name="outline" size={12} /> {t("Write a note")}</button><button type="button" className="bt" title="Ctrl+V" onClick={() => void pasteNow(lab)}><Icon name="paste" size={12} /> {t("Paste")}</button></Live></section>}
       <section className="muted f1 tip">{scene.total ? t("Select a node or an edge to see its numbers.") : t("Press A and type, or pick an operation on the left.")} {t("? lists the keys.")}</section>
     </>
   );

@@ -2,6 +2,7 @@
 import * as React from "react";
 import type { CompositeSpec, Scene } from "../protocol.gen";
 import { Icon, categoryIcon } from "../shared/icons";
+import { Live, needsKernel } from "../shared/live";
 import { opWord, t, tn, told } from "../shared/words";
 import { aboutNode, aboutScope } from "./describe";
 import { lastPart, problemOf, shortDtype, visible } from "./geometry";
@@ -11,10 +12,11 @@ import { type Carry, type Lab, type State, useLab, useLabState } from "./store";
 import { activeIn, elementAt } from "../shared/tree";
 
 export function Palette() {
+  const lab = useLab();
   const panel = useLabState((s) => s.panel);
   return (
     <aside className={`pal${panel === "outline" ? " show-outline" : ""}`} aria-label={t("Operations and outline")}>
-      <Search />
+      <Live off={lab.inFile}><Search /></Live>
       <div className="palx">
         <Outline />
         <Composites />
@@ -360,7 +362,7 @@ export function Rail() {
   const toggle = (p: "outline" | "keys") => lab.set({ panel: panel === p ? null : p });
   return (
     <nav className="rail" aria-label={t("Panels")}>
-      <button type="button" className="cbn" aria-label={t("Add a node")} title={t("Add a node (A)")} onClick={() => lab.askForOperation()}><Icon name="add" /></button>
+      <button type="button" className="cbn" aria-label={t("Add a node")} disabled={lab.inFile} title={lab.inFile ? needsKernel() : t("Add a node (A)")} onClick={() => lab.askForOperation()}><Icon name="add" /></button>
       <button type="button" className={`cbn${panel === "outline" ? " on" : ""}`} aria-label={t("Outline")} title={t("Outline")} aria-expanded={panel === "outline"} onClick={() => toggle("outline")}><Icon name="outline" /></button>
       <button type="button" className="cbn" aria-label={t("Show find")} title={t("Find (Ctrl+F)")} onClick={() => focusFind(lab)}><Icon name="find" /></button>
       <button type="button" className={`cbn${panel === "keys" ? " on" : ""}`} aria-label={t("Keys")} title={t("Keys (?)")} aria-expanded={panel === "keys"} onClick={() => toggle("keys")}><Icon name="keyboard" /></button>

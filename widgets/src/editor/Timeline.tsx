@@ -191,8 +191,10 @@ export function Banner() {
         <b>{t("Recorded {n} / {total}", { n: run.cursor, total })}</b>
         <span className="bs">{visible(run.recording)}{run.last !== null ? ` · ${t("{name} fired", { name: visible(run.last) })}` : ""}</span>
         {run.cursor < run.length && <button type="button" className="bl" title={t("Go on to the end of the recording, or to a breakpoint")} onClick={send("resume")}>{t("Resume")}</button>}
-        <button type="button" data-filled className="rs" title={t("Compute from here on: what comes next can be changed, and commits nothing")} onClick={send("go_live")}>{t("Go on live")}</button>
-        <button type="button" className="bl ic" aria-label={t("Close the recording")} title={t("Close the recording")} onClick={send("stop")}><Icon name="close" size={11} /></button>
+        {!lab.inFile && <>
+          <button type="button" data-filled className="rs" title={t("Compute from here on: what comes next can be changed, and commits nothing")} onClick={send("go_live")}>{t("Go on live")}</button>
+          <button type="button" className="bl ic" aria-label={t("Close the recording")} title={t("Close the recording")} onClick={send("stop")}><Icon name="close" size={11} /></button>
+        </>}
       </div>
     );
   }

@@ -196,6 +196,9 @@ export const KEYS: Key[] = [
   { keys: "?", group: "Move", does: "show or hide these keys", when: key("?"), run: (lab) => lab.set({ panel: lab.state.panel === "keys" ? null : "keys" }) },
 ];
 
+/** What a recorded run in a file has no kernel for. */
+const needsKernel = (k: Key): boolean => k.group === "Build" || k.group === "File" || ["L", "Shift+B", "O", "Q"].includes(k.keys);
+
 function leave(lab: Lab): void {
   if (lab.unpreview() && !lab.state.wire) return;
   const { wire, pending, panel, selected, edge, into, mark } = lab.state;
@@ -224,6 +227,7 @@ export function handleKey(lab: Lab, e: KeyboardEvent): boolean {
   if ((e.key === "Enter" || e.key === " ") && (e.target as Element).closest("button, summary, a, [role=slider], li")) return false;
   for (const k of KEYS) {
     if (!k.when(e)) continue;
+    if (needsKernel(k) && lab.refuses()) return true;
     if (e.altKey && e.key.startsWith("Arrow")) {
       if ((e.target as Element).closest('[role="slider"], input, .outl')) return false;
       void nudge(lab, e.key === "ArrowRight" ? NUDGE : e.key === "ArrowLeft" ? -NUDGE : 0, e.key === "ArrowDown" ? NUDGE : e.key === "ArrowUp" ? -NUDGE : 0);

@@ -4,6 +4,7 @@ import {
   VERSION, type Clock, type Command, type Debug, type Debugging, type Diagnostic, type Explained, type Fits, type Found, type Hit, type Offer, type OpenScope, type OpSpec, type Palette, type Preview, type Reach, type Revealed, type RunState, type Scene, type SceneEdge, type SceneNode, type SceneScope, type Task, type TaskDo,
   type Code, type File as DocumentFile, type Files, type NameCheck, type Thumb, type ToPage, type Train, type TrainingState, type Value, type Why,
 } from "../protocol.gen";
+import { GET_KERNEL, NEEDS_KERNEL, inFile } from "../shared/live";
 import { Wire, type Model, type Outgoing } from "../shared/wire";
 import { prefersReducedMotion } from "../shared/controls";
 import { useLanguage } from "../shared/words";
@@ -204,8 +205,12 @@ export class Lab {
   /** What was copied last: the clipboard's text, kept here too, for where a page may not read the clipboard. */
   clip: { text: string; count: number } | null = null;
 
+  /** Is there no kernel, only a recorded run in a file? */
+  readonly inFile: boolean;
+
   constructor(readonly model: Model) {
     this.wire = new Wire(model);
+    this.inFile = inFile(model);
     this.state = {
       palette: null, ops: new Map(), scene: null, nodes: new Map(), scopes: new Map(), wiring: new Wiring(EMPTY_SCENE), geos: new Map(), at: new Map(), layout: null,
       frames: [], routes: new Map(), run: NO_RUN, thumbs: new Map(), value: null, asked: null, slice: "", output: 0, alerts: [], finding: false, status: "", said: 0, offer: null, fits: null, found: null, far: false, ghost: null, refused: null, reach: null, busy: false,
@@ -629,6 +634,7 @@ export class Lab {
 
   /** Changes the document. Edits in a row that share `merge` are one step of undo. */
   async edit(edits: Record<string, unknown>[], said?: string, merge = ""): Promise<boolean> {
+    if (edits.some((e) => e.tag !== "Move") && this.refuses()) return false;
     if (this.state.link === "gone") {
       this.alert("This change was not made: the kernel is gone.", "Run the cell again, and go on with your graph there.");
       return false;
@@ -686,6 +692,12 @@ export class Lab {
     this.set({ alerts: [...same.slice(-2), { id: ++this.serial, text, hint, node, edge, why }], playing: false, ...(this.state.status ? { status: "" } : {}) });
     const place = node === null ? null : this.drawn(node);
     if (place !== null) requestAnimationFrame(() => this.view?.show(place, true));
+  }
+
+  /** Says that there is no kernel for this; false where there is one. */
+  refuses(): boolean {
+    if (this.inFile) this.alert(NEEDS_KERNEL, GET_KERNEL);
+    return this.inFile;
   }
 
   dismiss(id: number): void { this.set({ alerts: this.state.alerts.filter((a) => a.id !== id) }); }
@@ -922,6 +934,7 @@ export class Lab {
 
   /** Opens the search for an operation, for this port if one is given, to stand at this point if one is given. */
   askForOperation(port: PortRef | null = null, point: Point | null = null, into: string | null = null): void {
+    if (this.refuses()) return;
     this.dropPoint = point;
     this.set({ pending: port, into, wire: null, panel: "add", query: "" });
     requestAnimationFrame(() => { this.search?.focus(); this.search?.select(); });

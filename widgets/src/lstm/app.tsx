@@ -2,6 +2,7 @@ import * as React from "react";
 import type { LSTMData } from "../protocol.gen";
 import { Slider } from "../shared/controls";
 import { Icon } from "../shared/icons";
+import { Live, inFile } from "../shared/live";
 import { csvWay, type Draw, Save, useSaved } from "../shared/save";
 import { Follows, Frame, isOurs, Message, PlayButton, Sample, usePlay, useSynced, useView } from "../shared/view";
 import type { Model } from "../shared/wire";
@@ -169,9 +170,9 @@ export function App({ model }: { model: Model }) {
             <div className="cards">
               <Saturation data={data} t={at} unit={row} shares={shares} ask={() => more("saturation")} choose={setUnit} />
               <Norm data={data} t={at} curves={curves} ask={() => more("gradient")} />
-              <ClampCard data={data} unit={unit} clamp={clamp} tell={view.tell} />
+              <Live off={inFile(model)}><ClampCard data={data} unit={unit} clamp={clamp} tell={view.tell} /></Live>
             </div>
-            <Similar data={data} t={at} unit={row} alike={alike} theme={theme} root={root} find={(request) => void kernel.send({ type: "lstm_similar", ...request })} go={(sample, next) => void goTo(data.info.layer, sample, next, null)} />
+            <Live off={inFile(model)}><Similar data={data} t={at} unit={row} alike={alike} theme={theme} root={root} find={(request) => void kernel.send({ type: "lstm_similar", ...request })} go={(sample, next) => void goTo(data.info.layer, sample, next, null)} /></Live>
             {layers.length > 1 && <SideBySide data={data} layers={side} t={at} unit={row} theme={theme} root={root} ask={() => more("layers")} go={(layer, next, u) => void goTo(layer, data.info.sample, next, u)} />}
           </div>
         </LightContext.Provider>

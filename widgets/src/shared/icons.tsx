@@ -26,6 +26,10 @@ const PATHS = {
   forward: <path d="M3 2l9 5-9 5z" fill="currentColor" />,
   backward: <path d="M11 2L2 7l9 5z" fill="currentColor" />,
   update: <path d="M7 1.8 12.2 7 7 12.2 1.8 7z" fill="currentColor" />,
+  // themes
+  system: <><path d="M1.5 2.5h11v7h-11zM5 12h4" /></>,
+  light: <><circle cx="7" cy="7" r="2.6" /><path d="M7 1v1.4M7 11.6V13M1 7h1.4M11.6 7H13M2.8 2.8l1 1M10.2 10.2l1 1M11.2 2.8l-1 1M3.8 10.2l-1 1" /></>,
+  dark: <path d="M11.5 8.6A5 5 0 0 1 5.4 2.5a5 5 0 1 0 6.1 6.1z" />,
   // commands
   add: <path d="M7 2.5v9M2.5 7h9" />,
   live: <path d="M1 7.5h2.8l2-5 2.6 9.4 1.8-4.4H13" />,

@@ -1,0 +1,51 @@
+// What a replay's file holds, as flowlab/widgets/replay.py writes it.
+import type { Clock, CompositeSpec, FrameSpec, LSTMData, NoteSpec, Palette, RunState, SceneNode, SceneScope, Stats, ToPage } from "../protocol.gen";
+
+export type Phase = SceneNode["phase"];
+export type State = RunState["states"][string];
+
+/** One value: its dtype, its shape, where its numbers begin; null where only a picture of it was kept. */
+export type Held = readonly [dtype: string, shape: number[], at: number | null, picture?: Picture];
+export type Picture = {
+  picture: { lo: number; hi: number; map: "seq" | "div"; rows: number; cols: number; sampled: boolean; slice: string; stats: Stats };
+  at: number;
+  thumb: { rows: number; cols: number; lo: number; hi: number; map: "seq" | "div"; value: string | null; uniform: boolean; nan: number; inf: number };
+  small: number;
+};
+
+/** A scope as it is drawn when it is folded; its wires are found by the page. */
+export type Scope = SceneScope & { last: string | null; named?: { inputs: string[]; outputs: Record<string, string>; taken: Record<string, string> } };
+export type Wire = readonly [src: string, output: number, dst: string, port: string | null, loop: boolean];
+
+export type Scenery = {
+  title: string; nodes: SceneNode[]; scopes: Record<string, Scope>; wires: Wire[]; types: Record<string, [text: string, dtype: string, shape: (number | string | null)[]]>;
+  folded: string[]; loops: Record<string, ["loop" | "branch", string, string[], string[]]>;
+  stacks: Record<string, { members: string[]; repeats: boolean; label: string; alike: number }>;
+  composites: CompositeSpec[]; notes: NoteSpec[]; frames: FrameSpec[]; most: number; joins: Record<string, string[]>;
+  palette: Palette; code: { text: string; lines: Record<string, number[]>; note: string };
+};
+
+/** What a firing has changed: states, nodes that count, timesteps, values; then what is next, and how much is ready. */
+export type Step = { s: Record<string, State>; p?: string[]; t?: Record<string, string>; v?: Record<string, Held | null>; n: string | null; r: number };
+export type Firing = readonly [node: string, top: string, phase: Phase, frame: (string | number)[], seconds: number, bytes: number, level: number];
+export type Told = readonly [tensor: string, index: number[], english: [string, string[]], chinese: [string, string[]]];
+
+export type Run = {
+  name: string; complete: boolean; fetches: string[]; steps: Step[]; explained: Record<string, Told[]> | null; events: Firing[]; places: string[];
+  tensors: Record<string, { lo: number | null; hi: number | null; source: boolean; formula: string; doc: string; gradient?: string | null }>;
+  level: number[]; scope: number[]; timestep: number[]; clock: Pick<Clock, "lanes" | "start" | "took" | "lane" | "came">; overridden: string[];
+};
+
+/** A message with its buffers: where each begins, and how many numbers it has. */
+export type Kept = readonly [message: ToPage, buffers: [number, number][]];
+export type Layers = { samples: number; kept: number; layer: number; steps: number; units: number; pages: Record<string, readonly [LSTMData, [number, number][]]>; more: Record<string, Kept> };
+
+export type Content = { version: number; title: string; language: string; scene: Scenery; run: Run; lstm: Layers | null };
+
+/** The file's content, and the bytes that its numbers lie in. */
+export async function unpacked(text: string): Promise<{ content: Content; bytes: ArrayBuffer; from: number }> {
+  const packed = Uint8Array.from(atob(text.trim()), (c) => c.charCodeAt(0));
+  const bytes = await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+  const length = Number(new DataView(bytes).getBigUint64(0, true));
+  return { content: JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 8, length))), bytes, from: 8 + length };
+}

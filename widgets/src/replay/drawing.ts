@@ -1,0 +1,202 @@
+// What the canvas draws of a recorded graph as its scopes are folded: what flowlab/widgets/scene.py does, in the page.
+import type { Hit, OpenScope, Scene, SceneEdge, SceneNode, SceneScope, ScopePort } from "../protocol.gen";
+import type { Scenery } from "./data";
+
+const FOUND = 60;
+
+export type Drawing = {
+  /** The element that stands for each node. */
+  owner: Map<string, string>;
+  nodes: string[];
+  /** Folded scopes and stacks, with the nodes inside. */
+  scopes: Map<string, string[]>;
+  opened: Map<string, string[]>;
+  edges: SceneEdge[];
+  tensors: Set<string>;
+};
+
+const above = (name: string): string[] => name.split("/").slice(0, -1).map((_, k, parts) => parts.slice(0, k + 1).join("/"));
+const scopeOf = (name: string): string => name.slice(0, Math.max(0, name.lastIndexOf("/")));
+
+function add(to: Map<string, string[]>, key: string, name: string): void {
+  const there = to.get(key);
+  if (there) there.push(name);
+  else to.set(key, [name]);
+}
+
+export class Drawings {
+  readonly nodes: ReadonlyMap<string, SceneNode>;
+  readonly inside = new Map<string, string[]>();
+  private readonly places = new Map<string, [number, number]>();
+
+  constructor(readonly scenery: Scenery) {
+    this.nodes = new Map(scenery.nodes.map((n) => [n.name, n]));
+    for (const name of this.nodes.keys()) for (const scope of above(name)) add(this.inside, scope, name);
+  }
+
+  get scopeNames(): string[] { return Object.keys(this.scenery.scopes); }
+
+  move(positions: Record<string, [number, number]>): void {
+    for (const [name, at] of Object.entries(positions)) this.places.set(this.scenery.stacks[name]?.members[0] ?? name, at);
+  }
+
+  /** Nothing in a stack of `spread` is drawn as part of it. */
+  drawn(folded: ReadonlySet<string>, spread: ReadonlySet<string>): Drawing {
+    const stackOf = new Map(Object.entries(this.scenery.stacks).flatMap(([name, s]) => (spread.has(name) ? [] : s.members.map((m): [string, string] => [m, name]))));
+    const owner = new Map<string, string>();
+    const frames = new Map<string, string[]>();
+    const scopes = new Map<string, string[]>();
+    const opened = new Map<string, Set<string>>();
+    for (const name of this.nodes.keys()) {
+      const around = above(name);
+      const hidden = around.find((s) => folded.has(s));
+      const alone = hidden ?? name;
+      const element = stackOf.get(alone) ?? alone;
+      owner.set(name, element);
+      if (element !== name) add(scopes, element, name);
+      frames.set(name, hidden === undefined ? around : around.slice(0, around.indexOf(hidden)));
+    }
+    for (const [name, element] of owner) for (const frame of frames.get(name)!) (opened.get(frame) ?? opened.set(frame, new Set()).get(frame)!).add(element);
+    const nodes = [...owner].flatMap(([name, element]) => (name === element ? [name] : []));
+    const edges = this.edges(owner, scopes);
+    const tensors = new Set([...edges.flatMap((e) => (e.tensor === null ? [] : [e.tensor])), ...nodes.map((n) => `${n}:0`)]);
+    return { owner, nodes, scopes, opened: new Map([...opened].map(([k, v]) => [k, [...v]])), edges, tensors };
+  }
+
+  private typeOf(tensor: string | null): { shape: string | null; dtype: string | null } {
+    const type = tensor === null ? undefined : this.scenery.types[tensor];
+    return { shape: type?.[0] ?? null, dtype: type?.[1] ?? null };
+  }
+
+  private edges(owner: ReadonlyMap<string, string>, scopes: ReadonlyMap<string, string[]>): SceneEdge[] {
+    const merged = new Map<string, SceneEdge>();
+    const ranks = new Map<string, number>();
+    const phase = (name: string) => this.nodes.get(name)!.phase;
+    for (const [from, output, to, port, loop] of this.scenery.wires) {
+      const [src, dst] = [owner.get(from)!, owner.get(to)!];
+      if (src === dst && (scopes.has(src) || !loop)) continue;
+      const control = port === null;
+      const tensor = control ? null : `${from}:${output}`;
+      const id = control ? `^${from}->${to}` : `${from}:${output}->${to}:${port}`;
+      let [srcPort, dstPort] = [String(output), port ?? "^"];
+      const named = (scope: string) => (scopes.has(scope) ? this.scenery.scopes[scope]?.named : undefined);
+      const [out, into] = control ? [undefined, undefined] : [named(src), named(dst)];
+      let key: string;
+      if (out || into) {
+        const given = out && Object.entries(out.outputs).find(([, t]) => t === tensor)?.[0];
+        srcPort = out ? given ?? tensor! : scopes.has(src) ? tensor! : srcPort;
+        dstPort = into ? into.taken[`${to}:${port}`] ?? into.taken[tensor!] ?? tensor! : scopes.has(dst) ? tensor! : dstPort;
+        key = JSON.stringify([src, srcPort, dst, dstPort]);
+      } else if (scopes.has(src) && scopes.has(dst)) {
+        key = JSON.stringify([src, dst]);
+        srcPort = dstPort = tensor ?? `^${from}`;
+      } else if (scopes.has(dst)) {
+        dstPort = tensor ?? `^${from}`;
+        key = JSON.stringify([src, dstPort, dst]);
+      } else if (scopes.has(src)) {
+        srcPort = tensor ?? `^${from}`;
+        key = JSON.stringify(control ? [src, "^", dst] : [id]);
+      } else key = JSON.stringify([id]);
+      // how little a wire out of a folded scope says about it: results before parameters, on the way forward before back, control last
+      const rank = !scopes.has(src) ? 0 : control ? 3 : this.nodes.get(from)!.source !== null ? 2 : Number(phase(from) !== phase(to));
+      const first = merged.get(key);
+      if (first !== undefined) {
+        const better = rank < ranks.get(key)!;
+        if (better) ranks.set(key, rank);
+        merged.set(key, { ...first, merged: first.merged + 1, ...(better ? { id, tensor, control, src_port: srcPort, dst_port: dstPort, phase: phase(to), ...this.typeOf(tensor) } : {}) });
+        continue;
+      }
+      ranks.set(key, rank);
+      merged.set(key, { id, src, src_port: srcPort, dst, dst_port: dstPort, tensor, ...this.typeOf(tensor), phase: phase(to), control, error: null, merged: 1, loop });
+    }
+    return [...merged].sort(([a], [b]) => ranks.get(a)! - ranks.get(b)!).map(([, e]) => e);
+  }
+
+  scene(shown: Drawing, revision: number, select: string | null): Scene {
+    const place = (name: string) => { const at = this.places.get(name); return at ? { x: at[0], y: at[1] } : {}; };
+    const nodes = shown.nodes.map((n) => ({ ...this.nodes.get(n)!, ...place(n) }));
+    const scopes = [...shown.scopes.keys()].map((name) => this.scope(name, shown, place));
+    const opened = [...shown.opened].map(([name, members]): OpenScope => ({
+      name, label: name.slice(name.lastIndexOf("/") + 1), parent: scopeOf(name), members, loop: this.scenery.loops[name]?.[0] ?? null, node: this.scenery.loops[name]?.[1] ?? null,
+    }));
+    const { title, composites, notes, frames } = this.scenery;
+    return {
+      type: "scene", revision, title, path: null, dirty: false, undo: null, redo: null, total: this.nodes.size, structure: JSON.stringify([shown.nodes, [...shown.scopes.keys()], [...shown.opened.keys()]]),
+      nodes, scopes, opened, edges: shown.edges, diagnostics: [], select: select === null ? null : this.elementOf(shown, select), chosen: [], composites, notes,
+      frames: frames.map((f) => ({ ...f, members: [...new Set(f.members.flatMap((m) => this.standsFor(shown, m)))] })),
+    };
+  }
+
+  elementOf(shown: Drawing, name: string): string {
+    return shown.owner.get(name) ?? Object.keys(this.scenery.stacks).find((s) => shown.scopes.has(s) && this.scenery.stacks[s].members.includes(name)) ?? name;
+  }
+
+  private standsFor(shown: Drawing, member: string): string[] {
+    if (shown.scopes.has(member)) return [member];
+    const element = shown.owner.get(member);
+    if (element !== undefined) return [element];
+    const open = shown.opened.get(member);
+    return open?.length ? open : [...new Set((this.inside.get(member) ?? []).map((n) => shown.owner.get(n)!))].slice(0, 1);
+  }
+
+  private scope(name: string, shown: Drawing, place: (name: string) => { x?: number; y?: number }): SceneScope {
+    const stack = this.scenery.stacks[name];
+    const inside = shown.scopes.get(name)!;
+    const [entering, leaving] = [new Map<string, SceneEdge>(), new Map<string, SceneEdge>()];
+    for (const e of shown.edges) {
+      if (e.dst === name) entering.set(e.dst_port, e);
+      if (e.src === name) leaving.set(e.src_port, e);
+    }
+    if (stack) {
+      const phases = new Set(inside.map((n) => this.nodes.get(n)!.phase));
+      const first = this.scenery.scopes[stack.members[0]];
+      const [inputs, outputs] = [[...entering.keys()], [...leaving.keys()]];
+      const lone = this.nodes.get(stack.members[0]);
+      return {
+        name, label: stack.label, category: first?.category ?? lone?.category ?? "unknown", phase: phases.size === 1 ? [...phases][0] : "forward", count: stack.members.length,
+        stack: stack.repeats ? "repeats" : "stretch", alike: stack.alike, inputs, outputs, in_ports: inputs.map((p) => this.port(p, false, entering.get(p)?.tensor ?? null, true)),
+        out_ports: outputs.map((p) => this.port(p, false, p in this.scenery.types ? p : null, true)), composite: null, shape: first?.shape ?? lone?.outputs[0]?.shape ?? null,
+        x: first?.x ?? lone?.x ?? null, y: first?.y ?? lone?.y ?? null, ...place(stack.members[0]), error: null,
+      };
+    }
+    const { last, named, ...base } = this.scenery.scopes[name];
+    const inputs = [...new Set([...named?.inputs ?? [], ...entering.keys()])];
+    const outputs = [...new Set([...Object.keys(named?.outputs ?? {}), ...leaving.keys()])];
+    const told = (port: string) => named?.outputs[port] ?? port;
+    const principal = outputs.map(told).find((t) => t in this.scenery.types) ?? last;
+    return {
+      ...base, ...place(name), inputs, outputs, shape: principal === null ? null : this.scenery.types[principal][0],
+      in_ports: inputs.map((p) => this.port(p, named?.inputs.includes(p) ?? false, entering.get(p)?.tensor ?? null, entering.has(p))),
+      out_ports: outputs.map((p) => this.port(p, p in (named?.outputs ?? {}), told(p) in this.scenery.types ? told(p) : null, leaving.has(p))),
+    };
+  }
+
+  private port(port: string, named: boolean, tensor: string | null, wired: boolean): ScopePort {
+    return { port, label: named ? port : "", wired, tensor, ...this.typeOf(tensor) };
+  }
+
+  /** What is called so comes first, then what begins so, what has it in its name, and what is of such an operation. */
+  find(text: string, shown: Drawing): { hits: Hit[]; total: number } {
+    const query = text.trim().toLowerCase();
+    const found: { rank: number; name: string }[] = [];
+    const rows = [...[...this.nodes.values()].map((n): [string, string] => [n.name, n.op]), ...this.scopeNames.map((s): [string, string] => [s, "scope"])];
+    for (const [name, op] of query ? rows : []) {
+      const low = name.toLowerCase();
+      const tail = low.slice(low.lastIndexOf("/") + 1);
+      if (low.includes(query)) found.push({ rank: tail === query || low === query ? 0 : tail.startsWith(query) ? 1 : 2, name });
+      else if (op.toLowerCase().includes(query)) found.push({ rank: 3, name });
+    }
+    found.sort((a, b) => a.rank - b.rank);
+    return { hits: found.slice(0, FOUND).map((f) => this.hit(f.name, shown)), total: found.length };
+  }
+
+  private hit(name: string, shown: Drawing): Hit {
+    const node = this.nodes.get(name);
+    if (!node) {
+      const inside = this.inside.get(name)!;
+      const drawn = shown.scopes.has(name) ? name : inside.map((n) => shown.owner.get(n)!).find((e) => shown.scopes.has(e) && !e.startsWith(`${name}/`)) ?? null;
+      return { name, op: "scope", category: this.scenery.scopes[name].category, note: inside.length === 1 ? "1 node" : `${inside.length} nodes`, drawn };
+    }
+    return { name, op: node.op, category: node.phase === "backward" ? "gradient" : node.category, note: this.typeOf(`${name}:0`).shape ?? "", drawn: shown.owner.get(name)! };
+  }
+}
