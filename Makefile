@@ -9,7 +9,7 @@ PAGE := $(shell find widgets -name node_modules -prune -o -type f -print 2>/dev/
 PROJECT := pyproject.toml hatch_build.py $(PAGE)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-all demo dev check protocol words onnx bench clean
+.PHONY: help lab test test-all demo dev check protocol words schema onnx bench clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,10 @@ check: $(VENV)/.test  ## style, layers, types of the page, messages
 protocol: $(VENV)/.test  ## write the page's side of the messages from flowlab/widgets/protocol.py
 	$(BIN)/python -c "from flowlab.widgets import protocol; print(protocol.render(), end='')" > widgets/src/protocol.gen.ts.new
 	mv widgets/src/protocol.gen.ts.new widgets/src/protocol.gen.ts
+
+schema: $(VENV)/.test  ## write the JSON Schema of graph files from what flowlab reads by
+	$(BIN)/python -c "from flowlab.io import schema; print(schema.text(), end='')" > flowlab/io/flow.schema.json.new
+	mv flowlab/io/flow.schema.json.new flowlab/io/flow.schema.json
 
 words: $(VENV)/.test  ## write the words of 繁體中文 from those of 简体中文
 	$(BIN)/python -m pip install -q -e '.[words]'

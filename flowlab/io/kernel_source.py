@@ -46,7 +46,7 @@ class Sources:
         try:
             words = _words(found)
         except (OSError, TypeError, SyntaxError, IndexError):
-            raise FlowError(f"{name or found} has no Python source to copy.", hint="Leave it out of the script, or write its kernel in Python, in a file.") from None
+            raise FlowError(f"{name or found} has no Python source to copy.", hint="Fetch what goes into it, or write its kernel in Python, in a file.") from None
         outside = _outside(found)
         names = {w: self._value(w, outside[w]) for w in words if w in outside}
         text = _text(found, made, tuple(names.items()))
@@ -74,7 +74,7 @@ class Sources:
         if isinstance(found, (int, float, str, bool, tuple, dict, type(None))):
             text = repr(found)
             return f"float({text!r})" if isinstance(found, float) and text in ("inf", "-inf", "nan") else text
-        raise FlowError(f"{word} is no number and no function that a script could hold.", hint="Give the kernel's attributes by its signature.")
+        raise FlowError(f"its kernel uses {word}, a {type(found).__name__}, which a script cannot hold.", hint="Fetch what goes into it, or write its kernel in Python with NumPy and numbers alone.")
 
 
 def _tree(found: Any) -> Any:

@@ -197,7 +197,11 @@ class _Writer:
     def block(self, nodes: Sequence[Node], ends: Iterable[Any]) -> None:
         """Statements for the nodes; `ends` are wanted beside what the nodes take from one another."""
         ends = set(ends)
-        wanted = {t for n in nodes for t in n.inputs} | ends
+        users: dict[Tensor, list[Node]] = {}
+        for n in nodes:
+            for t in n.inputs:
+                users.setdefault(t, []).append(n)
+        wanted = users.keys() | ends
         phase = ""
         for n in nodes:
             if n.phase != phase and n.op.source is None and not self._depth:
@@ -207,7 +211,7 @@ class _Writer:
                 continue
             if n.op.source == "constant":
                 t = n.outputs[0]
-                if t in ends or any(t in m.inputs and self.literal(m, t) is None for m in nodes):
+                if t in ends or any(self.literal(m, t) is None for m in users.get(t, ())):
                     self.add(f"{self.word(t)} = {value(n.attrs['value'])}", _comment(n, self.word(t)) if n.attrs["value"].size <= INLINE else "")
             elif n.op.name in _LOOPS:
                 _LOOPS[n.op.name](self, n, wanted)

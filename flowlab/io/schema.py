@@ -1,6 +1,6 @@
 """The JSON Schema of graph files, made from the same limits and words that `document` reads by. `flow.schema.json` beside this file is its text.
 
-After a change here or there: `python -c "from flowlab.io import schema; print(schema.text(), end='')" > flowlab/io/flow.schema.json`.
+After a change here or there: `make schema`.
 """
 from __future__ import annotations
 

@@ -210,6 +210,37 @@ def test_hostile_names_stay_names():
     np.testing.assert_allclose(space["compute"](space["WEIGHTS"], some(2))["it's"], some(2) - np.exp(some(2)), rtol=1e-6)
 
 
+TABLE = [1.0, 2.0, object()]
+
+
+def test_a_kernel_of_ones_own_goes_along_with_what_it_uses():
+    scale, names = 3, {"a": 2.0}
+
+    @fl.op
+    def stretched(xp, x, *, by: float = 1.0):
+        """Stretch."""
+        return helper(xp, x) * (by * scale * names["a"])
+
+    @fl.op
+    def looked_up(xp, x):
+        return x * TABLE[0]
+    try:
+        with fl.Graph() as g:
+            x = fl.placeholder((3,), name="x")
+            y, z = stretched(x, by=0.5, name="y"), looked_up(x, name="z")
+        space = {"__name__": "script"}
+        exec(compile(fl.to_numpy(g, y), "script", "exec"), space)
+        np.testing.assert_array_equal(space["compute"]({}, some(3))["y"], np.abs(some(3)) * 3)
+        with pytest.raises(fl.FlowError, match=r"z \(LookedUp\): its kernel uses TABLE, a list"):
+            fl.to_numpy(g, z)
+    finally:
+        del REGISTRY[stretched.name], REGISTRY[looked_up.name]
+
+
+def helper(xp, x):
+    return xp.absolute(x)
+
+
 def test_what_has_no_python_source_is_told_of():
     namespace = {"fl": fl, "__name__": "notebook"}
     exec("@fl.op\ndef made_of_text(xp, x):\n    return x", namespace)

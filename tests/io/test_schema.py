@@ -27,7 +27,7 @@ READER = jsonschema.Draft202012Validator(schema.schema())
 
 
 def test_the_published_schema_is_of_this_code_and_is_a_schema():
-    assert (ROOT / "flowlab" / "io" / "flow.schema.json").read_text(encoding="utf-8") == schema.text(), "see flowlab/io/schema.py for the command that writes it"
+    assert (ROOT / "flowlab" / "io" / "flow.schema.json").read_text(encoding="utf-8") == schema.text(), "run `make schema`"
     jsonschema.Draft202012Validator.check_schema(schema.schema())
 
 
