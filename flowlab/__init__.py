@@ -52,7 +52,7 @@ _LAZY = {
     "Session": "runtime.session", "Timeline": "runtime.timeline", "Trace": "trace.trace", "Event": "trace.trace",
     "Body": "control.body", "Document": "io.document", "load": "io.document", "load_document": "io.document", "save": "io.document", "to_python": "io.codegen", "to_onnx": "io.onnx.writing", "to_numpy": "io.numpy_script", "to_latex": "io.latex", "Latex": "io.latex",
     "from_onnx": "io.onnx.reading",
-    "fit": "apps.fit", "History": "apps.history", "Training": "apps.training", "train_loop": "apps.training", "Tape": "apps.tape", "debug": "apps.tape", "check_gradients": "apps.check", "expand": "nn.layers", "replicas": "nn.replicas", "composite": "core.composite", "Composite": "core.composite",
+    "fit": "apps.fit", "evaluate": "apps.distributed", "History": "apps.history", "Training": "apps.training", "train_loop": "apps.training", "Tape": "apps.tape", "debug": "apps.tape", "check_gradients": "apps.check", "expand": "nn.layers", "replicas": "nn.replicas", "composite": "core.composite", "Composite": "core.composite",
     "exercise": "apps.exercise", "load_exercise": "apps.exercise", "Exercise": "apps.exercise", "break_graph": "apps.faults",
     "TensorType": "core.types", "load_op_library": "ops.library", "get_include": "ops.library", "OpLibraryError": "ops.library",
     "global_avg_pool": "ops.conv", "global_max_pool": "ops.conv",

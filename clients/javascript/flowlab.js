@@ -15,7 +15,10 @@ export const VERSION = 3; // of the format, the newest that is read
 const INLINE = 64; // arrays up to this many elements are written as numbers that people can read
 const EXACT = 2 ** 53;
 
-const TYPES = { float32: Float32Array, float64: Float64Array, float16: Uint16Array, int64: BigInt64Array, int32: Int32Array, int16: Int16Array, int8: Int8Array, uint8: Uint8Array, bool: Uint8Array };
+export const TYPES = {
+  float32: Float32Array, float64: Float64Array, float16: Uint16Array, int64: BigInt64Array, int32: Int32Array, int16: Int16Array, int8: Int8Array,
+  uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, uint64: BigUint64Array, bool: Uint8Array,
+};
 
 /** What is wrong with a graph or a file; `node` says where, if it is about one. */
 export class GraphError extends Error {
@@ -32,7 +35,7 @@ export class NDArray {
     const Kind = TYPES[dtype];
     if (!Kind) throw new GraphError(`${JSON.stringify(dtype)} is not a dtype of flowlab: use one of ${Object.keys(TYPES).join(", ")}.`);
     const count = shape.reduce((n, d) => n * d, 1);
-    const flat = Kind.from(dtype === "int64" ? Array.from(data, BigInt) : Array.from(data, dtype === "bool" ? (v) => (v ? 1 : 0) : undefined));
+    const flat = Kind.from(dtype.endsWith("int64") ? Array.from(data, BigInt) : Array.from(data, dtype === "bool" ? (v) => (v ? 1 : 0) : undefined));
     if (flat.length !== count) throw new GraphError(`${flat.length} numbers do not fill ${dtype} (${shape.join(", ")}).`);
     Object.assign(this, { dtype, shape: [...shape], data: flat });
   }

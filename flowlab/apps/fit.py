@@ -18,6 +18,7 @@ from ..data import as_pipeline
 from ..runtime.feeding import flatten
 from ..runtime.session import Session
 from ..runtime.store import Snapshot
+from .distributed import DataParallel, examples_in, run_over
 from .history import History
 from .training import NOT_FINITE, Ended, Training
 
@@ -45,10 +46,11 @@ def fit(sess: Session, train: Node | Tensor | str, data: Any, *, epochs: int = 1
     `stop_when`: a condition as breakpoints have them, on every fetch ("nan or inf") or by name ({"loss": "mean > 10"}), or a function; it stops after the step at which it holds, and
     `history.past` is that step, ready to be stepped. `stop_on_nan` is short for "nan or inf". `keep`: how many of the last steps can be opened again, `run.debug(step)`,
     and as many of all before, within the memory that a trace may take (at most 256 MB); 20 in the background or with a view, else none.
+    `cluster`: a client of a Dask cluster (`distributed.Client`). Every worker computes its part of each batch, the gradients are put together here and the update is made here, so the numbers are
+    those of one process with the same batches, to float tolerance; with as many parts they are the same to the bit, whichever worker computed what. A worker that dies is done without, one
+    that comes is used. The batch must be a named dimension; a loss that is neither a mean nor a sum over rows is refused.
     `view`: a `fl.TrainingView()` that shows it, and can pause and stop it. Interrupting the kernel stops after the step at hand: the variables are those of the last complete step.
     """
-    if cluster is not None:
-        raise AttributeValueError("training on a cluster is not here yet.", port="cluster", hint="Leave cluster out.")
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
         raise AttributeValueError(f"epochs is {epochs!r}.", port="epochs", hint="Use a whole number.")
     if view is not None and not callable(getattr(view, "watch", None)):
@@ -72,6 +74,7 @@ def fit(sess: Session, train: Node | Tensor | str, data: Any, *, epochs: int = 1
     best = _best(patience, min_delta, monitor, mode, named, checks is not None, best_checkpoint)
     if keep is None:
         keep = 20 if background or view is not None else 1 if stop_when is not None else 0
+    shared = None if cluster is None else DataParallel(sess, cluster, train, [*named.values(), *extra.values()])
     run = Training(sess, keep=keep, stop_when=stop_when)
     run.hears_runs = bool(keep or background or view is not None)
     run.source, run.epochs = pipeline, epochs
@@ -80,7 +83,7 @@ def fit(sess: Session, train: Node | Tensor | str, data: Any, *, epochs: int = 1
     length = _length(pipeline)
     run.total = None if length is None else epochs * length
     loop = _Loop(run, train, pipeline, checks, named, extra, epochs, best if patience is not None or best_checkpoint is not None or best.named else None,
-                 patience, restore_best, checkpoint, best_checkpoint, on_epoch, on_step, skip, progress if progress is not None else not background and view is None)
+                 patience, restore_best, checkpoint, best_checkpoint, on_epoch, on_step, skip, progress if progress is not None else not background and view is None, shared)
     if view is not None:
         view.watch(run)
     if background:
@@ -128,6 +131,7 @@ class _Loop:
     on_step: Callable | None
     skip: int
     progress: bool
+    shared: DataParallel | None     # where the workers of a cluster compute
     batches: Any = None     # the loop over the data at hand
 
     def __call__(self) -> History:
@@ -145,6 +149,8 @@ class _Loop:
                 self.batches.close()    # a thread that prepares batches ends here, though an error on its way up still holds the loop
             if bar is not None:
                 bar.close()
+            if self.shared is not None:
+                self.shared.close()
         return history
 
     def epoch(self, bar: Any) -> None:
@@ -153,7 +159,7 @@ class _Loop:
         begun, self.batches = history.steps_done, iter(self.pipeline)
         for feeds in islice(self.batches, self.skip, None):
             run.gate()
-            _, *values = sess.run(wanted, feeds)
+            _, *values = sess.run(wanted, feeds) if self.shared is None else self.shared.step(feeds)
             seen = dict(zip(keys, values))
             run.record(seen, dict(zip(self.extra, values[len(keys):])) if self.extra else None)
             if bar is not None:
@@ -190,9 +196,9 @@ class _Loop:
         sums, count = dict.fromkeys(self.named, 0.0), 0
         self.run.quiet = True
         try:
-            for feeds in self.checks:
-                rows = max((len(v) for v in feeds.values() if np.ndim(v)), default=1)
-                for name, value in zip(self.named, self.run.session.run(list(self.named.values()), feeds)):
+            for values, feeds in run_over(self.run.session, list(self.named.values()), self.checks, self.shared and self.shared.workers):
+                rows = examples_in(feeds)
+                for name, value in zip(self.named, values):
                     sums[name] += float(np.mean(value)) * rows
                 count += rows
         finally:

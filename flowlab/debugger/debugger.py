@@ -19,7 +19,7 @@ from ..runtime.feeding import checked_feeds, feed_tensors, flatten, resolve
 from ..runtime.memory import trace_budget
 from ..runtime.plan import Plan, Step, asked
 from ..runtime.session import Session, error_at, host
-from ..runtime.store import Draws, Snapshot
+from ..runtime.store import Snapshot
 from ..trace.explain import Explanation, explain
 from ..trace.trace import Event, Stats, Trace, ValueKeyError, record, stats_of
 from ..trace.why import Why, bad, blank
@@ -90,7 +90,7 @@ class Debugger:
         self._turn, self._runs_in = threading.RLock(), None     # the thread that a command runs in
         self._followers: tuple[Callable[[], Any], ...] = ()     # who is told when it has moved
         self._whole = True      # False while something changes: after an interrupt, what follows from the record is worked out again
-        self._outside = Frame(self.plan, values, Draws(session.seed, self._run))
+        self._outside = Frame(self.plan, values, session.draws(session.seed, self._run))
         self._memory, self._home = Memory(trace_budget() if budget is None else budget), Home(self)
         self._step_of, self._origin = self.plan.topology.by_name, self.plan.topology.origin
         self._record: _Record = ([], [], {}, {})

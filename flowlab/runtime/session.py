@@ -76,6 +76,7 @@ class Session:
         self.last_trace: Any = None     # the latest recorded run
         self.selection = Selection()    # what the views of this session look at
         self.tape: Callable | None = None   # is told of every run before it begins
+        self.draws: Callable[[int, int], Draws] = Draws     # seed, run → the random numbers of a run
         self._plans: OrderedDict[Any, Plan] = OrderedDict()
         self._runners: dict[Plan, Runner | AsItIs] = {}
         self._fitting: dict[Plan, set[Any]] = {}    # shapes of feeds that there was room for
@@ -152,7 +153,7 @@ class Session:
             return go(*args)
 
     def _timed(self, plan: Plan, arrays: Sequence[np.ndarray], stamps: list[Stamp]) -> list[Any]:
-        draws, snapshot = Draws(self.seed, self.store.runs), self.store.snapshot()
+        draws, snapshot = self.draws(self.seed, self.store.runs), self.store.snapshot()
         if self.parallel is not None:
             (results, assigned, _), found = self.parallel.timed(plan, arrays, snapshot, draws)
         else:
@@ -229,7 +230,7 @@ class Session:
         """Run a plan from the given feeds and the variables as they are, and commit."""
         snapshot = self.store.snapshot()
         try:
-            draws = Draws(self.seed, self.store.runs)
+            draws = self.draws(self.seed, self.store.runs)
             runner = self._runners.get(plan)
             if runner is None:
                 runner = self._runners[plan] = (Runner if all(s.backend is NUMPY for s in plan.steps) else AsItIs)(plan, self._fits)

@@ -288,7 +288,7 @@ class Trace:
         loop = name.rpartition("/")[0]
         events = [e for e in reversed(self.events) if e.frame and e.frame[-2] == loop and (at is None or e.frame == at or e.index == at)]
         for event in events:
-            draws = Draws(self.session.seed, self._run)
+            draws = self.session.draws(self.session.seed, self._run)
             feeds = [self.graph.tensor(n) for n in self.feeds]
             given, _ = self.session.plan(self.graph.node(event.top).inputs, feeds).function(list(self.feeds.values()), self._snapshot, draws)
             _, values, _, plan = self._timestep(event, given, draws)
@@ -367,7 +367,7 @@ class Trace:
 
     def _again(self, event: Event) -> tuple[np.ndarray, ...]:
         feeds = [self.graph.tensor(n) for n in self.feeds]
-        draws, top = Draws(self.session.seed, self._run), self.graph.node(event.top)
+        draws, top = self.session.draws(self.session.seed, self._run), self.graph.node(event.top)
 
         def computed(tensors: Sequence[Tensor]) -> list[Any]:
             results, _ = self.session.plan(tuple(tensors), feeds).function(list(self.feeds.values()), self._snapshot, draws)
@@ -515,11 +515,11 @@ def record(session: Session, fetches: Any, feeds: Mapping[Any, Any] | None = Non
         values = plan.values(arrays, before) if parallel is None else {}
         try:
             if parallel is not None:
-                results, assigned = at_once(parallel, trace, arrays, before, Draws(session.seed, number), budget)
+                results, assigned = at_once(parallel, trace, arrays, before, session.draws(session.seed, number), budget)
                 trace.results = build(session.finish(plan, arrays, list(results), list(assigned)))
                 session.last_trace = trace
                 return trace
-            walk(plan, values, Draws(session.seed, number), trace, budget, time.perf_counter())
+            walk(plan, values, session.draws(session.seed, number), trace, budget, time.perf_counter())
         except FlowError as error:
             if isinstance(error.__cause__, MemoryError):
                 values.clear()

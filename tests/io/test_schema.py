@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import flowlab as fl
+from flowlab.core.types import DTYPES
 from flowlab.io import schema
 from flowlab.io.build import build
 from flowlab.io.document import COLOURS, Answer, DocBody, Frame, Note, Question, document_of, from_json, from_text
@@ -159,6 +160,10 @@ def node(*arguments: str) -> str:
 
 def test_the_javascript_client_passes_its_own_tests():
     node("--test")
+
+
+def test_the_javascript_client_knows_every_dtype():
+    assert set(json.loads(node("--input-type=module", "-e", 'import { TYPES } from "./flowlab.js"; console.log(JSON.stringify(Object.keys(TYPES)))'))) == set(DTYPES)
 
 
 def test_a_graph_made_in_javascript_runs_here():

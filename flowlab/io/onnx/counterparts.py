@@ -60,6 +60,8 @@ class Use:
             return x or ""
         if isinstance(x, float):
             x = np.array(x, self.dtype)
+        elif isinstance(x, np.generic):
+            x = np.asarray(x)
         elif not isinstance(x, np.ndarray):
             x = np.array(x, "int64")
         return self.block.constant(x)
