@@ -96,7 +96,7 @@ def every(size: int, most: int) -> int:
 class ConvView(View):
     """See how a window moves over an image: what it sees, what it multiplies, what comes out, and what every pixel sees through all layers.
 
-    `source`: a trace, a session (its last trace), a debugger or an editor. `node`: a convolution or pooling over images, by its name or scope; without it
+    `source`: a trace, a session (its last trace), a debugger or an editor; it follows the last two by itself. `node`: a convolution or pooling over images, by its name or scope; without it
     the first one is on screen. Images are (batch, channels, rows, columns), kernels (out, in, rows, columns). `language`: `en`, `zh-CN` or `zh-TW`.
 
     `y`, `x` and `channel` say which value of the layer's output is looked at; with `sample` they count from 0, `layer` from 1. All can be read and set.

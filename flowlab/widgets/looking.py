@@ -525,5 +525,29 @@ class View(Answering):
         super()._answer(content)
 
 
+class SequenceView(View):
+    """A view of a layer that reads a sequence: its cursor is a timestep and a unit."""
+
+    t = traitlets.Int(0).tag(sync=True)
+    unit = traitlets.Int(0).tag(sync=True)
+
+    _steps: int
+    _units: int
+
+    def _turned(self, t: int) -> int:
+        """A place of the sequence for a timestep of the layer on screen, and the other way round."""
+        raise NotImplementedError
+
+    def _where(self) -> dict[str, Any]:
+        return {"node": self._node.name, "unit": self.unit, "timestep": self._turned(self.t)}
+
+    def _go_where(self, chosen: Selection) -> None:
+        t, unit = self._chosen(chosen, "timestep", self._steps), self._chosen(chosen, "unit", self._units)
+        if t is not None:
+            self.t = self._turned(t)
+        if unit is not None:
+            self.unit = unit
+
+
 def _same(a: np.ndarray | None, b: np.ndarray | None) -> bool:
     return a is b or a is not None and b is not None and a.shape == b.shape and np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")

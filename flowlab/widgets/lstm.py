@@ -14,9 +14,8 @@ from ..apps import cells
 from ..apps.cells import Layer
 from ..core.errors import FlowError
 from ..core.graph import Node, Tensor
-from ..runtime.selection import Selection
 from . import protocol as P
-from .looking import Reader, View, debugger_of, kind_of, named, outcome, page_of, reader, round_limit, within
+from .looking import Reader, SequenceView, debugger_of, kind_of, named, outcome, page_of, reader, round_limit, within
 
 STEPS = 1000            # timesteps of a long sequence that the page is given at once
 UNITS = 512             # and units of a wide layer
@@ -231,7 +230,7 @@ def _head(scope: str, hidden: np.ndarray, run: Reader) -> np.ndarray:
 # ---------------------------------------------------------------- the widget
 
 
-class LSTMView(View):
+class LSTMView(SequenceView):
     """See what a recurrent layer keeps, writes and shows, step by step and unit by unit: an LSTM, a GRU or a plain RNN.
 
     `source`: a trace, a session (its last trace), a debugger or an editor; the view of a debugger or editor follows it as it steps. `node`: a layer,
@@ -253,8 +252,6 @@ class LSTMView(View):
 
     _esm, _css = page_of("lstm")
     _alt, _named = "flowlab recurrent layer", "an LSTM view"
-    t = traitlets.Int(0).tag(sync=True)
-    unit = traitlets.Int(0).tag(sync=True)
 
     def __init__(self, source: Any, node: Any = None, *, sample: int = 0, t: int = 0, unit: int = 0, image: Any = None, reading: Any = None,
                  symbols: Any = None, data: Any = None, title: str | None = None, language: str | None = None):
@@ -335,16 +332,6 @@ class LSTMView(View):
     def _shown(self) -> list[Tensor]:
         """All that the layers gave; of what came back, the error at the layer on screen."""
         return [n.output(port) for n in self._nodes for port in cells.KINDS[n.op.name.removesuffix("Outputs")].outputs] + cells.error_tensors(self._node)
-
-    def _where(self) -> dict[str, Any]:
-        return {"node": self._node.name, "unit": self.unit, "timestep": self._turned(self.t)}
-
-    def _go_where(self, chosen: Selection) -> None:
-        t, unit = self._chosen(chosen, "timestep", self._steps), self._chosen(chosen, "unit", self._units)
-        if t is not None:
-            self.t = self._turned(t)
-        if unit is not None:
-            self.unit = unit
 
     def _turned(self, t: int) -> int:
         """A place of the sequence for a timestep of the layer on screen, and the other way round."""

@@ -10,9 +10,8 @@ import traitlets
 from ..apps import cells, characters as C, uses as U
 from ..core.errors import FlowError
 from ..core.graph import Node, Tensor
-from ..runtime.selection import Selection
 from . import protocol as P
-from .looking import Reader, View, kind_of, named, page_of, round_limit, within
+from .looking import Reader, SequenceView, kind_of, named, page_of, round_limit, within
 
 SHOWN = 128             # features and units of a timestep that the page is given; of more, every so-many-th
 PAGE = 400_000          # numbers of a page of timesteps
@@ -44,10 +43,10 @@ def _computed(run: Reader, node: Node) -> bool:
 # ---------------------------------------------------------------- the widget
 
 
-class RNNView(View):
+class RNNView(SequenceView):
     """See a recurrent layer as the loop it is and as its copies over time: what each timestep reads and hands on, and how the error comes back.
 
-    `source`: a trace, a session (its last trace), a debugger or an editor. `node`: an RNN, GRU, LSTM or scan, by its name or scope; without it the first one
+    `source`: a trace, a session (its last trace), a debugger or an editor; it follows the last two by itself. `node`: an RNN, GRU, LSTM or scan, by its name or scope; without it the first one
     is on screen. `alphabet`: the characters that the network reads and guesses, in the order of its numbers. `beside`: what `fl.plots.context` draws too, the
     result of `flowlab.apps.characters.contexts`; or a text, and it is trained at the press of a button. `language`: `en`, `zh-CN` or `zh-TW`.
 
@@ -61,9 +60,7 @@ class RNNView(View):
 
     _esm, _css = page_of("rnn")
     _alt, _named = "flowlab unrolled network", "an RNN view"
-    t = traitlets.Int(0).tag(sync=True)
     k = traitlets.Int(0).tag(sync=True)
-    unit = traitlets.Int(0).tag(sync=True)
 
     def __init__(self, source: Any, node: Any = None, *, sample: int = 0, t: int = 0, k: int | None = None, unit: int = 0, alphabet: Sequence[str] | None = None,
                  beside: C.Contexts | str | None = None, title: str | None = None, language: str | None = None):
@@ -147,19 +144,14 @@ class RNNView(View):
         layers = [n for n in self._run.graph.nodes if n.op.name in U.RECURRENT and n.phase == "forward"]
         return [*(t for n in layers for t in (*n.inputs, *n.outputs)), *U.losses(node, lambda t: True), *([guesser.feed, guesser.guesses] if guesser is not None else ())]
 
-    def _where(self) -> dict[str, Any]:
-        return {"node": self._node.name, "unit": self.unit, "timestep": self._turned(self.t)}
-
-    def _go_where(self, chosen: Selection) -> None:
-        t, unit = self._chosen(chosen, "timestep", self._steps), self._chosen(chosen, "unit", self._units)
-        if t is not None:
-            self.t = self._turned(t)
-        if unit is not None:
-            self.unit = unit
-
     def _turned(self, t: int) -> int:
         """A place of the sequence for a timestep of the layer on screen, and the other way round."""
-        return self._steps - 1 - t if self._node.op.name != "Scan" and cells.reads_from_the_end(self._node) else t
+        node = self._node
+        if node.op.name == "Scan" or not cells.reads_from_the_end(node):
+            return t
+        lengths = self._run.value(node.input("lengths")) if "lengths" in node.ports else None
+        length = self._steps if lengths is None else int(lengths[self.sample])
+        return length - 1 - t if t < length else t
 
     def _loop(self) -> Node | None:
         return self._node if self._node.op.name == "Scan" else None

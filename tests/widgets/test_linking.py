@@ -71,6 +71,23 @@ def test_what_one_view_looks_at_all_look_at(session):
         widget.close()
 
 
+def test_a_place_of_a_short_sequence_read_from_its_end_is_the_same_in_both_views():
+    with fl.Graph("ragged") as g:
+        seq, lengths = fl.placeholder((2, 9, 3), name="seq"), fl.placeholder((2,), "int64", name="lengths")
+        out, _ = fl.nn.rnn(seq, 4, bidirectional=True, lengths=lengths, name="r")
+        fl.sum(out, name="total")
+    trace = fl.Session(g, seed=0).trace("total", {"seq": rng.normal(size=(2, 9, 3)), "lengths": [9, 5]})
+    lstm, rnn = fl.LSTMView(trace, sample=1), fl.RNNView(trace, "r/backward", sample=1)
+    rnn.t = 1
+    assert trace.session.selection.timestep == 3 and lstm.layer == 2 and lstm.t == 1
+    lstm.layer = 1
+    assert lstm.t == 1 == rnn.t and rnn.layer == 1
+    lstm.t = 7          # beyond its end
+    assert rnn.t == 7
+    lstm.close()
+    rnn.close()
+
+
 def test_a_lab_and_the_views_of_its_session_share_one_selection(graph, session):
     ed = fl.Editor(graph, session, FEEDS)
     ed.run()

@@ -120,12 +120,15 @@ export function App({ model }: { model: Model }) {
       {data && info && picture && (
         <>
           <header className="bar" role="presentation">
-            <div className="name"><Icon name="recurrent" size={15} /><b>{data.layer.node}</b>{info.title && <span>{info.title}</span>}</div>
-            {info.layers.length > 1 && (
-              <select className="layers" aria-label={words("Layer")} value={info.layer} onChange={(e) => void send({ type: "rnn_ask", layer: Number(e.currentTarget.value), sample: info.sample, t })}>
-                {info.layers.map((l, n) => <option key={l.node} value={n}>{l.node}</option>)}
-              </select>
-            )}
+            <div className="name">
+              <Icon name="recurrent" size={15} />
+              {info.layers.length > 1 ? (
+                <select className="layers" aria-label={words("Layer")} value={info.layer} onChange={(e) => void send({ type: "rnn_ask", layer: Number(e.currentTarget.value), sample: info.sample, t })}>
+                  {info.layers.map((l, n) => <option key={l.node} value={n}>{l.node}</option>)}
+                </select>
+              ) : <b>{data.layer.node}</b>}
+              {info.title && <span>{info.title}</span>}
+            </div>
             <Slider label={words("Unroll")} value={k} max={Math.min(COPIES, steps)} text={k ? String(k) : words("loop")} onChange={setK} />
             <Slider label={words("Timestep")} value={t} max={steps - 1} text={`${t} / ${steps - 1}`} onChange={setT} />
             {data.layer.units > 1 && <Slider label={words("Unit")} value={unit} max={data.layer.units - 1} text={`${unit} / ${data.layer.units - 1}`} onChange={setUnit} />}

@@ -1,5 +1,5 @@
 // What the unrolled view saves: its copies and the uses of a weight as a drawing, and its numbers as CSV.
-import { num } from "../shared/format";
+import { num, two } from "../shared/format";
 import { type Pen, round, type Size } from "../shared/save";
 import { t as words } from "../shared/words";
 import { type Data, inputAt, stateAt, type UnitData, type UsesData, useAt, widthOf } from "./data";
@@ -58,7 +58,7 @@ export function draw(pen: Pen, data: Data, uses: UsesData | null, t: number, k: 
     arrow(x + CARD + 2, TOP + height / 2 - 6, x + COL - 3, TOP + height / 2 - 6, violet, 2);
     if (uses) {
       arrow(x + COL - 3, TOP + height / 2 + 8, x + CARD + 3, TOP + height / 2 + 8, red, widthOf(uses.later[s], most));
-      pen.text(num(+uses.later[s].toPrecision(2)), x + CARD + 21, TOP + height / 2 + 24, 9, red, "middle");
+      pen.text(two(uses.later[s]), x + CARD + 21, TOP + height / 2 + 24, 9, red, "middle");
       const dw = useAt(uses, s);
       if (dw) {
         const step = Math.max(1, Math.ceil(Math.max(uses.info.rows, uses.info.cols) / 24));

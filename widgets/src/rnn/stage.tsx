@@ -1,6 +1,6 @@
 // The picture: the loop as one cell, and beside it its copies over the timesteps, with the one set of weights that all of them use.
 import * as React from "react";
-import { num } from "../shared/format";
+import { num, two } from "../shared/format";
 import { Pixels, type Root, ScaleBar } from "../shared/pixels";
 import { t as words, tn } from "../shared/words";
 import { brief, type Data, inputAt, type StateData, stateAt, type UsesData, useAt, widthOf } from "./data";
@@ -50,7 +50,7 @@ export function Stage({ data, uses, back, t, k, from, unit, setT, theme, root, w
     ways.push({ from: [middle(n), xTop - 3], to: [middle(n), bottom + 3], kind: "flow" });
     const up = middle(n) - (back ? 8 : 0);
     if (gives(s)) ways.push({ from: [up, CARD - 2], to: [up, TOP + PILL + 3], kind: "flow", name: `${s}:out`, label: back ? undefined : brief(states[0].name), at: [up + 6, CARD - 18] });
-    if (back && uses && gives(s)) ways.push({ from: [middle(n) + 8, TOP + PILL + 3], to: [middle(n) + 8, CARD - 3], kind: "back", value: uses.direct[s], label: num(+uses.direct[s].toPrecision(2)), at: [middle(n) + 15, CARD - 18], anchor: "start", name: `${s}:direct` });
+    if (back && uses && gives(s)) ways.push({ from: [middle(n) + 8, TOP + PILL + 3], to: [middle(n) + 8, CARD - 3], kind: "back", value: uses.direct[s], label: two(uses.direct[s]), at: [middle(n) + 15, CARD - 18], anchor: "start", name: `${s}:direct` });
   });
   for (let n = 0; n <= k && k; n++) {
     const [x0, x1] = [n === 0 ? FOLD + 14 : left(n - 1) + card + 2, n === k ? left(k - 1) + card + LEAD - 12 : left(n) - 3];
@@ -58,7 +58,7 @@ export function Stage({ data, uses, back, t, k, from, unit, setT, theme, root, w
     const y = mid - (back ? 9 : 0);
     ways.push({ from: info.reverse ? [x1, y] : [x0, y], to: info.reverse ? [x0, y] : [x1, y], kind: "flow state", name: `${giver}:on` });
     if (back && uses && giver >= 0 && giver < steps && uses.later[giver] !== undefined) {
-      ways.push({ from: info.reverse ? [x0, mid + 11] : [x1, mid + 11], to: info.reverse ? [x1, mid + 11] : [x0, mid + 11], kind: "back", value: uses.later[giver], label: num(+uses.later[giver].toPrecision(2)), at: [(x0 + x1) / 2, mid + 28], anchor: "middle", name: `${giver}:later` });
+      ways.push({ from: info.reverse ? [x0, mid + 11] : [x1, mid + 11], to: info.reverse ? [x1, mid + 11] : [x0, mid + 11], kind: "back", value: uses.later[giver], label: two(uses.later[giver]), at: [(x0 + x1) / 2, mid + 28], anchor: "middle", name: `${giver}:later` });
     }
   }
   const strips = (values: (Float32Array | null)[], w: number) => states.map((s, j) => {
@@ -68,7 +68,7 @@ export function Stage({ data, uses, back, t, k, from, unit, setT, theme, root, w
       <div className="state" key={s.name}>
         {v ? <Pixels map={v} rows={1} cols={v.length} width={w} height={22} scale={s.scale} theme={theme} root={root} /> : <span className="none" style={{ width: w, height: 22 }} />}
         {v && unit % info.units_step === 0 && at < v.length && <u className="mark" style={{ left: ((at + 0.5) / v.length) * w - 3 }} />}
-        <b className="value" data-state={s.name} data-value={v && unit % info.units_step === 0 ? String(v[at]) : undefined}><i title={s.name}>{card > 160 ? s.name : brief(s.name)}</i> {v && unit % info.units_step === 0 ? num(v[at]) : "…"}</b>
+        <b className="value" data-state={s.name} data-value={v && unit % info.units_step === 0 ? String(v[at]) : undefined}><i title={s.name}>{card > 160 ? s.name : brief(s.name)}</i> {v && unit % info.units_step === 0 ? (card < 112 ? two(v[at]) : num(v[at])) : "…"}</b>
       </div>
     );
   });
@@ -76,7 +76,7 @@ export function Stage({ data, uses, back, t, k, from, unit, setT, theme, root, w
   React.useEffect(() => {
     const [box, cell] = [canvas.current, canvas.current?.querySelector<HTMLElement>(`[data-cell="${t}"]`)];
     if (!box || !cell) return;
-    const [x0, x1] = [cell.offsetLeft - 40, cell.offsetLeft + cell.offsetWidth + 40];
+    const [x0, x1] = [cell.offsetLeft - LEAD, cell.offsetLeft + cell.offsetWidth + LEAD];
     if (x0 < box.scrollLeft || x1 > box.scrollLeft + box.clientWidth) box.scrollLeft = x0 < box.scrollLeft ? x0 : x1 - box.clientWidth;
   }, [t, k, wide]);
   const step = (s: number) => states.map((state: StateData) => stateAt(data, state, s));
@@ -123,7 +123,7 @@ export function Stage({ data, uses, back, t, k, from, unit, setT, theme, root, w
             const dw = back && uses ? useAt(uses, s) : null;
             return (
               <React.Fragment key={s}>
-                <div className={gives(s) ? "pill" : "pill none"} style={{ left: left(n), width: card, top: TOP }}><span>{gives(s) ? (s === last && info.last.length && !info.each.length ? info.last[0] : words("to {reader}", { reader: card > 120 ? info.each[0] ?? info.last[0] : "L" })) : "·"}</span></div>
+                <div className={gives(s) ? "pill" : "pill none"} style={{ left: left(n), width: card, top: TOP }}><span>{gives(s) ? (s === last && info.last.length && !info.each.length ? info.last[0] : card > 120 ? words("to {reader}", { reader: info.each[0] ?? info.last[0] }) : (info.each[0] ?? info.last[0]).split("/").pop()) : "·"}</span></div>
                 <button
                   type="button" className="cell" data-cell={s} data-narrow={card < 112 || undefined} aria-pressed={s === t} onClick={() => setT(s)} onPointerEnter={() => setLit(s)} onPointerLeave={() => setLit(null)} onFocus={() => setLit(s)} onBlur={() => setLit(null)}
                   style={{ left: left(n), width: card, top: CARD, height }}

@@ -34,7 +34,7 @@ function Uses({ data, uses, t, setT, follow, theme, root }: {
   const sum = uses.along.reduce((a, b) => a + b, 0);
   const cells = u.rows * u.cols;
   const side = Math.min(84, Math.max(40, u.rows * 6));
-  const wide = Math.min(170, Math.max(56, (side * u.cols) / Math.max(1, u.rows)));
+  const wide = Math.min(170, Math.max(56, (width - 60) / 2), Math.max(56, (side * u.cols) / Math.max(1, u.rows)));     // one beside the other
   return (
     <section className="panel uses" data-weight={u.weight} data-of={u.of}>
       <div className="head">

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { duration, factor, niceStep, num, percent, powerOfTen, seconds, short, signed, tick } from "./format";
+import { duration, factor, niceStep, num, percent, powerOfTen, seconds, short, signed, tick, two } from "./format";
 import { floats } from "./wire";
 
 describe("numbers on screen", () => {
@@ -12,6 +12,9 @@ describe("numbers on screen", () => {
   });
   it("turn to powers below 0.001 and from 100,000", () => {
     expect([0.000735, -1e-9, 100000, 1.5e30].map(num)).toEqual(["7.35e−4", "−1.00e−9", "1.00e5", "1.50e30"]);
+  });
+  it("have two digits where there is little room", () => {
+    expect([0.0636, -0.00061649, 12.7, 0, 25000, NaN].map(two)).toEqual(["0.064", "−6.2e−4", "13", "0", "2.5e4", "NaN"]);
   });
   it("name what is no number", () => {
     expect([NaN, Infinity, -Infinity, 0, -0].map(num)).toEqual(["NaN", "∞", "−∞", "0", "0"]);

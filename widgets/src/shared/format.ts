@@ -43,6 +43,14 @@ export function short(x: number): string {
   return Number.isFinite(rounded) && size >= 0.001 && size < 100000 ? withSign(rounded, String(size)) : num(rounded);
 }
 
+/** Two digits, where there is little room: 0.37, 6.2e−4. */
+export function two(x: number): string {
+  const size = Math.abs(x);
+  if (!Number.isFinite(x) || size === 0) return num(x);
+  const rounded = Number(size.toPrecision(2));
+  return withSign(x, rounded < 0.001 || rounded >= 10000 ? rounded.toExponential().replace("+", "").replace("e-", `e${MINUS}`) : String(rounded));
+}
+
 /** A label for an axis tick: as short as the step between ticks allows. */
 export function tick(x: number, step: number): string {
   if (x === 0) return "0";
