@@ -10,9 +10,10 @@ import numpy as np
 from ..core.errors import AttributeValueError, ShapeError, plural
 from ..core.graph import Tensor
 from ..core.op import op
-from ..core.shape import axes_in, axis_in
+from ..core.shape import axes_in, axis_in, broadcast_shapes
 from ..core.types import Dim, TensorType, shape_text
 from .array import broadcast_like, broadcast_to, cast, expand_dims, reshape, stack, transpose, zeros_like
+from .sizes import reshape_as, sum_to
 
 # ---------------------------------------------------------------- more values around, or the same ones again
 
@@ -134,6 +135,57 @@ def repeat_gradient(xp, g: Any, like: Any, *, repeats: int, axis: int = None):
 @repeat_gradient.gradient
 def _(node, d):
     return lambda: repeat(d, **node.attrs), None
+
+
+# ---------------------------------------------------------------- to sizes that show only in a run
+
+
+def _by_sizes(x: TensorType, dims: TensorType, *, shape: tuple, word: str, **_: Any) -> TensorType:
+    if dims.rank != 1:
+        raise ShapeError(f"{word}: dims is {shape_text(dims.shape)}.", port="dims", hint="It takes a vector, one size an axis.")
+    n = dims.shape[0]
+    if not shape and not isinstance(n, int):
+        raise ShapeError(f"{word}: how many sizes there are is not known.", port="dims", axis=0, hint="Say what is known of them: shape=(None, 3).")
+    if isinstance(n, int) and (n > 32 or shape and len(shape) != n):
+        raise AttributeValueError(f"{word}: {plural(n, 'size')} and the shape {shape_text(shape)}.", port="shape", hint="One entry an axis, None where it is not known; at most 32.")
+    return x.with_shape(shape or (None,) * n)  # type: ignore[operator]
+
+
+def _told(dims: Any, shape: tuple) -> tuple[int, ...]:
+    told = tuple(int(d) for d in dims)
+    if any(isinstance(a, int) and b not in (a, -1) for a, b in zip(shape, told)):
+        raise ValueError(f"the sizes are {told}, they were said to be {shape_text(shape)}")
+    return told
+
+
+@op(infer=_by_sizes, category="array", mixed=True, bounds="inputs", aliases=("reshape", "dynamic"), zh="按大小变形")
+def reshape_to_sizes(xp, x: Any, dims: Int, *, shape: Shape = ()):
+    """Lay the same values out in the shape that a vector says when it runs; one size may be −1. `shape` is what is known of it before: numbers, names, None."""
+    return xp.reshape(x, _told(dims, shape))
+
+
+@reshape_to_sizes.gradient
+def _(node, g):
+    return lambda: reshape_as(g, node.inputs[0]), None
+
+
+def _broadcast_to_sizes(x: TensorType, dims: TensorType, *, word: str, **kw: Any) -> TensorType:
+    out = _by_sizes(x, dims, word=word, **kw)
+    if out.rank < x.rank:
+        raise ShapeError(f"{word}: x has {plural(x.rank, 'axis')}, and there are {plural(out.rank, 'size')}.", port="dims", hint="Axes are added in front, none is taken away.")
+    broadcast_shapes([x.shape, out.shape], ("x", "dims"), word)
+    return out
+
+
+@op(infer=_broadcast_to_sizes, category="array", mixed=True, bounds="inputs", aliases=("expand", "repeat", "dynamic"), zh="按大小广播")
+def broadcast_to_sizes(xp, x: Any, dims: Int, *, shape: Shape = ()):
+    """Repeat the values to fill the shape that a vector says when it runs. `shape` is what is known of it before: numbers, names, None."""
+    return xp.broadcast_to(x, _told(dims, shape))
+
+
+@broadcast_to_sizes.gradient
+def _(node, g):
+    return lambda: sum_to(g, node.inputs[0]), None
 
 
 # ---------------------------------------------------------------- turning round

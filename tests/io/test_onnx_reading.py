@@ -201,12 +201,35 @@ def test_shapes_are_worked_out_while_the_model_is_read():
     assert [n.op.name for n in graph.nodes] == ["Placeholder", "Reshape", "Identity"] and graph.tensor("y:0").shape == ("batch", 6)
 
 
+def test_shapes_that_show_only_in_a_run_are_worked_out_in_it():
+    """A causal mask cut from a table, heads folded into the batch, a row of positions: sizes that no name stands for."""
+    names = {"zero": np.array(0), "one": np.array(1), "axis0": np.array([0]), "axis1": np.array([1]), "heads": np.array([2]), "four": np.array([4]), "depth": np.array([4]), "first": np.array([0, 0]), "both": np.array([0, 1]),
+             "table": np.tril(np.ones((9, 9), "float32"))[None].repeat(1, 0)[0], "minus": np.array([-1])}
+    model = model_of([
+        helper.make_node("Shape", ["x"], ["s"]), helper.make_node("Gather", ["s", "axis0"], ["b"]), helper.make_node("Gather", ["s", "axis1"], ["t"]),
+        helper.make_node("Concat", ["b", "t", "heads", "four"], ["split"], axis=0), helper.make_node("Reshape", ["x", "split"], ["apart"]), helper.make_node("Transpose", ["apart"], ["byhead"], perm=[0, 2, 1, 3]),
+        helper.make_node("Mul", ["b", "heads"], ["bh"]), helper.make_node("Concat", ["bh", "t", "four"], ["folded"], axis=0), helper.make_node("Reshape", ["byhead", "folded"], ["q"]),
+        helper.make_node("Concat", ["t", "t"], ["tt"], axis=0), helper.make_node("Slice", ["table", "first", "tt", "both"], ["mask"]), helper.make_node("MatMul", ["mask", "q"], ["y"]),
+        helper.make_node("Squeeze", ["t", "axis0"], ["t0"]), helper.make_node("Range", ["zero", "t0", "one"], ["places"]),
+        helper.make_node("Concat", ["b", "t"], ["bt"], axis=0), helper.make_node("Expand", ["places", "bt"], ["positions"]), helper.make_node("ConstantOfShape", ["bt"], ["blank"])],
+        [value("x", ["batch", "time", 8])], [value("y", [None, "time", 4]), value("positions", ["batch", "time"], I), value("blank", ["batch", "time"])], names)
+    graph, _ = fl.from_onnx(model)
+    for batch, time in ((2, 5), (3, 1)):
+        x = rand(batch, time, 8)
+        for a, b in zip(fl.Session(graph).run(["y", "positions", "blank"], {"x": x}), reference(model, {"x": x}), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6, strict=True)
+
+
 def test_an_input_that_must_be_known_is_given():
-    model = model_of([helper.make_node("Reshape", ["x", "shape"], ["y"], "r")], [value("x", [2, 6]), value("shape", [2], I)], [value("y", [None, None])])
-    with pytest.warns(UserWarning, match="needs the value of its input 'shape'"):
-        fl.from_onnx(model)
-    graph, _ = fl.from_onnx(model, given={"shape": [3, -1]})
+    shaped = model_of([helper.make_node("Reshape", ["x", "shape"], ["y"], "r")], [value("x", [2, 6]), value("shape", [2], I)], [value("y", [None, None])])
+    graph, _ = fl.from_onnx(shaped)
+    assert fl.Session(graph).run("y", {"x": rand(2, 6), "shape": [0, -1]}).shape == (2, 6)
+    graph, _ = fl.from_onnx(shaped, given={"shape": [3, -1]})
     assert graph.tensor("y:0").shape == (3, 4) and "shape" not in graph.nodes
+    model = model_of([helper.make_node("Tile", ["x", "times"], ["y"], "r")], [value("x", [2, 6]), value("times", [2], I)], [value("y", [None, None])])
+    with pytest.warns(UserWarning, match="needs the value of its input 'times'"):
+        fl.from_onnx(model)
+    assert fl.from_onnx(model, given={"times": [1, 2]})[0].tensor("y:0").shape == (2, 12)
     without = model_of([helper.make_node("Relu", ["x"], ["y"])], [value("x")], [value("y")])
     with pytest.warns(UserWarning, match="how many axes"):
         fl.from_onnx(without)

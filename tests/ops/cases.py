@@ -389,6 +389,11 @@ for _type, _oracle in (("Cumsum", jnp.cumsum), ("Cumprod", jnp.cumprod)):
         case(_type, f64(3, 4), oracle=lambda x, f=_oracle, a=_axis: f(x, a), attrs={"axis": _axis}, label=f"axis {_axis}")
     case(_type, ints(3, 4, low=1), oracle=lambda x, f=_oracle: f(x, 0), attrs={"axis": 0}, label="ints")
 case("Cumprod", np.array([[1.5, 0.0, -2.0, 0.0, 3.0], [0.5, 2.0, -1.0, 0.7, 0.0]]), oracle=lambda x: jnp.cumprod(x, 1), attrs={"axis": 1}, label="zeros", smooth=False)
+case("ReshapeToSizes", f64(4, 6), np.array([3, -1, 2]), oracle=lambda x, s: jnp.reshape(x, tuple(int(d) for d in s)), firm=True, fixed=True, named=False)
+case("ReshapeToSizes", f64(4, 3, 2), np.array([4, 6]), oracle=lambda x, s: jnp.reshape(x, tuple(int(d) for d in s)), attrs={"shape": (None, 6)}, label="as far as it is known", firm=True, fixed=True)
+case("ReshapeToSizes", f64(1), np.array([], "int64"), oracle=lambda x, s: jnp.reshape(x, ()), label="to a scalar", fixed=True, named=False)
+case("BroadcastToSizes", f64(3, 1), np.array([2, 3, 4]), oracle=lambda x, s: jnp.broadcast_to(x, tuple(int(d) for d in s)), firm=True, fixed=True, named=False)
+case("BroadcastToSizes", f64(), np.array([5]), oracle=lambda x, s: jnp.broadcast_to(x, tuple(int(d) for d in s)), attrs={"shape": (None,)}, label="a number", firm=True, fixed=True)
 for _format, _dtype in (("bfloat16", ml_dtypes.bfloat16), ("float8e4m3fn", ml_dtypes.float8_e4m3fn), ("float8e4m3fnuz", ml_dtypes.float8_e4m3fnuz), ("float8e5m2", ml_dtypes.float8_e5m2),
                         ("float8e5m2fnuz", ml_dtypes.float8_e5m2fnuz), ("float4e2m1", ml_dtypes.float4_e2m1fn)):
     case("RoundTo", f64(3, 7, low=-5, high=5), oracle=lambda x, d=_dtype: x.astype(d).astype(x.dtype), attrs={"format": _format}, label=_format, by=())

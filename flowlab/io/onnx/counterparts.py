@@ -443,6 +443,16 @@ def _(u):
                                center_point_box=int(a["centres"]))
 
 
+@writes("ReshapeToSizes")
+def _(u):
+    return u.Reshape(u.x, u.cast(u.dims, "int64", u.type("dims").dtype), allowzero=1)
+
+
+@writes("BroadcastToSizes")
+def _(u):
+    return u.Expand(u.x, u.cast(u.dims, "int64", u.type("dims").dtype))
+
+
 @writes("RoundTo")
 def _(u):
     kind, format = u.type("x").dtype, u.attrs["format"]

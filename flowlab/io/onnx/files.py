@@ -65,6 +65,7 @@ def _parsed(onnx: Any, data: bytes, what: str) -> Any:
 def check(model: Any, folder: Path | None) -> None:
     """Bring the external data in, count what is there, and let ONNX's own checker see the whole; DocumentError says what is wrong."""
     onnx = package()
+    _texts(model)
     left = [MOST_BYTES]
     count = _count_nodes(model.graph, 0)
     for function in model.functions:
@@ -86,6 +87,18 @@ def check(model: Any, folder: Path | None) -> None:
     finally:
         for t in bare:
             t.ClearField("shape")
+
+
+def _texts(message: Any) -> None:
+    """Refuse names that are no text: protobuf hands them out as bytes."""
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_STRING:
+            for text in [value] if isinstance(value, (str, bytes)) else value:
+                if not isinstance(text, str):
+                    raise DocumentError(f"a name in the model is no text: {text[:40]!r}.")
+        elif field.type == field.TYPE_MESSAGE:
+            for part in value if hasattr(value, "__len__") else [value]:
+                _texts(part)
 
 
 def _count_nodes(graph: Any, depth: int) -> int:

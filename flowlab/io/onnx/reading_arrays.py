@@ -98,33 +98,62 @@ def _(use: Use) -> Any:
     raise NotInFlowlab("flowlab has no dtype text")
 
 
-def filled(use: Use, shape: list[Any], value: np.ndarray) -> Any:
-    """A tensor that holds one value everywhere."""
-    if all(isinstance(d, int) for d in shape) and prod(shape) <= LARGEST:
-        return np.full(shape, value, value.dtype)
-    if all(isinstance(d, int) for d in shape):
-        return use.only(arr.broadcast_to, value, shape=tuple(shape))
-    raise NotInFlowlab(f"the sizes {shape_text(tuple(shape))} of what it makes show only in a run", _needs(use, 0))
-
-
 def _needs(use: Use, k: int) -> frozenset[str]:
     return use.inputs[k].roots  # type: ignore[union-attr]
 
 
+def told(use: Use, k: int) -> list[Any]:
+    """What is known of the sizes that input k will hold, None where nothing is; their number must be known."""
+    value = use.inputs[k]
+    assert value is not None
+    if value.array is not None or value.dims is not None:
+        return use.dims(k)
+    count = value.type.shape[0] if value.type.rank == 1 else None
+    if not isinstance(count, int):
+        return use.dims(k)      # which says what is missing
+    return [None] * count
+
+
+def _open(dims: list[Any]) -> tuple:
+    return tuple(None if d == -1 else d for d in dims)
+
+
+def shape_tensor(x: Tensor) -> Tensor:
+    """The sizes of x as a run has them."""
+    return arr.stack([red.size(x, axis=k, dtype="int64") for k in range(x.rank)])
+
+
 @reads("ConstantOfShape")
 def _(use: Use) -> Any:
-    value = use.attr("value", np.zeros(1, "float32"))
-    return filled(use, use.dims(0), value.reshape(()))
+    value, dims = use.attr("value", np.zeros(1, "float32")).reshape(()), told(use, 0)
+    if not all(isinstance(d, int) for d in dims):
+        return use.only(layout.broadcast_to_sizes, value, use[0], shape=_open(dims))
+    if prod(dims) <= LARGEST:
+        return np.full(dims, value, value.dtype)
+    return use.only(arr.broadcast_to, value, shape=tuple(dims))
 
 
 @reads("Range")
 def _(use: Use) -> Any:
+    if any(v is not None and v.array is None for v in use.inputs):
+        return counted(*(arr.reshape(use[k], ()) if use[k].rank else use[k] for k in range(3)))
     start, stop, step = (use.scalar(k) for k in range(3))
     count = max(ceil((stop - start) / step), 0) if step else 0
     if count > LARGEST * 64:
         raise NotInFlowlab(f"a range of {count:,} values is more than flowlab writes out")
     kind = use.inputs[0].type.dtype  # type: ignore[union-attr]
     return np.asarray(start, kind) + np.arange(count).astype(kind) * np.asarray(step, kind)
+
+
+def counted(start: Tensor, stop: Any, step: Any) -> Tensor:
+    """From start up to, not including, stop, as many as show in a run."""
+    kind = start.dtype
+    steps = m.negative(m.floor_divide(m.subtract(start, stop), step)) if kind.kind == "i" else m.ceil(m.divide(m.subtract(stop, start), step)) if kind.kind == "f" else None
+    if steps is None:
+        raise NotInFlowlab(f"a Range of {kind} whose length shows only in a run")
+    count = m.maximum(arr.cast(steps, "int64"), 0)
+    places = m.subtract(order.cumsum(layout.broadcast_to_sizes(np.array(1), arr.reshape(count, (1,))), axis=0), 1)
+    return m.add(m.multiply(places if kind.name == "int64" else arr.cast(places, kind.name), step), start)
 
 
 @reads("EyeLike")
@@ -144,16 +173,28 @@ def reshaped(use: Use, x: Tensor, shape: list[Any]) -> Any:
     if len(free) <= 1 or len(free) - len(stays) <= 1:
         return use.only(arr.reshape, x, shape=tuple(-1 if d is None or isinstance(d, str) and len(free) == 1 and k not in stays else d if isinstance(d, int) or k in stays else -1
                                                     for k, d in enumerate(shape)))
-    raise NotInFlowlab(f"several sizes of the shape {shape_text(tuple(shape))} show only in a run", _needs(use, 1) if use.has(1) else (), True)
+    raise NotInFlowlab(f"several sizes of the shape {shape_text(tuple(shape))} show only in a run", (), True)
 
 
 @reads("Reshape")
 def _(use: Use) -> Any:
     x = use[0]
-    wanted = use.attr("shape") if use.version < 5 else use.dims(1)
-    if not use.attr("allowzero", 0):
+    wanted = use.attr("shape") if use.version < 5 else told(use, 1)
+    copies = not use.attr("allowzero", 0)
+    if copies:
         wanted = [x.shape[k] if d == 0 and isinstance(d, int) and k < x.rank else d for k, d in enumerate(wanted)]
-    return reshaped(use, x, list(wanted))
+    try:
+        return reshaped(use, x, list(wanted))
+    except NotInFlowlab:
+        if use.version < 5:
+            raise
+    sizes = use[1] if use[1].dtype.name == "int64" else arr.cast(use[1], "int64")
+    if copies:      # 0 stands for the size that x has there
+        own = shape_tensor(x)[:len(wanted)] if x.rank else None
+        if own is not None and x.rank < len(wanted):
+            own = arr.concat([own, np.ones(len(wanted) - x.rank, "int64")], axis=0)
+        sizes = sizes if own is None else arr.where(m.equal(sizes, 0), own, sizes)
+    return layout.reshape_to_sizes(x, sizes, shape=_open(wanted))
 
 
 @reads("Flatten")
@@ -188,7 +229,7 @@ def _(use: Use) -> Any:
 
 @reads("Expand")
 def _(use: Use) -> Any:
-    x, dims = use[0], use.dims(1)
+    x, dims = use[0], told(use, 1)
     rank = max(x.rank, len(dims))
     own, want = (1,) * (rank - x.rank) + x.shape, [1] * (rank - len(dims)) + dims
     shape = tuple(b if a == 1 else a for a, b in zip(own, want))
@@ -196,29 +237,16 @@ def _(use: Use) -> Any:
         return use.only(m.identity, x)
     if all(isinstance(d, int) for d in shape):
         return use.only(arr.broadcast_to, x, shape=shape)
-    if all(a != 1 or b == 1 for a, b in zip(own, want)):
+    if all(a != 1 and isinstance(a, int) or b == 1 for a, b in zip(own, want)):
         return arr.expand_dims(x, axis=tuple(range(rank - x.rank))) if rank > x.rank else use.only(m.identity, x)
-    like = _of_shape(use, want, shape)
-    return arr.broadcast_like(x, like)
-
-
-def _of_shape(use: Use, want: list[Any], shape: tuple) -> Tensor:
-    """Some tensor of a shape with named sizes: found among those that the model has given these names to."""
-    pieces = []
-    for d in shape:
-        if isinstance(d, int):
-            pieces.append(np.zeros(d, "float32"))
-            continue
-        source = next((t for t in use.reader.result.inputs.values() if d is not None and d in t.shape and t.dtype.kind == "f"), None)
-        if source is None:
-            raise NotInFlowlab(f"the sizes {shape_text(shape)} show only in a run", _needs(use, 1))
-        at = source.shape.index(d)
-        pieces.append(source[tuple(slice(None) if a == at else 0 for a in range(source.rank))])
-    out: Any = None
-    for k, p in enumerate(pieces):
-        wide = np.reshape(p, (-1, *(1,) * (len(shape) - k - 1))) if isinstance(p, np.ndarray) else arr.expand_dims(p, axis=tuple(range(1, len(shape) - k))) if len(shape) - k > 1 else p
-        out = wide if out is None else m.add(out, wide)
-    return out
+    sizes = use[1]
+    if rank > len(dims):
+        sizes = arr.concat([np.ones(rank - len(dims), "int64"), sizes], axis=0)
+    if any(a != 1 for a in own):    # where x is larger, its sizes stay
+        mine = shape_tensor(x)
+        mine = arr.concat([np.ones(rank - x.rank, "int64"), mine], axis=0) if rank > x.rank else mine
+        sizes = arr.where(m.equal(sizes, 1), mine, sizes)
+    return layout.broadcast_to_sizes(x, sizes, shape=tuple(d if isinstance(d, int) and d != 1 or a == 1 else a if b == 1 or a == b else None for d, a, b in zip(shape, own, want)))
 
 
 @reads("Tile")
@@ -257,6 +285,8 @@ def _(use: Use) -> Any:
 @reads("Slice")
 def _(use: Use) -> Any:
     x = use[0]
+    if use.version >= 10 and any(use.inputs[k].array is None for k in (1, 2)):  # type: ignore[union-attr]
+        return _cut_in_a_run(use, x)
     if use.version < 10:
         starts, ends, axes, steps = use.attr("starts"), use.attr("ends"), use.attr("axes"), None
     else:
@@ -272,6 +302,29 @@ def _(use: Use) -> Any:
         else:
             index[a] = slice(None if lo == 0 and step > 0 else _within(lo), None if hi >= 2**31 - 1 and step > 0 or hi <= -2**31 and step < 0 else _within(hi), None if step == 1 else step)
     return use.only(arr.slice_, x, index=tuple(index))
+
+
+def _cut_in_a_run(use: Use, x: Tensor) -> Tensor:
+    """A slice whose bounds show only in a run: the entries between them are picked, axis by axis."""
+    count = len(told(use, 1))
+    axes, steps = use.ints(3) or list(range(count)), use.ints(4) or [1] * count
+    bounds = [use[k] if use[k].dtype.name == "int64" else arr.cast(use[k], "int64") for k in (1, 2)]
+    known = [told(use, k) for k in (1, 2)]
+    for k, (axis, step) in enumerate(zip(axes, steps)):
+        if step < 1:
+            raise NotInFlowlab("a Slice backwards between bounds that show only in a run", _needs(use, 1) | _needs(use, 2))
+        axis %= x.rank
+        lo, hi = known[0][k], known[1][k]
+        if isinstance(lo, int) and isinstance(hi, int):
+            x = x[(*(slice(None),) * axis, slice(lo or None, None if hi >= 2**31 - 1 else hi, None if step == 1 else step))]
+            continue
+        if lo == 0 and hi is not None and hi == x.shape[axis] and step == 1:
+            continue
+        size = red.size(x, axis=axis, dtype="int64")
+        ends = [arr.where(m.less(b, 0), m.add(b, size), b) for b in (t[k] for t in bounds)]
+        start, stop = (m.minimum(m.maximum(b, 0), size) for b in ends)
+        x = arr.gather(x, counted(start, stop, np.array(step)), axis=axis)
+    return x
 
 
 def _within(k: int) -> int:

@@ -7,6 +7,7 @@ import numpy as np
 
 from ...control.branch import cond, while_loop
 from ...control.scan import scan
+from ...core.errors import FlowError
 from ...core.graph import Tensor, current_graph
 from ...core.types import TensorType
 from ...ops import array as arr, layout, logic, math as m
@@ -52,6 +53,8 @@ def _(use: Use) -> Any:
         predicate = arr.reshape(predicate, ())
     try:
         return list(_chosen(use, predicate))
+    except FlowError as error:      # the branches differ: if the predicate is known, one will do
+        raise NotInFlowlab(str(error), test.roots) from None
     except NotInFlowlab as error:
         raise NotInFlowlab(error.reason, error.needs | test.roots, error.sizes) from None
 
