@@ -90,6 +90,7 @@ def command_line() -> argparse.ArgumentParser:
     serve.add_argument("--queue", type=int, default=64, metavar="N", help="the most requests at a time; more get a 429 (default: 64)")
     serve.add_argument("--merge", type=int, default=256, metavar="ROWS", help="the most rows of several requests that one run computes; 1 runs each by itself (default: 256)")
     serve.add_argument("--threads", type=int, default=max(1, cpu_count() - 1), metavar="N", help="threads of BLAS in a run (default: one a processor, and one left for the requests)")
+    serve.add_argument("--device", default="cpu:0", metavar="NAME", help="run there, such as gpu:0 (default: cpu:0)")
     serve.add_argument("--allow-nonfinite", action="store_true", help="take NaN and infinities as inputs")
     serve.add_argument("--seed", type=int, default=0, metavar="N", help="seed of initial values and random operations (default: 0)")
     serve.set_defaults(command=serve_graph)
@@ -311,7 +312,7 @@ def serve_graph(options: argparse.Namespace) -> int:
     sys.setswitchinterval(5e-4)     # a run that ends waits for the thread that reads requests, and the other way round
     document = fl.load_document(options.file)
     graph = fl.load(options.file) if build(document).diagnostics else build(document).graph     # load says what is not sound
-    with fl.Session(graph, seed=options.seed) as session:
+    with fl.Session(graph, seed=options.seed, device=options.device) as session:
         missing = session.restore(options.weights) if options.weights is not None else []
         fetches = list(options.fetch) or service.default_fetches(graph, document.fetches)
         with service.Model(session, fetches, limits=limits) as model:
@@ -346,6 +347,8 @@ def examine(options: argparse.Namespace) -> int:
         ("GPU", describe_gpu()),
         ("numba", version_of("numba", "not installed; pip install 'flowlab[fast]' makes elementwise chains faster")),
         ("onnx", version_of("onnx", "not installed; pip install 'flowlab[onnx]' reads and writes ONNX")),
+        ("fastapi", version_of("fastapi", "not installed; pip install 'flowlab[serve]' answers over HTTP: flowlab serve")),
+        ("distributed", version_of("distributed", "not installed; pip install 'flowlab[dask]' trains on a cluster")),
         ("Chromium", find_chromium() or "not found; only flowlab's own browser tests need it"),
     ]
     width = max(len(name) for name, _ in rows)

@@ -2,6 +2,8 @@
 
 The workers compute what depends on the batch: gradients, losses, whatever is fetched. This process puts the parts together, always in the order of the parts, and makes the update. So what
 comes out depends on how many parts there are and not on who computed them: a worker that dies changes nothing, its part is computed by another.
+
+The graph goes to the workers as data, the JSON of a graph file. Dask itself runs whatever its clients send, so a cluster belongs into a network that is trusted.
 """
 from __future__ import annotations
 
@@ -155,8 +157,7 @@ class Workers:
             raise AttributeValueError("the client is asynchronous.", port="cluster", hint="Client(address) without asynchronous=True.")
         self.session, self.client = sess, client
         self.order: list[str] = []      # addresses in the order in which they came: worker 0, 1 …
-        self._text = file_bytes(document_of(sess.graph))
-        self._made_of = len(sess.graph.nodes)
+        self._text, self._made_of = b"", -1
         self._actors: dict[str, Any] = {}
         self._sent: dict[str, tuple] = {}   # which weights each has
         self._looked = -_LOOK_EVERY
@@ -166,8 +167,9 @@ class Workers:
 
     def actors(self) -> dict[str, Any]:
         """Address → replica, of the workers that are there."""
-        if len(self.session.graph.nodes) != self._made_of:
-            self.__init__(self.session, self.client)       # type: ignore[misc]  # the graph has grown
+        if (made_of := len(self.session.graph.nodes)) != self._made_of:      # the graph has grown
+            self.close()
+            self._text, self._made_of = file_bytes(document_of(self.session.graph)), made_of
         if not self._actors or time.monotonic() - self._looked > _LOOK_EVERY:
             self._look()
         return self._actors

@@ -309,7 +309,7 @@ for _rule, _names in {
     _elementwise: """Add Subtract Multiply Divide Negative Power Square Sqrt Exp Log Sin Cos Abs Sign Maximum Minimum Identity StopGradient Floor Ceil Round Reciprocal Rsqrt Expm1 Log1p
         Log2 Log10 Tan Arcsin Arccos Arctan Sinh Cosh Arctan2 Erf Mod FloorDivide Trunc Exp2 Cbrt Arcsinh Arccosh Arctanh Logaddexp Hypot LogicalAnd LogicalOr LogicalXor LogicalNot
         Equal NotEqual Greater GreaterEqual Less LessEqual Isnan Isinf Isfinite Clip Tanh Sigmoid Relu Elu Selu Silu Softplus LogSigmoid Softsign LeakyRelu Relu6 Mish Hardsigmoid
-        Hardswish Tanhshrink Threshold Gelu Hardtanh Celu Hardshrink Softshrink Cast Where BroadcastLike""",
+        Hardswish Tanhshrink Threshold Gelu Hardtanh Celu Hardshrink Softshrink Cast Where BroadcastLike BitwiseAnd BitwiseOr BitwiseXor Invert LeftShift RightShift""",
     _leading: "SparseSoftmaxCrossEntropy SoftmaxCrossEntropy Mse Mae Huber BinaryCrossEntropyWithLogits Hinge KlDiv Nll CTCLoss ReverseSequence",
     _same_axis: "LSTMOutputs GRUOutputs RNNOutputs",
     _weighted: """Conv1D Conv2D Conv3D ConvTranspose1D ConvTranspose2D ConvTranspose3D MaxPool1D MaxPool2D MaxPool3D AvgPool1D AvgPool2D AvgPool3D AdaptiveAvgPool1D AdaptiveAvgPool2D

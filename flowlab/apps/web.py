@@ -5,6 +5,7 @@ import json
 import math
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -209,7 +210,7 @@ class _Door:
         except Exception as error:
             if begun:
                 raise
-            print(f"flowlab serve: {type(error).__name__}: {error}", flush=True)      # for whoever runs it; the client learns nothing of the inside
+            print(f"flowlab serve: {type(error).__name__}: {error}", file=sys.stderr, flush=True)      # for whoever runs it; the client learns nothing of the inside
             await self.problem(Refused(500, "the service failed.", hint="Its log says why."))(scope, receive, answer)
 
     def check(self, scope: Any, headers: Mapping[str, str], origin: str | None) -> None:

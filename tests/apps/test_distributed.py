@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import flowlab as fl
-from flowlab.apps.distributed import DataParallel, Part, PartDraws, batch_dimension, share
+from flowlab.apps.distributed import DataParallel, Part, PartDraws, Workers, batch_dimension, share
 from flowlab.runtime.store import Draws
 
 RNG = np.random.default_rng(0)
@@ -251,6 +251,26 @@ def test_a_trace_of_a_step_holds_the_replicas_side_by_side(client, over_time):
     from flowlab.widgets.recorded import clock
     past.seek(past.length)
     assert set(clock(past, lambda name: name).lanes) == set(lanes)
+
+
+@pytest.mark.slow
+def test_a_cluster_without_workers_says_so_and_the_last_step_stands(client, monkeypatch):
+    monkeypatch.setattr(Workers, "patience", 1.0)
+    sess = fl.Session(classifier(), seed=3)
+    seen = []
+
+    def leave(step: int, values: Any) -> None:
+        seen.append({n: sess.variables[n] for n in sess.variables})
+        if step == 2:
+            client.cluster.scale(0)
+    try:
+        with pytest.raises(fl.DeviceError, match="no worker"):
+            fl.fit(sess, "train", DATA, batch=20, epochs=1000, fetches="loss", progress=False, cluster=client, on_step=leave)
+    finally:
+        client.cluster.scale(2)
+        client.wait_for_workers(2, timeout=30)
+    for name, value in seen[-1].items():
+        np.testing.assert_array_equal(sess.variables[name], value)
 
 
 # ---------------------------------------------------------------- without a cluster

@@ -124,8 +124,8 @@ def test_what_json_has_no_number_for_is_told_in_words(client):
     assert told[:3] == ["-Infinity", "NaN", 0.0]
 
 
-def test_requests_of_many_clients_share_runs_and_get_their_own_rows(client, session):
-    def ask(k: int) -> tuple[float, int]:
+def test_many_clients_at_once_get_their_own_rows(client, session):
+    def ask(k: int) -> int:
         given = feeds(k % 5 + 1, seed=k)
         answer = client.post("/v1/predict?output=shares", content=save(given), headers=TENSORS)
         assert answer.status_code == 200, answer.text
@@ -133,8 +133,7 @@ def test_requests_of_many_clients_share_runs_and_get_their_own_rows(client, sess
         return int(answer.headers["x-batch-requests"])
     expected = [session.run("shares:0", feeds(k % 5 + 1, seed=k)) for k in range(160)]
     with ThreadPoolExecutor(16) as pool:
-        shared = list(pool.map(ask, range(160)))
-    assert max(shared) > 1
+        assert min(pool.map(ask, range(160))) >= 1
 
 
 def test_the_model_its_health_and_its_metrics_are_told(client):
@@ -270,13 +269,34 @@ def test_too_many_requests_get_429_and_late_ones_503():
         assert client.get("/readyz").status_code == 503 and client.get("/healthz").status_code == 200
         slow.gate.set()
         assert client.post("/v1/predict", json={"inputs": {"x": [1, 2]}}).json()["outputs"]["y"]["values"] == [-1, -2]
+        with socket.create_connection(("127.0.0.1", client.base_url.port)) as raw:
+            raw.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
+            assert raw.recv(1 << 16).startswith(b"HTTP/1.1 408")
     assert not slow.model._thread.is_alive()
 
 
-def test_a_run_that_fails_for_one_request_answers_the_others(session):
+def test_what_fails_inside_is_told_to_the_log_alone(capfd):
+    slow = Slow()
+    def run(*a: Any) -> None:
+        raise RuntimeError("secret")
+    slow.model.session.run = run      # type: ignore[method-assign]
+    with slow.client() as client:
+        answer = client.post("/v1/predict", json={"inputs": {"x": [1]}})
+        assert answer.status_code == 500 and answer.json()["detail"] == "the service failed." and "secret" not in answer.text
+        assert client.get("/readyz").text == "ok"
+    assert "RuntimeError: secret" in capfd.readouterr().err
+
+
+def test_requests_share_a_run_and_one_that_fails_there_fails_alone(session):
     with service.Model(session, ["shares"], limits=service.Limits(wait=0.5)) as model:
         model.reading = 1       # so that the first waits for the others
         model._typical = 0.5
+        jobs = [model.job(feeds(k + 1, seed=k)) for k in range(3)]
+        for job in jobs:
+            model.put(job)
+        for k, job in enumerate(jobs):
+            np.testing.assert_allclose(job.answer.result(10)["shares"], session.run("shares:0", feeds(k + 1, seed=k)), rtol=2e-6)
+        assert [job.shared for job in jobs] == [3, 3, 3]
         jobs = [model.job(feeds(2, seed=k)) for k in range(3)]
         jobs[1].arrays[1][0] = 99
         for job in jobs:
@@ -309,18 +329,15 @@ def test_a_process_that_is_told_to_end_answers_what_is_at_hand(tmp_path):
         n = fl.placeholder((), "int64", name="n")
         fl.identity(fl.while_loop(lambda k: k < n, lambda k: k + 1, [fl.constant(0, dtype="int64")])[0], name="y")
     fl.save(g, tmp_path / "count.flow.json")
-    process, client = started(tmp_path, "count.flow.json", "--timeout", "3")
+    process, client = started(tmp_path, "count.flow.json")
     with client, ThreadPoolExecutor(1) as pool:
         port = client.base_url.port
-        with socket.create_connection(("127.0.0.1", port)) as slow:     # a body that never comes does not hold it up
-            slow.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer t0ken\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
-            assert client.get("/v1/model").json()["batching"]["why"]
-            answer = pool.submit(client.post, "/v1/predict", json={"inputs": {"n": 50_000}})
-            time.sleep(0.05)
-            assert not answer.done()
-            process.send_signal(signal.SIGTERM)
-            assert values(answer.result(20))["y"] == 50_000
-            assert slow.recv(1 << 16).startswith(b"HTTP/1.1 408")
+        assert client.get("/v1/model").json()["batching"]["why"]
+        answer = pool.submit(client.post, "/v1/predict", json={"inputs": {"n": 300_000}})
+        time.sleep(0.1)
+        assert not answer.done()
+        process.send_signal(signal.SIGTERM)
+        assert values(answer.result(20))["y"] == 300_000
         code, rest = ended(process)
     assert code == 0 and "Traceback" not in rest, rest
     with pytest.raises(OSError):
