@@ -10,14 +10,14 @@ import numpy as np
 
 from ..core.errors import FlowError
 
-PARTS = ("node", "unit", "timestep", "pixel")
+PARTS = ("node", "unit", "timestep", "pixel", "pointed")
 
 
 class Selection:
     """One selection for all views and labs of a session: what is chosen in one moves the others, and Python reads and sets it too.
 
     `node`: a name, of a layer or of any node, or a scope; `unit`: of that layer, a channel of a convolution; `timestep`: a place in the sequence that is read, from its
-    start, whichever way a layer reads it; `pixel`: (row, column) of what a convolution or pooling gives. All count from 0, None: none is chosen. A view goes as far as it
+    start, whichever way a layer reads it; `pixel`: (row, column) of what a convolution or pooling gives; `pointed`: a node that somebody points at for a moment. All count from 0, None: none is chosen. A view goes as far as it
     can: a node that it does not show, or an index that its layer does not have, leaves it where it is.
 
     >>> chosen = Selection()
@@ -69,6 +69,14 @@ class Selection:
     @pixel.setter
     def pixel(self, pixel: tuple[int, int] | None) -> None:
         self.set(pixel=pixel)
+
+    @property
+    def pointed(self) -> str | None:
+        return self._parts["pointed"]
+
+    @pointed.setter
+    def pointed(self, pointed: Any) -> None:
+        self.set(pointed=pointed)
 
     def set(self, *, by: Any = None, **parts: Any) -> None:
         """Choose some parts at once; every listener but that of the object `by` is told once, and only of what has changed. FlowError for what is no such part."""
@@ -128,4 +136,4 @@ def _pixel(value: Any) -> tuple[int, int]:
     return _index("row")(row), _index("column")(column)
 
 
-_CHECKS: dict[str, Callable[[Any], Any]] = {"node": _node, "unit": _index("unit"), "timestep": _index("timestep"), "pixel": _pixel}
+_CHECKS: dict[str, Callable[[Any], Any]] = {"node": _node, "unit": _index("unit"), "timestep": _index("timestep"), "pixel": _pixel, "pointed": _node}

@@ -41,6 +41,9 @@ class Linking:
             if (name in shown.nodes or name in shown.scopes) and self._selection != (name,):
                 self._selection = (name,)
                 self._say(P.Select(name=name))
+        if "pointed" in changed:
+            name = None if chosen.pointed is None else shown.owner.get(chosen.pointed, chosen.pointed)
+            self._say(P.Pointed(name=name))
         if self._timesteps() != self._sent_timesteps:
             self._say_state()
 

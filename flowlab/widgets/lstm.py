@@ -498,6 +498,10 @@ class LSTMView(SequenceView):
                            [part for pair in shares.values() for part in pair])
             case {"type": "lstm_more", "what": "go"}:
                 self.go_to_firing()
+            case {"type": "lstm_point", "letter": str(letter)}:
+                if self._link is not None:
+                    inside = cells.within_loop(self._node).get(letter)
+                    self._link.set(by=self, pointed=None if not letter else self._node if inside is None else inside[0])
             case {"type": "lstm_similar", "letter": str(letter), "way": str(way), "threshold": int() | float() as threshold}:
                 units = content.get("units")
                 began = time.perf_counter()

@@ -300,6 +300,13 @@ class Select:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pointed:
+    """In a view of the same session somebody points at what this element gives: it is lit here; null: no longer."""
+    type: Literal["pointed"] = "pointed"
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Thumb:
     """A tensor small enough to paint. `offset` and rows × cols index the float32 of the message's first buffer."""
     tensor: str
@@ -1165,6 +1172,13 @@ class LSTMMore:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LSTMPoint:
+    """Somebody points at this gate or state; empty: at none. No answer is awaited."""
+    type: Literal["lstm_point"] = "lstm_point"
+    letter: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LSTMSimilar:
     """Find moments like the one at the cursor."""
     type: Literal["lstm_similar"] = "lstm_similar"
@@ -1510,9 +1524,9 @@ class RNNCompare:
     type: Literal["rnn_compare"] = "rnn_compare"
 
 
-TO_PAGE = (Palette, Scene, Select, RunState, Clock, Value, File, Files, NameCheck, Fits, Preview, Reach, Clip, Found, Code, Debugging, Why, Explained, Revealed, Notice, Offer, Kept, Done, Task, TrainingState, Curves, HistoryFile, Histograms, Boundary, LSTMData, Place, LSTMLayers, LSTMGradient, LSTMSaturation, LSTMMoments,
+TO_PAGE = (Palette, Scene, Select, Pointed, RunState, Clock, Value, File, Files, NameCheck, Fits, Preview, Reach, Clip, Found, Code, Debugging, Why, Explained, Revealed, Notice, Offer, Kept, Done, Task, TrainingState, Curves, HistoryFile, Histograms, Boundary, LSTMData, Place, LSTMLayers, LSTMGradient, LSTMSaturation, LSTMMoments,
            ConvData, ConvWindow, ConvSweep, RNNData, RNNUnit, RNNUses, RNNGuesses)
-TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskPreview, AskReach, AskClip, AskFind, AskCode, OpenText, AskFiles, AskName, AskClock, Picture, Selected, TaskDo, Train, AskHistograms, AskHistory, LSTMAsk, Clamp, LSTMMore, LSTMSimilar,
+TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskPreview, AskReach, AskClip, AskFind, AskCode, OpenText, AskFiles, AskName, AskClock, Picture, Selected, TaskDo, Train, AskHistograms, AskHistory, LSTMAsk, Clamp, LSTMMore, LSTMPoint, LSTMSimilar,
              ConvAsk, ConvLook, ConvSet, ConvEdit, ConvReset, ConvGradient, ConvSweepAsk, RNNAsk, RNNUnitAsk, RNNUsesAsk, RNNGuessAsk, RNNCompare)
 # these say in `re` which message they come of: of two views of one lab, each knows its own questions by it
 ASKED = frozenset({"scene", "value", "fits", "preview", "reach", "clip", "found", "code", "files", "name_check", "clock"})

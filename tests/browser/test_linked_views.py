@@ -39,6 +39,15 @@ def test_one_selection_and_no_answer_before_it_is_given(notebook, shots):
     lstm.root.get_by_role("button", name="Layer 1").click()
     rnn.at(node="lower/LSTM", t=1)
     expect(hand.lab.locator("[data-node='lower/LSTM'].sel")).to_have_count(1)
+    # what is pointed at in the view is lit there too
+    node = hand.lab.locator("[data-node='lower/LSTM']")
+    lstm.find('[data-term="f_t"]').hover()
+    expect(lstm.find("[data-gate=f]")).to_have_attribute("data-lit", "true")
+    expect(node).to_have_attribute("data-lit", "true")
+    expect(hand.lab.locator("[data-node='upper/GRU']")).not_to_have_attribute("data-lit", "true")
+    nb.page.mouse.move(3, 3)
+    expect(lstm.find("[data-lit=true]")).to_have_count(0)
+    nb.exec("import asyncio\nwhile sess.selection.pointed is not None: await asyncio.sleep(0.02)")
     # what is selected in the lab the views show, each if it is one of its layers
     hand.lab.locator("[data-node='pool']").click(position={"x": 30, "y": 12})
     conv.at(node="pool")

@@ -123,6 +123,11 @@ def test_the_timestep_that_is_looked_at_shows_on_the_loop_in_the_lab():
     ed, view = fl.Editor(loop, session, feeds), fl.LSTMView(session.trace("total", feeds))
     page = Page(ed)
     page.hello()
+    viewed = Page(view)
+    assert viewed.say(type="lstm_point", letter="f") == (True, [])
+    assert page.last("pointed")["name"] == session.selection.pointed and session.selection.pointed.startswith("rnn/steps/Sigmoid")      # the very node that gives f
+    viewed.say(type="lstm_point", letter="")
+    assert page.last("pointed")["name"] is None
     view.t = 3
     scope, said = next(iter(page.last("state")["timesteps"].items()))
     assert said == "looking at t = 3"

@@ -94,6 +94,8 @@ export type Palette = { type: "palette"; version: number; ops: OpSpec[]; categor
 export type Scene = { type: "scene"; revision: number; title: string; path: string | null; dirty: boolean; undo: string | null; redo: string | null; total: number; structure: string; nodes: SceneNode[]; scopes: SceneScope[]; opened: OpenScope[]; edges: SceneEdge[]; diagnostics: Diagnostic[]; select: string | null; chosen: string[]; composites: CompositeSpec[]; notes: NoteSpec[]; frames: FrameSpec[] };
 /** A view of the same session looks at this element: it is selected here, and nobody is told. */
 export type Select = { type: "select"; name: string };
+/** In a view of the same session somebody points at what this element gives: it is lit here; null: no longer. */
+export type Pointed = { type: "pointed"; name: string | null };
 /** Where the run stands. full=True replaces what the page knows, else it adds to it. */
 export type RunState = { type: "state"; mode: "edit" | "run" | "paused" | "past"; cursor: number; length: number; total: number; done: boolean; full: boolean; states: Record<string, "idle" | "ready" | "running" | "done" | "error">; progress: Record<string, number[]>; inputs: Record<string, number[]>; versions: Record<string, number>; thumbs: Thumb[]; gone: string[]; fired: string[]; last: string | null; last_drawn: string | null; last_phase: "forward" | "backward" | "update" | null; last_seconds: number | null; next: string | null; next_drawn: string | null; ready: number; ticks: string | null; names: string[] | null; fetches: string[]; error: Diagnostic | null; live: boolean; let_go: number; timesteps: Record<string, string>; recording: string | null };
 /** Answer to ask_clock: when and where each recorded firing took place, in the order of the timeline. Seconds from the run's beginning. */
@@ -225,6 +227,8 @@ export type LSTMAsk = { type: "lstm_ask"; layer: number; sample: number };
 export type Clamp = { type: "clamp"; layer: number; gate: "f" | "i" | "g" | "o" | "r" | "z" | "n" | "h"; value: number | null; unit?: number | null };
 /** Send what is only computed when it is asked for, or take the debugger to where this layer fired. */
 export type LSTMMore = { type: "lstm_more"; what: "layers" | "gradient" | "saturation" | "go" };
+/** Somebody points at this gate or state; empty: at none. No answer is awaited. */
+export type LSTMPoint = { type: "lstm_point"; letter: string };
 /** Find moments like the one at the cursor. */
 export type LSTMSimilar = { type: "lstm_similar"; letter: "c" | "h"; way: "cosine" | "distance" | "threshold"; threshold: number; units: number[] };
 /** Show this layer and sample; of a large layer, these channels. */
@@ -251,5 +255,5 @@ export type RNNUsesAsk = { type: "rnn_uses_ask"; of?: string; weight?: string; t
 export type RNNGuessAsk = { type: "rnn_guess_ask"; text?: string; context?: number };
 /** Train a recurrent and a feed-forward network of the same size on the view's text. */
 export type RNNCompare = { type: "rnn_compare" };
-export type ToPage = Palette | Scene | Select | RunState | Clock | Value | File | Files | NameCheck | Fits | Preview | Reach | Clip | Found | Code | Debugging | Why | Explained | Revealed | Notice | Offer | Kept | Done | Task | TrainingState | Curves | HistoryFile | Histograms | Boundary | LSTMData | Place | LSTMLayers | LSTMGradient | LSTMSaturation | LSTMMoments | ConvData | ConvWindow | ConvSweep | RNNData | RNNUnit | RNNUses | RNNGuesses;
-export type ToKernel = Hello | Edit | Command | Debug | Ask | AskFits | AskPreview | AskReach | AskClip | AskFind | AskCode | OpenText | AskFiles | AskName | AskClock | Picture | Selected | TaskDo | Train | AskHistograms | AskHistory | LSTMAsk | Clamp | LSTMMore | LSTMSimilar | ConvAsk | ConvLook | ConvSet | ConvEdit | ConvReset | ConvGradient | ConvSweepAsk | RNNAsk | RNNUnitAsk | RNNUsesAsk | RNNGuessAsk | RNNCompare;
+export type ToPage = Palette | Scene | Select | Pointed | RunState | Clock | Value | File | Files | NameCheck | Fits | Preview | Reach | Clip | Found | Code | Debugging | Why | Explained | Revealed | Notice | Offer | Kept | Done | Task | TrainingState | Curves | HistoryFile | Histograms | Boundary | LSTMData | Place | LSTMLayers | LSTMGradient | LSTMSaturation | LSTMMoments | ConvData | ConvWindow | ConvSweep | RNNData | RNNUnit | RNNUses | RNNGuesses;
+export type ToKernel = Hello | Edit | Command | Debug | Ask | AskFits | AskPreview | AskReach | AskClip | AskFind | AskCode | OpenText | AskFiles | AskName | AskClock | Picture | Selected | TaskDo | Train | AskHistograms | AskHistory | LSTMAsk | Clamp | LSTMMore | LSTMPoint | LSTMSimilar | ConvAsk | ConvLook | ConvSet | ConvEdit | ConvReset | ConvGradient | ConvSweepAsk | RNNAsk | RNNUnitAsk | RNNUsesAsk | RNNGuessAsk | RNNCompare;

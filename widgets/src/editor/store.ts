@@ -294,6 +294,10 @@ export class Lab {
         this.select([m.name], null, true);
         this.view?.show(m.name, true);
         return;
+      case "pointed":
+        this.pointed = m.name;
+        this.light(null);
+        return;
       case "state": return this.takeState(m, buffers[0] ?? new Float32Array());
       case "value": {
         if (m.tensor !== this.state.asked) return;
@@ -718,12 +722,14 @@ export class Lab {
   }
 
   private hovered: string | null = null;
+  /** What somebody points at in a view of the same session. */
+  private pointed: string | null = null;
 
   /** Lights the partners of what the mouse is over; else those of what is selected. */
   light(id: string | null, over = false): void {
     if (over) this.hovered = id;
     const { selected, why } = this.state;
-    const lit = why !== null ? new Set(why.path) : partnersOf(this, this.hovered ?? (selected.length === 1 ? selected[0] : null));
+    const lit = why !== null ? new Set(why.path) : this.pointed !== null && this.hovered === null ? new Set([this.pointed]) : partnersOf(this, this.hovered ?? (selected.length === 1 ? selected[0] : null));
     if (lit.size || this.state.lit.size) this.set({ lit });
   }
 

@@ -68,6 +68,18 @@ export function App({ model }: { model: Model }) {
   });
   const { kernel, root, width, theme, place } = view;
 
+  // what is pointed at is lit in the lab too; nobody waits for an answer
+  const { letter } = light;
+  const told = React.useRef("");
+  React.useEffect(() => {
+    const timer = window.setTimeout(() => {
+      if (letter === told.current) return;
+      told.current = letter;
+      try { model.send({ type: "lstm_point", letter }); } catch { /* the kernel is gone: nothing is lit there */ }
+    }, 60);
+    return () => window.clearTimeout(timer);
+  }, [model, letter]);
+
   const ask = React.useCallback((layer: number, sample: number) => void kernel.send({ type: "lstm_ask", layer, sample }), [kernel.send]);
   const clamp = React.useCallback(
     (request: ClampRequest) => data ? kernel.send({ type: "clamp", layer: data.info.layer, ...request }) : Promise.resolve(false),

@@ -50,12 +50,15 @@ export const STEPS: Record<Kind, readonly Step[]> = {
 };
 
 export interface Light {
+  /** The gate or state that is pointed at, itself or by what is made of it; empty for none. */
+  letter: string;
   is(part: Part): true | undefined;
   /** Handlers that light a part while it is pointed at or focused. */
   on(part: Part): { onPointerEnter(): void; onPointerLeave(): void; onFocus(): void; onBlur(): void };
 }
 
 export const LightContext = React.createContext<Light>({
+  letter: "",
   is: () => undefined,
   on: () => ({ onPointerEnter() {}, onPointerLeave() {}, onFocus() {}, onBlur() {} }),
 });
@@ -66,6 +69,7 @@ export function useLightState(kind: Kind, step: string | null): Light {
   return React.useMemo(() => {
     const parts: readonly Part[] = part ? TOGETHER[part] : (STEPS[kind].find((s) => s.key === step)?.parts ?? []);
     return {
+      letter: part ? TOGETHER[part].find((p) => p.length === 1) ?? "" : "",
       is: (p) => parts.includes(p) || undefined,
       on: (p) => ({
         onPointerEnter: () => setPart(p), onPointerLeave: () => setPart(null),

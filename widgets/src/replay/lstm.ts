@@ -32,7 +32,7 @@ export class RecordedLayers {
   private answer = (m: Incoming, say: Say): boolean => {
     switch (m.type) {
       case "hello": this.show(say); return true;
-      case "picture": return true;
+      case "picture": case "lstm_point": return true;
       case "lstm_ask": {
         const [layer, sample] = [Number(m.layer), Number(m.sample)];
         if (!(`${layer} ${sample} 0 0` in this.layers.pages)) {
