@@ -138,11 +138,11 @@ function Bars({ data, moment: m, c, setC }: { data: Data; moment: Moment; c: num
               const last = k === steps.length - 1 && info.bias;
               // the bias has its letter, whatever stands beside it
               const beside = info.bias && k >= steps.length - 1 - (marks >> 1) && !last;
-              return (k % marks === 0 || last) && !beside && <text key={k} x={xOf(k)} y={height - 4} textAnchor="middle">{last ? "b" : single ? k + 1 : m.channels.from + k * together}</text>;
+              return (k % marks === 0 || last) && !beside && <text key={k} x={xOf(k)} y={height - 4} textAnchor={last && xOf(1) - xOf(0) < 12 ? "end" : "middle"}>{last ? "b" : single ? k + 1 : m.channels.from + k * together}</text>;
             })}
             {lost >= 0 && <text className="lost" x={xOf(lost)} y={TOP + 12}>{num(steps[lost].to)}</text>}
             {Number.isFinite(m.sum) && <rect className="total" x={xOf(steps.length) - bar / 2} width={bar} y={Math.min(yOf(0), yOf(m.sum))} height={Math.max(0.8, Math.abs(yOf(0) - yOf(m.sum)))} />}
-            <text x={xOf(steps.length)} y={height - 4} textAnchor="middle" className="name">y</text>
+            <text x={xOf(steps.length)} y={height - 4} textAnchor={xOf(1) - xOf(0) < 12 ? "start" : "middle"} className="name">y</text>
           </svg>
         )}
       </div>

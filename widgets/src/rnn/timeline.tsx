@@ -1,6 +1,6 @@
 // All timesteps of the page at once: what was read, and each state, unit by timestep. Click or drag moves the cursor.
 import * as React from "react";
-import { useWidth } from "../shared/controls";
+import { useScrub, useWidth } from "../shared/controls";
 import { niceStep } from "../shared/format";
 import { Pixels, type Root } from "../shared/pixels";
 import { t as words, tn } from "../shared/words";
@@ -21,16 +21,10 @@ export function Timeline({ data, t, k, from, unit, setT, theme, root }: {
   const turned = React.useMemo(() => data.states.map((s) => turn(s.after, info.count, s.units)), [data, info.count]);
   const input = React.useMemo(() => turn(data.x, info.count, data.features), [data, info.count]);
   const high = (rows: number, most: number) => (rows <= most ? rows * Math.max(1, Math.floor(most / rows)) : most);
-  const go = (e: React.PointerEvent<HTMLElement>) => {
-    const r = e.currentTarget.getBoundingClientRect();
-    setT(info.start + Math.max(0, Math.min(info.count - 1, Math.floor(((e.clientX - r.left) / r.width) * info.count))));
-  };
-  const scrub = {
-    onPointerDown: (e: React.PointerEvent<HTMLElement>) => { if (e.button === 0) { e.currentTarget.setPointerCapture(e.pointerId); go(e); } },
-    onPointerMove: (e: React.PointerEvent<HTMLElement>) => { if (e.buttons & 1) go(e); },
-  };
+  const scrub = useScrub((e, r) => setT(info.start + Math.max(0, Math.min(info.count - 1, Math.floor(((e.clientX - r.left) / r.width) * info.count)))));
   const every = Math.max(1, niceStep(info.count, Math.max(2, across / 50)));
-  const marks = Array.from({ length: Math.ceil(info.count / every) }, (_, n) => n * every);
+  const first = (every - (info.start % every)) % every;       // whole hundreds on a page that starts between them
+  const marks = Array.from({ length: Math.max(0, Math.ceil((info.count - first) / every)) }, (_, n) => first + n * every);
   const rows: { name: string; map: Float32Array; rows: number; height: number; scale: typeof data.xScale; row: number | null }[] = [
     { name: "x", map: input, rows: data.features, height: high(data.features, 48), scale: data.xScale, row: null },
     ...data.states.map((s, j) => ({ name: s.name, map: turned[j], rows: s.units, height: high(s.units, 84), scale: s.scale, row: unit % info.units_step === 0 ? unit / info.units_step : null })),
