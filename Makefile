@@ -54,6 +54,7 @@ bench: $(VENV)/.bench  ## the engine, the recurrent layers and the captcha netwo
 	$(BIN)/python tests/benchmarks/engine.py
 	$(BIN)/python tests/benchmarks/branches.py
 	$(BIN)/python tests/benchmarks/torch_gates.py
+	$(BIN)/python tests/benchmarks/elsewhere.py
 	$(BIN)/python tests/benchmarks/screen.py
 	$(BIN)/python tests/benchmarks/editor.py
 	$(BIN)/python tests/benchmarks/read_captcha.py $(ARGS)
