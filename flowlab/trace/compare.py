@@ -1,14 +1,18 @@
-"""Two runs side by side: where they first differ, and by how much."""
+"""Two runs side by side, or a run beside arrays from elsewhere: where they first differ, and by how much."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
-from ..core.errors import DebuggerError
+from ..core.errors import DebuggerError, FeedError, FlowError
+from ..core.graph import Graph, Tensor
 from ..core.types import shape_text
+from ..io.onnx.values import module_scope
+from ..runtime.feeding import resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +22,7 @@ class Difference:
     tensor: str
     frame: tuple
     kind: str           # "value", or "shape" when they cannot be compared
-    index: int          # number of the firing in the first run
+    index: int          # number of the firing in the first run; -1 of what is there before any fires
     largest: float      # of the absolute differences; NaN where only one of the two is NaN
     relative: float     # ‖a − b‖ / ‖a‖
     at: tuple[int, ...]     # where the largest is
@@ -75,23 +79,32 @@ def compare(a: Any, b: Any, *, rtol: float = 0.0, atol: float = 0.0) -> Comparis
 
     Values differ where |a − b| > atol + rtol · |b|; NaN equals NaN. Without tolerances every bit that shows counts.
 
+    `b` may be a mapping from names to arrays instead, such as what another program found for the same model: of a tensor, a node (its first output), or a
+    scope, which stands for the one tensor that is read outside it. PyTorch's names of modules (`layer1.0.conv`) are those of the scopes that its ONNX exporters make
+    of them. Of a node in a loop the firings lie along axis 0. What is not named is not compared; names that the run does not have are in `only_b`.
+
     >>> import flowlab as fl
     >>> with fl.Graph() as g:
     ...     y = fl.exp(fl.placeholder((), name="x"), name="y")
     >>> sess = fl.Session(g)
-    >>> fl.compare(sess.trace(y, {"x": 0.0}), sess.trace(y, {"x": 1.0})).first
+    >>> trace = sess.trace(y, {"x": 0.0})
+    >>> fl.compare(trace, sess.trace(y, {"x": 1.0})).first
     y:0: 1 and 2.718282 at [], relative difference 1.7
+    >>> fl.compare(trace, {"x": 0.0, "y:0": 1.5}).first
+    y:0: 1 and 1.5 at [], relative difference 0.5
     """
-    one, two = _firings(a), _firings(b)
+    one = _firings(a)
     # of a Debugger, with what it was told to override
     values_a, values_b = (getattr(run, "outputs_of", lambda event: event.outputs) for run in (a, b))
-    found = []
+    if isinstance(b, Mapping):
+        return _beside(a, one, values_a, b, rtol, atol)
+    two, found = _firings(b), []
     for key, event in one.items():
         if key not in two:
             continue
         for k, (x, y) in enumerate(zip(values_a(event), values_b(two[key]))):
             if x is not None and y is not None:
-                difference = _difference(f"{event.node}:{k}", event, x, y, rtol, atol)
+                difference = _difference(f"{event.node}:{k}", event.frame, event.index, x, y, rtol, atol)
                 if difference is not None:
                     found.append(difference)
 
@@ -100,11 +113,85 @@ def compare(a: Any, b: Any, *, rtol: float = 0.0, atol: float = 0.0) -> Comparis
     return Comparison(tuple(found), len(one.keys() & two.keys()), names(k for k in one if k not in two), names(k for k in two if k not in one))
 
 
+def _beside(run: Any, firings: dict[tuple, Any], values: Any, arrays: Mapping[Any, Any], rtol: float, atol: float) -> Comparison:
+    """A run beside arrays by name. Its firings count as compared one by one, and so does a source."""
+    graph = run.graph
+    of: dict[str, list[Any]] = {}
+    for event in firings.values():
+        of.setdefault(event.node, []).append(event)
+    found: list[Difference] = []
+    compared, missing = 0, []
+    for name, given in arrays.items():
+        tensor = _named(graph, name)
+        if tensor is None:
+            missing.append(str(name))
+            continue
+        node = graph.told(tensor.node)
+        shown = f"{node}:{tensor.index}"
+        other = np.asarray(given)
+        if other.dtype.kind not in "biuf":
+            raise FeedError(f"what {name} is compared with is no array of numbers, but {other.dtype}.", node=node, hint="Of what gives several arrays, name the one that is meant.")
+        events = of.get(node, [])
+        seen = [(e.frame, e.index, v) for e in events if (v := values(e)[tensor.index]) is not None]
+        if not events:
+            try:
+                seen = [((), -1, run.value(tensor))]
+            except FlowError:
+                seen = []
+        if not seen:
+            missing.append(str(name))
+            continue
+        looped = bool(seen[0][0])
+        if looped and (not other.ndim or len(other) != len(seen)):
+            found.append(Difference(shown, (), "shape", seen[0][1], float("nan"), float("nan"), (), (len(seen), *seen[0][2].shape), other.shape))
+            continue
+        compared += len(seen)
+        for k, (frame, index, value) in enumerate(seen):
+            difference = _difference(shown, frame, index, value, other[k] if looped else other, rtol, atol)
+            if difference is not None:
+                found.append(difference)
+    if missing and not compared and not found:
+        known = [*graph._by_name, *graph._scopes]
+        near = [m for name in missing for m in get_close_matches(name, known, n=2)]
+        raise DebuggerError(f"the run has nothing under any of these names: {', '.join(missing[:6])}{' …' if len(missing) > 6 else ''}.",
+                            hint=f"Did you mean {', '.join(near[:3])}?" if near else f"It has {', '.join(known[:8])}{' …' if len(known) > 8 else ''}.")
+    return Comparison(tuple(sorted(found, key=lambda d: d.index)), compared, (), tuple(missing))
+
+
+def _named(graph: Graph, name: Any) -> Tensor | None:
+    """The tensor that a name stands for: a tensor's, a node's, a scope's or a module's; None if the graph has none."""
+    for text in (name, module_scope(name)) if isinstance(name, str) else (name,):
+        if text in graph._scopes:
+            leaving = _leaving(graph, text)
+            if len(leaving) == 1:
+                return leaving[0]
+            raise DebuggerError(f"the scope {text} has {len(leaving)} tensors that are read outside it: {', '.join(t.name for t in leaving[:6])}.", node=text, hint="Name the one that is meant.")
+        try:
+            found = resolve(graph, text, inside=True)
+        except FlowError:
+            continue
+        if isinstance(found, Tensor):
+            return found
+    return None
+
+
+def _leaving(graph: Graph, scope: str) -> list[Tensor]:
+    """What a scope computes for others; where nobody reads it, what nobody reads. Gradients do not count."""
+    forward = [n for n in graph.nodes if n.phase == "forward"]
+    inside = [n for n in forward if n.name.startswith(f"{scope}/") and not n.op.source]
+    within = {n.id for n in inside}
+    read = dict.fromkeys(t for n in forward if n.id not in within for t in n.inputs if t.node.id in within)
+    if read:
+        return list(read)
+    used = {t for n in inside for t in n.inputs}
+    return [n.outputs[0] for n in inside if n.outputs and not used.intersection(n.outputs)]
+
+
 def _firings(run: Any) -> dict[tuple, Any]:
     """(node, frame, how often before) → event, of a trace or of what a debugger has fired."""
     events = run.records[:run.cursor] if hasattr(run, "records") else getattr(run, "events", None)
     if events is None:
-        raise DebuggerError(f"{run!r} is neither a Trace nor a Debugger.", hint="fl.compare takes what sess.trace or fl.Debugger gave.")
+        raise DebuggerError(f"{run!r} is neither a Trace nor a Debugger.", hint="fl.compare takes what sess.trace or fl.Debugger gave, and second such a run or a mapping from names to arrays.")
     out: dict[tuple, Any] = {}
     count: dict[tuple, int] = {}
     for event in events:
@@ -114,9 +201,9 @@ def _firings(run: Any) -> dict[tuple, Any]:
     return out
 
 
-def _difference(tensor: str, event: Any, x: np.ndarray, y: np.ndarray, rtol: float, atol: float) -> Difference | None:
+def _difference(tensor: str, frame: tuple, index: int, x: np.ndarray, y: np.ndarray, rtol: float, atol: float) -> Difference | None:
     if x.shape != y.shape:
-        return Difference(tensor, event.frame, "shape", event.index, float("nan"), float("nan"), (), x.shape, y.shape)
+        return Difference(tensor, frame, "shape", index, float("nan"), float("nan"), (), x.shape, y.shape)
     if not x.size or x.dtype == y.dtype and x.tobytes() == y.tobytes():
         return None
     with np.errstate(all="ignore"):
@@ -130,4 +217,4 @@ def _difference(tensor: str, event: Any, x: np.ndarray, y: np.ndarray, rtol: flo
         at = np.unravel_index(int(np.argmax(np.where(apart, np.where(np.isnan(off), np.inf, off), -1.0))), x.shape)
         norm = float(np.linalg.norm(wide))
         relative = float(np.linalg.norm(off)) / norm if norm else float("inf")
-    return Difference(tensor, event.frame, "value", event.index, float(off[at]), relative, tuple(int(k) for k in at), x[at].item(), y[at].item())
+    return Difference(tensor, frame, "value", index, float(off[at]), relative, tuple(int(k) for k in at), x[at].item(), y[at].item())

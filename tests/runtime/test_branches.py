@@ -93,3 +93,58 @@ def test_whole_numbers_are_compared_as_they_are():
     first = fl.compare(a, b).first
     assert (first.tensor, first.at, first.largest, first.a, first.b) == ("y:0", (0,), 1.0, 2**53, 2**53 + 1)
     assert fl.compare(a, b, rtol=1e-12).equal and fl.compare(a, a).equal
+
+
+def test_a_run_compares_with_arrays_by_name_from_elsewhere():
+    rng = np.random.default_rng(3)
+    w, v, x = (rng.standard_normal(s).astype("float32") for s in ((4, 5), (5, 3), (2, 4)))
+    with fl.Graph() as g:
+        a = fl.placeholder(("batch", 4), name="x")
+        with fl.name_scope("block"), fl.name_scope("block.0"):
+            h = fl.relu(fl.matmul(a, fl.variable(w, name="kernel"), name="product"), name="out")
+        y = fl.matmul(h, fl.variable(v, name="v"), name="y")
+        fl.gradients(fl.sum(y, name="loss"), g.trainable_variables)     # what reads a scope backwards is no output of it
+    trace = fl.Session(g).trace("loss", {"x": x})
+    product = x.astype("float64") @ w
+    hidden = np.maximum(product, 0)
+    theirs = {"y": hidden @ v, "block.0": hidden, "block/block.0/product:0": product, "x": x}
+    same = fl.compare(trace, theirs, rtol=1e-5, atol=1e-6)
+    assert same.equal and (same.compared, same.first) == (4, None)
+
+    off = hidden.copy()
+    off[1, 2] += 0.5
+    found = fl.compare(trace, {"y": off @ v, "elsewhere": v, "block.0": off, "block/block.0/product:0": product}, rtol=1e-5, atol=1e-6)
+    assert [d.tensor for d in found] == ["block/block.0/out:0", "y:0"] and found.only_b == ("elsewhere",)     # in the order of firing, however they are given
+    assert found.first.at == (1, 2) and found.first.largest == pytest.approx(0.5, rel=1e-5) and found.first.relative == pytest.approx(0.5 / np.linalg.norm(hidden), rel=1e-5)
+    assert [(d.tensor, d.kind) for d in fl.compare(trace, {"block": hidden.T, "x": x + 1})] == [("x:0", "value"), ("block/block.0/out:0", "shape")]
+
+    dbg = fl.Debugger(fl.Session(g), "loss", {"x": x})
+    dbg.run_to("y")
+    so_far = fl.compare(dbg, {"y": hidden @ v, "block": hidden}, rtol=1e-5, atol=1e-6)
+    assert so_far.only_b == ("y",) and so_far.first is None and so_far.compared == 1
+
+
+def test_arrays_of_a_loop_lie_along_axis_0():
+    dbg = fl.Debugger(fl.Session(network()), "loss", FEEDS)
+    dbg.resume()
+    of_loop = np.stack([e.outputs[0] for e in dbg.records if e.node == "rnn/new"])
+    assert len(of_loop) > 1 and fl.compare(dbg, {"rnn/new": of_loop}).equal and fl.compare(dbg, {"rnn/new": of_loop}).compared == len(of_loop)
+    of_loop[1] += 1
+    assert fl.compare(dbg, {"rnn/new": of_loop}).first.frame == ("rnn", 1)
+    assert fl.compare(dbg, {"rnn/new": of_loop[1:]}).first.kind == "shape"
+
+
+def test_names_that_stand_for_nothing_or_for_several_tensors_are_told():
+    with fl.Graph() as g:
+        x = fl.placeholder((2,), name="x")
+        with fl.name_scope("both"):
+            a, b = fl.sin(x, name="a"), fl.cos(x, name="b")
+        fl.add(a, b, name="sum")
+    trace = fl.Session(g).trace("sum", {"x": [1.0, 2.0]})
+    with pytest.raises(fl.DebuggerError, match="2 tensors that are read outside it: both/a:0, both/b:0"):
+        fl.compare(trace, {"both": [0.0, 0.0]})
+    with pytest.raises(fl.DebuggerError, match="sun.*") as error:
+        fl.compare(trace, {"sun": [0.0, 0.0]})
+    assert "sum" in error.value.hint
+    with pytest.raises(fl.FeedError, match="no array of numbers"):
+        fl.compare(trace, {"sum": ["a", "b"]})
