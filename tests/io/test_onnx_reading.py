@@ -302,6 +302,14 @@ def test_what_is_known_of_an_opaque_nodes_output_is_used():
     assert graph.node("relu").op.name == "Relu" and graph.tensor("y:0").shape == (3, "n")
 
 
+def test_an_equation_that_onnx_reads_for_ever_is_opaque_at_once():
+    """ONNX's shape inference does not come back from it, so nobody asks that."""
+    model = model_of([helper.make_node("Einsum", ["x"], ["y"], "it", equation="...ii )>...i")], [value("x", [3, 5, 5])], [value("y", [3, 5])])
+    with pytest.warns(UserWarning, match="it .Einsum."):
+        graph, _ = fl.from_onnx(model)
+    assert graph.node("it").op.name == "Opaque"
+
+
 def test_an_opaque_node_refuses_types_that_are_none():
     with fl.Graph(), pytest.raises(fl.AttributeValueError, match="opaque: types"):
         fl.ops.foreign.opaque.node([fl.placeholder((2,))], operator="A", reason="b", types="[[1")

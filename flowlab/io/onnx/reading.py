@@ -500,16 +500,9 @@ class Reader:
         return out
 
     def foretold(self, name: str) -> TensorType | None:
-        """What ONNX's shape inference says of a value, if it says enough."""
-        onnx = package()
+        """The type that the model itself states of a value. ONNX's shape inference is not asked: a small file can keep it busy for ever."""
         if self._types is None:
-            self._types = {}
-            try:
-                inferred = onnx.shape_inference.infer_shapes(self.model, data_prop=True)
-            except Exception:   # it is a help, not a need
-                inferred = self.model
-            for info in [*inferred.graph.value_info, *inferred.graph.output]:
-                self._types[info.name] = info.type
+            self._types = {info.name: info.type for info in [*self.model.graph.value_info, *self.model.graph.output]}
         found = self._types.get(name)
         try:
             return None if found is None else type_of(found, name)
