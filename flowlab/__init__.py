@@ -65,7 +65,7 @@ _LAZY = {
     "Editor": "widgets.editor", "LSTMView": "widgets.lstm", "TrainingView": "widgets.training", "ConvView": "widgets.conv", "RNNView": "widgets.rnn",
     "to_html": "widgets.replay", "Replay": "widgets.replay", "replay": "widgets.replay",
 }
-_MODULES = {"nn": "nn", "init": "nn.init", "optim": "nn.optim", "data": "data", "linalg": "ops.linalg", "plots": "apps.plots", "ops": "ops"}
+_MODULES = {"nn": "nn", "init": "nn.init", "optim": "nn.optim", "data": "data", "linalg": "ops.linalg", "plots": "apps.plots", "examples": "apps.examples", "ops": "ops"}
 _FUNCTIONS = {o.function: o for o in _REGISTRY.values() if o.source is None and o.function not in globals() and o.function not in _LAZY}
 
 

@@ -49,7 +49,7 @@ from ..trace.trace import Event, Trace
 from . import debugging as D, previews, protocol as P, saved, scene as S, values as V
 from .asking import Asking
 from .attaching import Attaching
-from .examples import EXAMPLES
+from .examples import EXAMPLES, TEMPLATES
 from .exercising import Exercising
 from .keeping import Home, Keeping, same_file
 from .linking import Linking
@@ -161,6 +161,8 @@ class Editor(Asking, Keeping, Recorded, Attaching, Exercising, Linking, Worded, 
         if session is not None:
             self._link_to(session)
         self._carry(session, {}, trust=True)
+        if feeds is None:
+            feeds = getattr(graph, "feeds", None) if isinstance(graph, Graph) else None     # an example brings its own
         if feeds is not None:
             self._document = replace(self._document, feeds=self._checked_feeds(feeds))
             self._home.base = self._document
@@ -1002,7 +1004,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Exercising, Linking, Worded, 
         if content.get("version") != P.VERSION:
             self._notice("alert", "The page and the kernel have different versions of flowlab.", "Restart the kernel, or reload the page.")
         self._told = None       # a new page knows nothing of the file
-        self._say(S.palette(EXAMPLES))
+        self._say(S.palette(EXAMPLES, TEMPLATES))
         self._say_scene()
         self._say_state(full=True)
         if self._offer is not None:

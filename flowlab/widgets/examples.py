@@ -41,3 +41,7 @@ CELL = _example(
     AddNode("Add", "next_c"), Connect("keep:0", "next_c:a"), Connect("write:0", "next_c:b"))
 
 EXAMPLES = (LINE, NEURON, CELL)
+
+TEMPLATES = tuple(P.Template(name=name, label=label) for name, label in {
+    "mlp": "MLP", "cnn": "CNN", "char_rnn": "RNN that reads characters", "lstm": "LSTM", "seq2seq": "sequence to sequence, with attention", "autoencoder": "autoencoder", "heat_equation": "heat equation",
+    "pagerank": "PageRank"}.items())

@@ -10,11 +10,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
+from ..apps import examples
 from ..core.errors import DocumentError, FlowError, plural
-from ..io.document import Document, from_text
+from ..io.document import Document, document_of, from_text, frozen
 from ..runtime.machine import amount
 from ..runtime.session import Session
 from . import files as F, protocol as P, saved
+from .examples import TEMPLATES
 
 QUICK = 0.03        # seconds that a save after an edit may take; one that takes longer waits until the edits pause
 PAUSE, LONGEST = 0.4, 3.0      # seconds that it waits
@@ -208,6 +212,11 @@ class Keeping:
 
     def _file_command(self, name: str, text: str | None) -> None:
         match name:
+            case "new" if text in {t.name: t for t in TEMPLATES}:
+                graph = getattr(examples, text)()
+                document = replace(document_of(graph), feeds=MappingProxyType({k: frozen(np.array(v)) for k, v in graph.feeds.items()}))
+                self._move_to(Home(document), document, f"open {graph.name}")
+                self._notice("status", f"Opened {graph.name}.", "Undo goes back to the document before.")
             case "new":
                 self._move_to(Home(Document()), Document(), "new document")
                 self._notice("status", "A new document.", "Undo goes back to the one before.")

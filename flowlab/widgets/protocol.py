@@ -257,6 +257,13 @@ class GhostChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """A graph of `fl.examples` to start from: the command `new` with its name opens it."""
+    name: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Palette:
     """Sent once after hello: every operation there is."""
     type: Literal["palette"] = "palette"
@@ -266,6 +273,7 @@ class Palette:
     dtypes: list[str] = field(default_factory=list)
     initializers: list[str] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
+    templates: list[Template] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1530,7 +1538,7 @@ TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskPreview, AskReach, As
              ConvAsk, ConvLook, ConvSet, ConvEdit, ConvReset, ConvGradient, ConvSweepAsk, RNNAsk, RNNUnitAsk, RNNUsesAsk, RNNGuessAsk, RNNCompare)
 # these say in `re` which message they come of: of two views of one lab, each knows its own questions by it
 ASKED = frozenset({"scene", "value", "fits", "preview", "reach", "clip", "found", "code", "files", "name_check", "clock"})
-PIECES = (FileRow, AttrSpec, OpSpec, Example, InPort, OutPort, SceneNode, ScopePort, CompositeSpec, NoteSpec, FrameSpec, SceneScope, OpenScope, SceneEdge, Repair, Side, Diagnostic, GhostNode, GhostEdge, GhostChange, Thumb, Stats, Hit,
+PIECES = (Template, FileRow, AttrSpec, OpSpec, Example, InPort, OutPort, SceneNode, ScopePort, CompositeSpec, NoteSpec, FrameSpec, SceneScope, OpenScope, SceneEdge, Repair, Side, Diagnostic, GhostNode, GhostEdge, GhostChange, Thumb, Stats, Hit,
           LayerInfo, LSTMLayerMap, LSTMMoment, ReadingRow, ClampState, Outcome, TaskLine, BreakSpec, WatchSpec, Apart, Missing, Branch, Heat, QuestionSpec, AnswerSpec,
           ConvLayer, ConvField, ConvLine, RNNLayer, RNNVariable, RNNContext)
 

@@ -39,13 +39,13 @@ _CHARACTER = ("recurrent", "conv", "linalg", "loss", "activation", "reduce", "ra
 # ---------------------------------------------------------------- the palette
 
 
-def palette(examples: Iterable[P.Example] = ()) -> P.Palette:
+def palette(examples: Iterable[P.Example] = (), templates: Iterable[P.Template] = ()) -> P.Palette:
     """Every operation there is, with the forms to edit it: the page knows none by name."""
     ops = [op_spec(op) for op in REGISTRY.values() if op.listed] + _loop_specs()
     found = {o.category for o in ops}
     categories = [c for c in CATEGORIES if c in found] + sorted(found - set(CATEGORIES))
     ops.sort(key=lambda o: (categories.index(o.category), o.type))
-    return P.Palette(ops=ops, categories=categories, dtypes=list(DTYPES), initializers=list(INITIALIZERS), examples=list(examples))
+    return P.Palette(ops=ops, categories=categories, dtypes=list(DTYPES), initializers=list(INITIALIZERS), examples=list(examples), templates=list(templates))
 
 
 def _loop_specs() -> list[P.OpSpec]:

@@ -14,6 +14,7 @@ import pytest
 from test_editor_kernel import Page, python_graph
 
 import flowlab as fl
+from flowlab.apps import examples
 from flowlab.core import files as disk
 from flowlab.io import document as D
 from flowlab.io.document import Document, document_of
@@ -550,3 +551,15 @@ def test_flowlab_lab_drops_saved_widget_state_of_notebooks_that_were_not_signed_
     assert "widgets" not in manager.get("theirs.ipynb")["content"]["metadata"]
     manager.save({"type": "notebook", "format": "json", "content": notebook()}, "mine.ipynb")
     assert "widgets" in manager.get("mine.ipynb")["content"]["metadata"]
+
+
+@pytest.mark.parametrize("name", ["lstm", "pagerank"])
+def test_a_graph_to_begin_with_opens_with_its_numbers_and_undo_gives_the_document_back(page, name):
+    assert {t["name"] for t in page.last("palette")["templates"]} == {f.__name__ for f in examples.ALL}
+    before = page.editor.document
+    assert page.press("new", node=name) and "Undo goes back" in page.last("notice")["hint"]
+    example = getattr(fl.examples, name)()
+    assert page.editor.graph.same_graph(example) and page.editor.feeds.keys() == example.feeds.keys()
+    assert page.press("run") and page.run["done"]
+    assert page.editor.undo() and page.editor.document is before
+    assert page.press("new", node="no such") and not page.editor.document.nodes, "a name that is none opens an empty one"

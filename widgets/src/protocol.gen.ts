@@ -1,5 +1,7 @@
 // Written by flowlab/widgets/protocol.py; run `make protocol`.
 export const VERSION = 1;
+/** A graph of `fl.examples` to start from: the command `new` with its name opens it. */
+export type Template = { name: string; label: string };
 /** One file that can be opened. */
 export type FileRow = { path: string; name: string; place: string; when: string; recent: boolean };
 /** One attribute of an operation: the form field that edits it. */
@@ -89,7 +91,7 @@ export type RNNVariable = { name: string; shape: number[]; numbers: number };
 /** Two networks that guess a character from the last n: the recurrent one and a feed-forward one with as many numbers to learn. */
 export type RNNContext = { n: number; recurrent: number; forward: number; recurrent_seconds: number; forward_seconds: number; recurrent_numbers: number; forward_numbers: number };
 /** Sent once after hello: every operation there is. */
-export type Palette = { type: "palette"; version: number; ops: OpSpec[]; categories: string[]; dtypes: string[]; initializers: string[]; examples: Example[] };
+export type Palette = { type: "palette"; version: number; ops: OpSpec[]; categories: string[]; dtypes: string[]; initializers: string[]; examples: Example[]; templates: Template[] };
 /** Everything the canvas draws. Sent after hello and after every edit, undo, redo, fold. */
 export type Scene = { type: "scene"; revision: number; title: string; path: string | null; dirty: boolean; undo: string | null; redo: string | null; total: number; structure: string; nodes: SceneNode[]; scopes: SceneScope[]; opened: OpenScope[]; edges: SceneEdge[]; diagnostics: Diagnostic[]; select: string | null; chosen: string[]; composites: CompositeSpec[]; notes: NoteSpec[]; frames: FrameSpec[] };
 /** A view of the same session looks at this element: it is selected here, and nobody is told. */

@@ -112,6 +112,7 @@ export function Empty() {
   const lab = useLab();
   const empty = useLabState((s) => s.scene !== null && s.scene.total === 0);
   const examples = useLabState((s) => s.palette?.examples ?? NONE);
+  const templates = useLabState((s) => s.palette?.templates ?? NONE);
   const searching = useLabState((s) => s.searching || s.query !== "");
   if (!empty) return null;
   return (
@@ -121,6 +122,7 @@ export function Empty() {
       {examples.length > 0 && <>
         <p className="muted f1">{t("or start from")}</p>
         <div className="exs">{examples.slice(0, 3).map((e) => <button type="button" key={e.label} className="bt" onClick={() => void lab.edit(e.edits, `Opened ${e.label}.`).then(() => lab.view?.fit())}><Icon name="tidy" size={12} /> {visible(told(e.label))}</button>)}</div>
+        {templates.length > 0 && <div className="exs">{templates.map((e) => <button type="button" key={e.name} className="bt" data-template={e.name} onClick={() => void lab.command("new", { node: e.name }).then(() => lab.view?.fit())}>{visible(told(e.label))}</button>)}</div>}
       </>}
     </div>
   );
