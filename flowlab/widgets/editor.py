@@ -656,14 +656,17 @@ class Editor(Asking, Keeping, Recorded, Attaching, Exercising, Linking, Worded, 
         return self._go(act, fresh=False) or ()
 
     def _level(self, event: Any) -> int:
-        """How many firings in a row lead to a node: nodes of one level could fire together."""
+        return self._levels().get(event.top, 0)
+
+    def _levels(self) -> dict[str, int]:
+        """How many firings in a row lead to each node: nodes of one level could fire together."""
         levels: dict[str, int] = {}
         planned = {s.node.name for s in self._debugger.plan.steps} if self._debugger else set()
         for node in self._built.graph.nodes:
             if node.name in planned:
                 before = [levels.get(t.node.name, 0) for t in node.inputs] + [levels.get(c.name, 0) for c in node.control_inputs]
                 levels[node.name] = max(before, default=0) + 1
-        return levels.get(event.top, 0)
+        return levels
 
     def _resume(self) -> None:
         self._halt()

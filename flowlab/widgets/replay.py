@@ -13,7 +13,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -199,20 +199,21 @@ class _Lab(Editor):
 
     def scenery(self) -> dict[str, Any]:
         """Every node, scope and wire as drawn by itself; the page puts them together as they are folded."""
-        view, shown = self._view(), self._drawn()
+        view = self._view()
         document, built = view.document, view.built
         by_node, fetched = {loop.node: loop for loop in view.loops.values()}, {n.name for n in self._fetched()}
         inside: dict[str, list[str]] = {}
         for name in document.nodes:
             for scope in S.prefixes(name):
                 inside.setdefault(scope, []).append(name)
-        alike = self._kinds.alike(document, built, inside) if len(document.nodes) > S.OPEN_UP_TO else {}
-        alone = S.Drawn({}, (), {}, {}, alike=alike)
+        kinds = S.Kinds()
+        kinds.alike(document, built, inside)
+        alone = S.Drawn({}, (), {}, {})
         scopes = {}
         for scope, names in inside.items():
             made = document.composites.get(scope)
             told = P.as_json(S.scene_scope(document, built, scope, tuple(names), alone, {}))
-            told["last"] = next((f"{n}:0" for n in reversed(names) if f"{n}:0" in built.types), None)
+            told["kind"] = kinds.kind_of(scope) if len(document.nodes) > S.OPEN_UP_TO else None
             if made is not None:
                 told["named"] = {"inputs": list(made.ports or made.inputs), "outputs": dict(made.outputs),
                                  "taken": {i: port for port, inner in made.ports.items() for i in inner} or {t: port for port, t in made.inputs.items()}}
@@ -223,9 +224,8 @@ class _Lab(Editor):
             "title": document.name, "nodes": [P.as_json(S.scene_node(document, built, n, n.name in fetched, document.feeds, by_node.get(n.name))) for n in document.nodes.values()],
             "scopes": scopes, "wires": wires, "types": {t: [S.shape_text(k.shape), k.dtype.name, list(k.shape)] for t, k in built.types.items()},
             "folded": sorted(S.folded_scopes(document)), "loops": {s: [loop.kind, loop.node, list(loop.inside), list(loop.inputs)] for s, loop in view.loops.items()},
-            "stacks": {s.name: {"members": list(s.members), "repeats": s.repeats, "label": S._scope_label(s.name, s), "alike": shown.alike.get(s.name, 0)} for s in shown.stacks.values()},
             "composites": [P.as_json(c) for c in S.composites(document)], "notes": [P.as_json(P.NoteSpec(text=n.text, x=n.x, y=n.y)) for n in document.notes],
-            "frames": [{"title": f.title, "colour": f.colour, "members": list(f.members)} for f in document.frames], "most": S.DRAWN_UP_TO,
+            "frames": [{"title": f.title, "colour": f.colour, "members": list(f.members)} for f in document.frames], "most": S.DRAWN_UP_TO, "character": list(S._CHARACTER),
             "joins": {n.name: [t.node.name for t in n.inputs] for n in graph.nodes if len(n.inputs) > 1},
             "palette": P.as_json(replace(S.palette(), ops=self._ops())), "code": self._whole_code(),
         }
@@ -248,24 +248,30 @@ class _Lab(Editor):
         tensors = _Tensors(self, store, cells)
         states: dict[str, str] = {}
         planned: frozenset[str] = frozenset()
-        steps, timesteps, open_names, begun, explained = [], {}, [], None, {}
+        steps, timesteps, levels, begun, explained = [], {}, [], None, {}
         spoken = len(events) <= EXPLAINED
         dbg.seek(0)
+        ready = _Ready(dbg)
         for cursor in range(len(events) + 1):
-            moment = self._moment()
             event = events[cursor - 1] if cursor else None
-            row: dict[str, Any] = {"s": {k: v for k, v in moment.states.items() if states.get(k) != v} | {k: "idle" for k in states if k not in moment.states}}
-            states = dict(moment.states)
-            if moment.planned - planned:
-                row["p"], planned = sorted(moment.planned - planned), planned | moment.planned
-            if (now := self._timesteps()) != timesteps:
-                row["t"], timesteps = now, now
-            row["n"], row["r"] = moment.next, moment.ready
-            open_names.append(dbg.ready)
+            if event is None or not ready.counts:
+                moment = self._moment()
+                row: dict[str, Any] = {"s": {k: v for k, v in moment.states.items() if states.get(k) != v} | {k: "idle" for k in states if k not in moment.states}}
+                states = dict(moment.states)
+                if moment.planned - planned:
+                    row["p"], planned = sorted(moment.planned - planned), planned | moment.planned
+                if (now := self._timesteps()) != timesteps:
+                    row["t"], timesteps = now, now
+                row["n"], row["r"] = moment.next, moment.ready
+            else:
+                row = {"s": {event.node: "done"} | dict.fromkeys(ready.after(event), "ready"), "n": events[cursor].node if cursor < len(events) else ready.first, "r": len(ready.now)}
+                states |= row["s"]
+            if cursor < len(events):
+                levels.append(_level_end(events, cursor, ready.names if ready.counts else set(dbg.ready)))
             place = None if event is None else (event.frame, event.top)
-            moved = place != begun or event is not None and event.top == event.node
+            moved = not ready.counts and (place != begun or event is not None and event.top == event.node)
             begun = place
-            if (change := tensors.after(event, moment, moved)):
+            if (change := tensors.after(event, states, planned, moved)):
                 row["v"] = change
             steps.append(row)
             if event is not None and spoken and (event.phase == "forward" or event.nbytes <= QUICK) and (told := self._explained(event)):
@@ -274,11 +280,11 @@ class _Lab(Editor):
                 dbg.step()
         fetches = self._at_rest().fetches
         told = clock(dbg, lambda name: name)
-        levels = {top: self._level(event) for top, event in {e.top: e for e in events}.items()}
+        depth = self._levels()
         return {
             "name": self._run_name, "complete": dbg.done, "fetches": list(fetches), "steps": steps, "tensors": tensors.told, "explained": explained if spoken else None,
-            "events": [[e.node, e.top, e.phase, list(e.frame), e.duration, e.nbytes, levels[e.top]] for e in events], "places": [e.node if e.node in self._view().document.nodes else e.top for e in events],
-            "level": [_level_end(events, k, names) for k, names in enumerate(open_names[:-1])], "scope": [_scope_end(events, k) for k in range(len(events))],
+            "events": [[e.node, e.top, e.phase, list(e.frame), e.duration, e.nbytes, depth.get(e.top, 0)] for e in events], "places": [e.node if e.node in self._view().document.nodes else e.top for e in events],
+            "level": levels, "scope": _scope_ends(events),
             "timestep": [_timestep_end(events, k) for k in range(len(events))],
             "clock": {"lanes": told.lanes, "start": told.start, "took": told.took, "lane": told.lane, "came": told.came},
             "overridden": sorted(dbg.recorded.overridden),
@@ -312,7 +318,7 @@ class _Tensors:
         self._in_loops = frozenset(t for held in self._inner.values() for t in held)
         self._known: dict[str, Tensor | None] = {}
 
-    def after(self, event: Event | None, moment: S.Moment, moved: bool) -> dict[str, Any]:
+    def after(self, event: Event | None, states: Mapping[str, str], planned: frozenset[str], moved: bool) -> dict[str, Any]:
         """What is new after a firing, by tensor: a value, or null for one that is gone."""
         lab, dbg = self.lab, self.lab.recording
         if event is None:
@@ -326,8 +332,7 @@ class _Tensors:
             if name not in self._types:
                 continue
             inner = name in self._in_loops
-            have = (not inner or moment.states.get(owner) == "done") and (
-                dbg.computed(name) if owner in moment.planned else moment.states.get(owner) == "done" or lab._idle_source(name))
+            have = (not inner or states.get(owner) == "done") and (dbg.computed(name) if owner in planned else states.get(owner) == "done" or lab._idle_source(name))
             value = lab._value_of(name) if have else None
             if value is None or self._tensor(name) is None:
                 if name in self._has:
@@ -368,11 +373,39 @@ class _Tensors:
 # ---------------------------------------------------------------- where a step leads, on the record
 
 
-def _level_end(events: Sequence[Event], cursor: int, names: Sequence[str]) -> int:
+class _Ready:
+    """What is ready after each firing, where that can be counted: in a run without a loop or branch, which would have to be entered to know."""
+
+    def __init__(self, dbg: Debugger):
+        self._steps, self._plan = dbg.plan.steps, dbg.plan.topology
+        self.counts = not any(s.bodies for s in self._steps)
+        self._missing = list(self._plan.waiting)
+        self.now = set(self._plan.first)
+        self.names = {self._steps[k].node.name for k in self.now}
+
+    def after(self, event: Event) -> list[str]:
+        """The nodes that a firing has made ready."""
+        at, new = self._plan.by_name[event.node].index, []
+        for k in self._plan.users[at]:
+            self._missing[k] -= 1
+            if not self._missing[k]:
+                new.append(k)
+        self.now.discard(at)
+        self.now.update(new)
+        self.names.discard(event.node)
+        self.names.update(found := [self._steps[k].node.name for k in new])
+        return found
+
+    @property
+    def first(self) -> str | None:
+        return self._steps[min(self.now)].node.name if self.now else None
+
+
+def _level_end(events: Sequence[Event], cursor: int, names: Set[str]) -> int:
     """Where a step by a whole level ends: after what the record has next of all that is ready."""
-    left = set(names)
-    while cursor < len(events) and events[cursor].node in left:
-        left.remove(events[cursor].node)
+    fired: set[str] = set()
+    while cursor < len(events) and (name := events[cursor].node) in names and name not in fired:
+        fired.add(name)
         cursor += 1
     return cursor
 
@@ -385,14 +418,14 @@ def _out_end(events: Sequence[Event], cursor: int) -> int:
     return next((k + 1 for k in range(cursor, len(events)) if events[k].key == around), len(events))
 
 
-def _scope_end(events: Sequence[Event], cursor: int) -> int:
-    """Where a step to the end of the scope of the next node ends."""
-    first = events[cursor]
-    path, prefix = first.key[:-1], _prefix(first)
-    scope = first.node[len(prefix):].rpartition("/")[0]
-    if not scope:
-        return _out_end(events, cursor)
-    return max(k + 1 for k in range(cursor, len(events)) if events[k].key[:-1] == path and events[k].node.startswith(f"{prefix}{scope}/"))
+def _scope_ends(events: Sequence[Event]) -> list[int]:
+    """Where a step to the end of the scope of the next node ends, from before each firing."""
+    last: dict[tuple, int] = {}
+    for k, e in enumerate(events):
+        for scope in S.prefixes(e.node[len(_prefix(e)):]):
+            last[e.key[:-1], scope] = k + 1
+    scopes = [e.node[len(_prefix(e)):].rpartition("/")[0] for e in events]
+    return [last[e.key[:-1], scope] if scope else _out_end(events, k) for k, (e, scope) in enumerate(zip(events, scopes))]
 
 
 def _prefix(event: Event) -> str:

@@ -314,6 +314,10 @@ class Kinds:
         self._known = known
         return {scope: self._numbers.setdefault(kind, len(self._numbers) + 1) for kind, scopes in found.items() if len(scopes) > 1 for scope in scopes}
 
+    def kind_of(self, scope: str) -> str:
+        """What two scopes share that were alike when it last looked."""
+        return f"{self._known[scope][2]:x}"
+
 
 def _kind_of(scope: str, nodes: Sequence[DocNode], types: Sequence[TensorType | None]) -> int:
     """A number that two scopes share if they are the same but for where they stand."""

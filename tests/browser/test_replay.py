@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from large import flat, residual
 from playwright.sync_api import Browser, Page, expect
 
 import flowlab as fl
@@ -204,6 +205,21 @@ def test_a_file_answers_as_the_kernel_does(run, offline):
     messages += [{"type": "ask", "tensor": t, "slice": s} for t in some for s in ("", "[0, ::2]") if s == "" or t.startswith("seq")]
     messages += [command("seek", cursor=0)] + [m for e in trace.events[:16] for m in (command("step"), {"type": "debug", "name": "explain", "target": f"{e.node}:0", "text": "", "at": None, "language": "en"})
                                                if m["type"] == "command" or e.outputs and e.outputs[0] is not None]
+    compare(messages, page.evaluate(SPEAKS, ["lab", messages]), Kernel(trace).ask(messages))
+
+
+@pytest.mark.parametrize("large", [residual(4), flat(520)], ids=["folded scopes", "stacks"])
+def test_a_large_graph_is_folded_as_the_kernel_folds_it(large, offline, tmp_path):
+    used = {t.node.name for n in large.nodes for t in n.inputs}
+    feeds = {"x": np.ones(large.nodes[0].outputs[0].shape[-1:], "float32")} if large.name.startswith("flat") else {"x": np.ones((2, 4), "float32"), "labels": np.array([0, 1])}
+    trace = fl.Session(large, seed=1).trace([n for n in large.nodes if n.name not in used and n.op.source is None], feeds)
+    fl.to_html(trace, tmp_path / "large.html")
+    page = offline(tmp_path / "large.html")
+    page.locator("[data-testid=flowlab] [data-scope]").first.wait_for()
+    hello = {"type": "hello", "version": P.VERSION}
+    scopes = [s["name"] for m, _ in Kernel(trace).ask([hello]) if m["type"] == "scene" for s in m["scopes"]]
+    messages = [hello, *(command("step_level") for _ in range(4)), command("seek", cursor=len(trace) // 2), command("step_pass"), {"type": "ask_find", "text": "4"}, command("unfold", scopes=[scopes[1]]),
+                command("unfold", scopes=[scopes[-1]]), command("fold", scopes=[scopes[1]]), command("reveal", node=trace.events[len(trace) // 3].node), command("fold"), command("seek", cursor=3)]
     compare(messages, page.evaluate(SPEAKS, ["lab", messages]), Kernel(trace).ask(messages))
 
 

@@ -14,14 +14,13 @@ export type Picture = {
 };
 
 /** A scope as it is drawn when it is folded; its wires are found by the page. */
-export type Scope = SceneScope & { last: string | null; named?: { inputs: string[]; outputs: Record<string, string>; taken: Record<string, string> } };
+export type Scope = SceneScope & { kind: string | null; named?: { inputs: string[]; outputs: Record<string, string>; taken: Record<string, string> } };
 export type Wire = readonly [src: string, output: number, dst: string, port: string | null, loop: boolean];
 
 export type Scenery = {
   title: string; nodes: SceneNode[]; scopes: Record<string, Scope>; wires: Wire[]; types: Record<string, [text: string, dtype: string, shape: (number | string | null)[]]>;
   folded: string[]; loops: Record<string, ["loop" | "branch", string, string[], string[]]>;
-  stacks: Record<string, { members: string[]; repeats: boolean; label: string; alike: number }>;
-  composites: CompositeSpec[]; notes: NoteSpec[]; frames: FrameSpec[]; most: number; joins: Record<string, string[]>;
+  composites: CompositeSpec[]; notes: NoteSpec[]; frames: FrameSpec[]; most: number; character: string[]; joins: Record<string, string[]>;
   palette: Palette; code: { text: string; lines: Record<string, number[]>; note: string };
 };
 

@@ -1,8 +1,14 @@
 // What the canvas draws of a recorded graph as its scopes are folded: what flowlab/widgets/scene.py does, in the page.
 import type { Hit, OpenScope, Scene, SceneEdge, SceneNode, SceneScope, ScopePort } from "../protocol.gen";
-import type { Scenery } from "./data";
+import type { Scenery, Scope } from "./data";
 
 const FOUND = 60;
+const CROWD = 200;      // side by side in one scope: with more than that, repeats of one scope are drawn as one stack
+const REPEATS = 4;      // as many in a row make a stack
+const STRETCHED = 500;  // with still more than that, stretches of what stands side by side are
+
+/** What is drawn as one for want of room: a scope that is repeated, or a stretch of what stands side by side. */
+export type Stack = { name: string; members: string[]; repeats: boolean };
 
 export type Drawing = {
   /** The element that stands for each node. */
@@ -10,12 +16,17 @@ export type Drawing = {
   nodes: string[];
   /** Folded scopes and stacks, with the nodes inside. */
   scopes: Map<string, string[]>;
+  /** A number for each folded scope that is not the only one of its kind, the same for all of one kind. */
+  alike: Map<string, number>;
   opened: Map<string, string[]>;
+  /** Those of `scopes` that are stacks. */
+  stacks: Map<string, Stack>;
   edges: SceneEdge[];
   tensors: Set<string>;
 };
 
 const above = (name: string): string[] => name.split("/").slice(0, -1).map((_, k, parts) => parts.slice(0, k + 1).join("/"));
+const lastOf = (name: string): string => name.slice(name.lastIndexOf("/") + 1);
 const scopeOf = (name: string): string => name.slice(0, Math.max(0, name.lastIndexOf("/")));
 
 function add(to: Map<string, string[]>, key: string, name: string): void {
@@ -28,6 +39,7 @@ export class Drawings {
   readonly nodes: ReadonlyMap<string, SceneNode>;
   readonly inside = new Map<string, string[]>();
   private readonly places = new Map<string, [number, number]>();
+  private readonly numbers = new Map<string, number>();     // a kind keeps its number, and so its colour
 
   constructor(readonly scenery: Scenery) {
     this.nodes = new Map(scenery.nodes.map((n) => [n.name, n]));
@@ -36,31 +48,106 @@ export class Drawings {
 
   get scopeNames(): string[] { return Object.keys(this.scenery.scopes); }
 
-  move(positions: Record<string, [number, number]>): void {
-    for (const [name, at] of Object.entries(positions)) this.places.set(this.scenery.stacks[name]?.members[0] ?? name, at);
-  }
+  move(name: string, at: [number, number]): void { this.places.set(name, at); }
 
-  /** Nothing in a stack of `spread` is drawn as part of it. */
+  /** Nothing in `spread` is drawn as part of a stack. */
   drawn(folded: ReadonlySet<string>, spread: ReadonlySet<string>): Drawing {
-    const stackOf = new Map(Object.entries(this.scenery.stacks).flatMap(([name, s]) => (spread.has(name) ? [] : s.members.map((m): [string, string] => [m, name]))));
     const owner = new Map<string, string>();
     const frames = new Map<string, string[]>();
     const scopes = new Map<string, string[]>();
     const opened = new Map<string, Set<string>>();
+    const hiding = new Set<string>();
     for (const name of this.nodes.keys()) {
       const around = above(name);
       const hidden = around.find((s) => folded.has(s));
-      const alone = hidden ?? name;
+      if (hidden !== undefined) hiding.add(hidden);
+      owner.set(name, hidden ?? name);
+      frames.set(name, hidden === undefined ? around : around.slice(0, around.indexOf(hidden)));
+    }
+    const alike = this.alike(hiding);
+    const stacks = this.stacks(owner, hiding, alike, spread);
+    const stackOf = new Map([...stacks.values()].flatMap((s) => s.members.map((m): [string, string] => [m, s.name])));
+    for (const [name, alone] of owner) {
       const element = stackOf.get(alone) ?? alone;
       owner.set(name, element);
       if (element !== name) add(scopes, element, name);
-      frames.set(name, hidden === undefined ? around : around.slice(0, around.indexOf(hidden)));
     }
+    for (const s of stacks.values()) if (s.repeats) alike.set(s.name, alike.get(s.members[0])!);
     for (const [name, element] of owner) for (const frame of frames.get(name)!) (opened.get(frame) ?? opened.set(frame, new Set()).get(frame)!).add(element);
     const nodes = [...owner].flatMap(([name, element]) => (name === element ? [name] : []));
     const edges = this.edges(owner, scopes);
     const tensors = new Set([...edges.flatMap((e) => (e.tensor === null ? [] : [e.tensor])), ...nodes.map((n) => `${n}:0`)]);
-    return { owner, nodes, scopes, opened: new Map([...opened].map(([k, v]) => [k, [...v]])), edges, tensors };
+    return { owner, nodes, scopes, alike, stacks, opened: new Map([...opened].map(([k, v]) => [k, [...v]])), edges, tensors };
+  }
+
+  private alike(scopes: Iterable<string>): Map<string, number> {
+    const kinds = new Map<string, string[]>();
+    for (const scope of scopes) {
+      const { kind } = this.scenery.scopes[scope];
+      if (kind !== null) add(kinds, kind, scope);
+    }
+    const out = new Map<string, number>();
+    for (const [kind, same] of kinds) {
+      if (same.length < 2) continue;
+      if (!this.numbers.has(kind)) this.numbers.set(kind, this.numbers.size + 1);
+      for (const scope of same) out.set(scope, this.numbers.get(kind)!);
+    }
+    return out;
+  }
+
+  /** What is drawn as one where too much stands side by side: repeats of a scope first, then stretches of whatever it is. */
+  private stacks(owner: ReadonlyMap<string, string>, hiding: ReadonlySet<string>, alike: ReadonlyMap<string, number>, spread: ReadonlySet<string>): Map<string, Stack> {
+    const stacks = new Map<string, Stack>();
+    if (this.nodes.size <= CROWD) return stacks;
+    const beside = new Map<string, Set<string>>();      // scope → what stands in it side by side, drawn or opened
+    for (let element of new Set(owner.values())) {
+      for (;;) {
+        const parent = scopeOf(element);
+        const row = beside.get(parent) ?? beside.set(parent, new Set()).get(parent)!;
+        if (row.has(element)) break;
+        row.add(element);
+        if (parent === "") break;
+        element = parent;
+      }
+    }
+    const put = (members: string[], repeats: boolean) => { const name = this.stackName(members); stacks.set(name, { name, members, repeats }); };
+    for (const row of beside.values()) {
+      if (row.size <= CROWD) continue;
+      const rest: string[][] = [];      // one element, or those of a stack
+      const kindOf = (e: string) => (hiding.has(e) && !spread.has(e) && !this.scenery.scopes[e].named ? alike.get(e) ?? 0 : 0);
+      const all = [...row];
+      for (let k = 0; k < all.length;) {
+        const kind = kindOf(all[k]);
+        let end = k + 1;
+        while (end < all.length && kindOf(all[end]) === kind) end++;
+        const members = all.slice(k, end);
+        if (kind && members.length >= REPEATS) { put(members, true); rest.push(members); } else rest.push(...members.map((m) => [m]));
+        k = end;
+      }
+      if (rest.length <= STRETCHED) continue;
+      const size = Math.min(Math.max(Math.ceil(rest.length / 100), 100), 400);
+      for (let k = 0; k < rest.length; k += size) {
+        const parts = rest.slice(k, k + size);
+        const members = parts.flat();
+        // one that a part of is looked at stays open
+        if (members.length < 2 || members.some((m) => spread.has(m) || (!hiding.has(m) && !this.nodes.has(m)))) continue;
+        for (const part of parts) if (part.length > 1) stacks.delete(this.stackName(part));
+        put(members, false);
+      }
+    }
+    return stacks;
+  }
+
+  private stackName(members: string[]): string {
+    let name = `${members[0]}…${lastOf(members[members.length - 1])}`;
+    while (this.nodes.has(name)) name += "…";
+    return name;
+  }
+
+  /** The category that gives these nodes their character. */
+  private character(nodes: SceneNode[]): string {
+    const found = new Set(nodes.filter((n) => n.op !== "State" && n.op !== "Timestep").map((n) => n.category));
+    return this.scenery.character.find((c) => found.has(c)) ?? "unknown";
   }
 
   private typeOf(tensor: string | null): { shape: string | null; dtype: string | null } {
@@ -128,7 +215,7 @@ export class Drawings {
   }
 
   elementOf(shown: Drawing, name: string): string {
-    return shown.owner.get(name) ?? Object.keys(this.scenery.stacks).find((s) => shown.scopes.has(s) && this.scenery.stacks[s].members.includes(name)) ?? name;
+    return shown.owner.get(name) ?? [...shown.stacks.values()].find((s) => s.members.includes(name))?.name ?? name;
   }
 
   private standsFor(shown: Drawing, member: string): string[] {
@@ -140,34 +227,41 @@ export class Drawings {
   }
 
   private scope(name: string, shown: Drawing, place: (name: string) => { x?: number; y?: number }): SceneScope {
-    const stack = this.scenery.stacks[name];
+    const stack = shown.stacks.get(name);
     const inside = shown.scopes.get(name)!;
     const [entering, leaving] = [new Map<string, SceneEdge>(), new Map<string, SceneEdge>()];
     for (const e of shown.edges) {
       if (e.dst === name) entering.set(e.dst_port, e);
       if (e.src === name) leaving.set(e.src_port, e);
     }
-    if (stack) {
-      const phases = new Set(inside.map((n) => this.nodes.get(n)!.phase));
-      const first = this.scenery.scopes[stack.members[0]];
-      const [inputs, outputs] = [[...entering.keys()], [...leaving.keys()]];
-      const lone = this.nodes.get(stack.members[0]);
-      return {
-        name, label: stack.label, category: first?.category ?? lone?.category ?? "unknown", phase: phases.size === 1 ? [...phases][0] : "forward", count: stack.members.length,
-        stack: stack.repeats ? "repeats" : "stretch", alike: stack.alike, inputs, outputs, in_ports: inputs.map((p) => this.port(p, false, entering.get(p)?.tensor ?? null, true)),
-        out_ports: outputs.map((p) => this.port(p, false, p in this.scenery.types ? p : null, true)), composite: null, shape: first?.shape ?? lone?.outputs[0]?.shape ?? null,
-        x: first?.x ?? lone?.x ?? null, y: first?.y ?? lone?.y ?? null, ...place(stack.members[0]), error: null,
-      };
-    }
-    const { last, named, ...base } = this.scenery.scopes[name];
+    const made = this.scenery.scopes[name];
+    const named = made?.named;
     const inputs = [...new Set([...named?.inputs ?? [], ...entering.keys()])];
     const outputs = [...new Set([...Object.keys(named?.outputs ?? {}), ...leaving.keys()])];
     const told = (port: string) => named?.outputs[port] ?? port;
-    const principal = outputs.map(told).find((t) => t in this.scenery.types) ?? last;
+    const known = (tensor: string) => tensor in this.scenery.types;
+    const principal = outputs.map(told).find(known) ?? [...inside].reverse().map((n) => `${n}:0`).find(known) ?? null;
     return {
-      ...base, ...place(name), inputs, outputs, shape: principal === null ? null : this.scenery.types[principal][0],
+      ...(stack ? this.stacked(stack, inside) : this.single(made)), alike: shown.alike.get(name) ?? 0, ...place(stack?.members[0] ?? name), inputs, outputs, shape: this.typeOf(principal).shape,
       in_ports: inputs.map((p) => this.port(p, named?.inputs.includes(p) ?? false, entering.get(p)?.tensor ?? null, entering.has(p))),
-      out_ports: outputs.map((p) => this.port(p, p in (named?.outputs ?? {}), told(p) in this.scenery.types ? told(p) : null, leaving.has(p))),
+      out_ports: outputs.map((p) => this.port(p, p in (named?.outputs ?? {}), known(told(p)) ? told(p) : null, leaving.has(p))),
+    };
+  }
+
+  private single({ kind: _kind, named: _named, ...scope }: Scope): SceneScope { return scope; }
+
+  /** What stands for many for want of room. */
+  private stacked({ name, members, repeats }: Stack, inside: string[]): SceneScope {
+    const [first, end] = [lastOf(members[0]), lastOf(members[members.length - 1])];
+    const stem = first.replace(/[0-9]+$/, "");
+    const label = stem && end.startsWith(stem) && /^\d+$/.test(end.slice(stem.length)) ? `${first}…${end.slice(stem.length)}` : lastOf(name);
+    const nodes = inside.map((n) => this.nodes.get(n)!);
+    const phases = new Set(nodes.map((n) => n.phase));
+    const phase = phases.size === 1 ? [...phases][0] : "forward";
+    const { x, y } = this.scenery.scopes[members[0]] ?? this.nodes.get(members[0])!;
+    return {
+      name, label, category: phase === "update" ? "state" : this.character(nodes), phase, count: members.length, stack: repeats ? "repeats" : "stretch", alike: 0, inputs: [], outputs: [], in_ports: [], out_ports: [],
+      composite: null, shape: null, x, y, error: null,
     };
   }
 

@@ -1,7 +1,7 @@
 // The lab's kernel, played by what a file has recorded: it answers the lab's messages as flowlab/widgets/editor.py does for a recorded run.
 import type { BreakSpec, Clock, Debugging, Heat, RunState, Thumb, WatchSpec } from "../protocol.gen";
 import type { Content, Held, Run, State } from "./data";
-import { type Drawing, Drawings } from "./drawing";
+import { type Drawing, Drawings, type Stack } from "./drawing";
 import { type Incoming, type Say, notice, refused } from "./model";
 import { type Numbers, SliceError, bytesOf } from "./numbers";
 
@@ -106,7 +106,8 @@ export class RecordedLab {
       this.sayScene(say);     // the page may have shown it already
       return refused(say);
     }
-    for (const e of edits) this.drawings.move(e.positions);
+    const { stacks } = this.drawing;      // a stack stands where its first stands
+    for (const e of edits) for (const [name, at] of Object.entries(e.positions)) this.drawings.move(stacks.get(name)?.members[0] ?? name, at);
     this.sayScene(say);
     return true;
   }
@@ -252,33 +253,45 @@ export class RecordedLab {
   // ------------------------------------------------------------ folding
 
   private fold(how: "fold" | "unfold", names: string[], say: Say): boolean {
-    const { stacks } = this.drawings.scenery;
-    let [folded, spread] = [new Set(this.folded), new Set(this.spread)];
-    let select: string | null = null;
+    const { stacks } = this.drawing;
+    const folded = new Set(how === "fold" || names.length ? this.folded : []);
+    const spread = new Set(names.length ? this.spread : []);
+    const stack = how === "unfold" ? stacks.get(names.find((n) => stacks.has(n)) ?? "") : undefined;
     if (how === "unfold") {
-      if (!names.length) [folded, spread] = [new Set(), new Set(Object.keys(stacks))];
-      for (const name of names) {
-        folded.delete(name);
-        if (name in stacks) { spread.add(name); select = stacks[name].members[0]; }
-      }
+      for (const name of names) folded.delete(name);
+      for (const name of names.length ? names.flatMap((n) => stacks.get(n)?.members ?? []) : [...this.drawings.nodes.keys(), ...this.drawings.scopeNames]) spread.add(name);
     } else {
-      if (!names.length) [folded, spread] = [new Set(this.drawings.scopeNames), new Set()];
-      for (const name of names) {
-        const stack = Object.keys(stacks).find((s) => spread.has(s) && stacks[s].members.includes(name));
-        if (this.drawing.opened.has(name) || stack === undefined) folded.add(name);
-        else { spread.delete(stack); select = name; }
-      }
-      for (const name of [...folded]) if (!this.drawings.inside.has(name)) folded.delete(name);
+      // what was taken out of a stack goes back into it
+      const whole = names.length ? this.drawings.drawn(this.folded, new Set()).stacks : new Map<string, Stack>();
+      for (const { members } of whole.values()) if (members.some((m) => names.includes(m))) for (const m of members) spread.delete(m);
+      for (const name of names.length ? names.filter((n) => this.drawings.inside.has(n)) : this.drawings.scopeNames) folded.add(name);
     }
-    return this.draw(folded, spread, select, say);
+    const select = stack?.members[0] ?? (names.length === 1 && this.spread.has(names[0]) && !spread.has(names[0]) ? names[0] : null);
+    if (!this.draw(folded, spread, select, say)) return false;
+    if (stack !== undefined) say(notice("status", `Shows ${stack.members.length} elements one by one.`, "Backspace on one of them puts them back together."));
+    return true;
   }
 
+  /** Unfolds whatever a node or scope is hidden in. */
   private reveal(name: string, say: Say): boolean {
-    const { stacks } = this.drawings.scenery;
     const path = name.split("/").map((_, k, parts) => parts.slice(0, k + 1).join("/"));
-    const folded = new Set([...this.folded].filter((s) => s === name || !path.includes(s)));
-    const spread = new Set([...this.spread, ...Object.keys(stacks).filter((s) => stacks[s].members.some((m) => path.includes(m)))]);
-    return this.draw(folded, spread, name, say);
+    const shown = (folded: Set<string>, spread: Set<string>): [Set<string>, Set<string>] => {
+      for (const scope of path.slice(0, -1)) folded.delete(scope);
+      for (const _ of path) {     // at most one stack a scope on the way
+        const around = [...this.drawings.drawn(folded, spread).stacks.values()].find((s) => s.members.some((m) => path.includes(m)));
+        if (around === undefined) break;
+        for (const m of around.repeats ? around.members.filter((m) => path.includes(m)) : around.members) spread.add(m);
+      }
+      return [folded, spread];
+    };
+    const [folded, spread] = shown(new Set(this.folded), new Set(this.spread));
+    // where too much is open already, nothing else is
+    return this.fits(folded, spread) ? this.draw(folded, spread, name, say) : this.draw(...shown(new Set(this.drawings.scopeNames), new Set()), name, say);
+  }
+
+  private fits(folded: Set<string>, spread: Set<string>): boolean {
+    const [count, before] = [this.drawings.drawn(folded, spread), this.drawing].map((d) => d.nodes.length + d.scopes.size);
+    return count <= Math.max(this.drawings.scenery.most, before);
   }
 
   private draw(folded: Set<string>, spread: Set<string>, select: string | null, say: Say): boolean {
