@@ -155,6 +155,111 @@ def by_hand(kind, weights, x, directions, n, options):
     return np.stack(outs, axis=1), np.stack(lasts)
 
 
+# ---------------------------------------------------------------- models from PyTorch, written by hand as its exporters do (tests/benchmarks/from_torch.py has those that it writes itself)
+
+
+def node(op, inputs, output, name, module="", **attributes):
+    """A node as `torch.onnx.export(dynamo=True)` writes it: a name that counts, and beside it the modules it stands in."""
+    made = helper.make_node(op, inputs, output if isinstance(output, list) else [output], name, **attributes)
+    levels = [module.rsplit(".", k)[0] for k in range(module.count("."), -1, -1)] if module else []
+    helper.set_model_props(made, {"pkg.torch.onnx.name_scopes": repr(["", *levels, op.lower()])})
+    return made
+
+
+def number(value, output, name):
+    return helper.make_node("Constant", [], [output], name, value=numpy_helper.from_array(np.asarray(value, "int64")))
+
+
+def from_torch():
+    """Convolution, batch normalization whose statistics are written as copies of equal weights, pooling, a flatten worked out from the batch's size, a linear layer."""
+    return model_of(
+        [helper.make_node("Identity", ["features.1.weight"], ["features.1.running_var"], "Identity_0"), helper.make_node("Identity", ["features.1.bias"], ["mean"], "Identity_1"),
+         helper.make_node("Identity", ["mean"], ["features.1.running_mean"], "Identity_2"),
+         node("Conv", ["x", "features.0.weight", "features.0.bias"], "c", "node_conv2d", "features.0", pads=[1, 1, 1, 1]),
+         node("BatchNormalization", ["c", "features.1.weight", "features.1.bias", "features.1.running_mean", "features.1.running_var"], "n", "node_norm", "features.1"),
+         node("Relu", ["n"], "r", "node_relu", "features.2"), node("MaxPool", ["r"], "p", "node_pool", "features.3", kernel_shape=[2, 2], strides=[2, 2]),
+         helper.make_node("Shape", ["p"], ["/Shape_output_0"], "/Shape"), number(0, "/Constant_output_0", "/Constant"),
+         helper.make_node("Gather", ["/Shape_output_0", "/Constant_output_0"], ["/Gather_output_0"], "/Gather", axis=0), number([0], "onnx::Unsqueeze_9", "Constant_5"),
+         helper.make_node("Unsqueeze", ["/Gather_output_0", "onnx::Unsqueeze_9"], ["/Unsqueeze_output_0"], "/Unsqueeze"), number([-1], "/Constant_1_output_0", "/Constant_1"),
+         helper.make_node("Concat", ["/Unsqueeze_output_0", "/Constant_1_output_0"], ["/Concat_output_0"], "/Concat", axis=0),
+         helper.make_node("Reshape", ["p", "/Concat_output_0"], ["/Reshape_output_0"], "/Reshape", allowzero=0),
+         node("Gemm", ["/Reshape_output_0", "head.weight", "head.bias"], "logits", "node_linear", "head", transB=1)],
+        [value("x", ["batch", 3, 6, 4])], [value("logits", ["batch", 5])],
+        {"features.0.weight": rand(4, 3, 3, 3), "features.0.bias": rand(4, seed=1), "features.1.weight": np.abs(rand(4, seed=2)) + 1, "features.1.bias": rand(4, seed=3),
+         "head.weight": rand(5, 24, seed=4), "head.bias": rand(5, seed=5)})
+
+
+def test_a_model_as_pytorch_writes_it_opens_under_its_modules_and_trains_its_weights_alone():
+    model = from_torch()
+    graph, values = fl.from_onnx(model)
+    for n in (1, 3):
+        x = rand(n, 3, 6, 4, seed=n)
+        np.testing.assert_allclose(fl.Session(graph).run("logits", {"x": x}), reference(model, {"x": x})[0], rtol=1e-5, atol=1e-5)
+    assert {"features/features.2/node_relu", "features/features.3/node_pool"} <= {n.name for n in graph.nodes} and "features/features.0/node_conv2d" in graph.composites
+    weights = ["features.0.weight", "features.0.bias", "features.1.weight", "features.1.bias", "head.weight", "head.bias"]
+    assert sorted(v.node.name for v in graph.trainable_variables) == sorted(weights) and set(values) == {*weights, "features.1.running_mean", "features.1.running_var"}
+    assert not [n for n in graph.nodes if n.op.name == "Identity" and n.name != "logits"]       # nobody reads the copies
+
+    inner = model_of(list(model.graph.node), [], [value(k) for k in ("c", "n", "r", "p", "logits")])
+    inner.graph.input.extend(model.graph.input)
+    inner.graph.initializer.extend(model.graph.initializer)
+    layers = dict(zip(("features.0", "features.1", "features.2", "features.3", "head"), reference(inner, {"x": x})))
+    sess, tolerance = fl.Session(graph), {"rtol": 1e-4, "atol": 1e-5}
+    trace = sess.trace("logits", {"x": x})
+    assert fl.compare(trace, layers, **tolerance).equal and fl.compare(trace, layers, **tolerance).compared == 5
+    other = fl.Session(graph)
+    other.variables["features.1.bias"] = values["features.1.bias"] + np.float32([0, 0, 2, 0])
+    first = fl.compare(other.trace("logits", {"x": x}), layers, **tolerance).first
+    assert first.tensor.startswith("features/features.1/node_norm/") and first.at[1] == 2 and first.largest == pytest.approx(2, rel=1e-5)
+
+    labels = np.arange(3) % 5
+    with graph:
+        y = fl.placeholder(("batch",), "int64", name="labels")
+        train = fl.optim.SGD(0.5).minimize(fl.mean(fl.sparse_softmax_cross_entropy(graph.tensor("logits:0"), y)))
+    sess = fl.Session(graph)
+    sess.run(train, {"x": x, "labels": labels})
+    flat, logits = layers["features.3"].reshape(3, -1).astype("float64"), layers["head"].astype("float64")
+    wrong = np.exp(logits - logits.max(1, keepdims=True))
+    wrong = (wrong / wrong.sum(1, keepdims=True) - np.eye(5)[labels]) / 3
+    np.testing.assert_allclose(sess.variables["head.weight"], values["head.weight"] - 0.5 * wrong.T @ flat, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(sess.variables["head.bias"], values["head.bias"] - 0.5 * wrong.sum(0), rtol=1e-4, atol=1e-5)
+    for name in values:
+        assert np.array_equal(sess.variables[name], values[name]) == name.startswith("features.1.running"), name
+
+
+def test_both_biases_of_a_recurrent_layer_are_trained_as_pytorch_has_them_and_one_as_keras_has_it():
+    weights = {"W": rand(1, 16, 3), "R": rand(1, 16, 4, seed=1), "B": rand(1, 32, seed=2)}
+
+    def stepped(bias):
+        model = model_of([helper.make_node("LSTM", ["x", "W", "R", "B"], ["", "h"], "rnn", hidden_size=4)], [value("x", [5, "batch", 3])], [value("h")], {**weights, "B": bias})
+        graph, values = fl.from_onnx(model)
+        with graph:
+            train = fl.optim.SGD(0.1).minimize(fl.sum(graph.tensor("h:0")))
+        sess, x = fl.Session(graph), rand(5, 2, 3, seed=3)
+        np.testing.assert_allclose(sess.run(["h", train], {"x": x})[0], reference(model, {"x": x})[0], rtol=1e-5, atol=1e-6)
+        return {name.removeprefix("rnn/"): sess.variables[name] - array for name, array in values.items()}
+
+    two = stepped(weights["B"])
+    assert set(two) == {"kernel", "recurrent_kernel", "bias", "recurrent_bias"}
+    np.testing.assert_allclose(two["bias"], two["recurrent_bias"], rtol=1e-3, atol=1e-6)       # both add to the same sum
+    together = weights["B"].copy()
+    together[:, :16], together[:, 16:] = together[:, :16] + together[:, 16:], 0
+    one = stepped(together)
+    assert set(one) == {"kernel", "recurrent_kernel", "bias"}
+    np.testing.assert_allclose(one["bias"], two["bias"], rtol=1e-3, atol=1e-6)
+    assert np.abs(one["bias"]).min() > 1e-5
+
+
+def test_names_of_modules_are_data():
+    model = from_torch()
+    for k, told in enumerate(("['', '../../x', 'relu']", "['', '', '']", "[" * 5000, "['', 'a" + "/b" * 3000 + "', 'relu']", "__import__('os')", "['', 'logits', 'gemm']")):
+        helper.set_model_props(model.graph.node[3 + k] if k < 4 else model.graph.node[-1], {"pkg.torch.onnx.name_scopes": told})
+    graph, _ = fl.from_onnx(model)
+    assert "logits_scope" in {n.name.split("/")[0] for n in graph.nodes}        # a module with an output's name leaves it the name
+    x = rand(2, 3, 6, 4)
+    np.testing.assert_allclose(fl.Session(graph).run("logits", {"x": x}), reference(from_torch(), {"x": x})[0], rtol=1e-5, atol=1e-5)
+
+
 def test_branches_loops_and_scans_are_those_of_flowlab():
     then = helper.make_graph([helper.make_node("Mul", ["x", "two"], ["a"])], "then", [], [value("a", [3])])
     other = helper.make_graph([helper.make_node("Neg", ["x"], ["b"])], "else", [], [value("b", [3])])

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from ...ops.math import identity
 from ...ops.state import placeholder
 from .files import DEEPEST, HELD, MOST_NODES, NotInFlowlab, array_of, check, dtype, kind_of, model_of
 from .package import package
-from .values import LARGEST, Names, Value, computed, dim_name
+from .values import LARGEST, Names, Value, computed, dim_name, module_scope
 
 Handler = Callable[["Use"], Any]
 HANDLERS: dict[tuple[str, str], Handler] = {}      # (domain, operator) → what makes nodes of it
@@ -95,7 +96,7 @@ class Use:
         value = self.inputs[k] if k < len(self.inputs) else None
         if value is None:
             raise NotInFlowlab(f"input {k} is left out")
-        return value.tensor(self.reader.names, trainable)
+        return (value if trainable else self.reader.apart(value)).tensor(self.reader.names, trainable)
 
     @property
     def tensors(self) -> list[Tensor]:
@@ -207,6 +208,7 @@ class Reader:
         self.model, self.graph, self.names = model, graph, Names(graph)
         self.functions = {(f.domain, f.name, getattr(f, "overload", "")): f for f in model.functions}
         self.result = Imported(graph)
+        self.outputs = {"/".join(p for p in o.name.split("/") if p) for o in model.graph.output}
         self.weights: list[Value] = []
         self.kept: dict[str, np.ndarray] = {}
         self._steps = self._depth = 0
@@ -251,6 +253,15 @@ class Reader:
                 scope.values[sparse.values.name] = Value(sparse.values.name, array=_dense(sparse))
             except NotInFlowlab as error:
                 scope.values[sparse.values.name] = Value(sparse.values.name, why=error.reason)
+
+    def apart(self, value: Value) -> Value:
+        """A weight of its own in the place of a copy of one: what is not trained does not change with what is. PyTorch's exporter writes equal initial values as one weight and copies of it."""
+        if value.copies is None:
+            return value
+        if value.own is None:
+            value.own = Value(value.name, array=value.copies.array, weight=True, kind=value.kind, home=self.graph)
+            self.weights.append(value.own)
+        return value.own
 
     def keep(self, made: Tensor, array: np.ndarray) -> None:
         """Remember the array that a variable of a handler's own making starts from."""
@@ -406,9 +417,9 @@ class Reader:
     def label(self, use: Use) -> str:
         """The full name for what a node of the model becomes."""
         graph = current_graph()
-        given = use.node.name or use.op
+        given = _given(use.node)
         outer = graph._scope
-        named = Names(graph)
+        named = Names(graph, self.outputs)
         return named(f"{outer}/{given}" if outer and not given.startswith(f"/{outer}/") and not given.startswith(f"{outer}/") else given, use.op)
 
     def call(self, function: Any, use: Use) -> list[Value]:
@@ -484,8 +495,8 @@ class Reader:
         parts = [p for v in values if v is not None for p in (v.items if v.items is not None else [v])]
         ins = [p.wire if p.why else p.tensor(self.names) for p in parts if p.items is None and (p.wire is not None if p.why else p.array is None or p.weight)]
         types = [self.foretold(name) for name in node.output]
-        given = node.name or node.op_type
-        name = Names(graph)(f"{graph._scope}/{given}" if graph._scope else given, node.op_type)
+        given = _given(node)
+        name = Names(graph, self.outputs)(f"{graph._scope}/{given}" if graph._scope else given, node.op_type)
         told = json.dumps([None if t is None else [t.dtype.name, list(t.shape)] for t in types])
         made = graph.add(opaque, ins, opaque.normalize({"operator": word, "reason": reason[:2000], "types": told}), name=name, full_name=True)
         self.result.opaque.append((made.name, word, error))
@@ -508,6 +519,14 @@ class Reader:
             return None if found is None else type_of(found, name)
         except (NotInFlowlab, FlowError):
             return None
+
+
+def _given(node: Any) -> str:
+    """The name that the model gives a node; where PyTorch says in which module it stands, with the module's scope before it."""
+    name = node.name or node.op_type
+    told = next((p.value for p in node.metadata_props if p.key == "pkg.torch.onnx.name_scopes"), "")
+    within = re.findall(r"'([^']*)'", told[:4096])      # "['', 'layer1', 'layer1.0', 'conv2d']": the model, its modules from outside in, what it computes
+    return f"{module_scope(within[-2])}/{name}" if len(within) > 2 and not within[0] else name
 
 
 def _with_defaults(function: Any, schema: Any) -> Any:
@@ -642,9 +661,13 @@ def from_onnx(source: Any, *, given: Mapping[str, Any] | None = None, shapes: Ma
     """Open an ONNX model: (the Graph, the value of each variable by name). A model from PyTorch, Keras or anywhere opens, runs, is stepped and trained further.
 
     `source`: a path, the file's bytes, or an `onnx.ModelProto`. Placeholders and the last nodes have the names of the model's inputs and outputs; a node
-    keeps its name, with `/` between scopes, and is a scope of that name where it takes several nodes of flowlab's. Float initializers with axes
+    keeps its name, with `/` between scopes, and is a scope of that name where it takes several nodes of flowlab's; PyTorch's modules are scopes. Float initializers with axes
     are variables, which start from their values; others are constants. bfloat16 and float8 are held in float32, int4 in int8, and a cast to them rounds. `given` fixes inputs to values, such as a shape that the model takes as
     an input; `shapes` says the shape of inputs for which the model does not, of a sequence a list with the shape of each entry.
+
+    A recurrent layer has the variables `kernel`, `recurrent_kernel`, `bias`, and where the model's second bias is not 0, as PyTorch's, `recurrent_bias`. Steps of an optimizer are
+    then torch's own; export in the form in which it shall be trained: by default PyTorch joins batch normalization with the convolution before it, `dynamo=True, optimize=False` or
+    `dynamo=False, training=TrainingMode.PRESERVE, do_constant_folding=False` keep it apart. `fl.compare` names the first node that disagrees with the layers' values there.
 
     What flowlab has no operation for stays as an opaque node that tells why; everything before it runs, running it is an error. DocumentError for a
     file that is no sound model, or asks for a file outside its folder.

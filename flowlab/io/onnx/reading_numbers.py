@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.graph import Tensor
+from ...core.graph import Tensor, current_graph
 from ...core.op import REGISTRY
 from ...ops import activation as act, array as arr, logic, math as m, reduce as red
 from ...ops.formats import FORMATS, bitcast, round_to
@@ -17,7 +17,7 @@ from ...ops.order import argsort, cumprod, cumsum, take_along_axis, topk
 from .files import HELD, NotInFlowlab, dtype, kind_of
 from .package import package
 from .reading import Use, _again, reads
-from .values import Value
+from .values import Names, Value
 
 
 def whole(x: Tensor) -> bool:
@@ -135,6 +135,15 @@ def _(use: Use) -> Any:
         return _again(value)
     if value is not None and value.known:
         return Value("", array=value.array, kind=value.kind)
+    if value is not None and (value.weight or value.copies is not None):
+        def copied() -> Tensor:     # once somebody reads it
+            graph = current_graph()
+            scope, _, name = Names(graph)(use.name, use.op).rpartition("/")
+            with graph.state(scope=scope):
+                return m.identity(use[0], name=name)
+        made = Value("", make=copied, kind=value.kind)
+        made.copies = value if value.weight else value.copies
+        return made
     return Value("", tensor=use.only(m.identity, use[0]), kind=value.kind if value is not None else "")
 
 

@@ -87,10 +87,14 @@ class _Layer:
         return (self.weight(3, "bias", d, lambda xp, b: self.turned(b[:n], xp)), self.weight(3, "recurrent_bias", d, lambda xp, b: self.turned(b[n:], xp)))
 
     def bias(self, d: int) -> Tensor:
-        n = self.gates * self.units
+        """Both together. Where the second does nothing there is one variable, as Keras has it; else there are two, as PyTorch has them, and each is trained."""
         if not self.use.has(3):
             return self.biases(d)[0]
-        return self.weight(3, "bias", d, lambda xp, b: self.turned(xp.add(b[:n], b[n:]), xp))
+        value, n = self.use.inputs[3], self.gates * self.units
+        assert value is not None
+        if value.array is not None and value.array.ndim == 2 and not value.array[d, n:].any():
+            return self.weight(3, "bias", d, lambda xp, b: self.turned(b[:n], xp))
+        return m.add(*self.biases(d))
 
     def start(self, k: int, d: int) -> Tensor | None:
         if not self.use.has(k):

@@ -1,7 +1,7 @@
 """The values of an ONNX graph while it is read: known arrays, weights, tensors, and what is known of a shape's numbers."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,8 @@ class Value:
         self.sizes = sizes          # would shapes of the model's inputs give it one?
         self.why = why              # not empty: why it has no type, so that nothing can be computed from it
         self.wire: Tensor | None = None     # of one without a type: the opaque node's output
+        self.copies: Value | None = None    # the weight that it is an Identity of
+        self.own: Value | None = None       # of such a copy: the weight that holds it where it is not trained
         self.roots: frozenset[str] = frozenset()    # the model's inputs that it depends on
         self.variable: Tensor | None = None
         self._made: dict[int, Tensor] = {} if tensor is None else {id(tensor.graph): tensor}
@@ -71,16 +73,18 @@ class Value:
 class Names:
     """Free names for what a model calls by names that may repeat, or that flowlab has no room for."""
 
-    def __init__(self, graph: Graph):
-        self.graph = graph
+    def __init__(self, graph: Graph, kept: Collection[str] = ()):
+        self.graph, self.kept = graph, kept     # kept: names for what comes later
 
     def __call__(self, text: str, kind: str = "value") -> str:
         """A name that no node or scope has, as near to `text` as can be."""
         parts = [p for part in text.split("/") if (p := _part(part))][:16] or [kind]
         graph = self.graph
         for k in range(1, len(parts)):      # a node where a scope is wanted
-            while "/".join(parts[:k]) in graph:
+            while (before := "/".join(parts[:k])) in graph or before in self.kept:
                 parts[k - 1] += "_scope"
+        while "/".join(parts) in self.kept:
+            parts[-1] += "_1"
         return graph.unique(parts[-1], "/".join(parts[:-1]))
 
 
