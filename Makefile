@@ -50,11 +50,12 @@ words: $(VENV)/.test  ## write the words of 繁體中文 from those of 简体中
 onnx: $(VENV)/.test  ## how many cases of ONNX's own suite pass, by category
 	$(BIN)/python -m tests.io.onnx_suite
 
-bench: $(VENV)/.bench  ## the engine, the recurrent layers and the captcha network beside NumPy by hand and torch, models that PyTorch exports, the lab beside bare React Flow
+bench: $(VENV)/.bench  ## the engine, the recurrent layers and the captcha network beside NumPy by hand and torch, models that PyTorch and Keras export, the lab beside bare React Flow
 	$(BIN)/python tests/benchmarks/engine.py
 	$(BIN)/python tests/benchmarks/branches.py
 	$(BIN)/python tests/benchmarks/torch_gates.py
 	$(BIN)/python tests/benchmarks/from_torch.py
+	$(BIN)/python tests/benchmarks/from_keras.py
 	$(BIN)/python tests/benchmarks/elsewhere.py
 	$(BIN)/python tests/benchmarks/screen.py
 	$(BIN)/python tests/benchmarks/editor.py
