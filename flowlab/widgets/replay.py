@@ -71,7 +71,7 @@ def to_html(source: Any, path: str | os.PathLike | None = None, *, limit: int = 
 def replay(source: Any, *, height: int = 760, **options: Any) -> Replay:
     """A recorded run in a frame of the notebook, which plays it with no kernel: in a saved notebook, and in the page that nbconvert, and so nbviewer, makes of it.
 
-    `options` are those of `to_html`. JupyterLab draws a frame only in a notebook that is trusted.
+    `options` are those of `to_html`.
     """
     return Replay(source, height=height, **options)
 

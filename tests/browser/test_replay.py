@@ -1,6 +1,7 @@
 """A recorded run in one file: opened from disk with no network at all, it goes through the run as the lab's kernel would, in a frame too."""
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import random
@@ -31,6 +32,7 @@ SPEAKS = """([which, messages]) => new Promise((done) => {
     model.on('msg:custom', listen);
     model.send({ ...messages[0], seq });
 })"""
+SOMETHING = {"str": "x", "int": 0, "float": 0.5, "bool": False, "list": [], "dict": {}}     # of each kind of field
 MAY_DIFFER = {"pause_on_bad", "version", "revision", "structure", "dirty", "re", "seq"}
 
 
@@ -241,6 +243,17 @@ def test_the_view_of_layers_is_told_what_the_kernel_tells(run, offline):
             np.testing.assert_array_equal(numbers(x), numbers(list(y)), m["type"])
 
 
+def test_every_message_of_the_protocol_is_answered(run, offline):
+    page = offline(run[1])
+    page.locator("[data-testid=flowlab] [data-node]").first.wait_for()
+    messages = [P.as_json(kind(**{f.name: SOMETHING.get(str(f.type).partition("[")[0], "x") for f in dataclasses.fields(kind) if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING}))
+                for kind in P.TO_KERNEL]
+    for view in ("lab", "lstm"):
+        heard = [m for m, _ in page.evaluate(SPEAKS, [view, messages])]
+        assert [m["seq"] for m in heard if m["type"] == "done" and m["seq"] <= len(messages)] == list(range(1, len(messages) + 1))
+        assert {m["text"] for m in heard if m["type"] == "notice" and m["level"] == "alert"} == {expected_reason().partition(" pip")[0]}, view
+
+
 # ---------------------------------------------------------------- on screen
 
 
@@ -382,6 +395,9 @@ def test_the_view_of_layers_shows_the_gates_of_the_trace_and_saves_them(run, off
         expect(view).to_have_attribute("data-unit", str(unit))
         for letter, value in gates.items():
             assert float(view.locator(f"[data-readout={letter}]").get_attribute("data-value")) == pytest.approx(float(value[0, t, unit]), rel=1e-6)
+    view.locator("[data-gate=f]").hover()
+    expect(view.locator("[data-lit=true]").first).to_be_attached()
+    expect(view.get_by_role("alert")).to_have_count(0)
     expect(view.get_by_role("checkbox", name="Clamp f")).to_be_disabled()
     for option in ("CSV", "SVG", "PNG"):
         with page.expect_download() as saved:
@@ -403,3 +419,32 @@ def test_it_plays_in_a_frame_of_another_page(little, offline, tmp_path):
         expect(lab).to_have_attribute("data-cursor", str(len(trace)))
         lab.locator('[data-node="loss"]').dispatch_event("click")
         assert shown(lab, "loss") == trace.results[0]
+
+
+def test_the_captcha_reader_is_replayed_with_what_it_reads(offline, tmp_path):
+    cells = json.loads((Path(__file__).parents[2] / "notebooks" / "01_read_a_captcha.ipynb").read_text("utf-8"))["cells"]
+    made: dict = {"fl": fl, "np": np, "epochs": 1, "examples": 640, "print": lambda *_: None}
+    exec(next(s for c in cells if c["cell_type"] == "code" and 'fl.Graph("captcha")' in (s := "".join(c["source"]))), made)
+    rng = np.random.default_rng(4)
+    image = rng.random((48, 120, 3)).astype("float32")
+    trace = fl.Session(made["g"], seed=0).trace(["loss", "train", "reading"], {"seq": rng.normal(size=(1, 60, 24)).astype("float32"), "digits": np.array([[1, 2, 3, 4]])})
+    file = fl.to_html(trace, tmp_path / "captcha.html", image=image, reading=[f"digit_{k}" for k in range(1, 5)], language="en")
+    assert file.size < 12 << 20
+    page = offline(tmp_path / "captcha.html")
+    lab = page.get_by_test_id("flowlab")
+    timeline = lab.get_by_role("slider", name="Timeline")
+    timeline.press("End")
+    expect(lab).to_have_attribute("data-cursor", str(len(trace)))
+    lab.get_by_role("searchbox", name="Find").fill("loss")
+    lab.get_by_role("searchbox", name="Find").press("Enter")
+    assert shown(lab, "loss") == trace.results[0]
+    page.get_by_role("button", name="Recurrent layers").click()
+    view = page.get_by_test_id("lstm-view")
+    gates = trace.gates("lstm_2")
+    for t, u in ((0, 0), (18, 8), (59, 127)):
+        view.get_by_role("slider", name="Timestep").fill(str(t))
+        view.get_by_role("slider", name="Unit").fill(str(u))
+        expect(view).to_have_attribute("data-unit", str(u))
+        assert {k: float(view.locator(f"[data-readout={k}]").get_attribute("data-value")) for k in "figoch"} == pytest.approx({k: float(v[0, t, u]) for k, v in gates.items()}, rel=1e-6, abs=1e-9)
+    expect(view).to_contain_text("digit 4")
+    expect(view.locator("[data-ledger=c]").first).to_be_attached()

@@ -101,7 +101,7 @@ function usePicture(lab: Lab): void {
   const flying = useLabState((s) => s.flights.length > 0);
   const last = React.useRef("");
   React.useEffect(() => {
-    if (!scene || playing || flying) return;    // a picture takes longer than a frame
+    if (!scene || playing || flying || lab.inFile) return;    // a picture takes longer than a frame
     const t = setTimeout(() => {
       const made = lab.root && pictureOf(lab.state, lab.root);
       if (!made || made.png === last.current || lab.state.link !== "up") return;
