@@ -3,8 +3,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -12,20 +14,23 @@ from typing import Any
 import numpy as np
 
 from ..autodiff import gradients
-from ..core.errors import AttributeValueError, DocumentError, FlowError, NoFileError, plural
+from ..core.errors import AttributeValueError, DocumentError, FlowError, NoFileError, nearest, plural
 from ..core.files import write_atomically
 from ..core.graph import Graph, Node, Tensor
+from ..core.op import REGISTRY
 from ..core.types import shape_text
 from ..io import jsonio
 from ..io.build import build
-from ..io.document import DocBody, Document, decode_array, document_of, encode_array
+from ..io.document import DocBody, DocNode, Document, decode_array, document_of, encode_array
+from ..io.fetching import needed
 from ..ops.reduce import sum_
 from ..runtime.session import Session
 
 VERSION = 1
 MOST_BYTES = 64 << 20       # of an exercise's file
-MOST_WAYS = 720             # to tell which of the sources is which, where neither their names nor their types say so
-NEAR = {"float16": (1e-2, 1e-3), "float32": (1e-4, 1e-6), "float64": (1e-7, 1e-10)}     # relative and absolute
+MOST_WAYS = 5040            # to tell which of the sources is which, where neither their names nor their types say so
+MOST_TENSORS = 5000         # of a student's graph that are looked at
+NEAR = {"float16": 1e-2, "float32": 1e-4, "float64": 1e-8}     # relative to the number itself; a tenth of that relative to the middle one
 
 Feeds = Mapping[str, Any]
 
@@ -110,6 +115,7 @@ class Exercise:
     start: Document = field(default_factory=Document)
     sources: tuple[Source, ...] = ()
     goals: tuple[str, ...] = ()
+    inner: tuple[str, ...] = ()         # those that other nodes go on from, and derivatives: they may stand anywhere
     cases: tuple[Case, ...] = ()
     mistakes: tuple[Mistake, ...] = ()
     uses: Mapping[str, int] = field(default_factory=dict)
@@ -160,20 +166,20 @@ class Exercise:
             d = built.diagnostics[0]
             yield Line(False, f"{d.node} is not sound yet: {d.message}")
             return
-        graph, names = built.graph, document.fetches
-        found = _Match(self, graph, names)
+        found = _Match(self, built.graph, document.fetches)
         yield from found.lines()
         if found.at is not None:
-            yield from self._structure(document)
+            yield from self._structure(built.graph, list(found.at.values()))
 
-    def _structure(self, document: Document) -> Iterator[Line]:
-        counts = _ops(document)
+    def _structure(self, graph: Graph, ends: Sequence[Tensor]) -> Iterator[Line]:
+        """What the goals are made of; what they do not need does not count."""
+        counts = _ops([n for n in document_of(graph).nodes.values() if n.name in {m.name for m in needed(ends)}])
         for op, n in self.uses.items():
             yield Line(counts.get(op, 0) >= n, f"{op} is used {counts.get(op, 0)} of at least {n} times.")
         for op in self.without:
             yield Line(not counts.get(op), f"It is to do without {op}." if counts.get(op) else f"It does without {op}.")
         if self.most_nodes is not None:
-            n = sum(1 for node in document.nodes.values() if node.op not in ("Placeholder", "Variable", "Constant"))
+            n = sum(count for op, count in counts.items() if REGISTRY[op].source is None)
             yield Line(n <= self.most_nodes, f"It has {plural(n, 'operation')}; at most {self.most_nodes} are allowed.")
 
     # ------------------------------------------------------------ files
@@ -183,7 +189,7 @@ class Exercise:
         if self.score is not None:
             raise AttributeValueError("a score is a function, which no file holds.", port="score", hint="Define it in the notebook, or write a test for nbgrader.")
         data = {"flowlab_exercise": VERSION, "title": self.title, "task": self.task, "start": self.start.text(), "hints": list(self.hints), "uses": dict(self.uses), "without": list(self.without), "most_nodes": self.most_nodes,
-                "goals": list(self.goals), "sources": [{**asdict(s), "shape": list(s.shape)} for s in self.sources],
+                "goals": list(self.goals), "inner": list(self.inner), "sources": [{**asdict(s), "shape": list(s.shape)} for s in self.sources],
                 "cases": [{k: _encoded(getattr(c, k)) for k in ("given", "outputs", "slopes")} for c in self.cases],
                 "mistakes": [{"hint": m.hint, "outputs": [_encoded(o) for o in m.outputs]} for m in self.mistakes]}
         write_atomically(path, json.dumps(data, ensure_ascii=False, allow_nan=False).encode())
@@ -229,13 +235,26 @@ def exercise(task: str, *, solution: Graph | Callable[[], Any] | None = None, ti
         raise AttributeValueError("an exercise needs a solution or a score.", port="solution", hint="A Graph, or a function that builds one.")
     graph = _graph(solution)
     names = _goals(graph, goals)
+    last = {n.id for n in _last(graph)}
+    inner = tuple(name for name in names if _end(graph, name).node.id not in last or any(n.phase != "forward" for n in needed([_end(graph, name)])))
     sources = tuple(Source(n.name, str(n.op.source), str(n.outputs[0].dtype), tuple(n.outputs[0].shape)) for n in graph.nodes if n.op.source in ("placeholder", "variable"))
     given = list(_cases(sources, cases, np.random.default_rng(seed)))
     slopes = _derivatives(graph, names, sources) if gradient else {}
     made = tuple(Case(g, *_computed(graph, names, sources, g, slopes)) for g in given)
     wrong = tuple(_mistake(w, hint, names, sources, made) for w, hint in mistakes)
     opened = _document(start) if start is not None else _sources_only(graph, title)
-    return Exercise(task, title, opened, sources, names, made, wrong, dict(uses) if isinstance(uses, Mapping) else dict.fromkeys(uses, 1), tuple(without), most_nodes, tuple(hints))
+    asked = dict(uses) if isinstance(uses, Mapping) else dict.fromkeys((uses,) if isinstance(uses, str) else uses, 1)
+    barred = (without,) if isinstance(without, str) else tuple(without)
+    for op in (*asked, *barred):
+        if op not in REGISTRY:
+            raise AttributeValueError(f"there is no operation {op!r}.", port="uses", hint=f"{', '.join(nearest(op, REGISTRY)) or 'Names are those of the palette, such as MatMul'}?")
+    found = Exercise(task, title, opened, sources, names, inner, made, wrong, asked, barred, most_nodes, tuple(hints))
+    own = found.check(graph)
+    if not own:
+        raise AttributeValueError(f"the solution does not pass its own check: {next(line.text for line in own.lines if not line.ok)}", port="solution",
+                                  hint="Random operations give other numbers at every run; uses, without and most_nodes hold for the solution too.")
+    found.attempts.clear()
+    return found
 
 
 def load_exercise(path: str | os.PathLike[str]) -> Exercise:
@@ -257,8 +276,14 @@ def load_exercise(path: str | os.PathLike[str]) -> Exercise:
         cases = tuple(Case(*(_decoded(c[k]) for k in ("given", "outputs", "slopes"))) for c in data["cases"])
         sources = tuple(Source(str(s["name"]), str(s["kind"]), str(s["dtype"]), tuple(s["shape"])) for s in data["sources"])
         mistakes = tuple(Mistake(tuple(_decoded(o) for o in m["outputs"]), str(m["hint"])) for m in data["mistakes"])
-        return Exercise(str(data["task"]), str(data["title"]), from_text(data["start"], what="the exercise's start"), sources, tuple(map(str, data["goals"])), cases, mistakes,
-                        {str(k): int(v) for k, v in data["uses"].items()}, tuple(map(str, data["without"])), data["most_nodes"], tuple(map(str, data["hints"])))
+        most = data["most_nodes"]
+        found = Exercise(str(data["task"]), str(data["title"]), from_text(data["start"], what="the exercise's start"), sources, tuple(map(str, data["goals"])), tuple(map(str, data["inner"])), cases, mistakes,
+                         {str(k): int(v) for k, v in data["uses"].items()}, tuple(map(str, data["without"])), None if most is None else int(most), tuple(map(str, data["hints"])))
+        names, goals = {s.name for s in sources}, set(found.goals)
+        if not cases or not goals or any(c.given.keys() != names or c.outputs.keys() != goals or not c.slopes.keys() <= names or c.slopes.keys() != cases[0].slopes.keys() for c in cases) \
+                or any(len(m.outputs) != len(cases) or any(o.keys() != goals for o in m.outputs) for m in mistakes):
+            raise ValueError("its cases are not those of its inputs and goals")
+        return found
     except FlowError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -269,11 +294,13 @@ def read_attempts(path: str | os.PathLike[str]) -> tuple[str, list[Attempt]]:
     """Whose they are, and the attempts that `Exercise.save_attempts` wrote; DocumentError for another file."""
     what = os.path.basename(os.fspath(path))
     try:
+        if os.stat(path).st_size > MOST_BYTES:
+            raise ValueError(f"it is larger than {MOST_BYTES >> 20} MiB")
         with open(path, encoding="utf-8") as file:
             data = jsonio.parse(file.read(), what=what)
         if data["flowlab_attempts"] != VERSION:
             raise ValueError(f"version {data['flowlab_attempts']!r}")
-        return str(data["name"]), [Attempt(**{**a, "wrong": tuple(a["wrong"])}) for a in data["attempts"]]
+        return str(data["name"]), [Attempt(str(a["exercise"]), str(a["when"]), a["solved"] is True, float(a["points"]), int(a["hints"]), tuple(map(str, a["wrong"]))) for a in data["attempts"]]
     except FileNotFoundError:
         raise NoFileError(f"there is no file {os.fspath(path)!r}.") from None
     except (OSError, LookupError, TypeError, ValueError, UnicodeDecodeError) as error:
@@ -301,23 +328,29 @@ def _document(attempt: Any) -> Document:
 
 
 def _goals(graph: Graph, goals: str | Sequence[str] | None) -> tuple[str, ...]:
-    """The nodes' names; a node of several outputs gives its first."""
+    """The names as they are given: `y` is the first output of the node y, `s:1` the second of s. Without any, what no other node reads on the way forward."""
     if goals is not None:
         names = (goals,) if isinstance(goals, str) else tuple(goals)
         for name in names:
-            if not graph.node(name).outputs:
+            if not (graph.tensor(name) if ":" in name else graph.node(name).outputs):
                 raise AttributeValueError(f"{name} gives no value.", port="goals", node=name)
+        if not names:
+            raise AttributeValueError("an exercise needs a goal.", port="goals")
         return names
-    names = tuple(n.name for n in _sinks(graph))
+    names = tuple(n.name for n in _last(graph))
     if not names:
         raise AttributeValueError("the solution computes nothing.", port="solution")
     return names
 
 
-def _sinks(graph: Graph) -> list[Node]:
-    """What computes something that nothing reads."""
-    read = {t.node.id for n in graph.nodes for t in n.inputs}
+def _last(graph: Graph) -> list[Node]:
+    """What no other node reads on the way forward."""
+    read = {t.node.id for n in graph.nodes if n.phase == "forward" for t in n.inputs}
     return [n for n in graph.nodes if n.outputs and n.id not in read and n.op.source is None and n.phase == "forward"]
+
+
+def _end(graph: Graph, name: str) -> Tensor:
+    return graph.tensor(name) if ":" in name else graph.node(name).outputs[0]
 
 
 def _sources_only(graph: Graph, title: str) -> Document:
@@ -334,6 +367,9 @@ def _cases(sources: Sequence[Source], cases: int | Sequence[Feeds] | Callable[[n
         raise AttributeValueError("an exercise needs a case.", port="cases")
     for k in range(count):
         own = cases(rng) if callable(cases) else cases[k] if not isinstance(cases, int) else {}
+        strange = next((n for n in own if n not in {s.name for s in sources}), None)
+        if strange is not None:
+            raise AttributeValueError(f"{strange} is no input or variable of the solution.", port="cases", hint=f"{', '.join(nearest(str(strange), [s.name for s in sources]) or [s.name for s in sources][:6])}?")
         sizes: dict[str, int] = {}
         given = {}
         for s in sources:
@@ -355,7 +391,7 @@ def _derivatives(graph: Graph, goals: Sequence[str], sources: Sequence[Source]) 
     """The derivative of the goals' sum by each float source, added to the graph; None is a zero."""
     floats = [s for s in sources if np.dtype(s.dtype).kind == "f"]
     with graph:
-        ends = [sum_(graph.node(name).outputs[0]) for name in goals if graph.node(name).outputs[0].dtype.kind == "f"]
+        ends = [sum_(_end(graph, name)) for name in goals if _end(graph, name).dtype.kind == "f"]
         if not ends or not floats:
             return {}
         total = ends[0]
@@ -372,13 +408,13 @@ def _computed(graph: Graph, goals: Sequence[str], sources: Sequence[Source], giv
             session.variables[s.name] = given[s.name]
     feeds = {s.name: given[s.name] for s in sources if s.kind == "placeholder"}
     with np.errstate(all="ignore"):     # a NaN is seen in the result
-        outputs, grads = session.run([[graph.node(name).outputs[0] for name in goals], list(slopes.values())], feeds)
+        outputs, grads = session.run([[_end(graph, name) for name in goals], list(slopes.values())], feeds)
     return {name: np.array(v) for name, v in zip(goals, outputs)}, {name: np.array(v) for name, v in zip(slopes, grads)}
 
 
 def _mistake(wrong: Graph | Callable[[], Any], hint: str, goals: Sequence[str], sources: Sequence[Source], cases: Sequence[Case]) -> Mistake:
     graph = _graph(wrong)
-    ends = goals if all(name in graph.nodes for name in goals) else _goals(graph, None)
+    ends = goals if all(name.partition(":")[0] in graph.nodes for name in goals) else _goals(graph, None)
     if len(ends) != len(goals):
         raise AttributeValueError(f"a mistake gives {plural(len(ends), 'result')}, the solution {len(goals)}.", port="mistakes")
     own = [s for s in sources if s.name in graph.nodes]
@@ -399,33 +435,42 @@ class _Match:
         self.missing: list[Line] = []
         self.at: dict[str, Tensor] | None = None    # goal → the tensor that gives its numbers
         self.way: dict[str, str] = {}               # source → its name here
-        self.values: list[list[np.ndarray]] = []
+        self.values: list[list[Any]] = []           # by case and end
         self.error: FlowError | None = None
-        self.ends = [n.outputs[0] for n in self._ends(fetched)]
-        first: tuple[int, dict[str, str], list[Any]] | None = None
+        self.ran_out = False
+        self.ends = self._ends(fetched)
+        self.session = Session(graph)
+        best = -1
         for way in self._ways():
-            values, error = self._run(way, exercise.cases[:1] if first is not None else exercise.cases)
-            if first is not None and error is None and self._right(values) == len(exercise.goals):      # it may be the one
-                values, error = self._run(way, exercise.cases)
-            if error is not None:
-                self.error = self.error or error
-                continue
-            right = self._right(values)
-            if first is None or right > first[0]:
-                first = right, way, values
+            values = self._run(way, exercise.cases if best < 0 else exercise.cases[:1])
+            if best >= 0 and self._right(values) == len(exercise.goals):      # it may be the one
+                values = self._run(way, exercise.cases)
+            right = self._right(values) if len(values) == len(exercise.cases) else -1
+            if right > best or best < 0:
+                best, self.way, self.values = max(right, 0), way, values
             if right == len(exercise.cases) * len(exercise.goals):
                 break
-        if first is not None:
-            self.way, self.values = first[1], first[2]
-            self.at = self._goals_at(self.values)
+        if self.values and any(v is not None for v in self.values[0]):
+            self.at = {goal: self.ends[max(self._may_be(goal), key=lambda k, goal=goal: self._likeness(k, goal))] for goal in exercise.goals}
 
-    def _ends(self, fetched: Sequence[str]) -> list[Node]:
-        """Where the goals may stand: nodes of their names, those that are fetched, and what nothing reads."""
-        nodes = self.graph.nodes
-        named = [nodes[g] for g in self.exercise.goals if g in nodes and nodes[g].op.source is None]
-        marked = [nodes[f] for f in fetched if f in nodes]
-        found = {n.id: n for n in (*named, *marked, *_sinks(self.graph)) if n.outputs}
-        return list(found.values())
+    def _ends(self, fetched: Sequence[str]) -> list[Tensor]:
+        """Where the goals may stand: what is fetched and what nothing reads before everything else that is computed."""
+        first = {n.id for n in self.graph.nodes if n.name in fetched} | {n.id for n in _last(self.graph)}
+        made = [n for n in self.graph.nodes if n.outputs and n.op.source is None]
+        made.sort(key=lambda n: (n.name not in fetched, n.id not in first))
+        self.answers = sum(len(n.outputs) for n in made if n.id in first)
+        return [t for n in made for t in n.outputs][:MOST_TENSORS]
+
+    def _may_be(self, goal: str) -> list[int]:
+        """The ends that may be a goal: the one of its name, if there is one; what is fetched or read by nothing, unless the solution itself goes on from there."""
+        name, _, index = goal.partition(":")
+        named = [k for k, t in enumerate(self.ends) if t.node.name == name and t.index == int(index or 0)]
+        return named or list(range(len(self.ends) if goal in self.exercise.inner or not self.answers else min(self.answers, len(self.ends))))
+
+    def _likeness(self, k: int, goal: str) -> tuple:
+        pairs = [(v[k], c.outputs[goal]) for v, c in zip(self.values, self.exercise.cases)]
+        there = [(a, b) for a, b in pairs if a is not None]
+        return sum(_same(a, b) for a, b in there), len(there), sum(a.shape == b.shape and a.dtype == b.dtype for a, b in there), -k
 
     def _ways(self) -> Iterator[dict[str, str]]:
         """Source of the solution → source here: by name, else among those of its kind, dtype and shape."""
@@ -441,48 +486,49 @@ class _Match:
         for _, same in itertools.groupby(sorted(self.exercise.sources, key=_key_of), key=_key_of):
             wanted = list(same)
             fitting = [n.name for n in mine if _fits(n, wanted[0])]
-            if len(fitting) < len(wanted):
-                self.missing += [Line(False, f"There is nothing that stands for {s}.") for s in [s for s in wanted if s.name not in likely][:len(wanted) - len(fitting)]]
-                continue
             others = [n for n in fitting if n not in likely.values()]
-            order = [likely[s.name] if s.name in likely else others.pop(0) for s in wanted]
+            order = [likely.get(s.name) or (others.pop(0) if others else None) for s in wanted]
+            self.missing += [Line(False, f"There is nothing that stands for {s}.") for s, n in zip(wanted, order) if n is None]
+            if None in order:
+                continue
             order += [n for n in fitting if n not in order]
+            self.ran_out |= math.perm(len(order), len(wanted)) > MOST_WAYS
             groups.append([dict(zip([s.name for s in wanted], names)) for names in itertools.islice(itertools.permutations(order, len(wanted)), MOST_WAYS)])
         if self.missing:
             return
+        self.ran_out |= math.prod(len(g) for g in groups) > MOST_WAYS
         for choice in itertools.islice(itertools.product(*groups), MOST_WAYS):
-            yield {k: v for part in choice for k, v in part.items()}
+            found = {k: v for part in choice for k, v in part.items()}
+            if len(set(found.values())) == len(found):
+                yield found
 
-    def _run(self, way: Mapping[str, str], cases: Sequence[Case]) -> tuple[list[list[np.ndarray]], FlowError | None]:
-        values: list[list[np.ndarray]] = []
-        session = Session(self.graph)
+    def _run(self, way: Mapping[str, str], cases: Sequence[Case]) -> list[list[Any]]:
+        """What the ends give in these cases; None for one that cannot be computed."""
+        values: list[list[Any]] = []
         for case in cases:
+            feeds = {way[s.name]: case.given[s.name] for s in self.exercise.sources if s.kind == "placeholder"}
             try:
                 for s in self.exercise.sources:
                     if s.kind == "variable":
-                        session.variables[way[s.name]] = case.given[s.name]
+                        self.session.variables[way[s.name]] = case.given[s.name]
                 with np.errstate(all="ignore"):
-                    values.append(session.run(self.ends, {way[s.name]: case.given[s.name] for s in self.exercise.sources if s.kind == "placeholder"}) if self.ends else [])
+                    values.append(self.session.run(self.ends, feeds) if self.ends else [])
             except FlowError as error:
-                return values, error
-        return values, None
+                self.error = self.error or error
+                values.append([self._alone(t, feeds) for t in self.ends])
+        return values
 
-    def _right(self, values: Sequence[Sequence[np.ndarray]]) -> int:
+    def _alone(self, end: Tensor, feeds: Mapping[str, np.ndarray]) -> Any:
+        try:
+            with np.errstate(all="ignore"):
+                return self.session.run(end, feeds)
+        except FlowError:
+            return None
+
+    def _right(self, values: Sequence[Sequence[Any]]) -> int:
         """In how many cases the goals are given by some tensor."""
-        return sum(any(_same(v[k], case.outputs[goal]) for k in range(len(self.ends))) for v, case in zip(values, self.exercise.cases) for goal in self.exercise.goals)
-
-    def _goals_at(self, values: Sequence[Sequence[np.ndarray]]) -> dict[str, Tensor] | None:
-        """The tensor that is most like each goal."""
-        found: dict[str, Tensor] = {}
-        for goal in self.exercise.goals:
-            def likeness(k: int, goal: str = goal) -> tuple:
-                same = sum(_same(v[k], c.outputs[goal]) for v, c in zip(values, self.exercise.cases))
-                shaped = sum(v[k].shape == c.outputs[goal].shape for v, c in zip(values, self.exercise.cases))
-                return same, self.ends[k].node.name == goal, shaped, -k
-            if not self.ends:
-                return None
-            found[goal] = self.ends[max(range(len(self.ends)), key=likeness)]
-        return found
+        may = {goal: self._may_be(goal) for goal in self.exercise.goals}
+        return sum(any(v[k] is not None and _same(v[k], case.outputs[goal]) for k in may[goal]) for v, case in zip(values, self.exercise.cases) for goal in self.exercise.goals)
 
     def lines(self) -> Iterator[Line]:
         """What is right and what is not, goal by goal."""
@@ -497,6 +543,9 @@ class _Match:
         for goal in self.exercise.goals:
             k = self.ends.index(self.at[goal])
             pairs = [(v[k], c.outputs[goal]) for v, c in zip(self.values, self.exercise.cases)]
+            if any(a is None for a, _ in pairs):
+                yield Line(False, f"It does not run: {self.error.message}" if self.error is not None else f"Nothing is computed yet: {goal} is asked for.")
+                return
             shaped = [a.shape == b.shape for a, b in pairs]
             if not all(shaped):
                 a, b = pairs[shaped.index(False)]
@@ -504,6 +553,10 @@ class _Match:
                 all_right = False
                 continue
             yield Line(True, f"The shape of {goal} is right in {_all(count)}.")
+            if pairs[0][0].dtype != pairs[0][1].dtype:
+                yield Line(False, f"The dtype of {goal} is {pairs[0][0].dtype}, where {pairs[0][1].dtype} is asked for.")
+                all_right = False
+                continue
             same = [_same(a, b) for a, b in pairs]
             if all(same):
                 yield Line(True, f"The values of {goal} are right in {_all(count)}.")
@@ -512,15 +565,17 @@ class _Match:
                 yield Line(False, f"The values of {goal} are right in {sum(same)} of {plural(count, 'case')}.{_likeness(pairs)}")
         if all_right:
             yield from self._slopes()
-        else:
-            hint = self._known_mistake()
-            if hint:
-                yield Line(False, hint)
+            return
+        hint = self._known_mistake()
+        if hint:
+            yield Line(False, hint)
+        elif self.ran_out:
+            yield Line(False, "There are too many inputs of one kind to tell which is which: give them the names of the task.")
 
     def _known_mistake(self) -> str:
         assert self.at is not None
         for m in self.exercise.mistakes:
-            if all(_same(v[self.ends.index(self.at[g])], o[g]) for v, o in zip(self.values, m.outputs) for g in self.exercise.goals):
+            if all(_same(v[self.ends.index(self.at[g])], o[g]) for v, o in zip(self.values, m.outputs) for g in self.exercise.goals if v[self.ends.index(self.at[g])] is not None):
                 return m.hint
         return ""
 
@@ -532,7 +587,7 @@ class _Match:
         copy = build(document_of(self.graph)).graph
         sources = [Source(self.way[s.name], s.kind, s.dtype, s.shape) for s in self.exercise.sources]
         try:
-            found = _derivatives(copy, [t.node.name for t in self.at.values()], sources)
+            found = _derivatives(copy, [t.name for t in self.at.values()], sources)
             made = [_computed(copy, (), sources, {self.way[k]: v for k, v in c.given.items()}, found)[1] for c in self.exercise.cases]
         except FlowError as error:
             yield Line(False, f"The derivatives cannot be had: {error.message}")
@@ -558,26 +613,28 @@ def _fits(node: Node, s: Source) -> bool:
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:
-    if a.shape != b.shape:
-        return False
-    if b.dtype.kind != "f" and a.dtype.kind != "f":
-        return bool((a == b).all())
-    relative, absolute = NEAR[max((x.dtype.name for x in (a, b) if x.dtype.kind == "f"), key=lambda n: NEAR[n][0])]
-    scale = float(np.max(np.abs(b[np.isfinite(b)]), initial=0)) if b.size else 0.0
-    return bool(np.allclose(a, b, rtol=relative, atol=absolute * max(1.0, scale), equal_nan=True))
+    """Number for number, of one dtype."""
+    return a.shape == b.shape and a.dtype == b.dtype and (bool((a == b).all()) if b.dtype.kind != "f" else _near(a.astype("float64"), b.astype("float64"), b.dtype.name))
+
+
+def _near(a: np.ndarray, b: np.ndarray, dtype: str) -> bool:
+    """Near to what is asked for; where that is near to zero, by the middle one of the others."""
+    sizes = np.abs(b[np.isfinite(b) & (b != 0)])
+    return bool(np.allclose(a, b, rtol=NEAR[dtype], atol=NEAR[dtype] / 10 * float(np.median(sizes)) if sizes.size else 1e-12, equal_nan=True))
 
 
 def _likeness(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
     """How the wrong values are like the right ones, if in a simple way."""
     if any(not np.isfinite(a).all() and np.isfinite(b).all() for a, b in pairs if a.dtype.kind == "f"):
         return " They hold NaN or infinity."
-    floats = [(a.astype("float64"), b.astype("float64")) for a, b in pairs if a.size]
-    if not floats:
+    kind = pairs[0][1].dtype
+    if kind.kind != "f" or not all(a.size for a, _ in pairs):
         return ""
-    if all(_same(-a, b) for a, b in floats):
+    floats = [(a.astype("float64"), b.astype("float64")) for a, b in pairs]
+    if all(_near(-a, b, kind.name) for a, b in floats):
         return " They have the opposite sign."
     ratios = [float(np.median(a[b != 0] / b[b != 0])) if (b != 0).any() else 0.0 for a, b in floats]
-    if len(floats) > 1 and all(np.isfinite(r) and abs(r) > 1e-9 and _same(a / r, b) for (a, b), r in zip(floats, ratios)):
+    if len(floats) > 1 and all(np.isfinite(r) and abs(r) > 1e-9 and _near(a / r, b, kind.name) for (a, b), r in zip(floats, ratios)):
         if np.allclose(ratios, ratios[0], rtol=1e-3):
             return f" They are {ratios[0]:.4g} times the right ones."
         if all(_whole(r) or _whole(1 / r) for r in ratios):     # as many times as there are elements, say
@@ -585,7 +642,7 @@ def _likeness(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
     apart = np.concatenate([(a - b).ravel() for a, b in floats])
     if apart.size > 1 and np.ptp(apart) <= 1e-4 * max(1.0, float(max(np.abs(b).max() for _, b in floats))):
         return f" They are all {abs(apart[0]):.4g} too {'large' if apart[0] > 0 else 'small'}."
-    if all(a.ndim > 1 and a.shape[-1] == a.shape[-2] and _same(np.swapaxes(a, -1, -2), b) for a, b in floats):
+    if all(a.ndim > 1 and a.shape[-1] == a.shape[-2] and _near(np.swapaxes(a, -1, -2), b, kind.name) for a, b in floats):
         return " Rows and columns have changed places."
     return ""
 
@@ -602,15 +659,13 @@ def _all(count: int) -> str:
     return f"all {count} cases" if count > 1 else "its case"
 
 
-def _ops(document: Document) -> dict[str, int]:
+def _ops(nodes: Iterable[DocNode]) -> Counter[str]:
     """How many of each operation there are, inside loops too."""
-    counts: dict[str, int] = {}
-    for node in document.nodes.values():
-        counts[node.op] = counts.get(node.op, 0) + 1
+    counts = Counter(n.op for n in nodes)
+    for node in nodes:
         for value in node.attrs.values():
             if isinstance(value, DocBody):
-                for op, n in _ops(value.document).items():
-                    counts[op] = counts.get(op, 0) + n
+                counts += _ops(value.document.nodes.values())
     return counts
 
 

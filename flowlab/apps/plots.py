@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from html import escape
 from operator import itemgetter
 from typing import Any
 
@@ -300,7 +301,7 @@ def attempts(files: Iterable[str | os.PathLike[str]]) -> Any:
     per: dict[str, dict[str, list[Any]]] = {}
     for name, found in (read_attempts(f) for f in files):
         for a in found:
-            per.setdefault(a.exercise, {}).setdefault(name or "no name", []).append(a)
+            per.setdefault(escape(a.exercise), {}).setdefault(escape(name) or "no name", []).append(a)
     if not per:
         raise FlowError("there are no attempts to draw.", hint="Exercise.save_attempts(path, name) writes those of a student.")
     figure, titles = go.Figure(), list(per)
@@ -323,7 +324,7 @@ def _solved(tries: Sequence[Any]) -> int:
 
 def _most(texts: Iterable[str]) -> str:
     counted = Counter(texts).most_common(1)
-    return counted[0][0] if counted else ""
+    return escape(counted[0][0]) if counted else ""
 
 
 def timeline(source: Any) -> Any:

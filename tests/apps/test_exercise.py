@@ -112,9 +112,65 @@ def test_structure_is_counted_inside_loops_too():
         fl.sum(step.outputs[0], name="y")
     with fl.Graph() as g:
         solution()
-    assert fl.exercise("Loop.", solution=solution, uses=["Tanh", "Scan"], most_nodes=3).check(g)
-    strict = fl.exercise("Loop.", solution=solution, uses={"Tanh": 2}, without=["Scan"], most_nodes=1)
-    assert [line.ok for line in strict.check(g).lines][-3:] == [False, False, False]
+    task = fl.exercise("Loop.", solution=solution, uses=["Tanh", "Scan"], without="Relu", most_nodes=4)
+    assert task.check(g)
+    with fl.Graph() as g:
+        x = fl.placeholder(("time", 2), name="x")
+        fl.tanh(fl.constant(1.0), name="dead")
+        with fl.scan(x, time_axis=0, name="rnn") as step:
+            h = step.state("h", init=fl.constant(np.zeros(2, "float32")))
+            z = h + step.input
+            new = 1 - 2 / (fl.exp(2 * z) + 1) + fl.relu(z) * 0
+            step.update(h, new)
+            step.output(new)
+        fl.sum(step.outputs[0], name="y")
+    assert [line.ok for line in task.check(g).lines] == [True, True, False, True, False, False], "what the goal does not need counts for nothing"
+
+
+TWO = fl.exercise("Two.", solution=lambda: fl.square(fl.tanh(fl.placeholder(("batch", 3), name="x"), name="h"), name="y"), goals=["h", "y"])
+GRAD = fl.exercise("The slope.", solution=lambda: fl.identity(fl.gradients(fl.sum(fl.square(w := fl.variable([1.0, 2.0], name="w"))), [w])[0], name="dw"), goals="dw")
+SUM = fl.exercise("The mean.", solution=mean_square)
+
+
+def x3():
+    return fl.placeholder(("batch", 3), name="x")
+
+
+@pytest.mark.parametrize(("task", "make", "right"), [
+    (TWO, lambda: fl.square(fl.tanh(x3(), name="another")), True),
+    (TWO, lambda: fl.square(fl.sin(x3(), name="h"), name="y"), False),
+    (GRAD, lambda: fl.gradients(fl.sum(fl.square(v := fl.variable([3.0, 3.0], name="v"))), [v]), True),
+    (SUM, lambda: fl.optim.Adam(0.1).minimize(fl.mean(fl.square(fl.matmul(x3(), fl.variable(np.eye(3, dtype="float32"), name="w", trainable=True)) - fl.placeholder(("batch", 3), name="y")))), False),
+    (SUM, lambda: (fl.mean(fl.square(x3() - fl.placeholder(("batch", 3), name="y"))), fl.square(fl.placeholder((2,), name="stray"))), True),
+    (fl.exercise("Half.", solution=lambda: fl.identity(fl.split(fl.placeholder((2, 4), name="x"), 2, axis=1)[1], name="y")), lambda: fl.split(fl.placeholder((2, 4), name="x"), 2, axis=1), True),
+    (fl.exercise("One.", solution=lambda: fl.concat([x3()[0], fl.constant([1e6])], axis=0, name="y")), lambda: fl.concat([x3()[0] * 0.7, fl.constant([1e6])], axis=0, name="y"), False),
+    (fl.exercise("Tiny.", solution=lambda: fl.multiply(x3(), 1e-8, name="y")), lambda: fl.multiply(x3(), 0.0, name="y"), False),
+    (fl.exercise("Type.", solution=lambda: fl.sin(x3(), name="y")), lambda: fl.cast(fl.sin(x3()), "float16", name="y"), False),
+])
+def test_right_is_right_wherever_it_stands_and_nearly_is_wrong(task, make, right):
+    with fl.Graph() as g:
+        make()
+    assert bool(task.check(g)) is right, task.check(g)
+
+
+def test_many_inputs_of_one_kind_are_told_apart_by_trying_or_it_is_said():
+    def total(names):
+        return sum(fl.multiply(fl.placeholder((2,), name=n), k + 1.0) for k, n in enumerate(names))
+    for count, solved in ((6, True), (8, False)):
+        task = fl.exercise("Sum.", solution=lambda count=count: fl.identity(total("abcdefgh"[:count]), name="y"), cases=2)
+        with fl.Graph() as g:
+            for n in "stuvwxyz"[:count][::-1]:
+                fl.placeholder((2,), name=n)
+            sum(fl.multiply(g.tensor(f"{n}:0"), k + 1.0) for k, n in enumerate("stuvwxyz"[:count]))
+        verdict = task.check(g)
+        assert bool(verdict) is solved and ("too many inputs of one kind" in str(verdict)) is not solved
+
+
+def test_an_input_that_can_be_several_of_the_solutions_is_no_crash():
+    task = fl.exercise("Add.", solution=lambda: fl.add(fl.placeholder(("batch", 3), name="a"), fl.placeholder((5, 3), name="b"), name="y"), cases=[{"a": np.ones((5, 3)), "b": np.ones((5, 3))}])
+    with fl.Graph() as g:
+        fl.square(fl.placeholder((None, 3), name="a"))
+    assert "There is nothing that stands for the input b" in str(task.check(g))
 
 
 def test_an_exercise_goes_to_a_class_without_its_solution(tmp_path):
@@ -130,7 +186,8 @@ def test_an_exercise_goes_to_a_class_without_its_solution(tmp_path):
 
 
 @pytest.mark.parametrize("change", [lambda d: d.update(flowlab_exercise=2), lambda d: d.pop("cases"), lambda d: d["cases"][0]["given"]["x"].update(shape=[1 << 40, 3]), lambda d: d.update(sources=[1]),
-                                    lambda d: d.update(start="{"), lambda d: d["mistakes"][0].pop("hint")])
+                                    lambda d: d.update(start="{"), lambda d: d["mistakes"][0].pop("hint"), lambda d: d.update(cases=[]), lambda d: d.update(goals=[]),
+                                    lambda d: d.update(most_nodes="x"), lambda d: d["cases"][1]["outputs"].pop("c_next"), lambda d: d["cases"][0].update(slopes={"zz": d["cases"][0]["slopes"]["x"]})])
 def test_a_damaged_file_is_refused(tmp_path, change):
     TASK.save(tmp_path / "a")
     data = json.loads((tmp_path / "a").read_text())
@@ -157,7 +214,9 @@ def test_a_score_is_reached_by_a_session(tmp_path):
 @pytest.mark.parametrize(("options", "says"), [
     ({}, "a solution or a score"), ({"solution": lambda: None}, "computes nothing"), ({"solution": mean_square, "cases": 0}, "needs a case"),
     ({"solution": lambda: fl.placeholder((2,), "int64", name="k") * 2}, "which numbers make sense"), ({"score": len}, "needs at_least"),
-    ({"solution": mean_square, "mistakes": [(mean_square, "none")]}, "gives the solution's numbers")])
+    ({"solution": mean_square, "mistakes": [(mean_square, "none")]}, "gives the solution's numbers"), ({"solution": mean_square, "uses": ["MatMull"]}, "no operation 'MatMull'"),
+    ({"solution": mean_square, "cases": [{"z": 1}]}, "z is no input"), ({"solution": mean_square, "without": ["Square"]}, "does not pass its own check"), ({"solution": mean_square, "goals": ()}, "needs a goal"),
+    ({"solution": lambda: fl.dropout(fl.placeholder(("batch", 30), name="x"), 0.5)}, "does not pass its own check")])
 def test_an_exercise_that_is_none_is_refused(options, says):
     with pytest.raises(fl.FlowError, match=says):
         fl.exercise("x", **options)
