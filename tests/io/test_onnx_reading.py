@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from time import perf_counter
 
 import numpy as np
 import onnx
@@ -509,6 +510,41 @@ def test_a_small_file_that_computes_something_huge_is_not_computed_while_it_is_r
         fl.Session(graph).run("y" if "y" in graph else "it")
 
 
+def asks(operator, inputs=(), shape=None, weights=(), version=20, **options):
+    """A model of one node that takes x, if it has a shape, and constants."""
+    given = [value("x", shape)] if shape is not None else []
+    return model_of([helper.make_node(operator, ["x"] * len(given) + list(inputs), ["y"], "it", **options)], given, [value("y", None)], weights, version)
+
+
+def scanned(batch):
+    body = helper.make_graph([helper.make_node("Add", ["s", "v"], ["t"])], "body", [value("s", [2]), value("v", [2])], [value("t", [2])])
+    return model_of([helper.make_node("Scan", ["", "x", "z"], ["y"], body=body, num_scan_inputs=1)], [value("x", [batch, 2]), value("z", [batch, 3, 2])], [value("y", [batch, 2])], version=8)
+
+
+@pytest.mark.parametrize(("model", "words"), [
+    (lambda: asks("SplitToSequence", shape=[10**8, 2]), "nodes of flowlab's"), (lambda: asks("SplitToSequence", shape=[10**9, 2], inputs=["n"], weights={"n": np.array(1)}), "nodes of flowlab's"),
+    (lambda: scanned(10**9), "nodes of flowlab's"), (lambda: asks("LRN", shape=[1, 4, 2, 2], size=10**9), "nodes of flowlab's"),
+    (lambda: asks("Resize", ["", "", "n"], [1, 1, 8, 8], {"n": np.array([1, 1, 1 << 24, 1], "float32")}, mode="linear"), "bytes"),
+    (lambda: asks("Pad", ["n"], [4], {"n": np.array([1 << 40, 0])}, mode="reflect"), "bytes"), (lambda: asks("DFT", ["n"], [1, 10**6, 1], {"n": np.array(10**6)}), "bytes"),
+    (lambda: asks("Col2Im", ["n", "m"], [1, 4, 9], {"n": np.array([1 << 25, 1 << 25]), "m": np.array([2, 2])}), "bytes"),
+    (lambda: asks("MelWeightMatrix", ["a", "b", "c", "d", "e"], None, {"a": np.array(10**6), "b": np.array(10**6), "c": np.array(8000), "d": np.array(0, "float32"), "e": np.array(4000, "float32")}), "bytes"),
+    (lambda: model_of([helper.make_node("ConstantOfShape", ["n"], [f"v{k}"]) for k in range(80)], [], [value("v0", None)], {"n": np.array([1 << 20])}), "bytes"),
+], ids=["split", "split-sizes", "scan-8", "lrn", "resize", "pad", "dft", "col2im", "mel", "many"])
+def test_one_node_of_a_file_adds_no_more_than_the_whole_may_have(model, words):
+    model = model()
+    assert len(model.SerializeToString()) < 8192
+    with pytest.raises(fl.DocumentError, match=words):
+        fl.from_onnx(model)
+
+
+@pytest.mark.parametrize(("mode", "pads"), [("wrap", [-2, 3]), ("wrap", [9, -1]), ("reflect", [-2, 3]), ("reflect", [4, -2])])
+def test_padding_goes_round_in_what_negative_pads_leave(mode, pads):
+    x = np.arange(5, dtype="float32")
+    graph, _ = fl.from_onnx(asks("Pad", ["n"], [5], {"n": np.array(pads)}, mode=mode))
+    a, b = pads
+    np.testing.assert_array_equal(fl.Session(graph).run("y", {"x": x}), np.pad(x[max(-a, 0):len(x) + min(b, 0)], (max(a, 0), max(b, 0)), mode=mode), strict=True)
+
+
 def test_subgraphs_and_functions_inside_one_another_are_bounded():
     inner = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [], [value("y", [1])])
     for _ in range(24):     # protobuf itself stops at a hundred messages inside one another
@@ -528,6 +564,13 @@ def test_subgraphs_and_functions_inside_one_another_are_bounded():
     bomb = model_of([helper.make_node("F19", ["x"], ["y"], domain="mine")], [value("x", [1])], [value("y", [1])], functions=functions, opsets=[helper.make_opsetid("mine", 1)])
     with pytest.raises(fl.FlowError, match=f"more than {MOST_NODES:,} nodes"):
         fl.from_onnx(bomb)
+    # each hands a constant on to the next, and the last is unknown: folding none of them may mean that each is read twice
+    functions = [helper.make_function("mine", f"C{k}", ["x"], ["y"], [helper.make_node(f"C{k + 1}" if k < 31 else "Nowhere", ["x"], ["y"], domain="mine")], [helper.make_opsetid("mine", 1)]) for k in range(32)]
+    fed = model_of([helper.make_node("C0", ["c"], ["y"], domain="mine")], [], [value("y", [1])], {"c": np.ones(1, "int64")}, functions=functions, opsets=[helper.make_opsetid("mine", 1)])
+    start = perf_counter()
+    with pytest.warns(UserWarning, match="deep inside one another|no operation"):
+        graph, _ = fl.from_onnx(fed)
+    assert perf_counter() - start < 1 and len(graph.nodes) < 5
     again = helper.make_function("mine", "Loops", ["x"], ["y"], [helper.make_node("Loops", ["x"], ["y"], domain="mine")], [helper.make_opsetid("mine", 1)])
     with pytest.warns(UserWarning, match="deep inside one another|cannot be computed"):
         try:

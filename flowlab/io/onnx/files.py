@@ -15,6 +15,8 @@ from ...ops.formats import FORMATS
 from .package import MOST_BYTES, package
 
 MOST_NODES = 100_000            # over all subgraphs and functions, each as often as it is called
+MOST_MADE = 250_000             # nodes of flowlab's that they become, over all bodies
+MOST_MADE_BYTES = 1 << 28       # of the arrays that are computed from a model, beside 16 for each of its own bytes
 DEEPEST = 32                    # subgraphs and functions inside one another
 _FIELDS = {"location", "offset", "length", "checksum"}     # of an external tensor; any other is refused, not set
 
@@ -25,6 +27,10 @@ class NotInFlowlab(Exception):
     def __init__(self, reason: str, needs: Iterable[str] = (), sizes: bool = False):
         super().__init__(reason)
         self.reason, self.needs, self.sizes = reason.rstrip("."), frozenset(needs), sizes
+
+
+class TooMuch(DocumentError):
+    """A file asks for more than flowlab makes of one: reading ends."""
 
 
 def model_of(source: Any) -> tuple[Any, Path | None]:
@@ -72,7 +78,7 @@ def check(model: Any, folder: Path | None) -> None:
         count += sum(_count_node(n, 1) for n in function.node)
     if count > MOST_NODES:
         raise DocumentError(f"the model has {count:,} nodes.", hint=f"At most {MOST_NODES:,}.")
-    for tensor in _tensors(model):
+    for tensor in tensors_of(model):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             _bring_in(tensor, folder, left)
         _sized(onnx, tensor)
@@ -111,7 +117,7 @@ def _count_node(node: Any, depth: int) -> int:
     return 1 + sum(_count_nodes(g, depth + 1) for a in node.attribute for g in ([a.g] if a.HasField("g") else a.graphs))
 
 
-def _tensors(model: Any) -> list[Any]:
+def tensors_of(model: Any) -> list[Any]:
     """Every tensor that a model holds."""
     found: list[Any] = []
 

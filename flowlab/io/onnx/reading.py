@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -19,7 +20,21 @@ from ...core.types import TensorType, shape_of
 from ...ops.foreign import opaque
 from ...ops.math import identity
 from ...ops.state import placeholder
-from .files import DEEPEST, HELD, MOST_NODES, NotInFlowlab, array_of, check, dtype, kind_of, model_of
+from .files import (
+    DEEPEST,
+    HELD,
+    MOST_MADE,
+    MOST_MADE_BYTES,
+    MOST_NODES,
+    NotInFlowlab,
+    TooMuch,
+    array_of,
+    check,
+    dtype,
+    kind_of,
+    model_of,
+    tensors_of,
+)
 from .package import package
 from .values import LARGEST, Names, Value, computed, dim_name, module_scope
 
@@ -53,6 +68,7 @@ class Use:
 
     def __init__(self, reader: Reader, node: Any, inputs: list[Value | None], version: int, outer: Mapping[str, Any], scope: Scope):
         self.reader, self.node, self.inputs, self.version, self.scope = reader, node, inputs, version, scope
+        self.spent = reader.spent       # to be asked before a file's numbers say how much is made
         self.op, self.name = node.op_type, ""
         self.outputs = len(node.output)
         self._attributes = {}
@@ -200,6 +216,41 @@ class Scope:
         raise NotInFlowlab(f"nothing is called {name!r} here")
 
 
+class _Spent:
+    """What a model has asked for so far, whichever of its parts is read; `room` and `hold` raise TooMuch."""
+
+    def __init__(self, size: int):
+        self.steps = self.nodes = self.bytes = 0
+        self._most_bytes = MOST_MADE_BYTES + 16 * size
+        self._counted: WeakKeyDictionary[Graph, int] = WeakKeyDictionary()
+
+    def step(self) -> None:
+        self.steps += 1
+        if self.steps > MOST_NODES:
+            raise TooMuch(f"the model has more than {MOST_NODES:,} nodes once its functions are written out.", hint="flowlab reads no larger ones.")
+
+    def room(self, count: int) -> None:
+        """Will so many more nodes do?"""
+        if self.nodes + count > MOST_MADE:
+            raise TooMuch(f"the model becomes {self.nodes + count:,} nodes of flowlab's.", hint=f"At most {MOST_MADE:,}.")
+
+    def hold(self, size: int) -> None:
+        """Will so many more bytes of arrays do?"""
+        if self.bytes + size > self._most_bytes:
+            raise TooMuch(f"what is computed from the model while it is read has {self.bytes + size:,} bytes.", hint=f"At most {self._most_bytes:,} for a file of this size.")
+
+    def count(self, graph: Graph, made: Sequence[Value]) -> None:
+        """What a step has left: new nodes of the graph that is open, and arrays."""
+        first = self._counted.get(graph, 0)
+        size = sum(n.attrs["value"].nbytes for n in graph._nodes[first:] if n.op.source == "constant")
+        size += sum(v.array.nbytes if v.known else 8 * len(v.items or ()) for v in made)  # type: ignore[union-attr]
+        self._counted[graph] = first + len(graph._nodes[first:])
+        self.hold(size)
+        self.room(self._counted[graph] - first)
+        self.bytes += size
+        self.nodes += self._counted[graph] - first
+
+
 class Reader:
     """Walks a model and adds its nodes to a graph."""
 
@@ -211,7 +262,7 @@ class Reader:
         self.outputs = {"/".join(p for p in o.name.split("/") if p) for o in model.graph.output}
         self.weights: list[Value] = []
         self.kept: dict[str, np.ndarray] = {}
-        self._steps = self._depth = 0
+        self.spent, self._depth = _Spent(sum(t.ByteSize() for t in tensors_of(model))), 0
         self._types: dict[str, Any] | None = None
 
     # ------------------------------------------------------------ the whole
@@ -250,7 +301,10 @@ class Reader:
                 self.weights.append(value)
         for sparse in proto.sparse_initializer:
             try:
-                scope.values[sparse.values.name] = Value(sparse.values.name, array=_dense(sparse))
+                array = _dense(sparse)
+                self.spent.hold(array.nbytes)
+                self.spent.bytes += array.nbytes
+                scope.values[sparse.values.name] = Value(sparse.values.name, array=array)
             except NotInFlowlab as error:
                 scope.values[sparse.values.name] = Value(sparse.values.name, why=error.reason)
 
@@ -303,9 +357,7 @@ class Reader:
             if self._depth > DEEPEST:
                 raise NotInFlowlab(f"subgraphs and functions stand more than {DEEPEST} deep inside one another")
             for node in nodes:
-                self._steps += 1
-                if self._steps > MOST_NODES:
-                    raise FlowError(f"the model has more than {MOST_NODES:,} nodes once its functions are written out.", hint="flowlab reads no larger ones.")
+                self.spent.step()
                 self.step(node, scope)
         finally:
             self._depth -= 1
@@ -321,11 +373,12 @@ class Reader:
                     raise NotInFlowlab(v.why, v.roots, v.sizes)
             use = Use(self, node, values, scope.opsets.get(domain, 1), scope.attributes, scope)
             made = self.folded(use, domain) or self.made(use, domain)
+        except TooMuch:
+            raise
         except Exception as error:  # a file may wire anything to anything
-            if isinstance(error, FlowError) and self._steps > MOST_NODES:
-                raise
             why = error if isinstance(error, NotInFlowlab) else NotInFlowlab(str(error) if isinstance(error, FlowError) else f"{type(error).__name__}: {error}")
             made = self.unreadable(node, values, why)
+        self.spent.count(current_graph(), made)
         roots = frozenset().union(*(v.roots for v in values if v is not None))
         for name, value in zip(node.output, made):
             if name:
@@ -337,8 +390,8 @@ class Reader:
         known = [v for v in use.inputs if v is not None]
         if not all(v.known and v.array.size <= LARGEST for v in known) or any(a.HasField("g") for a in use.node.attribute):  # type: ignore[union-attr]
             return self.sizes(use, domain)
-        if (domain, use.op) not in HANDLERS and (domain, use.op) not in SINGLE and not known:
-            return None
+        if self.function(use) is not None or (domain, use.op) not in HANDLERS and (domain, use.op) not in SINGLE:
+            return None     # each node of the body is folded by itself
         graph, apart = Graph("folding"), Reader.__new__(Reader)
         apart.__dict__.update(self.__dict__, graph=graph, names=Names(graph), result=Imported(graph), weights=[])
         values = [None if v is None else Value(v.name, array=v.array, kind=v.kind) for v in use.inputs]
@@ -350,6 +403,8 @@ class Reader:
                 if apart.result.opaque:
                     return None
                 tensors = [v.tensor() for v in made if v.array is None]
+            except TooMuch:
+                raise
             except Exception:   # said again, with a place, where it is not folded
                 return None
         arrays = computed(tensors)
@@ -392,10 +447,14 @@ class Reader:
                 return self.made(use, domain)[0].tensor(self.names)
         return [Value("", make=make, dims=_objects(flat).reshape(got.shape))]
 
+    def function(self, use: Use) -> Any:
+        """The function of the model that a node calls, None if it calls none."""
+        return self.functions.get((use.node.domain, use.op, getattr(use.node, "overload", "")))
+
     def made(self, use: Use, domain: str) -> list[Value]:
         """The outputs of a node, added to the open graph."""
         handler, op = HANDLERS.get((domain, use.op)), SINGLE.get((domain, use.op))
-        function = self.functions.get((use.node.domain, use.op, getattr(use.node, "overload", "")))
+        function = self.function(use)
         graph = current_graph()
         if function is None and handler is None and op is not None:
             return _values(single(op, use, self.label(use)))
@@ -670,7 +729,7 @@ def from_onnx(source: Any, *, given: Mapping[str, Any] | None = None, shapes: Ma
     `dynamo=False, training=TrainingMode.PRESERVE, do_constant_folding=False` keep it apart. `fl.compare` names the first node that disagrees with the layers' values there.
 
     What flowlab has no operation for stays as an opaque node that tells why; everything before it runs, running it is an error. DocumentError for a
-    file that is no sound model, or asks for a file outside its folder.
+    file that is no sound model, asks for a file outside its folder, or becomes more than 250,000 nodes or too many bytes.
 
     >>> import flowlab as fl, numpy as np
     >>> from onnx import helper as h, numpy_helper as n, TensorProto as t

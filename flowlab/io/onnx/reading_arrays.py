@@ -142,6 +142,7 @@ def _(use: Use) -> Any:
     if count > LARGEST * 64:
         raise NotInFlowlab(f"a range of {count:,} values is more than flowlab writes out")
     kind = use.inputs[0].type.dtype  # type: ignore[union-attr]
+    use.spent.hold(8 * count)
     return np.asarray(start, kind) + np.arange(count).astype(kind) * np.asarray(step, kind)
 
 
@@ -270,6 +271,7 @@ def _(use: Use) -> Any:
     if sizes is None:
         n = use.attr("num_outputs", use.outputs)
         size = x.shape[axis]
+        use.spent.room(n)
         if n == 1:
             return m.identity(x)
         if not isinstance(size, int):
@@ -354,11 +356,14 @@ def _(use: Use) -> Any:
             return x
     if mode in ("constant", "edge"):
         return use.only(layout.pad, x, pad_width=tuple(width), mode=mode, constant_values=value) if mode == "constant" else use.only(layout.pad, x, pad_width=tuple(width), mode=mode)
-    sizes = use.sizes(0)
+    sizes = x.shape     # less what negative widths have cut off
+    if not all(isinstance(d, int) for d in sizes):
+        sizes = use.sizes(0)    # says which is not known
     if mode == "reflect" and all(max(w) < s for w, s in zip(width, sizes)):
         return use.only(layout.pad, x, pad_width=tuple(width), mode="reflect")
     for axis, (w, size) in enumerate(zip(width, sizes)):    # round and round, or to and fro
         if w != (0, 0):
+            use.spent.hold(8 * (size + sum(w)))
             at = np.pad(np.arange(size), (w,), mode={"wrap": "wrap", "reflect": "reflect"}[mode])
             x = arr.gather(x, at, axis=axis)
     return x

@@ -258,6 +258,7 @@ def _(use: Use) -> Any:
         sizes = use.sizes(0)[2:]
         window, stride, dilation = tuple(use.attr("kernel_shape")), _each(use, "strides", n, 1), _each(use, "dilations", n, 1)
         pads = pads_of(use, sizes, window, stride, dilation)
+        use.spent.hold(8 * prod(outs))
         share = np.ones(outs, "int64")
         for axis in range(n):
             at = np.arange(outs[axis])[:, None] * stride[axis] + np.arange(window[axis]) * dilation[axis]
@@ -310,6 +311,7 @@ def _(use: Use) -> Any:
     channels = rows // prod(block)
     padded = tuple(s + p[k] + p[k + n] for k, s in enumerate(image))
     counts = tuple((s - d * (b - 1) - 1) // t + 1 for s, d, b, t in zip(padded, dilation, block, stride))
+    use.spent.hold(8 * (prod(block) * prod(counts) + batch * channels * prod(padded)))
     at = np.zeros((*block, *counts), "int64")
     for k in range(n):
         a = np.arange(block[k])[:, None] * dilation[k] + np.arange(counts[k]) * stride[k]
@@ -388,6 +390,7 @@ def _(use: Use) -> Any:
     x, size = use[0], use.attr("size")
     alpha, beta, bias = use.attr("alpha", 1e-4), use.attr("beta", 0.75), use.attr("bias", 1.0)
     before, after = (size - 1) // 2, size - 1 - (size - 1) // 2
+    use.spent.room(2 * size)
     squares = layout.pad(m.square(x), pad_width=((0, 0), (before, after), *((0, 0),) * (x.rank - 2)))
     channels = use.sizes(0)[1]
     total = squares[:, 0:channels]
@@ -506,6 +509,7 @@ def resized(use: Use, x: Tensor, axes: list[int], rate: list[float], wanted: lis
     for j, axis in enumerate(axes):
         if wanted[j] == sizes[axis] and rate[j] == 1 and how != "tf_crop_and_resize":
             continue
+        use.spent.hold(8 * sizes[axis] * wanted[j])
         matrix = resize_matrix(sizes[axis], wanted[j], rate[j], said, (float(roi[j]), float(roi[j + len(axes)])))
         wrong = np.isnan(matrix).any(axis=1)
         if wrong.any():
@@ -669,6 +673,7 @@ def _(use: Use) -> Any:
     moved = arr.reshape(offset, (n, parts, taps, 2, *out))
     mask = arr.reshape(use[4], (n, parts, taps, *out)) if use.has(4) else None
     seen = []
+    use.spent.room(parts)
     for part in range(parts):
         at = []
         for axis in range(2):
@@ -694,6 +699,7 @@ def _(use: Use) -> Any:
 def _(use: Use) -> Any:
     theta, size = use[0], use.ints(1)
     dims, corners = size[2:], bool(use.attr("align_corners", 0))  # type: ignore[index]
+    use.spent.hold(8 * (len(dims) + 1) * prod(dims))
     lines = [np.linspace(-1, 1, d) if corners else (np.arange(d) * 2 + 1) / d - 1 for d in dims]
     if corners:
         lines = [v if d > 1 else np.zeros(1) - 1 for v, d in zip(lines, dims)]
@@ -715,10 +721,11 @@ def _transform(size: int, length: int, inverse: bool, kind: np.dtype) -> tuple[n
     return (real * scale).astype(kind), (imaginary * scale).astype(kind)
 
 
-def fourier(x: Tensor, axis: int, length: int, inverse: bool, half: bool) -> Tensor:
+def fourier(use: Use, x: Tensor, axis: int, length: int, inverse: bool, half: bool) -> Tensor:
     """x (…, 1 or 2), its last axis real and imaginary parts, along `axis`."""
     size = x.shape[axis]
     assert isinstance(size, int)
+    use.spent.hold(16 * min(size, length) * length)
     if size > length:
         x = x[(*(slice(None),) * axis, slice(0, length))]
     x = layout.moveaxis(x, axis, -2)
@@ -745,9 +752,9 @@ def _(use: Use) -> Any:
         lead = (slice(None),) * axis
         back = layout.flip(x[(*lead, slice(1, (length + 1) // 2))], axis=axis)
         x = arr.concat([x, m.multiply(back, np.array([1, -1], x.dtype))], axis=axis)
-        y = fourier(x, axis, length, True, False)
+        y = fourier(use, x, axis, length, True, False)
         return y[..., 0:1]
-    return fourier(x, axis, length, inverse, half)
+    return fourier(use, x, axis, length, inverse, half)
 
 
 @reads("STFT")
@@ -758,11 +765,12 @@ def _(use: Use) -> Any:
     size = use.sizes(0)[1]
     x = x if x.rank == 3 else arr.expand_dims(x, axis=-1)
     frames = (size - length) // step + 1
+    use.spent.hold(8 * frames * length)
     at = np.arange(frames)[:, None] * step + np.arange(length)
     y = arr.gather(x, at, axis=1)      # (batch, frames, length, parts)
     if window is not None:
         y = m.multiply(y, arr.expand_dims(window, axis=1))
-    return fourier(y, 2, length, False, bool(use.attr("onesided", 1)))
+    return fourier(use, y, 2, length, False, bool(use.attr("onesided", 1)))
 
 
 @reads("MelWeightMatrix")
@@ -770,6 +778,7 @@ def _(use: Use) -> Any:
     bins, length, rate = (int(use.ints(k)[0]) for k in range(3))  # type: ignore[index]
     low, high = (float(use.array(k).reshape(-1)[0]) for k in (3, 4))  # type: ignore[union-attr]
     kind = dtype(use.attr("output_datatype", 1))
+    use.spent.hold(8 * bins * (length // 2 + 1))
     first, last = (2595 * np.log10(1 + h / 700) for h in (low, high))
     mel = first + np.arange(bins + 2) * (last - first) / (bins + 2)
     hertz = 700 * (10 ** (mel / 2595) - 1)
@@ -800,6 +809,7 @@ def _(use: Use) -> Any:
     for n, start in enumerate(counts, 1):
         end = counts[n] if n < len(counts) else len(pool)
         grams += [tuple(pool[k:k + n]) for k in range(start, end, n)]
+    use.spent.room(max(indexes) + 1 + len(grams) * (skips + 1))
     columns: list[Any] = [None] * (max(indexes) + 1)
     for place, gram in zip(indexes, grams):
         n = len(gram)

@@ -12,7 +12,7 @@ from ...core.graph import Tensor, current_graph
 from ...core.types import TensorType
 from ...ops import array as arr, layout, logic, math as m
 from ...ops.state import constant
-from .files import NotInFlowlab
+from .files import NotInFlowlab, TooMuch
 from .reading import Scope, Use, _again, reads
 from .values import Value
 
@@ -53,6 +53,8 @@ def _(use: Use) -> Any:
         predicate = arr.reshape(predicate, ())
     try:
         return list(_chosen(use, predicate))
+    except TooMuch:
+        raise
     except FlowError as error:      # the branches differ: if the predicate is known, one will do
         raise NotInFlowlab(str(error), test.roots) from None
     except NotInFlowlab as error:
@@ -198,6 +200,7 @@ def _batched(use: Use, graph: Any, sequences: int) -> list[Tensor]:
     batch = use.sizes(1)[0]
     turned = use.attr("directions") or [0] * sequences
     parts = []
+    use.spent.room(batch * (len(use.inputs) + len(graph.node)))
     for k in range(batch):
         firsts = [use[1 + j][k] for j in range(states)]
         xs = [use[1 + states + j][k] for j in range(sequences)]

@@ -64,8 +64,10 @@ def _(use: Use) -> Any:
     size = use.sizes(0)[axis]
     given = use.array(1)
     if given is None:
+        use.spent.room((1 if use.attr("keepdims", 1) else 2) * size)
         sizes = [1] * size
     elif given.ndim == 0:
+        use.spent.room(size // int(given))
         sizes = [int(given)] * (size // int(given)) + ([size % int(given)] if size % int(given) else [])
     else:
         sizes = [int(n) for n in given]
