@@ -12,6 +12,7 @@ from ..core.graph import Graph, Node, Tensor
 from .fetching import fetched, needed
 
 QUAD, TIMES, NEXT_ROW = r"\quad ", r" \times ", r" \\ "
+LONGEST = 240   # letters of a text that are written out
 SHOWN = 4       # rows and columns of a matrix that are written out
 _GREEK = {"alpha", "beta", "gamma", "delta", "epsilon", "eta", "theta", "kappa", "lambda", "mu", "nu", "xi", "rho", "sigma", "tau", "phi", "chi", "psi", "omega"}
 _USUAL = {"kernel": "W", "recurrent_kernel": "U", "bias": "b", "recurrent_bias": "b'", "loss": "L"}
@@ -54,9 +55,10 @@ def to_latex(graph: Graph, fetches: Any = None, run: Any = None) -> Latex:
 
 
 def word(text: str) -> str:
-    """A text as upright letters; whatever LaTeX would take for a command of its own is written out."""
-    special = {"\\": r"\backslash ", "_": r"\_", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "^": r"\wedge ", "~": r"\sim "}
-    return r"\mathrm{" + "".join(special.get(c, c) for c in text) + "}"
+    """A text as upright letters, a long one abridged; whatever LaTeX or a page would take for a command of its own is written out."""
+    special = {"\\": r"\backslash ", "_": r"\_", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "^": r"\wedge ", "~": r"\sim ", "<": r"\lt ", ">": r"\gt "}
+    text = text if len(text) <= LONGEST else f"{text[:LONGEST - 1]}…"
+    return r"\mathrm{" + "".join(special.get(c, c) if c.isprintable() and c != " " else r"\ " for c in text) + "}"
 
 
 class _Equations:
@@ -131,7 +133,7 @@ class _Equations:
         named = [self.given(t) for t in n.inputs]
         for key, attr in n.op.attrs.items():
             v = n.attrs[key]
-            if attr.kind not in ("body", "value") and (attr.required or v != attr.default) and v is not None:
+            if n.op.name != "Opaque" and attr.kind not in ("body", "value") and (attr.required or v != attr.default) and v is not None:
                 named.append(rf"\text{{{key.replace('_', ' ')}}} = {_plain(v)}")
         name = n.op.function.replace("_", r"\_")
         return rf"\operatorname{{{name}}}({', '.join(named)})", latex if "=" in latex else ""
@@ -222,7 +224,10 @@ def _substituted(latex: str, given: Mapping[str, str]) -> str | None:
 def _plain(v: Any) -> str:
     if isinstance(v, (tuple, list)):
         return "(" + ", ".join(map(_plain, v)) + ")"
-    return number(v) if isinstance(v, (int, float)) and not isinstance(v, bool) else rf"\text{{{str(v).replace('_', ' ')}}}"
+    if isinstance(v, (int, float)) and not isinstance(v, bool):
+        return number(v)
+    text = str(v).replace("_", " ")
+    return rf"\text{{{text}}}" if re.fullmatch(r"[A-Za-z0-9 .,:;/=+*()-]{0,60}", text) else word(text)
 
 
 def number(x: Any) -> str:

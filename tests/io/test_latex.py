@@ -1,11 +1,15 @@
 """Equations of graphs: every one is read by a LaTeX reader of somebody else's, and says what its node computes."""
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from latex2mathml.converter import convert
 
 import flowlab as fl
+from flowlab.core.op import REGISTRY
+from flowlab.io.latex import _plain, word
 from tests.ops.cases import CASES
 
 ONE_EACH = list({c.type: c for c in CASES}.values())
@@ -102,3 +106,21 @@ def test_odd_names_are_letters_and_no_commands():
 def test_a_notebook_shows_it_as_mathematics():
     g, y, *_ = network()
     assert fl.to_latex(g, y)._repr_latex_() == f"$${fl.to_latex(g, y)}$$"
+
+
+HOSTILE = [r"\input{/etc/passwd}", "$$ <img src=x onerror=alert(1)>", r"\href{javascript:alert(1)}{x}", "a\0b\nc\x1b[2J", "}} & \\\\ % # ~ ^ _", "x" * 5000]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_texts_of_a_file_stay_texts(text):
+    with fl.Graph() as g:
+        x = fl.placeholder((2,), name="x")
+        told = fl.nn.dense(fl.expand_dims(x, axis=0), 2, name="d")
+        g.add(REGISTRY["Opaque"], [x], REGISTRY["Opaque"].normalize({"operator": text[:200], "reason": text[:2000], "types": "[null]"}), name="it")
+    del told
+    for made in (str(fl.to_latex(g)), word(text), _plain(text), _plain(("a", text))):
+        assert len(made) < 1500 and not any(c in made for c in "<>\0\x1b~") and "\n" not in made.replace("\\\\\n", "").replace("{aligned}\n", "").replace("\n\\end", "")
+        assert not re.search(r"\\(input|href)\b|(?<!\\)[$%#]", made)
+        assert convert(made).startswith("<math")
+    assert r"\operatorname{opaque}(x)" in fl.to_latex(g)
+    assert _plain("same") == r"\text{same}"
