@@ -297,6 +297,16 @@ def test_composites_leave_as_functions_and_equal_ones_are_one():
     same(g, [z, h, g.tensor("again/affine/Tanh:0"), slope], {"x": some(2, 3)})     # what is inside can be fetched
 
 
+def test_a_composite_named_as_an_operator_of_onnx_is_told_from_it():
+    @fl.composite
+    def Gather(x):
+        return fl.gather(x, 0, axis=1)
+    with fl.Graph() as g:
+        y = Gather(fl.placeholder(("n", 3), name="x"))
+    model = same(g, [y], {"x": some(2, 3)})
+    assert [(f.name, f.node[-1].op_type) for f in model.functions] == [("Gather_1", "Gather")]
+
+
 def test_a_scope_that_something_outside_stands_in_the_middle_of_is_written_out():
     with fl.Graph() as g:
         x = fl.placeholder((1, 3), name="x")

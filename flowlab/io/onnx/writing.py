@@ -332,7 +332,7 @@ class Block:
         same = self.model.functions.setdefault(str(made.SerializeToString(deterministic=True)), made)
         if same is made:
             k, made.name = 0, signature.function
-            while made.name in self.model.names:
+            while made.name in self.model.names or self.model.onnx.defs.has(made.name):     # onnxruntime takes a function Gather for ONNX's own, and dies
                 k += 1
                 made.name = f"{signature.function}_{k}"
             self.model.names.add(made.name)
