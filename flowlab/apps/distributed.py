@@ -8,6 +8,7 @@ The graph goes to the workers as data, the JSON of a graph file. Dask itself run
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
@@ -18,15 +19,16 @@ from ..core.errors import AttributeValueError, DeviceError, FlowError, KernelErr
 from ..core.graph import Graph, Node, Tensor
 from ..io.build import build
 from ..io.document import document_of, file_bytes, from_text
+from ..io.fetching import needed
 from ..runtime.feeding import checked_feeds, feed_tensors, flatten
 from ..runtime.session import Session
 from ..runtime.store import Draws
 from ..runtime.timeline import Row, Timeline
 from ..trace.trace import record
+from .rows import kinds
 
 _LOST_AT_MOST = 3       # workers that may die over one part of a batch
 _LOOK_EVERY = 5.0       # seconds; new workers are found within it
-_PROBES = 3             # batches that may leave open how parts of a tensor are put together
 _CLOSE = {"e": 3e-2, "f": 1e-3, "d": 1e-7}      # how far a whole may be from its parts, by dtype
 
 
@@ -62,19 +64,35 @@ class PartDraws(Draws):
         return PartDraws(self.seed, self.run, super().at(timestep).frame, self.axes, self.part)
 
 
+# where a method of a generator takes its shape; its other arguments are numbers
+_SIZE = {"random": 0, "standard_normal": 0, "standard_exponential": 0, "standard_cauchy": 0, "exponential": 1, "rayleigh": 1, "poisson": 1, "geometric": 1, "standard_gamma": 1, "standard_t": 1,
+         "chisquare": 1, "weibull": 1, "power": 1, "pareto": 1, "logseries": 1, "zipf": 1, "normal": 2, "uniform": 2, "integers": 2, "laplace": 2, "logistic": 2, "lognormal": 2, "gumbel": 2,
+         "binomial": 2, "negative_binomial": 2, "beta": 2, "gamma": 2, "f": 2, "vonmises": 2, "wald": 2, "noncentral_chisquare": 2, "triangular": 3, "hypergeometric": 3, "noncentral_f": 3}
+
+
 class _Rows:
-    """A generator that gives the rows of a part."""
+    """A generator that gives the rows of a part; FlowError for a draw of which it is not known which rows they are."""
 
     def __init__(self, whole: np.random.Generator, axis: int, part: Part):
         self.whole, self.axis, self.part = whole, axis, part
 
-    def random(self, shape: Sequence[int]) -> np.ndarray:
-        sizes = [*shape]
-        sizes[self.axis] = self.part.total
-        return self.whole.random(sizes)[(slice(None),) * self.axis + (slice(self.part.start, self.part.stop),)]
-
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.whole, name)
+        if name.startswith("_"):
+            raise AttributeError(name)
+        method, at = getattr(self.whole, name), _SIZE.get(name)
+
+        def draw(*args: Any, **options: Any) -> Any:
+            size = options.pop("size", None) if at is None or len(args) <= at else args[at]
+            sizes = [size] if isinstance(size, (int, np.integer)) else list(size or ())
+            rows = self.part.stop - self.part.start
+            if at is None or sizes[self.axis:self.axis + 1] != [rows] or any(np.ndim(a) for k, a in enumerate(args) if k != at) or any(np.ndim(v) for v in options.values()):
+                raise FlowError(f"key.{name} draws something other than a number for each of {rows} rows, along axis {self.axis}.", hint="Draw in the shape of the output, such as "
+                                "key.normal(0, 1, x.shape), or train without cluster.")
+            sizes[self.axis] = self.part.total
+            args = (*args[:at], *(() if len(args) <= at else (sizes,)), *args[at + 1:])
+            drawn = method(*args, **options, **({} if len(args) > at else {"size": sizes}))
+            return drawn[(slice(None),) * self.axis + (slice(self.part.start, self.part.stop),)]
+        return draw
 
 
 def drawn_by_row(graph: Graph, dim: str) -> dict[int, int]:
@@ -326,19 +344,11 @@ def share(graph: Graph, wanted: Sequence[Tensor | Node], feeds: Sequence[Tensor]
                 stack.append(t.node)
         stack += [c for c in node.control_inputs if not is_far(c)]
     far |= cut
-    read: dict[str, None] = {}
-    seen, stack = set(), [t.node for t in far]
-    while stack:
-        node = stack.pop()
-        if node.id in seen:
-            continue
-        seen.add(node.id)
+    below = needed(tuple(far), given, controls=True)
+    for node in below:
         if node.op.name == "Assign":
             raise FlowError(f"{node.name} changes a variable in the middle of what the workers compute.", node=node.name, hint="Train without cluster, or fetch nothing that depends on an update.")
-        if node.op.source == "variable":
-            read[node.name] = None
-        stack += [*(t.node for t in node.inputs if t not in given), *node.control_inputs]
-    return Shared(tuple(far), near, tuple(cut), tuple(read))
+    return Shared(tuple(far), near, tuple(cut), tuple(n.name for n in below if n.op.source == "variable"))
 
 
 def _updates(node: Node) -> bool:
@@ -346,13 +356,19 @@ def _updates(node: Node) -> bool:
 
 
 def batch_dimension(feeds: Sequence[Tensor]) -> str:
-    """The named dimension that a batch is split along: the first axis of most of what is fed."""
-    named = [t.shape[0] for t in feeds if t.shape and isinstance(t.shape[0], str)]
-    for dim in sorted(set(named), key=lambda d: (-named.count(d), named.index(d))):
-        if all(t.shape.count(dim) <= 1 for t in feeds):
-            return dim
+    """The named dimension that a batch is split along: the first axis of most of what is fed, else the one called "batch"."""
+    if dim := _batch_of(feeds):
+        return dim
     raise AttributeValueError("no dimension of what is fed has a name, so it is not known which one the batch is.", port="cluster",
                               hint='fl.placeholder(("batch", 784)) names it; a placeholder of fixed size cannot be split.')
+
+
+def _batch_of(feeds: Sequence[Tensor]) -> str:
+    named = [t.shape[0] for t in feeds if t.shape and isinstance(t.shape[0], str)]
+    for dim in (*sorted(set(named), key=lambda d: (-named.count(d), named.index(d))), "batch"):
+        if max((t.shape.count(dim) for t in feeds), default=0) == 1:
+            return dim
+    return ""
 
 
 # ---------------------------------------------------------------- a training
@@ -361,8 +377,11 @@ def batch_dimension(feeds: Sequence[Tensor]) -> str:
 class DataParallel:
     """A training step over a cluster: the batch in parts, the gradients of the parts put together, the update made here. What `fl.fit(..., cluster=client)` runs.
 
-    `shards`: how many parts; by default as many as there are workers at the first step, and that stays, whoever comes or goes. How the parts of a tensor make the whole is seen at the first
-    batch, which is computed here as well: their mean, weighted by rows, or their sum; AttributeValueError for a tensor that is neither, such as what follows batch statistics.
+    `shards`: how many parts; by default as many as there are workers at the first step, and that stays, whoever comes or goes.
+
+    How the parts of a tensor make the whole, as their mean, weighted by rows, or as their sum, is proven from the graph (`rows.kinds`): of losses that are Mean or Sum over the batch of what
+    keeps rows apart, or linear in one, and of their gradients. Where that is not proven, as of operations of one's own, every batch is computed here as well, which gains no time, and a warning says
+    so once: AttributeValueError for a batch of which the tensor is neither, such as what follows batch statistics.
     """
 
     def __init__(self, sess: Session, client: Any, train: Any, fetches: Sequence[Any] = (), *, shards: int | None = None):
@@ -371,9 +390,9 @@ class DataParallel:
         self.session, self.workers, self.shards = sess, Workers(sess, client), shards
         self.wanted, _ = flatten(sess.graph, [train, *fetches])
         self._fetches = [train, *fetches]
-        self._shared: dict[tuple[Tensor, ...], tuple[str, Shared]] = {}
-        self._kinds: dict[Tensor, str] = {}     # mean | sum | rows
-        self._open: dict[Tensor, int] = {}      # batches that left it open
+        self._shared: dict[tuple[Tensor, ...], tuple[str, Shared, dict[Tensor, str]]] = {}
+        self._kinds: dict[Tensor, str] = {}     # mean | sum | rows | same, at the last step
+        self._warned = False
 
     def step(self, feeds: Mapping[Any, Any]) -> list[Any]:
         """One step: commits as `Session.run([train, *fetches], feeds)` would, and returns what it would, to float tolerance."""
@@ -402,7 +421,7 @@ class DataParallel:
         first = min((r.start for _, r in rows), default=0.0)
         by_tensor = feed_tensors(self.session.graph, feeds)
         fed = dict(zip(by_tensor, checked_feeds(by_tensor)))
-        dim, shared = self._shared[tuple(fed)]
+        dim, shared, _ = self._shared[tuple(fed)]
         moved = [(part, Row(*astuple(r)[:6], r.start - first, r.duration, r.frame)) for part, r in rows]
         return laid_out(self.session, moment, shared, self._kinds, self._parts(dim, fed), fed, moved)
 
@@ -419,10 +438,11 @@ class DataParallel:
             sess.tape(self._fetches, {t.name: a for t, a in fed.items()})
         if tuple(fed) not in self._shared:
             dim = batch_dimension(tuple(fed))
-            self._shared[tuple(fed)] = dim, share(sess.graph, self.wanted, tuple(fed), dim)
-        dim, shared = self._shared[tuple(fed)]
+            apart = share(sess.graph, self.wanted, tuple(fed), dim)
+            self._shared[tuple(fed)] = dim, apart, kinds(sess.graph, apart.far, tuple(fed), dim)
+        dim, shared, proven = self._shared[tuple(fed)]
         try:
-            far = self._far(shared, fed, dim, rows, timed)
+            far = self._far(shared, proven, fed, dim, rows, timed)
         except KernelError as error:
             error.run = (sess, self._fetches, {t.name: np.array(a) for t, a in fed.items()}, sess.moment())     # fl.debug opens it here
             raise
@@ -438,7 +458,7 @@ class DataParallel:
         done = dict(zip(shared.near, near))
         return [far[w] if w in far else done[w] for w in self.wanted]     # type: ignore[index]
 
-    def _far(self, shared: Shared, fed: Mapping[Tensor, np.ndarray], dim: str, rows: list[tuple[int | None, Row]] | None, timed: str) -> dict[Tensor, np.ndarray]:
+    def _far(self, shared: Shared, proven: Mapping[Tensor, str], fed: Mapping[Tensor, np.ndarray], dim: str, rows: list[tuple[int | None, Row]] | None, timed: str) -> dict[Tensor, np.ndarray]:
         """The tensors that the workers compute, put together."""
         sess, parts = self.session, self._parts(dim, fed)
         values, run = sess.store.snapshot(), sess.store.runs
@@ -455,13 +475,13 @@ class DataParallel:
             return dict(zip(shared.far, answers[0]))
         sizes = [p.stop - p.start for p in parts]
         each = {t: [a[k] for a in answers] for k, t in enumerate(shared.far)}
-        unknown = [t for t in shared.far if t not in self._kinds]
-        if unknown:
-            self._probe(unknown, each, sizes, fed, dim)
-        return {t: _whole(each[t], sizes, self._kinds.get(t, "mean"), t, dim) for t in shared.far}
+        self._kinds = dict(proven)
+        unknown = [t for t in shared.far if t not in proven]
+        there = self._probe(unknown, each, sizes, fed, dim) if unknown else {}
+        return {t: there[t] if t in there else _whole(each[t], sizes, proven[t], t, dim) for t in shared.far}
 
-    def _probe(self, tensors: Sequence[Tensor], each: Mapping[Tensor, list[np.ndarray]], sizes: Sequence[int], fed: Mapping[Tensor, np.ndarray], dim: str) -> None:
-        """Compute the batch here as well, once, and see how its parts make the whole."""
+    def _probe(self, tensors: Sequence[Tensor], each: Mapping[Tensor, list[np.ndarray]], sizes: Sequence[int], fed: Mapping[Tensor, np.ndarray], dim: str) -> dict[Tensor, np.ndarray]:
+        """The tensors over the whole batch, computed here; AttributeValueError if its parts do not make them."""
         sess = self.session
         runs = sess.store.runs
         try:
@@ -471,25 +491,24 @@ class DataParallel:
         scales = [max(_norm(v), sum(map(_norm, each[t])) / len(sizes)) for t, v in zip(tensors, whole)]
         floor = max((s for t, s in zip(tensors, scales) if t.dtype.kind == "f" and np.isfinite(s)), default=0.0) * 1e-3      # below it a gradient is what rounding left
         for t, value, scale in zip(tensors, whole, scales):
-            kinds = ("rows",) if dim in t.shape else ("mean", "sum") if t.dtype.kind == "f" else ("same", "sum") if t.dtype.kind in "iu" else ("same",)
-            if "same" in kinds and not all(np.array_equal(p, value) for p in each[t]):
-                kinds = kinds[1:]
-            found = []
-            for kind in kinds:
+            made_of = ("rows",) if dim in t.shape else ("mean", "sum") if t.dtype.kind == "f" else ("same", "sum") if t.dtype.kind in "iu" else ("same",)
+            if "same" in made_of and not all(np.array_equal(p, value) for p in each[t]):
+                made_of = made_of[1:]
+            for kind in made_of:
                 made = _whole(each[t], sizes, kind, t, dim)
                 off = _norm(made.astype("float64") - value.astype("float64")) if made.shape == value.shape else np.inf
-                if off <= _CLOSE.get(value.dtype.char, 0.0) * max(scale, floor) or not np.isfinite(scale):
-                    found.append(kind)
-            if not found:
-                raise AttributeValueError(f"the rows of {t.name} depend on each other." if kinds == ("rows",) else f"{t.name} of a whole batch is neither the mean nor the sum of its parts.",
-                                          node=t.node.name, port="cluster", hint="Batch statistics (batch_norm), and losses that are no mean or sum over rows, need the whole batch: train without "
-                                          "cluster, or use layer_norm.")
-            if len(found) == 1 or found[0] == "same":
-                self._kinds[t] = found[0]
-            else:       # nothing but zeros: the next batch may tell
-                self._open[t] = self._open.get(t, 0) + 1
-                if self._open[t] >= _PROBES:
-                    self._kinds[t] = max(("mean", "sum"), key=list(self._kinds.values()).count)
+                if off <= _CLOSE.get(value.dtype.char, 0.0) * max(scale, floor) or not (np.isfinite(scale) or np.isfinite(_norm(made))):
+                    self._kinds[t] = kind
+                    break
+            else:
+                raise AttributeValueError(f"the rows of {t.name} depend on each other." if made_of == ("rows",) else f"{t.name} of a whole batch is neither the mean nor the sum of its parts.",
+                                          node=t.node.name, port="cluster", hint="Batch statistics (batch_norm), and losses that are no mean or sum over rows, such as one divided by the sum of a mask, "
+                                          "need the whole batch: train without cluster, use layer_norm, divide by a number.")
+        if not self._warned:
+            self._warned = True
+            warnings.warn(f"of {tensors[0].name} it is not proven that a batch makes the mean or the sum of its parts, so that every batch is computed here as well, to see: "
+                          "a cluster gains no time.", stacklevel=2)
+        return dict(zip(tensors, whole))
 
     def close(self) -> None:
         self.workers.close()
@@ -572,26 +591,20 @@ def run_over(sess: Session, fetches: Sequence[Any], batches: Iterable[Mapping[An
 
 def _read(tensors: Sequence[Any]) -> set[str]:
     """The variables that the tensors are made of; AttributeValueError if computing them changes one."""
-    seen: set[int] = set()
-    found = set()
-    stack = [t.node for t in tensors]
-    while stack:
-        node = stack.pop()
-        if node.id not in seen:
-            seen.add(node.id)
-            if node.op.name == "Assign":
-                raise AttributeValueError(f"{node.name} changes a variable: that is training.", node=node.name, port="fetches", hint="Fetch what only reads.")
-            if node.op.source == "variable":
-                found.add(node.name)
-            stack += [*(t.node for t in node.inputs), *node.control_inputs]
-    return found
+    nodes = needed(tensors, controls=True)
+    for node in nodes:
+        if node.op.name == "Assign":
+            raise AttributeValueError(f"{node.name} changes a variable: that is training.", node=node.name, port="fetches", hint="Fetch what only reads.")
+    return {n.name for n in nodes if n.op.source == "variable"}
 
 
 def evaluate(sess: Session, fetches: Any, data: Any, *, batch: int | None = None, cluster: Any = None) -> Any:
-    """The fetches over a whole data set: of a scalar the mean over all examples, of a tensor with one row an example all rows.
+    """The fetches over a whole data set, as one run over all of it would give them: of a tensor that has the batch's named dimension all rows, of a mean over the batch the mean over all examples,
+    of a sum the sum, of what does not depend on the batch its value.
 
-    `data`, `batch`: as `fl.fit` takes them. Returns the structure of `fetches`. `cluster`: a Dask client whose workers take a batch each; the numbers are those of one process. No variable is
-    changed. FeedError for data without a batch.
+    Mean and sum are proven from the graph (`rows.kinds`); where more than one batch comes and neither is proven, as of a maximum, of a mean that another function follows, or of an operation of
+    one's own, AttributeValueError names the fetch. `data`, `batch`: as `fl.fit` takes them. Returns the structure of `fetches`. `cluster`: a Dask client whose workers take a batch each; the numbers are those of one process. No variable is
+    changed. FeedError for data without a batch. Random numbers are drawn as in runs of one batch each.
 
     >>> import flowlab as fl
     >>> with fl.Graph() as g:
@@ -607,11 +620,13 @@ def evaluate(sess: Session, fetches: Any, data: Any, *, batch: int | None = None
     _read(flat)
     workers = None if cluster is None else Workers(sess, cluster)
     parts: list[list[np.ndarray]] = [[] for _ in flat]
-    rows: list[int] = []
+    sizes: list[int] = []
+    fed: tuple[Tensor, ...] = ()
     batches = iter(as_pipeline(data, batch))
     try:
-        for values, fed in run_over(sess, flat, batches, workers):
-            rows.append(examples_in(fed))
+        for values, feeds in run_over(sess, flat, batches, workers):
+            sizes.append(examples_in(sess.graph, feeds))
+            fed = tuple(map(sess.graph.tensor, feeds))
             for kept, value in zip(parts, values):
                 kept.append(value)
     finally:
@@ -619,17 +634,35 @@ def evaluate(sess: Session, fetches: Any, data: Any, *, batch: int | None = None
             batches.close()
         if workers is not None:
             workers.close()
-    if not rows:
+    if not sizes:
         raise FeedError("the data is empty: there is no batch.", port="data", hint="One example at least is needed.")
-    out: list[Any] = []
-    for values in parts:
-        if all(v.ndim and v.shape[0] == n for v, n in zip(values, rows)):
-            out.append(np.concatenate(values))
+    return put_back(list(_all(sess.graph, flat, parts, sizes, fed)))
+
+
+def _all(graph: Graph, fetches: Sequence[Tensor], parts: Sequence[Sequence[np.ndarray]], sizes: Sequence[int], fed: Sequence[Tensor]) -> Iterable[Any]:
+    """The value over all batches of each fetch, from those of the batches."""
+    dim = _batch_of(fed)
+    proven = kinds(graph, fetches, fed, dim) if dim and len(sizes) > 1 else {}
+    for t, values in zip(fetches, parts):
+        kind = "rows" if dim in t.shape else proven.get(t)
+        if len(sizes) == 1:
+            yield values[0]
+        elif kind is None:
+            raise AttributeValueError(f"{t.name} over all data cannot be told from its values over batches: it is proven neither a mean nor a sum over the batch." if dim else
+                                      f"no dimension of what is fed has a name, so it is not known how {t.name} depends on the batch.", node=t.node.name, port="fetches",
+                                      hint="Fetch the rows that it is made of, or pass all data as one batch." if dim else 'fl.placeholder(("batch", 784)) names it.')
+        elif kind == "rows":
+            yield np.concatenate(values, axis=t.shape.index(dim))
+        elif kind == "same":
+            yield values[0]
         else:
-            out.append(sum(float(np.mean(v)) * n for v, n in zip(values, rows)) / sum(rows))
-    return put_back(out)
+            whole = np.average(values, axis=0, weights=sizes) if kind == "mean" else np.sum(values, axis=0)
+            yield whole.astype(t.dtype if t.dtype.kind == "f" else whole.dtype) if np.ndim(whole) else whole.item()
 
 
-def examples_in(feeds: Mapping[Any, Any]) -> int:
-    """How many examples a batch holds."""
-    return max((len(v) for v in feeds.values() if np.ndim(v)), default=1)
+def examples_in(graph: Graph, feeds: Mapping[str, Any]) -> int:
+    """How many examples a batch holds, fed by the names of tensors: the size of its named dimension; where none has a name, what the first feed that is no scalar has along its first axis."""
+    shapes = {graph.tensor(name): np.shape(v) for name, v in feeds.items()}
+    if dim := _batch_of(tuple(shapes)):
+        return next(s[t.shape.index(dim)] for t, s in shapes.items() if dim in t.shape)
+    return next((s[0] for s in shapes.values() if s), 1)

@@ -48,7 +48,8 @@ def fit(sess: Session, train: Node | Tensor | str, data: Any, *, epochs: int = 1
     and as many of all before, within the memory that a trace may take (at most 256 MB); 20 in the background or with a view, else none.
     `cluster`: a client of a Dask cluster (`distributed.Client`). Every worker computes its part of each batch, the gradients are put together here and the update is made here, so the numbers are
     those of one process with the same batches, to float tolerance; with as many parts they are the same to the bit, whichever worker computed what. A worker that dies is done without, one
-    that comes is used. The batch must be a named dimension; a loss that is neither a mean nor a sum over rows is refused.
+    that comes is used. The batch must be a named dimension; a loss that is neither a mean nor a sum over rows is refused:
+    that is proven from the graph, or where it cannot be, as with operations of one's own, looked at in every batch, which is then computed here as well.
     `view`: a `fl.TrainingView()` that shows it, and can pause and stop it. Interrupting the kernel stops after the step at hand: the variables are those of the last complete step.
     """
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
@@ -197,7 +198,7 @@ class _Loop:
         self.run.quiet = True
         try:
             for values, feeds in run_over(self.run.session, list(self.named.values()), self.checks, self.shared and self.shared.workers):
-                rows = examples_in(feeds)
+                rows = examples_in(self.run.session.graph, feeds)
                 for name, value in zip(self.named, values):
                     sums[name] += float(np.mean(value)) * rows
                 count += rows

@@ -13,6 +13,7 @@ from ..core.graph import Graph, Tensor
 from ..core.op import REGISTRY
 from ..io.build import build
 from ..io.document import DocBody, DocNode, Document, document_of, renumbered
+from ..io.fetching import needed
 from ..runtime.session import Session
 from ..runtime.store import Draws, Snapshot
 from ..runtime.timeline import Row
@@ -85,25 +86,13 @@ def _sized(node: DocNode, dim: str, name: str) -> DocNode:
     return replace(node, attrs=MappingProxyType(attrs))
 
 
-def _names(tensors: Sequence[Any], stop: set[Tensor]) -> set[str]:
-    """The nodes that the tensors and nodes need, no further than `stop`."""
-    found: set[str] = set()
-    stack = [t.node if isinstance(t, Tensor) else t for t in tensors]
-    while stack:
-        node = stack.pop()
-        if node.name not in found:
-            found.add(node.name)
-            stack += [*(t.node for t in node.inputs if t not in stop), *node.control_inputs]
-    return found
-
-
 def side_by_side(graph: Graph, shared: Shared, kinds: Mapping[Tensor, str], parts: Sequence[Part], fed: Mapping[Tensor, np.ndarray]) -> tuple[Graph, list[str], dict[str, str], Given]:
     """The graph of a step over a cluster; the scopes of its parts; the name of what each tensor of the workers is put together in; what its copies draw."""
     originals, order = document_of(graph).nodes, [n.name for n in graph.nodes]
     dim, sizes = parts[0].dim, [p.stop - p.start for p in parts]
     given, axes = {t.node.name for t in fed}, drawn_by_row(graph, dim)
     split = {t.node.name for t in fed if dim in t.shape}
-    far, near = _names(shared.far, set()), _names(shared.near, set(shared.cut))
+    far, near = ({n.name for n in needed(ends, stop, controls=True)} for ends, stop in ((shared.far, ()), (shared.near, shared.cut)))
     common = {n for n in far if originals[n].op in ("Variable", "Constant") or n in given - split}
     write = _Writer(graph)
     for name in order:

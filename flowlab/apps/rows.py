@@ -1,11 +1,17 @@
-"""Do the rows of a batch stay apart? Proven node by node from the graph alone, so that requests of different people can share a run."""
+"""Do the rows of a batch stay apart, and is what they come together in their sum or mean? Proven node by node from the graph alone, so that requests of different people can share a run, and
+workers a batch."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import count
 
+from ..autodiff import gradients
 from ..core.errors import FlowError
 from ..core.graph import Graph, Node, Tensor
 from ..core.own import is_own
+from ..io.build import build
+from ..io.document import document_of, same_attrs
+from ..io.fetching import needed
 
 Axes = list[int | None]     # of a node's inputs: which axis the batch is, None where a value does not depend on it
 
@@ -24,6 +30,9 @@ def row_axes(graph: Graph, nodes: Sequence[Node], fetches: Sequence[Tensor], inp
         if x.shape.count(dim) != 1:
             raise RowsMeet(f"{x.node.name} has {'no' if dim not in x.shape else 'more than one'} axis {dim}.", node=x.node.name)
         known[x] = x.shape.index(dim)
+    for node in nodes:
+        if _draws(node):
+            raise RowsMeet(f"{node.name} ({node.op.name}) is not the same in every run.", node=node.name)
     _follow(nodes, known, dim)
     for y in fetches:
         if y not in known:
@@ -31,17 +40,21 @@ def row_axes(graph: Graph, nodes: Sequence[Node], fetches: Sequence[Tensor], inp
     return {y: known[y] for y in fetches}
 
 
+def _draws(node: Node) -> bool:
+    return node.op.random or any(_draws(n) for body in node.op.bodies(node.attrs) for n in body.nodes)
+
+
 def _follow(nodes: Sequence[Node], known: dict[Tensor, int], dim: str) -> None:
     for node in nodes:
         if node.op.source or all(t in known for t in node.outputs) and node.outputs:
             continue
         axes: Axes = [known.get(t) for t in node.inputs]
-        if node.op.random or node.op.effect or node.op.name == "Assign":
+        if node.op.effect or node.op.name == "Assign":
             raise RowsMeet(f"{node.name} ({node.op.name}) is not the same in every run.", node=node.name)
         if all(a is None for a in axes):
             continue
         rule = _RULES.get(node.op.name)
-        if rule is None or is_own(node.op.kernel_function):
+        if rule is None or is_own(node.op.kernel_function) or any(a is None and dim in t.shape for t, a in zip(node.inputs, axes)):
             raise RowsMeet(f"of {node.name} ({node.op.name}) it is not known that rows stay apart.", node=node.name)
         found = rule(node, axes, dim)
         for t, axis in zip(node.outputs, found if isinstance(found, list) else [found] * len(node.outputs)):
@@ -50,6 +63,100 @@ def _follow(nodes: Sequence[Node], known: dict[Tensor, int], dim: str) -> None:
             if t.shape[axis:axis + 1] != (dim,) or t.shape.count(dim) != 1:
                 raise RowsMeet(f"the axis {dim} is lost in {node.name} ({node.op.name}).", node=node.name)
             known[t] = axis
+
+
+# ---------------------------------------------------------------- what a batch makes of its parts
+
+
+def kinds(graph: Graph, ends: Sequence[Tensor], inputs: Sequence[Tensor], dim: str) -> dict[Tensor, str]:
+    """How the value over a batch is made of the values over parts of it, of those of `ends` of which the graph proves it for whatever numbers: "rows", one after the other; "mean", weighted by
+    rows; "sum"; "same", where it does not depend on the batch.
+
+    Sum and Mean over the batch are known, and what is linear in them: a sum divided by a number is a sum, one divided by another sum (the length of a mask) is neither. Gradients are what they
+    are of, if they are those that `fl.gradients` adds of a loss to variables. Draws count as rows where they are drawn a row.
+    """
+    axes: dict[Tensor, int] = {x: x.shape.index(dim) for x in inputs if x.shape.count(dim) == 1}
+    lost = {x for x in inputs if x.shape.count(dim) > 1}
+    whole: dict[Tensor, str] = {}
+    nodes = needed(ends, inputs)
+    for node in nodes:
+        outputs = [t for t in node.outputs if t not in inputs]
+        if node.op.source or not outputs:
+            continue
+        if node.op.effect or node.op.name == "Assign" or any(t in lost for t in node.inputs):
+            lost.update(outputs)
+        elif any(t in whole for t in node.inputs):
+            kind = None if any(t in axes for t in node.inputs) else _linear(node, [whole.get(t) for t in node.inputs])
+            whole.update({} if kind is None else dict.fromkeys(outputs, kind))
+            lost.update(outputs if kind is None else ())
+        elif any(t in axes for t in node.inputs):
+            try:
+                _follow([node], axes, dim)
+                lost.update(t for t in outputs if t not in axes and node.op.name != "Timesteps")
+            except RowsMeet:
+                if (kind := _added_up(node, axes)) is None:
+                    lost.update(outputs)
+                else:
+                    whole[node.outputs[0]] = kind
+    found = {t: "rows" if t in axes else whole.get(t, "same") for t in ends if t not in lost}
+    if all(t.node.op.source for t in inputs):
+        losses = dict.fromkeys(n.inputs[0] for n in nodes if n.phase == "backward" and n.op.name == "OnesLike" and n.inputs[0] in whole and n.gradient_of == n.inputs[0].node.name)
+        for loss in losses:
+            found |= dict.fromkeys(_gradients(graph, loss, [t for t in ends if t not in found]), whole[loss])
+    return found
+
+
+def _added_up(node: Node, axes: dict[Tensor, int]) -> str | None:
+    """"sum" or "mean" for what goes over the batch."""
+    if node.op.name not in ("Sum", "Mean") or is_own(node.op.kernel_function):
+        return None
+    x, over = node.inputs[0], node.attrs["axis"]
+    return node.op.name.lower() if over is None or axes[x] in _each(over, x.rank) else None
+
+
+def _linear(node: Node, given: Sequence[str | None]) -> str | None:
+    """What a node is of whose inputs are sums or means over the batch, or None for what does not depend on it."""
+    name, one = node.op.name, given[0]
+    if is_own(node.op.kernel_function):
+        return None
+    if name in ("Add", "Subtract"):     # what does not depend on the batch is the mean of itself, and not the sum
+        return one if given[0] == given[1] else "mean" if set(given) == {"mean", None} else None
+    if name == "Multiply":
+        return None if None not in given else given[0] or given[1]
+    if name == "Divide":
+        return one if given[1] is None and node.outputs[0].dtype.kind == "f" else None
+    if name == "Cast":
+        return one if node.outputs[0].dtype.kind == "f" else None
+    return one if name in ("Identity", "StopGradient", "Negative", "Sum", "Mean", "Reshape", "Transpose", "ExpandDims", "Squeeze", "Slice") and len(given) == 1 else None
+
+
+def _gradients(graph: Graph, loss: Tensor, ends: Sequence[Tensor]) -> list[Tensor]:
+    """Those of `ends` that are the gradients of the loss to a trainable variable: node for node what `fl.gradients` adds to a copy of the graph."""
+    copy = build(document_of(graph))
+    if copy.diagnostics or not ends:
+        return []
+    there = copy.graph.tensor(loss.name)
+    above = {n.id for n in needed([there])}
+    try:
+        made = gradients(there, [v for v in copy.graph.trainable_variables if v.node.id in above], "none")
+    except FlowError:
+        return []
+    equal: dict[tuple, list[tuple[Node, int]]] = {}
+    places: dict[Tensor, tuple] = {}
+    fresh = count()
+    for node in (*graph.nodes, *copy.graph.nodes):
+        key: tuple = (node.name, node.graph is graph)
+        if node.phase != "backward":
+            key = (node.name,)
+        elif not node.op.random and node.op.source in (None, "", "constant") and all(t in places for t in node.inputs):
+            others = equal.setdefault((node.op.name, *(places[t] for t in node.inputs)), [])
+            number = next((k for n, k in others if same_attrs(n, node)), None)
+            if number is None:
+                others.append((node, number := next(fresh)))
+            key = (number,)
+        places |= {t: (*key, t.index) for t in node.outputs}
+    wanted = {places[t] for t in made if t is not None}
+    return [t for t in ends if places[t] in wanted]
 
 
 def _meets(node: Node) -> RowsMeet:
@@ -309,7 +416,7 @@ for _rule, _names in {
     _elementwise: """Add Subtract Multiply Divide Negative Power Square Sqrt Exp Log Sin Cos Abs Sign Maximum Minimum Identity StopGradient Floor Ceil Round Reciprocal Rsqrt Expm1 Log1p
         Log2 Log10 Tan Arcsin Arccos Arctan Sinh Cosh Arctan2 Erf Mod FloorDivide Trunc Exp2 Cbrt Arcsinh Arccosh Arctanh Logaddexp Hypot LogicalAnd LogicalOr LogicalXor LogicalNot
         Equal NotEqual Greater GreaterEqual Less LessEqual Isnan Isinf Isfinite Clip Tanh Sigmoid Relu Elu Selu Silu Softplus LogSigmoid Softsign LeakyRelu Relu6 Mish Hardsigmoid
-        Hardswish Tanhshrink Threshold Gelu Hardtanh Celu Hardshrink Softshrink Cast Where BroadcastLike BitwiseAnd BitwiseOr BitwiseXor Invert LeftShift RightShift""",
+        Hardswish Dropout Tanhshrink Threshold Gelu Hardtanh Celu Hardshrink Softshrink Cast Where BroadcastLike BitwiseAnd BitwiseOr BitwiseXor Invert LeftShift RightShift""",
     _leading: "SparseSoftmaxCrossEntropy SoftmaxCrossEntropy Mse Mae Huber BinaryCrossEntropyWithLogits Hinge KlDiv Nll CTCLoss ReverseSequence",
     _same_axis: "LSTMOutputs GRUOutputs RNNOutputs",
     _weighted: """Conv1D Conv2D Conv3D ConvTranspose1D ConvTranspose2D ConvTranspose3D MaxPool1D MaxPool2D MaxPool3D AvgPool1D AvgPool2D AvgPool3D AdaptiveAvgPool1D AdaptiveAvgPool2D

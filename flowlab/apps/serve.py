@@ -5,7 +5,7 @@ import json
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, TimeoutError as FutureTimeout
 from dataclasses import asdict, dataclass, field
 from ipaddress import ip_address
@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import AttributeValueError, DeviceError, DocumentError, FeedError, FetchError, FlowError, KernelError
-from ..core.graph import Graph, Node, Tensor
+from ..core.graph import Graph, Tensor
 from ..io import jsonio
+from ..io.fetching import needed
 from ..runtime.feeding import checked_feeds, resolve
 from ..runtime.session import Session
 from .rows import RowsMeet, row_axes
@@ -151,7 +152,7 @@ class Model:
         return found
 
     def _made(self, names: tuple[str, ...]) -> Choice:
-        inputs = tuple(n.name for n in _needed([self.outputs[n] for n in names]) if n.op.source == "placeholder")
+        inputs = tuple(n.name for n in needed([self.outputs[n] for n in names], controls=True) if n.op.source == "placeholder")
         plan = self._plan(bare := Choice(names, inputs))
         if plan.assigns:
             changed = next(n.name for n in self.graph.nodes if n.id == plan.assigns[0][1])
@@ -363,18 +364,6 @@ class Model:
                 "limits": asdict(self.limits)}
 
 
-def _needed(tensors: Iterable[Tensor]) -> list[Node]:
-    """The nodes that the tensors need, in order of creation."""
-    seen: dict[int, Node] = {}
-    stack = [t.node for t in tensors]
-    while stack:
-        node = stack.pop()
-        if node.id not in seen:
-            seen[node.id] = node
-            stack += [*(t.node for t in node.inputs), *node.control_inputs]
-    return sorted(seen.values(), key=lambda n: n.id)
-
-
 def _candidates(graph: Graph) -> list[str]:
     """What a person may have meant to ask for: the last results on the way forward."""
     used = {t.node.id for n in graph.nodes if n.phase == "forward" for t in n.inputs}     # what only the way back takes is a last result too
@@ -385,7 +374,7 @@ def default_fetches(graph: Graph, marked: Sequence[str] = ()) -> list[Tensor]:
     """What a graph answers with when nobody says: the nodes marked as fetches, else those that nothing else takes, if they have a value and change no variable."""
     used = {t.node.id for n in graph.nodes for t in n.inputs}
     nodes = [graph.node(n) for n in marked] or [n for n in graph.nodes if n.id not in used and not n.op.source]
-    return [n.outputs[0] for n in nodes if n.outputs and not any(m.op.name == "Assign" for m in _needed(n.outputs))]
+    return [n.outputs[0] for n in nodes if n.outputs and not any(m.op.name == "Assign" for m in needed(n.outputs, controls=True))]
 
 
 def _refusal(error: FlowError) -> Exception:

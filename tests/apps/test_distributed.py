@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import flowlab as fl
-from flowlab.apps.distributed import DataParallel, Part, PartDraws, Workers, batch_dimension, share
+from flowlab.apps.distributed import DataParallel, Part, PartDraws, Workers, batch_dimension, examples_in, share
+from flowlab.apps.rows import kinds
 from flowlab.runtime.store import Draws
 
 RNG = np.random.default_rng(0)
@@ -128,6 +129,42 @@ def test_what_is_no_mean_or_sum_over_rows_is_refused_and_changes_nothing(client,
         fl.fit(sess, "train", DATA, batch=20, fetches="loss", progress=False, cluster=client)
     for name, value in before.items():
         np.testing.assert_array_equal(sess.variables[name], value)
+
+
+def masked() -> fl.Graph:
+    with fl.Graph("masked") as g:
+        x, m = fl.placeholder(("batch", 12), name="x"), fl.placeholder(("batch",), name="m")
+        rows = fl.sum(fl.square(fl.nn.dense(x, 1, name="layer")), axis=1)
+        fl.optim.SGD(0.01).minimize(fl.divide(fl.sum(rows * m), fl.sum(m), name="loss"), name="train")
+    return g
+
+
+def test_a_masked_mean_is_no_mean_though_the_first_batch_says_so(client):
+    sess, alone = fl.Session(masked(), seed=3), fl.Session(masked(), seed=3)
+    step = DataParallel(sess, client, "train", ["loss"], shards=2)
+    ones, some = ({"x": X[:20], "m": m} for m in (np.ones(20, "float32"), np.repeat([1, 0], [12, 8]).astype("float32")))
+    with pytest.warns(UserWarning, match="every batch is computed here"):
+        step.step(ones)
+    alone.run("train", ones)
+    same(alone, sess)
+    with pytest.raises(fl.AttributeValueError, match="neither the mean nor the sum"):
+        step.step(some)
+    same(alone, sess)       # nothing of it was taken
+
+
+def test_what_is_not_proven_is_looked_at_in_every_batch_and_trains_to_the_numbers_of_one_process(client):
+    results = []
+    for cluster in (None, client):
+        with fl.Graph() as g:
+            x = fl.placeholder(("batch", 12), name="x")
+            rows = fl.sum(fl.square(fl.nn.dense(x, 1, name="layer")), axis=1)
+            fl.optim.SGD(0.01).minimize(fl.divide(fl.sum(rows), fl.sum(fl.ones_like(rows)), name="loss"), name="train")
+        sess = fl.Session(g, seed=3)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            results.append((sess, fl.fit(sess, "train", {"x": X[:50]}, batch=20, fetches="loss", progress=False, cluster=cluster).steps["loss"]))
+    same(results[0][0], results[1][0])
+    assert results[0][1] == results[1][1]
 
 
 def test_the_options_of_fit_go_on_working(client, tmp_path):
@@ -282,6 +319,67 @@ def test_parts_draw_what_the_whole_draws():
     np.testing.assert_array_equal(np.concatenate(parts), whole)
     inside = PartDraws(5, 2, 0, {7: 1}, Part("batch", 2, 4, 10)).at(3)(7).random((4, 2))
     np.testing.assert_array_equal(inside, Draws(5, 2).at(3)(7).random((4, 10))[:, 2:4])
+
+
+@pytest.mark.parametrize("draw", ["normal(2.0, 3.0, {})", "uniform(-1, 1, size={})", "integers(0, 9, {})", "random({})", "standard_normal({})", "exponential(2.0, {})"])
+def test_parts_draw_in_whatever_way_what_the_whole_draws(draw):
+    def drawn(key: Any, rows: int) -> np.ndarray:
+        return eval(f"key.{draw.format((rows, 4))}")
+    parts = [drawn(PartDraws(5, 2, 0, {7: 0}, Part("batch", a, b, 10))(7), b - a) for a, b in ((0, 3), (3, 10))]
+    np.testing.assert_array_equal(np.concatenate(parts), drawn(Draws(5, 2)(7), 10))
+
+
+@pytest.mark.parametrize("draw", ["permutation(3)", "normal()", "normal(0, 1, (4,))", "normal([0, 1, 2], 1, (3,))", "choice(5, (3, 2))", "normal(0, 1, (4, 3))"])
+def test_a_draw_that_is_not_known_to_be_by_row_is_refused(draw):
+    with pytest.raises(fl.FlowError, match="for each of 3 rows"):
+        eval(f"key.{draw}", {"key": PartDraws(5, 2, 0, {7: 0}, Part("batch", 0, 3, 10))(7)})
+
+
+def test_how_a_batch_is_made_of_its_parts_is_proven_from_the_graph():
+    with fl.Graph() as g:
+        x, m = fl.placeholder(("batch", 3), name="x"), fl.placeholder(("batch",), name="m")
+        W = fl.variable(fl.init.normal((3, 2)), name="W")
+        e = fl.sum(fl.square(fl.dropout(x @ W, 0.5)), axis=1)
+        sums = [fl.sum(e * m), fl.sum(e) / 8.0, -2.0 * fl.sum(x, axis=0), fl.sum(fl.cast(e > 0.0, "int64"))]
+        means = [fl.mean(e), fl.mean(e * m) + 0.1 * fl.sum(W ** 2), fl.reshape(fl.mean(x, axis=0), (1, 3)), fl.mean(e) - 2.0 * fl.mean(m)]
+        rows = [e, fl.softmax(x @ W, axis=1)]
+        none = [fl.sum(e * m) / fl.sum(m), fl.sqrt(fl.mean(e)), fl.max(e), fl.mean(e) * fl.mean(m), fl.sum(e) + fl.sum(W), fl.mean(x - fl.mean(x, axis=0)), fl.sum(e) + fl.mean(e), fl.exp(fl.sum(e)),
+                fl.softmax(x, axis=0), fl.argmax(fl.sum(x, axis=0)), fl.matmul(fl.transpose(x), x)]
+        slope = [fl.gradients(t, [W])[0] for t in (means[0], sums[0], none[0])]
+        other = fl.gradients(means[1], [W], grad_ys=[fl.sum(m)])[0]
+    found = kinds(g, [*sums, *means, *rows, *none, *slope, other], [x, m], "batch")
+    assert [found.get(t) for t in (*sums, *means, *rows)] == ["sum"] * 4 + ["mean"] * 4 + ["rows"] * 2
+    assert [found.get(t) for t in none] == [None] * len(none)
+    assert [found.get(t) for t in (*slope, other)] == ["mean", "sum", None, None]
+
+
+def test_over_all_data_means_are_means_and_sums_are_sums_and_the_rest_is_refused():
+    with fl.Graph() as g:
+        x = fl.placeholder(("batch", 2), name="x")
+        columns, total, most, rows = fl.mean(x, axis=0), fl.sum(x), fl.max(x, name="most"), fl.transpose(x)
+        held = fl.variable(np.ones(3, "float32"), name="held")
+    sess, data = fl.Session(g), X[:7, :2]
+    found = fl.evaluate(sess, {"columns": columns, "total": total, "rows": rows, "held": held}, {x: data}, batch=2)
+    np.testing.assert_allclose(found["columns"], data.mean(axis=0), rtol=1e-6)
+    np.testing.assert_array_equal(found["rows"], data.T)
+    np.testing.assert_array_equal(found["held"], np.ones(3))
+    assert found["total"] == pytest.approx(data.sum(), rel=1e-6)
+    with pytest.raises(fl.AttributeValueError, match="most") as refused:
+        fl.evaluate(sess, most, {x: data}, batch=2)
+    assert refused.value.node == "most"
+    assert fl.evaluate(sess, most, {x: data}, batch=7) == data.max()
+    with fl.Graph() as fixed:
+        z = fl.placeholder((2, 2), name="z")
+        fl.sum(z, name="s")
+    with pytest.raises(fl.AttributeValueError, match="has a name"):
+        fl.evaluate(fl.Session(fixed), "s:0", {z: data[:6]}, batch=2)
+
+
+def test_examples_are_counted_along_the_batch():
+    with fl.Graph() as g:
+        fl.placeholder((2, "batch"), name="x")
+        fl.placeholder((5,), name="w")
+    assert examples_in(g, {"x:0": np.zeros((2, 3)), "w:0": np.ones(5)}) == 3
 
 
 def test_the_workers_compute_gradients_and_this_process_the_update():
