@@ -5,6 +5,7 @@ import dataclasses
 import json
 import math
 import random
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -92,8 +93,12 @@ class Kernel:
         self.editor.send = lambda content, buffers=(): self.heard.append((json.loads(json.dumps(content)), [np.frombuffer(b, "<f4") for b in buffers or ()]))
 
     def ask(self, messages: list[dict]) -> list[tuple[dict, list]]:
-        for seq, message in enumerate(messages, 1):
-            self.editor._on_message(self.editor, {**message, "seq": seq}, [])
+        def speak() -> None:
+            for seq, message in enumerate(messages, 1):
+                self.editor._on_message(self.editor, {**message, "seq": seq}, [])
+        speaker = threading.Thread(target=speak)    # the browser's driver has an event loop in this one, on which long ways go in slices
+        speaker.start()
+        speaker.join()
         return self.heard
 
 
