@@ -12,7 +12,6 @@ import html
 import json
 import math
 import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import AttributeValueError, DeviceError, FlowError, plural
+from ..core.files import write_atomically
 from ..core.graph import Tensor
 from ..core.op import REGISTRY
 from ..debugger import Debugger
@@ -88,7 +88,7 @@ class Replay:
         trace, editor = _run_of(source)
         if not trace.events:
             raise FlowError("nothing has fired in this run, so there is nothing to replay.", hint="Step or run first; or trace something that is computed.")
-        self.title = title if title is not None else trace.graph.name or "flowlab"
+        self.title = (title if title is not None else trace.graph.name or "flowlab").encode("utf-8", "replace").decode()     # half a character is none
         self.firings = len(trace.events)
         code, style = _page()
         packed, self.sizes = _pack(trace, editor, limit, cells, node, {"image": image, "reading": reading, "symbols": symbols}, samples, self.title, language_of(language))
@@ -104,17 +104,12 @@ class Replay:
         return self._html
 
     def save(self, path: str | os.PathLike) -> Path:
-        """Write the page to a file, in place of one that is there; returns where."""
+        """Write the page to a file, in place of one that is there; returns where. FlowError if it cannot be written."""
         target = Path(path).absolute()
-        handle, beside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(self._html.encode())
-            os.chmod(beside, 0o644)
-            os.replace(beside, target)
-        except BaseException:
-            os.unlink(beside)
-            raise
+            write_atomically(target, self._html.encode())
+        except OSError as error:
+            raise FlowError(f"{target} cannot be written: {error.strerror or error}.", hint="Give a file in a folder that is there.") from None
         return target
 
     def _repr_html_(self) -> str:
@@ -510,7 +505,7 @@ def _pack(trace: Trace, editor: Editor | None, limit: int, cells: int | None, no
         lab.close()
     values = store.size
     content["lstm"] = _layers(trace, node, options, samples, store)
-    head = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain).encode()
+    head = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain).encode("utf-8", "replace")
     head += b" " * (-(len(head) + 8) % 8)
     packed = base64.b64encode(gzip.compress(b"".join([len(head).to_bytes(8, "little"), head, *store.parts]), 6, mtime=0)).decode()
     return packed, {"graph and steps": len(head), "values": values, "recurrent layers": store.size - values}

@@ -103,6 +103,22 @@ def test_the_size_is_said_before_anything_is_written_and_is_that_of_the_file(tra
     assert made.sizes["values"] >= sum(v.nbytes for e in trace.events for v in {v.tobytes(): v for v in e.outputs if v is not None}.values()) / 2
 
 
+def test_a_file_is_written_whole_or_not_and_what_is_wrong_is_told(trace, tmp_path, monkeypatch):
+    made = fl.to_html(trace, title="half \ud800 a character")
+    assert made.title == "half ? a character" and made.save(tmp_path / "x.html").read_text("utf-8") == made.html
+    (tmp_path / "link.html").symlink_to("x.html")
+    made.save(tmp_path / "link.html")
+    assert (tmp_path / "link.html").is_symlink(), "as everything that flowlab writes, what the link points to"
+    for path in (tmp_path / "no" / "x.html", tmp_path):
+        with pytest.raises(fl.FlowError, match="cannot be written") as refused:
+            made.save(path)
+        assert str(path) in str(refused.value)
+    monkeypatch.setattr("os.fsync", lambda file: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(fl.FlowError, match="No space left"):
+        made.save(tmp_path / "x.html")
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["link.html", "x.html"] and (tmp_path / "x.html").read_text("utf-8") == made.html
+
+
 def test_a_file_over_the_limit_is_refused_with_what_would_make_it_smaller(trace, tmp_path):
     made = fl.to_html(trace)
     with pytest.raises(DeviceError, match="the limit is") as refused:
