@@ -65,9 +65,14 @@ export class NDArray {
   }
 
   static fromJSON({ dtype, shape, data }) {
-    const Kind = TYPES[dtype];
-    if (!Kind || !Array.isArray(shape)) throw new GraphError("this is not an array: arrays are {dtype, shape, data}.");
-    if (typeof data !== "string") return new NDArray(dtype, shape, shape.length ? data.flat(shape.length) : [data]);
+    const Kind = Object.hasOwn(TYPES, dtype) && TYPES[dtype];
+    if (!Kind || !Array.isArray(shape) || !shape.every((d) => Number.isInteger(d) && d >= 0) || !(typeof data === "string" || !shape.length || Array.isArray(data)))
+      throw new GraphError("this is not an array: arrays are {dtype, shape, data}.");
+    if (typeof data !== "string") {
+      const flat = shape.length ? data.flat(shape.length) : [data];
+      if (!flat.every((v) => typeof v === "number" || typeof v === "boolean") || (dtype.endsWith("int64") && !flat.every((v) => Number.isInteger(Number(v))))) throw new GraphError(`these are no numbers of ${dtype}.`);
+      return new NDArray(dtype, shape, flat);
+    }
     const bytes = fromBase64(data);
     if (bytes.length !== shape.reduce((n, d) => n * d, 1) * Kind.BYTES_PER_ELEMENT) throw new GraphError(`${bytes.length} bytes do not fill ${dtype} (${shape.join(", ")}).`);
     const made = new NDArray(dtype, [0], []);
@@ -77,6 +82,8 @@ export class NDArray {
 
 /** A dataflow graph: nodes in order of creation, under unique names. */
 export class Graph {
+  #next = 0; // the id of the next node
+
   constructor(name = "untitled") {
     this.name = name;
     this.nodes = new Map();
@@ -98,8 +105,7 @@ export class Graph {
     if (this.nodes.has(full)) throw new GraphError(`the name ${JSON.stringify(full)} is taken.`, full);
     for (const tensor of Object.values(inputs)) this.#checkTensor(tensor, full);
     for (const before of control) this.node(before);
-    const id = Math.max(-1, ...Array.from(this.nodes.values(), (n) => n.id)) + 1;
-    this.nodes.set(full, { id, name: full, op, attrs, inputs: { ...inputs }, control: [...control], ...(device ? { device } : {}) });
+    this.nodes.set(full, { id: this.#next++, name: full, op, attrs, inputs: { ...inputs }, control: [...control], ...(device ? { device } : {}) });
     return `${full}:0`;
   }
 
@@ -154,10 +160,13 @@ export class Graph {
     const made = new Graph(name);
     Object.assign(made, { version: flowlab, rest, fetches });
     if (!Array.isArray(nodes)) throw new GraphError("nodes is not a list.");
-    for (const { id, name, op, attrs = {}, inputs = {}, control = [], ...more } of nodes) {
+    for (const node of nodes) {
+      const { id, name, op, attrs = {}, inputs = {}, control = [], ...more } = node ?? {};
       if (!Number.isInteger(id) || typeof name !== "string" || typeof op !== "string") throw new GraphError("a node has no id, name or op.", name);
+      if (![attrs, inputs].every((v) => v !== null && typeof v === "object") || !Array.isArray(control)) throw new GraphError(`${name}: attrs and inputs are objects, control is a list.`, name);
       if (made.nodes.has(name)) throw new GraphError(`two nodes are named ${JSON.stringify(name)}.`, name);
       made.nodes.set(name, { id, name, op, attrs: Object.fromEntries(Object.entries(attrs).map(([k, v]) => [k, decode(v)])), inputs, control, ...more });
+      made.#next = Math.max(made.#next, id + 1);
     }
     for (const node of made.nodes.values()) for (const tensor of Object.values(node.inputs)) made.#checkTensor(tensor, node.name);
     return made;
@@ -192,7 +201,10 @@ function encode(value) {
 function decode(value) {
   if (Array.isArray(value)) return value.map(decode);
   if (value === null || typeof value !== "object") return value;
-  if ("float" in value) return Number(value.float.replace("inf", "Infinity").replace("nan", "NaN"));
+  if ("float" in value) {
+    if (!["inf", "-inf", "nan"].includes(value.float)) throw new GraphError(`${JSON.stringify(value)} is no number: {"float": …} holds "inf", "-inf" or "nan".`);
+    return Number(value.float.replace("inf", "Infinity").replace("nan", "NaN"));
+  }
   return "dtype" in value ? NDArray.fromJSON(value) : value;
 }
 

@@ -42,6 +42,19 @@ test("numbers that JSON lacks go as texts", () => {
   assert.equal(Graph.read(g.text()).node("y").attrs.min, -Infinity);
 });
 
+test("a large graph is made and read as fast as a small one", () => {
+  const [g, start] = [new Graph(), performance.now()];
+  let last = g.placeholder([1], { name: "x" });
+  for (let k = 0; k < 2e5; k++) last = g.add("Tanh", { x: last }, {}, { name: `n${k}` });
+  const again = Graph.read(g.text());
+  assert.equal(again.node("n199999").id, 200000);
+  again.add("Tanh", { x: last }, {}, { name: "next" });
+  assert.equal(again.node("next").id, 200001);
+  assert.ok(performance.now() - start < 20000);
+});
+
+const holding = (value) => JSON.stringify({ flowlab: 1, name: "g", nodes: [{ id: 0, name: "x", op: "Placeholder", attrs: { shape: value } }] });
+
 test("what is wrong is told of", () => {
   const g = line();
   for (const [why, f] of [
@@ -54,6 +67,13 @@ test("what is wrong is told of", () => {
     [/not a flowlab document/, () => Graph.read("[]")],
     [/version 99/, () => Graph.read('{"flowlab": 99}')],
     [/bytes do not fill/, () => NDArray.fromJSON({ dtype: "float32", shape: [3], data: "AAAA" })],
+    [/\{"float":1\} is no number/, () => Graph.read(holding({ float: 1 }))],
+    [/\{"float":"infinite"\} is no number/, () => Graph.read(holding([{ float: "infinite" }]))],
+    [/not an array/, () => Graph.read(holding({ dtype: "constructor", shape: [], data: 1 }))],
+    [/not an array/, () => Graph.read(holding({ dtype: "float32", shape: [2], data: 5 }))],
+    [/no numbers of int64/, () => Graph.read(holding({ dtype: "int64", shape: [1], data: [1.5] }))],
+    [/attrs and inputs are objects/, () => Graph.read('{"flowlab": 1, "nodes": [{"id": 0, "name": "x", "op": "Placeholder", "attrs": null}]}')],
+    [/no id, name or op/, () => Graph.read('{"flowlab": 1, "nodes": [null]}')],
     [/not base64/, () => NDArray.fromJSON({ dtype: "float32", shape: [1], data: "!" })],
   ]) assert.throws(f, (error) => error instanceof GraphError && why.test(error.message), String(why));
 });
