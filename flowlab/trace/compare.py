@@ -3,15 +3,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
-from ..core.errors import DebuggerError, FeedError, FlowError
+from ..core.errors import DebuggerError, FeedError, FlowError, nearest
 from ..core.graph import Graph, Tensor
 from ..core.types import shape_text
-from ..io.onnx.values import module_scope
+from ..io.modules import module_scope
 from ..runtime.feeding import resolve
 
 
@@ -152,7 +151,7 @@ def _beside(run: Any, firings: dict[tuple, Any], values: Any, arrays: Mapping[An
                 found.append(difference)
     if missing and not compared and not found:
         known = [*graph._by_name, *graph._scopes]
-        near = [m for name in missing for m in get_close_matches(name, known, n=2)]
+        near = [m for name in missing for m in nearest(str(name), known, n=2)]
         raise DebuggerError(f"the run has nothing under any of these names: {', '.join(missing[:6])}{' …' if len(missing) > 6 else ''}.",
                             hint=f"Did you mean {', '.join(near[:3])}?" if near else f"It has {', '.join(known[:8])}{' …' if len(known) > 8 else ''}.")
     return Comparison(tuple(sorted(found, key=lambda d: d.index)), compared, (), tuple(missing))

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from math import prod
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from ...core.errors import DocumentError, NoFileError, plural
+from ...core.graph import Graph
 from ...core.types import dtype_of
 from ...ops.formats import FORMATS
 from .package import MOST_BYTES, package
@@ -31,6 +33,41 @@ class NotInFlowlab(Exception):
 
 class TooMuch(DocumentError):
     """A file asks for more than flowlab makes of one: reading ends."""
+
+
+class Spent:
+    """What a model has asked for so far, whichever of its parts is read; `room` and `hold` raise TooMuch."""
+
+    def __init__(self, size: int):
+        self.steps = self.nodes = self.bytes = 0
+        self._most_bytes = MOST_MADE_BYTES + 16 * size
+        self._counted: WeakKeyDictionary[Graph, int] = WeakKeyDictionary()
+
+    def step(self) -> None:
+        self.steps += 1
+        if self.steps > MOST_NODES:
+            raise TooMuch(f"the model has more than {MOST_NODES:,} nodes once its functions are written out.", hint="flowlab reads no larger ones.")
+
+    def room(self, count: int) -> None:
+        """Will so many more nodes do?"""
+        if self.nodes + count > MOST_MADE:
+            raise TooMuch(f"the model becomes {self.nodes + count:,} nodes of flowlab's.", hint=f"At most {MOST_MADE:,}.")
+
+    def hold(self, size: int) -> None:
+        """Will so many more bytes of arrays do?"""
+        if self.bytes + size > self._most_bytes:
+            raise TooMuch(f"what is computed from the model while it is read has {self.bytes + size:,} bytes.", hint=f"At most {self._most_bytes:,} for a file of this size.")
+
+    def count(self, graph: Graph, made: Iterable[Any]) -> None:
+        """What a step has left: new nodes of the graph that is open, and arrays."""
+        first = self._counted.get(graph, 0)
+        size = sum(n.attrs["value"].nbytes for n in graph._nodes[first:] if n.op.source == "constant")
+        size += sum(v.array.nbytes if v.known else 8 * len(v.items or ()) for v in made)
+        self._counted[graph] = first + len(graph._nodes[first:])
+        self.hold(size)
+        self.room(self._counted[graph] - first)
+        self.bytes += size
+        self.nodes += self._counted[graph] - first
 
 
 def model_of(source: Any) -> tuple[Any, Path | None]:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -20,23 +19,10 @@ from ...core.types import TensorType, shape_of
 from ...ops.foreign import opaque
 from ...ops.math import identity
 from ...ops.state import placeholder
-from .files import (
-    DEEPEST,
-    HELD,
-    MOST_MADE,
-    MOST_MADE_BYTES,
-    MOST_NODES,
-    NotInFlowlab,
-    TooMuch,
-    array_of,
-    check,
-    dtype,
-    kind_of,
-    model_of,
-    tensors_of,
-)
+from ..modules import module_scope
+from .files import DEEPEST, HELD, NotInFlowlab, Spent, TooMuch, array_of, check, dtype, kind_of, model_of, tensors_of
 from .package import package
-from .values import LARGEST, Names, Value, computed, dim_name, module_scope
+from .values import LARGEST, Names, Value, computed, dim_name
 
 Handler = Callable[["Use"], Any]
 HANDLERS: dict[tuple[str, str], Handler] = {}      # (domain, operator) → what makes nodes of it
@@ -216,41 +202,6 @@ class Scope:
         raise NotInFlowlab(f"nothing is called {name!r} here")
 
 
-class _Spent:
-    """What a model has asked for so far, whichever of its parts is read; `room` and `hold` raise TooMuch."""
-
-    def __init__(self, size: int):
-        self.steps = self.nodes = self.bytes = 0
-        self._most_bytes = MOST_MADE_BYTES + 16 * size
-        self._counted: WeakKeyDictionary[Graph, int] = WeakKeyDictionary()
-
-    def step(self) -> None:
-        self.steps += 1
-        if self.steps > MOST_NODES:
-            raise TooMuch(f"the model has more than {MOST_NODES:,} nodes once its functions are written out.", hint="flowlab reads no larger ones.")
-
-    def room(self, count: int) -> None:
-        """Will so many more nodes do?"""
-        if self.nodes + count > MOST_MADE:
-            raise TooMuch(f"the model becomes {self.nodes + count:,} nodes of flowlab's.", hint=f"At most {MOST_MADE:,}.")
-
-    def hold(self, size: int) -> None:
-        """Will so many more bytes of arrays do?"""
-        if self.bytes + size > self._most_bytes:
-            raise TooMuch(f"what is computed from the model while it is read has {self.bytes + size:,} bytes.", hint=f"At most {self._most_bytes:,} for a file of this size.")
-
-    def count(self, graph: Graph, made: Sequence[Value]) -> None:
-        """What a step has left: new nodes of the graph that is open, and arrays."""
-        first = self._counted.get(graph, 0)
-        size = sum(n.attrs["value"].nbytes for n in graph._nodes[first:] if n.op.source == "constant")
-        size += sum(v.array.nbytes if v.known else 8 * len(v.items or ()) for v in made)  # type: ignore[union-attr]
-        self._counted[graph] = first + len(graph._nodes[first:])
-        self.hold(size)
-        self.room(self._counted[graph] - first)
-        self.bytes += size
-        self.nodes += self._counted[graph] - first
-
-
 class Reader:
     """Walks a model and adds its nodes to a graph."""
 
@@ -262,7 +213,7 @@ class Reader:
         self.outputs = {"/".join(p for p in o.name.split("/") if p) for o in model.graph.output}
         self.weights: list[Value] = []
         self.kept: dict[str, np.ndarray] = {}
-        self.spent, self._depth = _Spent(sum(t.ByteSize() for t in tensors_of(model))), 0
+        self.spent, self._depth = Spent(sum(t.ByteSize() for t in tensors_of(model))), 0
         self._types: dict[str, Any] | None = None
 
     # ------------------------------------------------------------ the whole

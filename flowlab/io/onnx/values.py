@@ -94,14 +94,6 @@ def _part(text: str) -> str:
     return "".join(c if c.isprintable() else "_" for c in text).strip()[:200].strip()
 
 
-def module_scope(module: str) -> str:
-    """The scope in which a module of PyTorch stands, as its exporter writes it: `layer1.0.conv` → `layer1/layer1.0/conv`, one that is numbered after the one it is in."""
-    parts: list[str] = []
-    for part in module.split("."):
-        parts.append(f"{parts[-1]}.{part}" if part.isdigit() and parts else part)
-    return "/".join(parts)
-
-
 def dim_name(text: str) -> str | None:
     """A dimension's name as flowlab takes one; None if nothing is left of it."""
     text = "".join("_" if c in "(),:/" or not c.isprintable() else c for c in text).strip()[:64].strip()
