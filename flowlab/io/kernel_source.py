@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import inspect
 import textwrap
 from functools import lru_cache
@@ -41,7 +42,8 @@ class Sources:
         found = inspect.unwrap(found)
         if id(found) in self._names:
             return self._names[id(found)]
-        made = self._names[id(found)] = self.free(name or found.__name__)
+        name = name or found.__name__
+        made = self._names[id(found)] = self.free(f"{name}_op" if hasattr(builtins, name) else name)     # another kernel may call Python's own
         self._kept.append(found)
         try:
             words = _words(found)

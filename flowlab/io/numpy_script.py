@@ -21,7 +21,7 @@ from .document import INLINE
 from .fetching import fetched, needed
 from .kernel_source import Sources
 
-_HELD = {"np", "math", "itertools", "compute", "weights", "WEIGHTS", "seed", "run", "frame", "sys", "Path", "erf"}
+_HELD = {"np", "math", "itertools", "compute", "weights", "WEIGHTS", "seed", "run", "frame", "sys", "Path", "erf", "range", "float", "dict", "map", "ArithmeticError"}     # with what of Python's own the statements call
 
 
 def to_numpy(graph: Graph, fetches: Any, session: Any = None, weights: str | os.PathLike[str] | None = None) -> str:
@@ -110,15 +110,19 @@ def _named(asked: Sequence[tuple[str, Tensor | Node]]) -> list[tuple[str, Tensor
 
 
 def _plain_text(text: str) -> str:
-    """A text that may stand in a docstring."""
-    return text.replace("\\", "/").replace('"', "'")
+    """A text that may stand in a docstring or a comment."""
+    return _printed(text.replace("\\", "/").replace('"', "'"))
+
+
+def _printed(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _comment(node: Node, word: str = "") -> str:
     """The node's name, where its variable is not just that, its shape and its formula, where the statement does not say it."""
     name = "" if node.name == word else node.name
     shape = shape_text(node.outputs[0].shape) if len(node.outputs) == 1 else ""
-    return "  ".join(v for v in (name, shape, "" if node.op.source or node.op.name in _SIGNS else node.op.latex) if v)
+    return _printed("  ".join(v for v in (name, shape, "" if node.op.source or node.op.name in _SIGNS else node.op.latex) if v))
 
 
 def _aligned(rows: Iterable[tuple[str, str]], most: int = 80) -> list[str]:

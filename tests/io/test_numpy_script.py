@@ -256,3 +256,30 @@ def test_what_has_no_python_source_is_told_of():
         with fl.Graph() as g:
             fl.variable(some(2), name="w")
         fl.to_numpy(g, "w", weights="w.npz")
+
+
+@pytest.mark.parametrize("name", ["range", "float", "ArithmeticError", "dict", "map", "round_op", "erf"])
+def test_names_that_the_script_needs_itself_stay_free(name):
+    with fl.Graph() as g:
+        held = fl.relu(fl.placeholder((4, 3), name="x"), name=name)
+        with fl.scan(held, time_axis=0, name="loop") as step:
+            h = step.state("h", init=fl.constant(np.zeros(3, "float32")))
+            step.update(h, fl.clip(h + fl.erf(step.input), min=-float("inf"), max=9.0))
+            step.output(h + step.input)
+        total = fl.sum(step.outputs[0], name="total")
+        fine = fl.any(fl.greater(fl.round(held), 0.0), name="fine")
+    x, space = some(4, 3), {"__name__": "script"}
+    exec(compile(fl.to_numpy(g, [total, fine]), "script", "exec"), space)
+    assert callable(space["any_op"]) and not {"any", "round"} & set(space)
+    for a, b in zip(space["compute"]({}, x).values(), fl.Session(g).run([total, fine], {"x": x}), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\r\nb", "\ud800", 'a"""\nimport os\n"""', "\\"])
+def test_any_text_is_a_title_a_key_and_a_size(name):
+    with fl.Graph(name) as g:
+        fl.relu(fl.placeholder((2,), name="x"), name="y")
+    x, space = some(2), {"__name__": "script"}
+    script = fl.to_numpy(g, {name: "y"})
+    exec(compile(script.encode(), "script", "exec"), space)
+    assert list(space["compute"]({}, x)) == [name] and [type(n).__name__ for n in ast.parse(script).body].count("FunctionDef") == 1
