@@ -46,5 +46,15 @@ export async function unpacked(text: string): Promise<{ content: Content; bytes:
   const packed = Uint8Array.from(atob(text.trim()), (c) => c.charCodeAt(0));
   const bytes = await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
   const length = Number(new DataView(bytes).getBigUint64(0, true));
-  return { content: JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 8, length))), bytes, from: 8 + length };
+  const content: Content = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 8, length)));
+  const { scene, run } = content;
+  for (const key of ["scopes", "types", "loops", "joins"] as const) bare(scene[key]);
+  for (const { named } of Object.values(scene.scopes)) if (named) [named.outputs, named.taken].forEach(bare);
+  bare(scene.code.lines);
+  bare(run.tensors);
+  for (const step of run.steps) [step.s, step.t, step.v].forEach(bare);
+  return { content, bytes, from: 8 + length };
 }
+
+/** An object of names alone: it inherits nothing, so that none is there but what is put there, whether it is called constructor or __proto__. */
+export function bare<T extends object | undefined>(names: T): T { return names && Object.setPrototypeOf(names, null); }

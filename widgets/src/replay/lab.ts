@@ -1,6 +1,6 @@
 // The lab's kernel, played by what a file has recorded: it answers the lab's messages as flowlab/widgets/editor.py does for a recorded run.
 import type { BreakSpec, Clock, Debugging, Heat, RunState, Thumb, WatchSpec } from "../protocol.gen";
-import type { Content, Held, Run, State } from "./data";
+import { type Content, type Held, type Run, type State, bare } from "./data";
 import { type Drawing, Drawings, type Stack } from "./drawing";
 import { type Incoming, type Say, notice, refused } from "./model";
 import { type Numbers, SliceError, bytesOf } from "./numbers";
@@ -327,7 +327,7 @@ export class RecordedLab {
   }
 
   private progress(): Record<string, number[]> {
-    const out: Record<string, number[]> = {};
+    const out: Record<string, number[]> = bare({});
     for (const [scope, inside] of this.drawing.scopes) {
       const counted = inside.filter((n) => this.planned.has(n));
       if (counted.length) out[scope] = [counted.filter((n) => this.states.get(n) === "done").length, counted.length];
@@ -336,7 +336,7 @@ export class RecordedLab {
   }
 
   private joins(): Record<string, number[]> {
-    const out: Record<string, number[]> = {};
+    const out: Record<string, number[]> = bare({});
     for (const name of this.drawing.nodes) {
       if (!this.planned.has(name) || (this.states.get(name) ?? "idle") !== "idle") continue;
       const from = this.drawings.scenery.joins[name] ?? [];
@@ -364,7 +364,7 @@ export class RecordedLab {
     const gone = [...this.sent.keys()].filter((t) => !this.values.has(t)).sort();
     for (const t of gone) this.sent.delete(t);
     const now = this.drawnStates();
-    const states: RunState["states"] = {};
+    const states: RunState["states"] = bare({});
     for (const name of this.sentStates.keys()) if (!now.has(name)) states[name] = "idle";
     for (const [name, state] of now) if (this.sentStates.get(name) !== state) states[name] = state;
     this.sentStates = now;
@@ -502,7 +502,7 @@ export class RecordedLab {
     const text = kind === "time" ? seconds : amount;
     const sizes = kind === "memory" ? this.sizes() : new Map<string, number>();
     const most = Math.max(0, ...sizes.values());
-    return { kind, wires: Object.fromEntries([...sizes].map(([t, n]) => [t, n / most])), total: text(total), shares: total ? Object.fromEntries([...costs].map(([k, c]) => [k, c / total])) : {}, labels: Object.fromEntries([...costs].map(([k, c]) => [k, text(c)])) };
+    return { kind, wires: bare(Object.fromEntries([...sizes].map(([t, n]) => [t, n / most]))), total: text(total), shares: bare(total ? Object.fromEntries([...costs].map(([k, c]) => [k, c / total])) : {}), labels: bare(Object.fromEntries([...costs].map(([k, c]) => [k, text(c)]))) };
   }
 
   /** The bytes of every tensor that has its value by now. */
