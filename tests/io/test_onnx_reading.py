@@ -537,6 +537,15 @@ def test_one_node_of_a_file_adds_no_more_than_the_whole_may_have(model, words):
         fl.from_onnx(model)
 
 
+def test_nodes_that_are_computed_while_a_file_is_read_count_too(monkeypatch):
+    model = model_of([helper.make_node("ConstantOfShape", ["n"], ["c"]), *(helper.make_node("LRN", ["c"], [f"v{k}"], size=500) for k in range(10))], [], [value("v0", None)], {"n": np.array([1, 1, 1, 1])})
+    graph, _ = fl.from_onnx(model)
+    assert len(graph.nodes) < 5
+    monkeypatch.setattr("flowlab.io.onnx.files.MOST_MADE", 5000)
+    with pytest.raises(fl.DocumentError, match="nodes of flowlab's"):
+        fl.from_onnx(model)
+
+
 @pytest.mark.parametrize(("mode", "pads"), [("wrap", [-2, 3]), ("wrap", [9, -1]), ("reflect", [-2, 3]), ("reflect", [4, -2])])
 def test_padding_goes_round_in_what_negative_pads_leave(mode, pads):
     x = np.arange(5, dtype="float32")

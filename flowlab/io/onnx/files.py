@@ -18,6 +18,7 @@ from .package import MOST_BYTES, package
 
 MOST_NODES = 100_000            # over all subgraphs and functions, each as often as it is called
 MOST_MADE = 250_000             # nodes of flowlab's that they become, over all bodies
+FREE = 64                       # of those that compute one of a model's nodes while it is read: they count only from here on
 MOST_MADE_BYTES = 1 << 28       # of the arrays that are computed from a model, beside 16 for each of its own bytes
 DEEPEST = 32                    # subgraphs and functions inside one another
 _FIELDS = {"location", "offset", "length", "checksum"}     # of an external tensor; any other is refused, not set

@@ -20,7 +20,7 @@ from ...ops.foreign import opaque
 from ...ops.math import identity
 from ...ops.state import placeholder
 from ..modules import module_scope
-from .files import DEEPEST, HELD, NotInFlowlab, Spent, TooMuch, array_of, check, dtype, kind_of, model_of, tensors_of
+from .files import DEEPEST, FREE, HELD, NotInFlowlab, Spent, TooMuch, array_of, check, dtype, kind_of, model_of, tensors_of
 from .package import package
 from .values import LARGEST, Names, Value, computed, dim_name
 
@@ -358,6 +358,8 @@ class Reader:
                 raise
             except Exception:   # said again, with a place, where it is not folded
                 return None
+            finally:
+                self.spent.nodes += max(len(graph) - FREE, 0)
         arrays = computed(tensors)
         if arrays is None:
             return None
