@@ -28,7 +28,7 @@ _PLANS = 16             # choices of outputs that are kept ready
 class Limits:
     """What one request, and all of them together, may take.
 
-    `body`: bytes of a request. `elements`: numbers in all of its inputs, and in its answer. `rows`: its size along any named dimension. `seconds`: from the first byte of the body to the
+    `body`: bytes of a request; all that are at hand may have four times as many together. `elements`: numbers in all of its inputs, and in its answer. `rows`: its size along any named dimension. `seconds`: from the first byte of the body to the
     answer. `queue`: requests at hand at the same time. `merge`: rows that one run computes for several requests; 1 runs each by itself. `wait`: seconds that a run waits at most for
     requests that are being read just now, and never longer than a run takes. `nonfinite`: may inputs hold NaN and infinities?
     """

@@ -30,6 +30,7 @@ from .serve import Job, Model, Refused, is_loopback, late, read_json, read_safet
 JSON, SAFETENSORS, PROBLEM = "application/json", "application/x-safetensors", "application/problem+json"
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 PATHS = ("/v1/predict", "/v1/model", "/healthz", "/readyz", "/metrics", "/openapi.json")     # others are counted together
+_BODIES = 4             # bodies of the largest size that are held at the same time, or as many bytes in smaller ones
 _SMALL = 1 << 16        # bytes; a body up to this size is read and written without leaving the event loop
 
 
@@ -48,10 +49,12 @@ def application(model: Model, *, token: str | None, hosts: Sequence[str] | None 
 
     app = FastAPI(title=f"flowlab: {model.graph.name}", version="1", docs_url=None, redoc_url=None, lifespan=lifespan, openapi_tags=[],
                           description="Answers of a flowlab graph. Errors are problem documents (RFC 9457).")
-    at_hand = 0
+    at_hand = bytes_at_hand = 0
+    heavy = asyncio.Lock()      # a large body or answer in JSON takes many times its bytes while it is read or written: one at a time
 
     async def body_of(request: Any, until: float) -> bytes:
         """The whole body, within the limits of size and time."""
+        nonlocal bytes_at_hand
         if request.headers.get("content-encoding", "identity").lower() != "identity":
             raise Refused(415, "the body is compressed.", "Content-Encoding", "Send it as it is.")
         said = request.headers.get("content-length", "")
@@ -62,6 +65,10 @@ def application(model: Model, *, token: str | None, hosts: Sequence[str] | None 
             async with asyncio.timeout(max(0.0, until - time.monotonic())):
                 async for chunk in request.stream():
                     size += len(chunk)
+                    bytes_at_hand += len(chunk)
+                    request.state.taken = size      # whoever asked for the body gives it back
+                    if bytes_at_hand > _BODIES * limits.body:
+                        raise Refused(503, f"the bodies at hand together have more than {_BODIES * limits.body:,} bytes.", "body", "Try again later.", retry=1)
                     if size > limits.body:
                         raise Refused(413, f"the body has more than {limits.body:,} bytes.", "body", "Send fewer at a time.")
                     chunks.append(chunk)
@@ -81,7 +88,7 @@ def application(model: Model, *, token: str | None, hosts: Sequence[str] | None 
 
     @app.post("/v1/predict", summary="Compute outputs from inputs", openapi_extra=_request_schema(model), responses=_response_schema(model), response_class=Response)
     async def predict(request: Request) -> Response:
-        nonlocal at_hand
+        nonlocal at_hand, bytes_at_hand
         began = time.monotonic()
         kind = _kind(request.headers.get("content-type", ""))
         reply = _reply(request.headers.get("accept", "*/*"), kind)
@@ -90,11 +97,16 @@ def application(model: Model, *, token: str | None, hosts: Sequence[str] | None 
         at_hand += 1
         model.reading += 1
         reading = True
+        request.state.taken = 0
         try:
             body = await body_of(request, began + limits.seconds)
             wanted = request.query_params.getlist("output") or None
             go = (body, kind, wanted)
-            job = job_of(*go) if len(body) <= _SMALL else await run_in_threadpool(job_of, *go)
+            if len(body) <= _SMALL:
+                job = job_of(*go)
+            else:
+                async with heavy:
+                    job = await run_in_threadpool(job_of, *go)
             job.until = began + limits.seconds
             model.reading -= 1
             reading = False
@@ -109,12 +121,17 @@ def application(model: Model, *, token: str | None, hosts: Sequence[str] | None 
             if size > limits.elements:
                 raise Refused(413, f"the answer has {size:,} numbers, more than {limits.elements:,}.", "outputs", "Ask for fewer outputs, or send fewer rows at a time.")
             write = write_json if reply == JSON else write_safetensors
-            content = write(outputs) if size * 20 <= _SMALL else await run_in_threadpool(write, outputs)
+            if size * 20 <= _SMALL:
+                content = write(outputs)
+            else:
+                async with heavy:
+                    content = await run_in_threadpool(write, outputs)
             return Response(content, media_type=reply, headers={"X-Batch-Requests": str(job.shared)})
         except ClientDisconnect:
             return Response(status_code=499)
         finally:
             at_hand -= 1
+            bytes_at_hand -= request.state.taken
             model.reading -= reading
             seen.latency.observe(time.monotonic() - began)
 
@@ -319,6 +336,43 @@ def listen(host: str, port: int) -> socket.socket:
     return found
 
 
+def _guarded(seconds: float, most: int) -> type[H11Protocol]:
+    """uvicorn's protocol, of connections that hold nothing for ever: within `seconds`, and half as long again at most, each must have sent a request's header, the next one too, and what is
+    written must be read at 64 KiB in that time. Of more than `most` the one that has waited longest for a header is closed, or where none does the new one."""
+
+    class Protocol(H11Protocol):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self.since, self.left, self.before = self.loop.time(), 0, self.cycle
+            self.timer = self.loop.call_later(seconds / 2, self.look)
+            if len(self.connections) > most:
+                min((c for c in self.connections if c.waits), key=lambda c: c.since, default=self).transport.abort()     # type: ignore[attr-defined]
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self.timer.cancel()
+            super().connection_lost(exc)
+
+        def on_response_complete(self) -> None:
+            self.since = self.loop.time()
+            super().on_response_complete()
+
+        @property
+        def waits(self) -> bool:
+            """Is a header awaited?"""
+            return (self.cycle is None or self.cycle.response_complete) and not self.transport.is_closing()
+
+        def look(self) -> None:
+            left = self.transport.get_write_buffer_size()
+            if self.left and self.left - left < 1 << 15 and left and self.cycle is self.before:
+                self.transport.abort()
+            elif self.waits and self.loop.time() - self.since >= seconds:
+                self.transport.close()
+            self.left, self.before = left, self.cycle
+            self.timer = self.loop.call_later(seconds / 2, self.look)
+
+    return Protocol
+
+
 def serve(model: Model, *, host: str = "127.0.0.1", port: int = 8000, token: str | None = None, hosts: Sequence[str] | None = None, origins: Sequence[str] = (), grace: float = 10.0,
           announce: Callable[[str], Any] = print) -> None:
     """Listen and answer until SIGINT or SIGTERM; then take no more, answer what is at hand within `grace` seconds, and return.
@@ -328,16 +382,10 @@ def serve(model: Model, *, host: str = "127.0.0.1", port: int = 8000, token: str
     """
     if token is None and not is_loopback(host):
         raise AttributeValueError(f"without a token only this machine may ask, and {host} is open to others.", port="token", hint="Give a token, or host 127.0.0.1.")
-    names = (*LOOPBACK, *(h.lower() for h in hosts or ())) if hosts or is_loopback(host) else None
+    own = (f"[{host.strip('[]')}]" if ":" in host else host.lower(),) if is_loopback(host) else ()
+    names = (*LOOPBACK, *own, *(h.lower() for h in hosts or ())) if hosts or own else None
     app = application(model, token=token, hosts=names, origins=origins)
     limits = model.limits
-
-    class Protocol(H11Protocol):
-        """As uvicorn's, but a connection whose first request does not come is closed."""
-
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            asyncio.get_running_loop().call_later(min(limits.seconds, 10.0), lambda: self.cycle is None and transport.close())
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: Any = None) -> None:
@@ -347,8 +395,8 @@ def serve(model: Model, *, host: str = "127.0.0.1", port: int = 8000, token: str
     sock = listen(host, port)
     number = sock.getsockname()[1]
     url = f"http://{'[::1]' if host == '::1' else f'[{host}]' if ':' in host else host}:{number}"
-    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, proxy_headers=False, http=Protocol, ws="none", loop="asyncio", lifespan="on",
-                            timeout_keep_alive=5, timeout_graceful_shutdown=math.ceil(grace), limit_concurrency=4 * limits.queue + 256, h11_max_incomplete_event_size=1 << 16)
+    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, proxy_headers=False, http=_guarded(min(limits.seconds, 10.0), 4 * limits.queue + 256), ws="none", loop="asyncio", lifespan="on",
+                            timeout_keep_alive=5, timeout_graceful_shutdown=math.ceil(grace), h11_max_incomplete_event_size=1 << 16)
     before = {}
     try:
         if threading.current_thread() is threading.main_thread():      # uvicorn raises the signal again once it is done, and that shall end nothing more

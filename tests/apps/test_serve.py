@@ -275,6 +275,22 @@ def test_too_many_requests_get_429_and_late_ones_503():
     assert not slow.model._thread.is_alive()
 
 
+def test_bodies_at_hand_are_bounded_together():
+    slow = Slow(body=1000, seconds=20)
+    with slow.client() as client, contextlib.ExitStack() as stack:
+        for _ in range(5):
+            raw = stack.enter_context(socket.create_connection(("127.0.0.1", client.base_url.port)))
+            raw.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n" + b" " * 900)
+        raw.settimeout(10)
+        until(lambda: slow.model.reading == 4)
+        assert raw.recv(1 << 16).startswith(b"HTTP/1.1 503")
+        stack.close()
+        until(lambda: not slow.model.reading)
+        slow.gate.set()
+        assert client.post("/v1/predict", json={"inputs": {"x": [1]}}).status_code == 200
+        slow.model.close()
+
+
 def test_what_fails_inside_is_told_to_the_log_alone(capfd):
     slow = Slow()
     def run(*a: Any) -> None:
@@ -342,6 +358,40 @@ def test_a_process_that_is_told_to_end_answers_what_is_at_hand(tmp_path):
     assert code == 0 and "Traceback" not in rest, rest
     with pytest.raises(OSError):
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
+
+
+def test_a_connection_that_sends_or_reads_nothing_is_closed_and_keeps_nobody_out(session):
+    process, client = started(session.folder, "net.flow.json", "--weights", "net.safetensors", "--fetch", "shares", "--host", "127.0.0.2", "--timeout", "1", "--queue", "1")
+    there = ("127.0.0.2", client.base_url.port)
+    try:
+        with client, contextlib.ExitStack() as stack:
+            assert client.get("/healthz").status_code == 200        # Host is 127.0.0.2
+            deaf = stack.enter_context(socket.socket())
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.settimeout(10)
+            deaf.connect(there)
+            deaf.sendall(f"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode() * 2000)
+            halves = [stack.enter_context(socket.create_connection(there)) for _ in range(270)]     # more than are held
+            for k, half in enumerate(halves):
+                half.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + b"\r\nGET" * (k == len(halves) - 1))
+            answer = b""
+            while not answer.endswith(b"ok"):
+                answer += halves[-1].recv(1 << 12)
+            assert answer.startswith(b"HTTP/1.1 200")
+            assert httpx.get(f"{client.base_url}/healthz").text == "ok"
+            for half in (halves[-1], halves[0], halves[100]):
+                half.settimeout(5)
+                with contextlib.suppress(ConnectionResetError):
+                    assert half.recv(10) == b""
+            time.sleep(1)
+            read = b""
+            with contextlib.suppress(ConnectionResetError):
+                while found := deaf.recv(1 << 20):
+                    read += found
+            assert read.count(b"HTTP/1.1 200") < 2000
+    finally:
+        code, rest = ended(process)
+    assert code == 0 and "Traceback" not in rest, rest
 
 
 @pytest.mark.parametrize("options, said", [
