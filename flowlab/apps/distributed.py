@@ -153,6 +153,10 @@ class Replica:
         except KernelError as error:
             error.run = None    # it stays here; who asked knows what it began with
             raise error from None
+        except FlowError:
+            raise
+        except Exception as error:      # told as what it is: only Dask's own errors mean that a worker is gone
+            raise FlowError(f"a worker failed: {type(error).__name__}: {error}", hint="Its log says where. Does the step run without cluster?") from None
 
 
 class _LostError(Exception):
@@ -183,6 +187,15 @@ class Workers:
     def __len__(self) -> int:
         return len(self.actors())
 
+    def there(self) -> dict[str, int]:
+        """Address → threads, of the workers that the scheduler knows; DeviceError where it cannot be asked."""
+        try:
+            if self.client.status not in ("closing", "closed"):
+                return self.client.nthreads()
+        except OSError:
+            pass
+        raise DeviceError("the client of the cluster is closed, or its scheduler is gone.", hint="cluster=distributed.Client(address), open until the training ends.")
+
     def actors(self) -> dict[str, Any]:
         """Address → replica, of the workers that are there."""
         if (made_of := len(self.session.graph.nodes)) != self._made_of:      # the graph has grown
@@ -195,7 +208,7 @@ class Workers:
     def _look(self) -> None:
         import flowlab
         for _ in range(10):
-            if not (there := list(self.client.nthreads())):
+            if not (there := list(self.there())):
                 try:
                     self.client.wait_for_workers(1, timeout=self.patience)
                 except TimeoutError:
@@ -209,7 +222,7 @@ class Workers:
                 try:
                     self._actors[address] = self.answer(address, future)
                 except _LostError as error:
-                    if address in self.client.nthreads():
+                    if address in self.there():
                         raise DeviceError(f"the worker {address} cannot hold the graph: {error.__cause__}", hint="Is flowlab installed there?") from error.__cause__
                     continue
                 except FlowError as error:
@@ -245,7 +258,7 @@ class Workers:
             try:
                 return future.result(timeout=2.0)
             except TimeoutError:
-                if address not in self.client.nthreads():
+                if address not in self.there():
                     raise _LostError(address) from None
             except FlowError:
                 raise

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 import flowlab as fl
-from flowlab.apps.distributed import DataParallel, Part, PartDraws, Workers, batch_dimension, examples_in, share
+from flowlab.apps.distributed import DataParallel, Part, PartDraws, Replica, Workers, batch_dimension, examples_in, share
 from flowlab.apps.rows import kinds
+from flowlab.io.document import document_of, file_bytes
 from flowlab.runtime.store import Draws
 
 RNG = np.random.default_rng(0)
@@ -389,6 +390,24 @@ def test_the_workers_compute_gradients_and_this_process_the_update():
     assert {t.shape for t in found.cut} == {v.shape for v in g.trainable_variables} and g.tensor("loss:0") in found.far
     assert set(found.weights) == {v.node.name for v in g.trainable_variables}
     assert all(t.node.phase == "backward" for t in found.cut)
+
+
+def test_an_error_in_a_workers_code_is_told_as_it_is_and_not_as_its_death(monkeypatch):
+    g = classifier()
+    there = Replica(file_bytes(document_of(g)), 3, fl.__version__)
+    monkeypatch.setattr(there.session, "run", lambda *a: [][1])
+    with pytest.raises(fl.FlowError, match="IndexError"):
+        there.compute(["loss:0"], (), {}, DATA, 0, None)
+
+
+def test_a_client_that_is_closed_says_so():
+    from distributed import Client, LocalCluster
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, silence_logs=50) as cluster, Client(cluster) as shut:
+            pass
+    with pytest.raises(fl.DeviceError, match="closed"):
+        fl.fit(fl.Session(classifier()), "train", DATA, batch=20, progress=False, cluster=shut)
 
 
 def test_what_is_no_cluster_and_no_named_batch_is_refused():

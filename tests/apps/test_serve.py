@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -416,18 +417,34 @@ def test_what_cannot_be_served_is_refused_at_the_start(tmp_path, capsys, options
     assert said in capsys.readouterr().err
 
 
-def test_the_image_is_small_and_runs_as_nobody_in_particular():
+def _echo(folder: Path) -> Path:
+    """A folder with a `flowlab` that says what it was given."""
+    (folder / "flowlab").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (folder / "flowlab").chmod(0o755)
+    return folder
+
+
+def test_the_image_is_small_and_runs_as_nobody_in_particular(tmp_path):
     text = (ROOT / "etc" / "docker" / "Dockerfile").read_text()
     assert re.findall(r"^USER (.+)$", text, re.M)[-1] not in ("root", "0")
-    project = (ROOT / "pyproject.toml").read_text()
-    for package in ("fastapi", "uvicorn", "prometheus-client", "numpy", "safetensors", "threadpoolctl"):
-        wanted = re.search(rf'"({package}[><=][^"]+)"', project)[1]
-        assert f'"{wanted}"' in text, f"the image installs another {package} than pyproject.toml names"
-    needed = set(re.findall(r'"([a-z-]+)[><=]', text))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    installed = set(re.findall(r'"([a-z-]+[><=][^"]+)"', next(line for line in text.splitlines() if line.startswith("RUN pip install"))))
+    assert set(project["optional-dependencies"]["serve"]) <= installed <= {*project["optional-dependencies"]["serve"], *project["dependencies"]}
+    health = json.loads(re.search(r"^  CMD (\[.+\])$", text, re.M)[1])
+    entry = json.loads(re.search(r"^ENTRYPOINT (\[.+\])$", text, re.M)[1])
+    with socket.create_server(("127.0.0.1", 0)) as server:      # both go by FLOWLAB_PORT
+        port = str(server.getsockname()[1])
+        threading.Thread(target=lambda: server.accept()[0].sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), daemon=True).start()
+        assert subprocess.run([sys.executable, *health[1:]], env={**os.environ, "FLOWLAB_PORT": port}).returncode == 0
+    told = subprocess.run([*entry, "a file.json", "--queue", "2"], env={**os.environ, "FLOWLAB_PORT": port, "PATH": f"{_echo(tmp_path)}:{os.environ['PATH']}"}, capture_output=True, text=True)
+    assert told.stdout.splitlines() == ["serve", "--host", "0.0.0.0", "--port", port, "a file.json", "--queue", "2"]
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    assert {".git", "**/.venv", "**/node_modules", "flowlab/widgets/static"} <= set(ignored)
     loaded = subprocess.run([sys.executable, "-c", "import sys; from flowlab import cli; from flowlab.apps import serve; serve.web(); print(*{m.partition('.')[0] for m in sys.modules})"],
                             capture_output=True, text=True, cwd=ROOT)
     assert loaded.returncode == 0, loaded.stderr
-    assert not {"anywidget", "ipywidgets", "plotly", "jupyterlab", "jupyter_server", "tqdm", "tornado"} & set(loaded.stdout.split()) and needed
+    assert not {"anywidget", "ipywidgets", "plotly", "jupyterlab", "jupyter_server", "tqdm", "tornado"} & set(loaded.stdout.split())
+    assert {"numpy", "safetensors", "threadpoolctl"} <= {re.split("[><=]", name)[0] for name in installed}
 
 
 # ---------------------------------------------------------------- rows that stay apart
