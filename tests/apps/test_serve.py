@@ -292,6 +292,24 @@ def test_bodies_at_hand_are_bounded_together():
         slow.model.close()
 
 
+def test_large_bodies_are_read_one_at_a_time(monkeypatch):
+    web, slow = service.web(), Slow(rows=100_000)
+    slow.gate.set()
+    read, inside, most = web.read_json, [], []
+
+    def watched(body: bytes) -> Any:
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.05)
+        inside.pop()
+        return read(body)
+    monkeypatch.setattr(web, "read_json", watched)
+    with slow.client() as client, ThreadPoolExecutor(4) as pool:
+        large = {"inputs": {"x": [0.5] * 30_000}}
+        assert {a.status_code for a in pool.map(lambda _: client.post("/v1/predict", json=large), range(4))} == {200}
+    assert most == [1] * 4
+
+
 def test_what_fails_inside_is_told_to_the_log_alone(capfd):
     slow = Slow()
     def run(*a: Any) -> None:
