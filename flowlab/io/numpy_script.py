@@ -21,14 +21,15 @@ from .document import INLINE
 from .fetching import fetched, needed
 from .kernel_source import Sources
 
-_HELD = {"np", "math", "itertools", "compute", "weights", "WEIGHTS", "seed", "run", "frame", "sys", "Path", "erf", "range", "float", "dict", "map", "ArithmeticError"}     # with what of Python's own the statements call
+_HELD = {"np", "math", "itertools", "compute", "weights", "WEIGHTS", "seed", "run", "frame", "sys", "Path", "erf", "range", "float", "ArithmeticError"}     # with what of Python's own the statements call
 
 
 def to_numpy(graph: Graph, fetches: Any, session: Any = None, weights: str | os.PathLike[str] | None = None) -> str:
     """One Python script that computes the fetches with NumPy alone: a statement a node, named after it, its formula beside it.
 
     Gradients are nodes, so they come with what they belong to; so do loops, branches and the updates of an optimizer. The script's function
-    `compute(weights, x, …)` takes the variables by name (assignments change them when it ends) and the placeholders, and returns the fetches by name.
+    `compute(weights, x, …)` takes the variables by name (assignments change them when it ends) and the placeholders (one that is
+    called as something that the script needs, such as `range`, as `range_1`), and returns the fetches by name.
     With a `session` its values are in the script as `WEIGHTS`; with `weights="model.npz"` they are written to that file, and the script reads it from
     its own folder. On the command line it reads feeds from one `.npz` file and writes the results to another. FlowError for an operation that has
     no Python source.
