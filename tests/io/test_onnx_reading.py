@@ -510,6 +510,23 @@ def test_a_small_file_that_computes_something_huge_is_not_computed_while_it_is_r
         fl.Session(graph).run("y" if "y" in graph else "it")
 
 
+@pytest.mark.parametrize("given_out", [False, True])
+def test_loops_inside_one_another_are_not_read_twice_at_each_depth(given_out, monkeypatch):
+    monkeypatch.setattr("flowlab.io.onnx.files.MOST_TRIES", 20)
+    inner = [helper.make_node("Relu" if given_out else "Nowhere", ["s0"], ["z"], domain="" if given_out else "mine")]
+    for k in range(16):
+        kinds = [value(f"k{k}", [], I), value(f"c{k}", [], TensorProto.BOOL), value(f"s{k}", [2])]
+        ends = [value(f"d{k}", [], TensorProto.BOOL), value("z", [2]), *([value(f"o{k}", [2])] if given_out else [])]
+        body = helper.make_graph([helper.make_node("Identity", [f"c{k}"], [f"d{k}"]), *inner, *([helper.make_node("Relu", [f"s{k}"], [f"o{k}"])] if given_out else [])], "b", kinds, ends)
+        inner = [helper.make_node("Loop", ["m", "c", f"s{k + 1}"], ["z", *([f"ys{k}"] if given_out else [])], body=body)]
+    inner[0].output[0] = "y"
+    model = model_of(inner, [value("s16", [2])], [value("y", [2])], {"m": np.array(2), "c": np.array(True)}, opsets=[helper.make_opsetid("mine", 1)])
+    start = perf_counter()
+    with pytest.warns(UserWarning, match="inside"):
+        fl.from_onnx(model)
+    assert perf_counter() - start < 20
+
+
 def asks(operator, inputs=(), shape=None, weights=(), version=20, **options):
     """A model of one node that takes x, if it has a shape, and constants."""
     given = [value("x", shape)] if shape is not None else []

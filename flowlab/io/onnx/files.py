@@ -20,6 +20,7 @@ MOST_NODES = 100_000            # over all subgraphs and functions, each as ofte
 MOST_MADE = 250_000             # nodes of flowlab's that they become, over all bodies
 FREE = 64                       # of those that compute one of a model's nodes while it is read: they count only from here on
 MOST_MADE_BYTES = 1 << 28       # of the arrays that are computed from a model, beside 16 for each of its own bytes
+MOST_TRIES = 1000               # loops whose body is read a second time
 DEEPEST = 32                    # subgraphs and functions inside one another
 _FIELDS = {"location", "offset", "length", "checksum"}     # of an external tensor; any other is refused, not set
 
@@ -40,7 +41,7 @@ class Spent:
     """What a model has asked for so far, whichever of its parts is read; `room` and `hold` raise TooMuch."""
 
     def __init__(self, size: int):
-        self.steps = self.nodes = self.bytes = 0
+        self.steps = self.nodes = self.bytes = self.tries = 0
         self._most_bytes = MOST_MADE_BYTES + 16 * size
         self._counted: WeakKeyDictionary[Graph, int] = WeakKeyDictionary()
 
@@ -48,6 +49,12 @@ class Spent:
         self.steps += 1
         if self.steps > MOST_NODES:
             raise TooMuch(f"the model has more than {MOST_NODES:,} nodes once its functions are written out.", hint="flowlab reads no larger ones.")
+
+    def again(self) -> None:
+        """A loop's body is read once more: inside one another, each loop doubles that. NotInFlowlab if it has been done too often."""
+        self.tries += 1
+        if self.tries > MOST_TRIES:
+            raise NotInFlowlab(f"the bodies of more than {MOST_TRIES:,} loops would have to be read twice")
 
     def room(self, count: int) -> None:
         """Will so many more nodes do?"""

@@ -69,8 +69,9 @@ class _Seen(Exception):
     """The types of what a loop's body gives, once it has been described."""
 
 
-def _foretold(goes_on: Any, body: Any, begin: list[Tensor], after: int) -> list[TensorType]:
+def _foretold(use: Use, goes_on: Any, body: Any, begin: list[Tensor], after: int) -> list[TensorType]:
     """The types of what the body gives beside its states: it is described once on trial."""
+    use.spent.again()
     def trial(*states: Tensor) -> Any:
         raise _Seen([t.type for t in body(*states)[after:]])
     try:
@@ -94,6 +95,7 @@ def _(use: Use) -> Any:
         return _looped(use)
     except NotInFlowlab as error:
         try:    # what must be known in each round is, if the rounds are written out
+            use.spent.again()
             return _written_out(use)
         except NotInFlowlab as other:
             raise NotInFlowlab(error.reason, error.needs | other.needs, error.sizes) from None
@@ -148,7 +150,7 @@ def _looped(use: Use) -> Any:
         again = arr.reshape(made[0], ()) if made[0].rank else made[0]
         return [m.add(k, np.array(1)), again, *made[1:]]
     # what a round gives out is carried as a state, and each round's is kept
-    spare = [constant(np.zeros(_known(t.shape), t.dtype)) for t in _foretold(goes_on, body, [count, start, *firsts], 2 + states)] if outs else []
+    spare = [constant(np.zeros(_known(t.shape), t.dtype)) for t in _foretold(use, goes_on, body, [count, start, *firsts], 2 + states)] if outs else []
     begin = [count, start, *firsts, *spare]
     made = while_loop(goes_on, body, begin, name="loop")
     finals = list(made)[2:2 + states]
