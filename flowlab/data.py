@@ -593,6 +593,8 @@ def as_pipeline(data: Any, batch: int | None = None) -> Any:
     if isinstance(data, Pipeline):
         return data.batch(batch) if batch is not None else data
     if isinstance(data, Sequence) and not isinstance(data, (str, bytes, bytearray)):
+        if data and not isinstance(data[0], Mapping):
+            raise AttributeValueError(f"data is {'an' if type(data).__name__[0] in 'aeiou' else 'a'} {type(data).__name__} of {type(data[0]).__name__}: which of them is fed where is not known.", port="data", hint='Name them by the placeholders: {"x": images, "y": labels}.')
         if batch is not None:
             raise AttributeValueError(f"batch is {batch!r}, and a list of feed dicts is in batches already.", port="batch", hint="Leave batch out, or pass a dict of arrays.")
         return data

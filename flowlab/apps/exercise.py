@@ -314,13 +314,16 @@ def _graph(source: Graph | Callable[[], Any]) -> Graph:
     if isinstance(source, Graph):
         return source
     with Graph("solution") as graph:
-        source()
-    return graph
+        made = source()
+    return made if isinstance(made, Graph) and not graph.nodes else graph
 
 
 def _document(attempt: Any) -> Document:
     if isinstance(attempt, Graph):
         return document_of(attempt)
+    from .faults import Fault       # which makes exercises of its own
+    if isinstance(attempt, Fault):
+        return document_of(attempt.graph)
     found = attempt if isinstance(attempt, Document) else getattr(attempt, "document", None)
     if not isinstance(found, Document):
         raise AttributeValueError(f"{type(attempt).__name__} is no graph.", port="attempt", hint="A Graph, a Document, or an Editor.")
@@ -488,7 +491,7 @@ class _Match:
             fitting = [n.name for n in mine if _fits(n, wanted[0])]
             others = [n for n in fitting if n not in likely.values()]
             order = [likely.get(s.name) or (others.pop(0) if others else None) for s in wanted]
-            self.missing += [Line(False, f"There is nothing that stands for {s}.") for s, n in zip(wanted, order) if n is None]
+            self.missing += [self._no_match(s, mine) for s, n in zip(wanted, order) if n is None]
             if None in order:
                 continue
             order += [n for n in fitting if n not in order]
@@ -501,6 +504,16 @@ class _Match:
             found = {k: v for part in choice for k, v in part.items()}
             if len(set(found.values())) == len(found):
                 yield found
+
+    def _no_match(self, s: Source, mine: Sequence[Node]) -> Line:
+        """Nothing stands for a source: the one of its name may be of another type or shape."""
+        named = next((n for n in mine if n.name == s.name), None)
+        if named is None or _fits(named, s):
+            return Line(False, f"There is nothing that stands for {s}.")
+        t = named.outputs[0]
+        if named.op.source != s.kind:
+            return Line(False, f"{s.name} is a {named.op.source}, where {s} is asked for.")
+        return Line(False, f"{s.name} is {t.dtype} {shape_text(t.shape)}, where {s.dtype} {shape_text(s.shape)} is asked for.")
 
     def _run(self, way: Mapping[str, str], cases: Sequence[Case]) -> list[list[Any]]:
         """What the ends give in these cases; None for one that cannot be computed."""

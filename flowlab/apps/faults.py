@@ -24,7 +24,7 @@ _OTHER = {"Sigmoid": ("Tanh", "Relu"), "Tanh": ("Sigmoid", "Relu"), "Relu": ("Si
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A graph with one thing wrong in it. `graph` is what the class gets; the rest is for the teacher."""
+    """A graph with one thing wrong in it. `graph` is what the class gets (`fl.Editor(fault)` and `fl.exercise(…, start=fault)` take it too); the rest is for the teacher, `print` tells it."""
 
     graph: Graph
     kind: str
@@ -36,7 +36,7 @@ class Fault:
 
 
 def break_graph(g: Graph | Document, kind: str, seed: int = 0) -> Fault:
-    """Make a graph wrong in one place that the seed chooses; it is still sound and runs.
+    """Make a graph wrong in one place that the seed chooses; it is still sound and runs. Returns a Fault: `fault.graph`, and `fault.node` and `fault.told` for the teacher.
 
     Of `kind`: "sign" (a sum for a difference), "activation", "reduction" (a sum for a mean), "operation" (any of these and others), "axis", "swapped wires" (two inputs have changed places), "no gradient" (a derivative
     is stopped; in a graph that is not differentiated yet), "NaN" (a logarithm of what can be 0 or below), "dead relu" (a bias far below 0), "exploding" (weights a hundred times as large),

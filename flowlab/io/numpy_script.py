@@ -89,7 +89,7 @@ def to_numpy(graph: Graph, fetches: Any, session: Any = None, weights: str | os.
     else:
         rows = [f"    {k!r}: {value(v)}," for k, v in held.items()]
         parts.append("\n".join(["WEIGHTS = {", *rows, "}"]) if rows else "WEIGHTS = {}")
-    tail = 'if __name__ == "__main__":\n    import sys\n\n    np.savez(sys.argv[2], **{k: v for k, v in compute(WEIGHTS, **np.load(sys.argv[1])).items() if v is not None})\n'
+    tail = 'if __name__ == "__main__":\n    import sys\n\n    if len(sys.argv) != 3:\n        sys.exit(f"usage: {sys.argv[0]} inputs.npz outputs.npz    # arrays by the names of compute\'s arguments")\n    np.savez(sys.argv[2], **{k: v for k, v in compute(WEIGHTS, **np.load(sys.argv[1])).items() if v is not None})\n'
     functions = "".join(f"{p}\n\n" for p in writer.sources.parts)
     return "\n\n".join(parts) + "\n\n\n" + functions + "\n".join(body) + f"\n\n\n{tail}"
 

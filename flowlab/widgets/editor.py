@@ -16,6 +16,7 @@ import numpy as np
 import traitlets
 
 from ..apps.exercise import Exercise
+from ..apps.faults import Fault
 from ..core.errors import DebuggerError, DeviceError, DocumentError, FeedError, FetchError, FlowError, HeldError, KernelError, plural
 from ..core.graph import Graph, Node
 from ..core.op import REGISTRY
@@ -84,7 +85,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Exercising, Linking, Worded, 
     _esm, _css = page_of("editor")
     height = traitlets.Int(720, min=240, max=4000).tag(sync=True)
 
-    def __init__(self, graph: Graph | Document | Trace | Exercise | None = None, session: Session | None = None, feeds: Mapping[Any, Any] | None = None, **traits: Any):
+    def __init__(self, graph: Graph | Document | Trace | Exercise | Fault | None = None, session: Session | None = None, feeds: Mapping[Any, Any] | None = None, **traits: Any):
         super().__init__(**traits)
         recording = Recording(graph) if isinstance(graph, Trace) else None
         if recording is not None:
@@ -93,6 +94,8 @@ class Editor(Asking, Keeping, Recorded, Attaching, Exercising, Linking, Worded, 
             document = Document() if session is None else document_of(session.graph)
         elif isinstance(graph, Exercise):
             document = graph.start
+        elif isinstance(graph, Fault):
+            document = document_of(graph.graph)
         elif isinstance(graph, Document):
             document = graph
         elif isinstance(graph, Graph):
@@ -1014,6 +1017,8 @@ class Editor(Asking, Keeping, Recorded, Attaching, Exercising, Linking, Worded, 
             self._say(P.Offer(title=self._offer.document.name, nodes=len(self._offer.document.nodes), saved=self._offer.when))
         self._say_training()
         self._say_exercise()
+        if len(self._selection) == 1:       # Python, or a view, may have chosen before there was a page
+            self._say(P.Select(name=self._selection[0]))
         for notice in self._notices:
             self._say(notice)
         self._notices = []

@@ -38,6 +38,10 @@ class Linking:
         chosen, shown = self._session.selection, self._drawn()
         if "node" in changed and chosen.node is not None:
             name = shown.owner.get(chosen.node, chosen.node)
+            if name not in shown.nodes and name not in shown.scopes:      # a scope that stands open: its layer, else what comes last in it
+                inside = [n for n in self._built.graph.nodes if n.name.startswith(f"{name}/") and n.op.source is None]
+                found = next((n for n in inside if n.op.category in ("recurrent", "conv")), inside[-1] if inside else None)
+                name = shown.owner.get(found.name, found.name) if found is not None else name
             if (name in shown.nodes or name in shown.scopes) and self._selection != (name,):
                 self._selection = (name,)
                 self._say(P.Select(name=name))

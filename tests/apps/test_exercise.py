@@ -272,3 +272,22 @@ def test_a_class_is_drawn_by_who_solved_what(tmp_path):
         fl.plots.attempts([tmp_path / "none"])
     with pytest.raises(fl.FlowError, match="no attempts"):
         fl.plots.attempts([])
+
+
+@pytest.mark.parametrize(("make", "says"), [
+    (lambda: fl.placeholder(("batch", 3), "float64", name="x"), "x is float64 (batch, 3), where float32 (batch, 3) is asked for."),
+    (lambda: fl.placeholder((3,), name="x"), "x is float32 (3,), where float32 (batch, 3) is asked for."),
+    (lambda: fl.variable(np.zeros((2, 3), "float32"), name="x"), "x is a variable, where the input x (batch, 3) is asked for."),
+    (lambda: fl.placeholder((2, 2), name="z"), "There is nothing that stands for the input x (batch, 3)."),
+])
+def test_an_input_of_another_type_is_told_by_both(make, says):
+    with fl.Graph() as g:
+        fl.square(make())
+    assert says in str(TWO.check(g))
+
+
+def test_a_fault_and_a_function_that_returns_a_graph_are_taken():
+    fault = fl.break_graph(net(), "sign", seed=1)
+    task = fl.exercise("Find the fault.", solution=net, start=fault)
+    assert task.check(net()) and not task.check(fault) and set(task.start.nodes) == {n.name for n in fault.graph.nodes}
+    assert fl.Editor(fault).graph.same_graph(fault.graph)

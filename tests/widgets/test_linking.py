@@ -11,6 +11,7 @@ from pages import Page
 import flowlab as fl
 from flowlab.io.edits import AddNode
 from flowlab.runtime.selection import Selection
+from flowlab.widgets import protocol as P
 
 rng = np.random.default_rng(5)
 FEEDS = {"image": rng.normal(size=(2, 1, 8, 10)).astype("float32"), "labels": np.array([1, 0])}
@@ -210,3 +211,19 @@ def test_nothing_is_shown_of_what_somebody_is_asked(graph, session, kind):
     if kind is fl.RNNView:
         assert view._losses() == [] and view._guesser() is None
     view.close()
+
+
+def test_what_python_chose_before_there_was_a_page_and_a_scope_are_shown_in_the_lab():
+    with fl.Graph() as g:
+        fl.nn.dense(fl.nn.lstm(fl.placeholder(("batch", "time", 2), name="x"), 3, name="lstm")[0], 2, name="out")
+    sess = fl.Session(g)
+    editor = fl.Editor(g, session=sess)
+    sess.selection.set(node="lstm/LSTM")
+    heard = []
+    editor.send = lambda content, buffers=None: heard.append(content)
+    editor._on_message(editor, {"type": "hello", "seq": 1, "version": P.VERSION}, [])
+    assert [m["name"] for m in heard if m["type"] == "select"] == ["lstm/LSTM"]
+    sess.selection.set(node="out")
+    assert [m["name"] for m in heard if m["type"] == "select"][-1] == "out/Add"
+    sess.selection.set(node="lstm")
+    assert [m["name"] for m in heard if m["type"] == "select"][-1] == "lstm/LSTM"

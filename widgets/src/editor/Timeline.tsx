@@ -117,7 +117,7 @@ export function Timeline() {
   const text = !total ? t("no run yet") : cursor > 0 && run.names[cursor - 1] ? t("{n} of {total}, after {name}", { n: cursor, total, name: run.names[cursor - 1] }) : t("{n} of {total}", { n: cursor, total });
   return (
     <div className="tl">
-      <div className="tll">
+      <div className={`tll${breaks.length > 0 ? " close" : ""}`}>
         <b className={`${cursor} / ${total}`.length > 12 ? "longer" : `${cursor} / ${total}`.length > 9 ? "long" : undefined}><span className={past ? "past" : ""}>{cursor}</span> / {total}</b>
         <span className="muted f0">{run.mode === "edit" && !length ? (total ? t("firings in a run") : t("nothing to run yet")) : run.done && cursor >= length ? t("run complete") : t("{n} ready", { n: run.ready })}</span>
         {run.let_go > 0 && <span className="muted f0" data-let-go title={t("{n} of {total} values let go to save memory: computed again when looked at", { n: run.let_go, total: length })}>{t("{n} let go", { n: run.let_go })}</span>}
@@ -145,7 +145,7 @@ export function Timeline() {
           {flags.map((f) => <g key={f.at} className="tlf"><title>{f.text}</title><path className="tlpole" d={`M${edge(f.at)} 60V97`} /><path className={f.cond ? "tlflag cond" : "tlflag"} d={`M${edge(f.at)} 82h10l-2.5 4 2.5 4h-10z`} /></g>)}
           {hover !== null && hover !== cursor && <path className="ghostc" d={`M${edge(hover)} 30V60`} />}
           {total > 0 && <><path className={`cur${past ? " past" : ""}`} d={`M${edge(cursor)} 26V98`} /><path className={`curh${past ? " past" : ""}`} d={`M${edge(cursor) - 7} 8h14v11l-7 8 -7 -8z`} /></>}
-          <Caption x={hover !== null ? edge(hover) : edge(cursor)} width={width} text={length ? `${hover ?? cursor}  ${name(hover ?? cursor)}` : ""} />
+          <Caption x={hover !== null ? edge(hover) : edge(cursor)} width={width} text={length ? `${hover ?? cursor}  ${name(hover ?? cursor)}` : ""} flagged={flags.some((f) => f.at === (hover ?? cursor))} />
         </svg>}
         {!length && <span className="tlnone muted f1"><Icon name="step" size={12} /> {total ? t("Step or Run fills the timeline") : t("A tick will stand here for every node that fires")}</span>}
       </div>
@@ -169,12 +169,12 @@ function RangeLabels({ ranges, edge, width, head }: { ranges: { mark: Mark; from
   })}</>;
 }
 
-function Caption({ x, width, text }: { x: number; width: number; text: string }) {
+function Caption({ x, width, text, flagged }: { x: number; width: number; text: string; flagged: boolean }) {
   if (!text) return null;
   const short = text.length > 44 ? `${text.slice(0, 43)}…` : text;
   const w = textWidth(short, 10);
   const left = x + 8 + w > width;
-  return <text className="cap" x={left ? x - 8 : x + 8} y="94" textAnchor={left ? "end" : "start"}>{short}</text>;
+  return <text className="cap" x={left ? x - 8 : x + (flagged ? 15 : 8)} y="94" textAnchor={left ? "end" : "start"}>{short}</text>;
 }
 
 /** "Viewing 41 / 96": the past says that it is the past. */
