@@ -321,7 +321,7 @@ def _graph(source: Graph | Callable[[], Any]) -> Graph:
 def _document(attempt: Any) -> Document:
     if isinstance(attempt, Graph):
         return document_of(attempt)
-    from .faults import Fault       # which makes exercises of its own
+    from .faults import Fault  # which makes exercises of its own
     if isinstance(attempt, Fault):
         return document_of(attempt.graph)
     found = attempt if isinstance(attempt, Document) else getattr(attempt, "document", None)
