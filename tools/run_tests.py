@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BROWSER, OPS = "tests/browser", "tests/ops"
+BROWSER, LONG = "tests/browser", ("tests/ops", "tests/io")
 NO_TESTS = 5        # pytest's exit status when a selection leaves none
 
 
@@ -35,12 +35,12 @@ def main(options: list[str]) -> int:
         return subprocess.call(pytest(*options), cwd=ROOT)
     with contextlib.ExitStack() as stack:
         beside = []
-        for paths in (*halves(BROWSER), [OPS]):
+        for paths in (*halves(BROWSER), LONG):
             said = stack.enter_context(tempfile.TemporaryFile("w+"))
             process = subprocess.Popen(pytest(*paths, *options), cwd=ROOT, stdout=said, stderr=subprocess.STDOUT)
             stack.callback(process.terminate)       # after an interrupt; one that has ended does not mind
             beside.append((process, said))
-        statuses = [subprocess.call(pytest(f"--ignore={BROWSER}", f"--ignore={OPS}", *options), cwd=ROOT)]
+        statuses = [subprocess.call(pytest(f"--ignore={BROWSER}", *(f"--ignore={folder}" for folder in LONG), *options), cwd=ROOT)]
         for process, said in beside:
             statuses.append(process.wait())
             said.seek(0)

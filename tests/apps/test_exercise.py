@@ -153,7 +153,9 @@ def test_right_is_right_wherever_it_stands_and_nearly_is_wrong(task, make, right
     assert bool(task.check(g)) is right, task.check(g)
 
 
-def test_many_inputs_of_one_kind_are_told_apart_by_trying_or_it_is_said():
+def test_many_inputs_of_one_kind_are_told_apart_by_trying_or_it_is_said(monkeypatch):
+    monkeypatch.setattr("flowlab.apps.exercise.MOST_WAYS", 720)
+
     def total(names):
         return sum(fl.multiply(fl.placeholder((2,), name=n), k + 1.0) for k, n in enumerate(names))
     for count, solved in ((6, True), (8, False)):
