@@ -469,7 +469,7 @@ class DataParallel:
             near = sess.alone(sess._timed, near_plan, inputs, stamps)
             rows += [(None, Row(0, s.node.name, s.node.op.name, s.node.phase, s.device, thread, began + start, end - start)) for s, (thread, start, end) in zip(near_plan.steps, stamps)]
         done = dict(zip(shared.near, near))
-        return [far[w] if w in far else done[w] for w in self.wanted]     # type: ignore[index]
+        return [far[w] if w in far else done[w] for w in self.wanted]
 
     def _far(self, shared: Shared, proven: Mapping[Tensor, str], fed: Mapping[Tensor, np.ndarray], dim: str, rows: list[tuple[int | None, Row]] | None, timed: str) -> dict[Tensor, np.ndarray]:
         """The tensors that the workers compute, put together."""

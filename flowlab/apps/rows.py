@@ -206,7 +206,7 @@ def _same_axis(node: Node, axes: Axes, dim: str) -> int:
     """All inputs have the batch at one and the same axis, and outputs too."""
     if None in axes or len(set(axes)) != 1:
         raise _meets(node)
-    return axes[0]      # type: ignore[return-value]
+    return axes[0]
 
 
 def _apart(*names: str) -> Callable[[Node, Axes, str], int]:
@@ -228,7 +228,7 @@ def _matrices(node: Node, axes: Axes, dim: str) -> int:
 
 
 def _each(axis: object, rank: int) -> list[int]:
-    return [k % rank if rank else k for k in (axis if isinstance(axis, (tuple, list)) else (axis,))]     # type: ignore[operator]
+    return [k % rank if rank else k for k in (axis if isinstance(axis, (tuple, list)) else (axis,))]
 
 
 def _reduce(node: Node, axes: Axes, dim: str) -> int:
@@ -267,13 +267,13 @@ def _reshape(node: Node, axes: Axes, dim: str) -> int:
 
 def _transpose(node: Node, axes: Axes, dim: str) -> int:
     rank = node.inputs[0].rank
-    return _each(node.attrs["axes"] or tuple(range(rank))[::-1], rank).index(axes[0])     # type: ignore[arg-type]
+    return _each(node.attrs["axes"] or tuple(range(rank))[::-1], rank).index(axes[0])
 
 
 def _expand(node: Node, axes: Axes, dim: str) -> int:
     rank = node.outputs[0].rank
     new = set(_each(node.attrs["axis"], rank))
-    return [k for k in range(rank) if k not in new][axes[0]]    # type: ignore[index]
+    return [k for k in range(rank) if k not in new][axes[0]]
 
 
 def _squeeze(node: Node, axes: Axes, dim: str) -> int:
@@ -341,7 +341,7 @@ def _gather(node: Node, axes: Axes, dim: str) -> int:
     (x, indices), (a, b) = node.inputs, axes
     axis = _each(node.attrs["axis"], x.rank)[0]
     if a is None:
-        return axis + b     # type: ignore[operator]
+        return axis + b
     if b is not None or a == axis:
         raise _meets(node)
     return a if a < axis else a + indices.rank - 1
@@ -355,7 +355,7 @@ def _along(node: Node, axes: Axes, dim: str) -> int:
 
 
 def _unary(node: Node, axes: Axes, dim: str) -> int:
-    return axes[0]      # type: ignore[return-value]
+    return axes[0]
 
 
 def _einsum(node: Node, axes: Axes, dim: str) -> int:
@@ -379,7 +379,7 @@ def _timesteps(node: Node, axes: Axes, dim: str) -> None:
 def _scan(node: Node, axes: Axes, dim: str) -> list[int | None]:
     """A loop along another axis, in whose body rows stay apart."""
     body, times = node.attrs["body"], node.attrs["axes"]
-    [(takes, gives)] = node.op.wires(node.attrs)     # type: ignore[misc]
+    [(takes, gives)] = node.op.wires(node.attrs)
     inside: dict[Tensor, int] = {}
     starts: dict[int, int | None] = {}
     for inner, (kind, k) in zip(body.inputs, takes):

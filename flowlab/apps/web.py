@@ -204,7 +204,7 @@ class _Door:
         origin, begun = headers.get("origin"), False
         extra = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
         if origin in self.origins:
-            extra += [(b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"Origin"), (b"access-control-expose-headers", b"X-Batch-Requests, Retry-After")]   # type: ignore[union-attr]
+            extra += [(b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"Origin"), (b"access-control-expose-headers", b"X-Batch-Requests, Retry-After")]
 
         async def answer(message: Any) -> None:
             nonlocal begun
@@ -346,7 +346,7 @@ def _guarded(seconds: float, most: int) -> type[H11Protocol]:
             self.since, self.left, self.before = self.loop.time(), 0, self.cycle
             self.timer = self.loop.call_later(seconds / 2, self.look)
             if len(self.connections) > most:
-                min((c for c in self.connections if c.waits), key=lambda c: c.since, default=self).transport.abort()     # type: ignore[attr-defined]
+                min((c for c in self.connections if c.waits), key=lambda c: c.since, default=self).transport.abort()
 
         def connection_lost(self, exc: Exception | None) -> None:
             self.timer.cancel()

@@ -100,7 +100,7 @@ def _named(asked: Sequence[tuple[str, Tensor | Node]]) -> list[tuple[str, Tensor
     seen_names: set[str] = set()
     for name, t in asked:
         node = t.node if isinstance(t, Tensor) else t
-        name = name or (node.name if len(node.outputs) <= 1 else f"{node.name}:{node.output_names[t.index]}")  # type: ignore[union-attr]
+        name = name or (node.name if len(node.outputs) <= 1 else f"{node.name}:{node.output_names[t.index]}")
         plain, k = name, 0
         while name in seen_names:
             k += 1

@@ -90,63 +90,70 @@ class Use:
     def has(self, k: int) -> bool:
         return k < len(self.inputs) and self.inputs[k] is not None
 
+    def given(self, k: int) -> Value:
+        """Input k; NotInFlowlab if it is left out."""
+        value = self.inputs[k] if k < len(self.inputs) else None
+        if value is None:
+            raise NotInFlowlab(f"input {k} is left out")
+        return value
+
     def __getitem__(self, k: int) -> Tensor:
         return self.tensor(k)
 
     def tensor(self, k: int, trainable: bool = True) -> Tensor:
         """Input k as a tensor of the open graph."""
-        value = self.inputs[k] if k < len(self.inputs) else None
-        if value is None:
-            raise NotInFlowlab(f"input {k} is left out")
+        value = self.given(k)
         return (value if trainable else self.reader.apart(value)).tensor(self.reader.names, trainable)
 
     @property
     def tensors(self) -> list[Tensor]:
         return [self[k] for k in range(len(self.inputs)) if self.has(k)]
 
-    def array(self, k: int) -> np.ndarray | None:
-        """Input k as an array, None if it is left out; NotInFlowlab if it is computed when the graph runs."""
-        if not self.has(k):
-            return None
-        value = self.inputs[k]
-        assert value is not None
+    def array(self, k: int) -> np.ndarray:
+        """Input k as an array; NotInFlowlab if it is left out, or computed when the graph runs."""
+        value = self.given(k)
         if value.array is None:
             raise NotInFlowlab(f"{self.op} needs the value of its input {value.name!r} while the model is read, and it is computed when the graph runs", value.roots)
         return value.array
 
+    def array_if(self, k: int) -> np.ndarray | None:
+        """The same, None if it is left out."""
+        return self.array(k) if self.has(k) else None
+
     def scalar(self, k: int) -> Any:
         """The one number that input k holds, None if it is left out."""
-        array = self.array(k)
+        array = self.array_if(k)
         if array is None:
             return None
         if array.size != 1:
             raise NotInFlowlab(f"{self.op} takes one number as its input {k}, and it has {array.size}")
         return array.reshape(-1)[0].item()
 
-    def ints(self, k: int, attribute: str | None = None) -> list[int] | None:
+    def ints(self, k: int, attribute: str | None = None) -> list[int]:
         """Whole numbers that are input k, or in older versions an attribute."""
         if attribute is not None and attribute in self._attributes:
             got = self.attr(attribute)
             return [got] if isinstance(got, int) else list(got)
-        array = self.array(k)
-        return None if array is None else [int(v) for v in np.asarray(array).reshape(-1)]
+        return [int(v) for v in self.array(k).reshape(-1)]
+
+    def ints_if(self, k: int) -> list[int] | None:
+        """The same, None if it is left out."""
+        return self.ints(k) if self.has(k) else None
 
     def dims(self, k: int) -> list[Any]:
         """The sizes that input k holds: numbers, and names or None where they show only in a run; NotInFlowlab if nothing is known."""
-        value = self.inputs[k]
-        assert value is not None
+        value = self.given(k)
         if value.array is None and value.dims is not None:
             return value.dims.reshape(-1).tolist()
-        return self.ints(k)  # type: ignore[return-value]
+        return self.ints(k)
 
     def sizes(self, k: int) -> tuple[int, ...]:
         """The shape of input k in numbers; NotInFlowlab where a size is unknown."""
-        value = self.inputs[k]
-        assert value is not None
+        value = self.given(k)
         shape = value.type.shape
         if not all(isinstance(d, int) for d in shape):
             raise NotInFlowlab(f"{self.op} needs the sizes of its input {value.name!r} in numbers, and its type is {value.type}", value.roots, True)
-        return shape  # type: ignore[return-value]
+        return shape
 
 
 def attribute_value(a: Any) -> Any:
@@ -237,7 +244,7 @@ class Reader:
                     out.outputs[info.name] = None
                 elif value is not None and not value.why:
                     out.outputs[info.name] = identity(value.tensor(self.names), name=self.names(info.name, "output"))
-            out.values = {**{v.variable.node.name: v.array for v in self.weights if v.variable is not None}, **self.kept}  # type: ignore[dict-item]
+            out.values = {**{v.variable.node.name: v.array for v in self.weights if v.variable is not None}, **self.kept}
         return out
 
     def initializers(self, proto: Any, scope: Scope) -> None:
@@ -339,7 +346,7 @@ class Reader:
     def folded(self, use: Use, domain: str) -> list[Value] | None:
         """The outputs as known arrays, if the inputs are: shapes and axes are worked out while the model is read."""
         known = [v for v in use.inputs if v is not None]
-        if not all(v.known and v.array.size <= LARGEST for v in known) or any(a.HasField("g") for a in use.node.attribute):  # type: ignore[union-attr]
+        if not all(v.known and v.array.size <= LARGEST for v in known) or any(a.HasField("g") for a in use.node.attribute):
             return self.sizes(use, domain)
         if self.function(use) is not None or (domain, use.op) not in HANDLERS and (domain, use.op) not in SINGLE:
             return None     # each node of the body is folded by itself
@@ -378,7 +385,7 @@ class Reader:
                 parts.append(None)
             elif v.dims is not None:
                 parts.append(v.dims)
-            elif v.known and v.array.size <= 64:  # type: ignore[union-attr]
+            elif v.known and v.array.size <= 64:
                 parts.append(v.array)
             elif use.op == "Shape":
                 parts.append(v)

@@ -84,7 +84,7 @@ def _(use: Use) -> Any:
 
 @reads("Size")
 def _(use: Use) -> Any:
-    shape = use.inputs[0].type.shape  # type: ignore[union-attr]
+    shape = use.given(0).type.shape
     if all(isinstance(d, int) for d in shape):
         return np.array(prod(shape), "int64")
     return use.only(red.size, use[0], dtype="int64")
@@ -99,7 +99,7 @@ def _(use: Use) -> Any:
 
 
 def _needs(use: Use, k: int) -> frozenset[str]:
-    return use.inputs[k].roots  # type: ignore[union-attr]
+    return use.given(k).roots
 
 
 def told(use: Use, k: int) -> list[Any]:
@@ -141,7 +141,7 @@ def _(use: Use) -> Any:
     count = max(ceil((stop - start) / step), 0) if step else 0
     if count > LARGEST * 64:
         raise NotInFlowlab(f"a range of {count:,} values is more than flowlab writes out")
-    kind = use.inputs[0].type.dtype  # type: ignore[union-attr]
+    kind = use.given(0).type.dtype
     use.spent.hold(8 * count)
     return np.asarray(start, kind) + np.arange(count).astype(kind) * np.asarray(step, kind)
 
@@ -160,7 +160,7 @@ def counted(start: Tensor, stop: Any, step: Any) -> Tensor:
 @reads("EyeLike")
 def _(use: Use) -> Any:
     rows, columns = use.sizes(0)
-    kind = dtype(use.attr("dtype")) if "dtype" in use.attributes else use.inputs[0].type.dtype  # type: ignore[union-attr]
+    kind = dtype(use.attr("dtype")) if "dtype" in use.attributes else use.given(0).type.dtype
     return use.only(layout.eye, n=rows, m=columns, k=use.attr("k", 0), dtype=kind.name)
 
 
@@ -212,8 +212,8 @@ def _(use: Use) -> Any:
 @reads("Unsqueeze")
 def _(use: Use) -> Any:
     axes = use.ints(1, "axes")
-    rank = use[0].rank + len(axes)  # type: ignore[arg-type]
-    return use.only(arr.expand_dims, use[0], axis=tuple(sorted(a % rank for a in axes))) if axes else use.only(m.identity, use[0])  # type: ignore[union-attr]
+    rank = use[0].rank + len(axes)
+    return use.only(arr.expand_dims, use[0], axis=tuple(sorted(a % rank for a in axes))) if axes else use.only(m.identity, use[0])
 
 
 @reads("Squeeze")
@@ -254,9 +254,9 @@ def _(use: Use) -> Any:
 def _(use: Use) -> Any:
     if use.version < 6:
         reps = [1] * use[0].rank
-        reps[use.ints(2)[0]] = use.ints(1)[0]  # type: ignore[index]
+        reps[use.ints(2)[0]] = use.ints(1)[0]
         return use.only(layout.tile, use[0], reps=tuple(reps))
-    return use.only(layout.tile, use[0], reps=tuple(use.ints(1)))  # type: ignore[arg-type]
+    return use.only(layout.tile, use[0], reps=tuple(use.ints(1)))
 
 
 @reads("Concat")
@@ -287,16 +287,16 @@ def _(use: Use) -> Any:
 @reads("Slice")
 def _(use: Use) -> Any:
     x = use[0]
-    if use.version >= 10 and any(use.inputs[k].array is None for k in (1, 2)):  # type: ignore[union-attr]
+    if use.version >= 10 and any(use.given(k).array is None for k in (1, 2)):
         return _cut_in_a_run(use, x)
     if use.version < 10:
         starts, ends, axes, steps = use.attr("starts"), use.attr("ends"), use.attr("axes"), None
     else:
-        starts, ends, axes, steps = use.ints(1), use.ints(2), use.ints(3), use.ints(4)
-    axes = range(len(starts)) if axes is None else axes  # type: ignore[arg-type]
-    steps = [1] * len(starts) if steps is None else steps  # type: ignore[arg-type]
+        starts, ends, axes, steps = use.ints(1), use.ints(2), use.ints_if(3), use.ints_if(4)
+    axes = range(len(starts)) if axes is None else axes
+    steps = [1] * len(starts) if steps is None else steps
     index: list[Any] = [slice(None)] * x.rank
-    for a, lo, hi, step in zip(axes, starts, ends, steps):  # type: ignore[arg-type]
+    for a, lo, hi, step in zip(axes, starts, ends, steps):
         size = x.shape[a]
         if isinstance(size, int):
             lo, hi, step = slice(_within(lo), _within(hi), step).indices(size) if step > 0 else _backwards(lo, hi, step, size)
@@ -309,7 +309,7 @@ def _(use: Use) -> Any:
 def _cut_in_a_run(use: Use, x: Tensor) -> Tensor:
     """A slice whose bounds show only in a run: the entries between them are picked, axis by axis."""
     count = len(told(use, 1))
-    axes, steps = use.ints(3) or list(range(count)), use.ints(4) or [1] * count
+    axes, steps = use.ints_if(3) or list(range(count)), use.ints_if(4) or [1] * count
     bounds = [use[k] if use[k].dtype.name == "int64" else arr.cast(use[k], "int64") for k in (1, 2)]
     known = [told(use, k) for k in (1, 2)]
     for k, (axis, step) in enumerate(zip(axes, steps)):
@@ -346,9 +346,9 @@ def _(use: Use) -> Any:
     axes = use.ints(3) if use.has(3) else list(range(x.rank))
     value = float(use.scalar(2)) if use.has(2) else use.attr("value", 0.0)
     width = [(0, 0)] * x.rank
-    n = len(axes)  # type: ignore[arg-type]
-    for k, a in enumerate(axes):  # type: ignore[arg-type]
-        width[a % x.rank] = (pads[k], pads[k + n])  # type: ignore[index]
+    n = len(axes)
+    for k, a in enumerate(axes):
+        width[a % x.rank] = (pads[k], pads[k + n])
     if any(a < 0 or b < 0 for a, b in width):
         x = x[tuple(slice(max(-a, 0), None if b >= 0 else b) for a, b in width)]
         width = [(max(a, 0), max(b, 0)) for a, b in width]
@@ -406,9 +406,9 @@ def _(use: Use) -> Any:
     flat = _flat_index(use, indices, sizes[b:])     # (batch…, rest…)
     if b:
         batch = sizes[:b]
-        offset = np.arange(prod(batch), dtype="int64").reshape(batch + (1,) * (flat.rank - b)) * prod(sizes[b:b + depth])  # type: ignore[operator]
+        offset = np.arange(prod(batch), dtype="int64").reshape(batch + (1,) * (flat.rank - b)) * prod(sizes[b:b + depth])
         flat = m.add(flat, offset)
-    rows = arr.reshape(x, (prod(sizes[:b + depth]), *sizes[b + depth:]))  # type: ignore[operator]
+    rows = arr.reshape(x, (prod(sizes[:b + depth]), *sizes[b + depth:]))
     return arr.gather(rows, flat, axis=0)
 
 
@@ -447,7 +447,7 @@ def _(use: Use) -> Any:
 
 @reads("OneHot")
 def _(use: Use) -> Any:
-    indices, depth, axis = use[0], int(use.ints(1)[0]), use.attr("axis", -1)  # type: ignore[index]
+    indices, depth, axis = use[0], int(use.ints(1)[0]), use.attr("axis", -1)
     indices = indices if indices.dtype.kind in "iu" else arr.cast(indices, "int64")
     if indices.dtype.kind == "u":
         indices = arr.cast(indices, "int64")
@@ -491,7 +491,7 @@ def _(use: Use) -> Any:
 
 @reads("Trilu")
 def _(use: Use) -> Any:
-    x, k = use[0], int(use.ints(1)[0]) if use.has(1) else 0  # type: ignore[index]
+    x, k = use[0], int(use.ints(1)[0]) if use.has(1) else 0
     if x.dtype.kind == "b":
         rows, columns = use.sizes(0)[-2:]
         return logic.logical_and(x, np.triu(np.ones((rows, columns), bool), k) if use.attr("upper", 1) else np.tril(np.ones((rows, columns), bool), k))

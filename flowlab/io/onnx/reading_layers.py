@@ -115,7 +115,7 @@ def convolved(use: Use, x: Tensor, w: Tensor) -> Tensor:
     if not all(isinstance(d, int) for d in window):
         raise NotInFlowlab("a kernel whose size shows only in a run")
     stride, dilation = _each(use, "strides", n, 1), _each(use, "dilations", n, 1)
-    x, pads = cut(x, pads_of(use, x.shape[2:], window, stride, dilation))  # type: ignore[arg-type]
+    x, pads = cut(x, pads_of(use, x.shape[2:], window, stride, dilation))
     return CONV[n](x, w, stride=stride, padding=pads, dilation=dilation, groups=use.attr("group", 1))
 
 
@@ -158,7 +158,7 @@ def _(use: Use) -> Any:
         sizes = use.sizes(0)[2:]
         wanted = list(wanted or [s * k for s, k in zip(sizes, stride)])[-n:]
         for k in range(n):
-            total = stride[k] * (sizes[k] - 1) + extra[k] + (window[k] - 1) * dilation[k] + 1 - wanted[k]  # type: ignore[operator]
+            total = stride[k] * (sizes[k] - 1) + extra[k] + (window[k] - 1) * dilation[k] + 1 - wanted[k]
             if total < 0:   # more than there is: it stands at the end
                 extra[k], total = extra[k] - total, 0
             pads[k] = (total // 2, total - total // 2) if auto == "SAME_UPPER" else (total - total // 2, total // 2)
@@ -292,7 +292,7 @@ def _(use: Use) -> Any:
     window, stride = tuple(use.attr("kernel_shape")), _each(use, "strides", dims, 1)
     pads = pads_of(use, tuple(sizes), window, stride, (1,) * dims)
     inferred = (n, c, *((s - 1) * t + k - sum(p) for s, t, k, p in zip(sizes, stride, window, pads)))
-    shape = tuple(use.ints(2)) if use.has(2) else inferred  # type: ignore[arg-type]
+    shape = tuple(use.ints(2)) if use.has(2) else inferred
     if shape != inferred:   # indices are in the smaller image
         flat = np.arange(prod(inferred), dtype="int64").reshape(inferred)
         table = np.ravel_multi_index(np.unravel_index(flat.reshape(-1), inferred), shape)
@@ -303,7 +303,7 @@ def _(use: Use) -> Any:
 
 @reads("Col2Im")
 def _(use: Use) -> Any:
-    x, image, block = use[0], tuple(use.ints(1)), tuple(use.ints(2))  # type: ignore[arg-type]
+    x, image, block = use[0], tuple(use.ints(1)), tuple(use.ints(2))
     n = len(image)
     dilation, stride = _each(use, "dilations", n, 1), _each(use, "strides", n, 1)
     p = use.attr("pads") or [0] * 2 * n
@@ -465,10 +465,10 @@ def _(use: Use) -> Any:
     x = use[0]
     sizes = use.sizes(0)
     k = 1 if use.version < 11 else 2
-    scales = use.array(k)
+    scales = use.array_if(k)
     axes = [a % x.rank for a in use.attr("axes", list(range(x.rank)))]
     wanted = use.ints(3) if use.has(3) else None
-    roi = use.array(1) if use.version >= 11 else None
+    roi = use.array_if(1) if use.version >= 11 else None
     roi = np.asarray(roi if roi is not None and roi.size else [0.0] * len(axes) + [1.0] * len(axes), "float64")
     if wanted is not None:
         rate = [w / sizes[a] for w, a in zip(wanted, axes)]
@@ -477,7 +477,7 @@ def _(use: Use) -> Any:
             one = (min if policy == "not_larger" else max)(rate)
             rate, wanted = [one] * len(axes), [int(np.floor(one * sizes[a] + 0.5)) for a in axes]
     else:
-        rate = [float(s) for s in np.reshape(scales, -1)]  # type: ignore[arg-type]
+        rate = [float(s) for s in np.reshape(scales, -1)]
         wanted = [int(np.floor(sizes[a] * s)) for a, s in zip(axes, rate)]
     return resized(use, x, axes, rate, wanted, roi)
 
@@ -485,7 +485,7 @@ def _(use: Use) -> Any:
 @reads("Upsample")
 def _(use: Use) -> Any:
     x = use[0]
-    rate = [float(s) for s in (use.array(1).reshape(-1) if use.has(1) else use.attr("scales") or [1, 1, use.attr("height_scale", 1.0), use.attr("width_scale", 1.0)])]  # type: ignore[union-attr]
+    rate = [float(s) for s in (use.array(1).reshape(-1) if use.has(1) else use.attr("scales") or [1, 1, use.attr("height_scale", 1.0), use.attr("width_scale", 1.0)])]
     sizes = use.sizes(0)
     return resized(use, x, list(range(x.rank)), rate, [int(np.floor(a * b)) for a, b in zip(sizes, rate)], np.array([0.0] * x.rank + [1.0] * x.rank), old=True)
 
@@ -698,7 +698,7 @@ def _(use: Use) -> Any:
 @reads("AffineGrid")
 def _(use: Use) -> Any:
     theta, size = use[0], use.ints(1)
-    dims, corners = size[2:], bool(use.attr("align_corners", 0))  # type: ignore[index]
+    dims, corners = size[2:], bool(use.attr("align_corners", 0))
     use.spent.hold(8 * (len(dims) + 1) * prod(dims))
     lines = [np.linspace(-1, 1, d) if corners else (np.arange(d) * 2 + 1) / d - 1 for d in dims]
     if corners:
@@ -707,7 +707,7 @@ def _(use: Use) -> Any:
     n = len(dims)
     flat = grid.reshape(-1, n + 1).astype(theta.dtype)
     y = linalg.matmul(flat, arr.transpose(theta, axes=(0, 2, 1)))
-    return arr.reshape(y, (size[0], *dims, n))  # type: ignore[index]
+    return arr.reshape(y, (size[0], *dims, n))
 
 
 # ---------------------------------------------------------------- signals
@@ -743,12 +743,12 @@ def fourier(use: Use, x: Tensor, axis: int, length: int, inverse: bool, half: bo
 @reads("DFT")
 def _(use: Use) -> Any:
     x = use[0]
-    axis = use.attr("axis", 1) if use.version < 20 else int(use.ints(2)[0]) if use.has(2) else -2  # type: ignore[index]
+    axis = use.attr("axis", 1) if use.version < 20 else int(use.ints(2)[0]) if use.has(2) else -2
     axis %= x.rank
-    length = int(use.ints(1)[0]) if use.has(1) else use.sizes(0)[axis]  # type: ignore[index]
+    length = int(use.ints(1)[0]) if use.has(1) else use.sizes(0)[axis]
     inverse, half = bool(use.attr("inverse", 0)), bool(use.attr("onesided", 0))
     if half and inverse:    # the other half is the mirror image
-        length = int(use.ints(1)[0]) if use.has(1) else 2 * (use.sizes(0)[axis] - 1)  # type: ignore[index]
+        length = int(use.ints(1)[0]) if use.has(1) else 2 * (use.sizes(0)[axis] - 1)
         lead = (slice(None),) * axis
         back = layout.flip(x[(*lead, slice(1, (length + 1) // 2))], axis=axis)
         x = arr.concat([x, m.multiply(back, np.array([1, -1], x.dtype))], axis=axis)
@@ -759,9 +759,9 @@ def _(use: Use) -> Any:
 
 @reads("STFT")
 def _(use: Use) -> Any:
-    x, step = use[0], int(use.ints(1)[0])  # type: ignore[index]
+    x, step = use[0], int(use.ints(1)[0])
     window = use[2] if use.has(2) else None
-    length = int(use.ints(3)[0]) if use.has(3) else window.shape[0]  # type: ignore[index, union-attr]
+    length = int(use.ints(3)[0]) if use.has(3) else window.shape[0]
     size = use.sizes(0)[1]
     x = x if x.rank == 3 else arr.expand_dims(x, axis=-1)
     frames = (size - length) // step + 1
@@ -775,8 +775,8 @@ def _(use: Use) -> Any:
 
 @reads("MelWeightMatrix")
 def _(use: Use) -> Any:
-    bins, length, rate = (int(use.ints(k)[0]) for k in range(3))  # type: ignore[index]
-    low, high = (float(use.array(k).reshape(-1)[0]) for k in (3, 4))  # type: ignore[union-attr]
+    bins, length, rate = (int(use.ints(k)[0]) for k in range(3))
+    low, high = (float(use.array(k).reshape(-1)[0]) for k in (3, 4))
     kind = dtype(use.attr("output_datatype", 1))
     use.spent.hold(8 * bins * (length // 2 + 1))
     first, last = (2595 * np.log10(1 + h / 700) for h in (low, high))

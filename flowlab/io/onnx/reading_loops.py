@@ -47,7 +47,7 @@ def _(use: Use) -> Any:
     test = use.inputs[0]
     assert test is not None
     if test.known:
-        return inside(use, use.attr("then_branch" if bool(test.array.reshape(-1)[0]) else "else_branch"), [])  # type: ignore[union-attr]
+        return inside(use, use.attr("then_branch" if bool(test.array.reshape(-1)[0]) else "else_branch"), [])
     predicate = use[0]
     if predicate.rank:
         predicate = arr.reshape(predicate, ())
@@ -117,11 +117,11 @@ def _written_out(use: Use) -> list[Any]:
         test, *made = inside(use, graph, [Value("", array=np.array(k, "int64")), Value("", array=np.array(True)), *states])
         if not test.known:
             raise NotInFlowlab("whether the Loop goes on must be known, and shows only in a run", test.roots)
-        go, states = bool(test.array.reshape(-1)[0]), made[:len(states)]  # type: ignore[union-attr]
+        go, states = bool(test.array.reshape(-1)[0]), made[:len(states)]
         for row, v in zip(outs, made[len(states):]):
             row.append(v)
         k += 1
-    each = [np.stack([v.array for v in row]) if all(v.known for v in row) else arr.stack([v.tensor(use.reader.names) for v in row]) if row else _refuse_empty() for row in outs]  # type: ignore[misc]
+    each = [np.stack([v.array for v in row]) if all(v.known for v in row) else arr.stack([v.tensor(use.reader.names) for v in row]) if row else _refuse_empty() for row in outs]
     return [*(_again(v) for v in states), *each]
 
 

@@ -304,8 +304,8 @@ def _(use: Use) -> Any:
 @reads("BitCast")
 def _(use: Use) -> Any:
     kind, into = kind_of(use.attr("to")), dtype(use.attr("to"))
-    if kind in HELD or use.inputs[0].kind:  # type: ignore[union-attr]
-        raise NotInFlowlab(f"the bits of {use.inputs[0].kind or kind}, which flowlab holds in a wider dtype")  # type: ignore[union-attr]
+    if kind in HELD or use.given(0).kind:
+        raise NotInFlowlab(f"the bits of {use.given(0).kind or kind}, which flowlab holds in a wider dtype")
     return use.only(bitcast, use[0], dtype=into.name)
 
 
@@ -321,7 +321,7 @@ def _(use: Use) -> Any:
 
 def _axes(use: Use, x: Tensor, since: int) -> tuple[int, ...] | None:
     """The axes of a reduction: an attribute, from version `since` on an input. None is all of them, () none."""
-    axes = use.attr("axes") if use.version < since or "axes" in use.attributes else use.ints(1)
+    axes = use.attr("axes") if use.version < since or "axes" in use.attributes else use.ints_if(1)
     if not axes:
         return () if use.attr("noop_with_empty_axes", 0) else None
     return tuple(int(a) % x.rank for a in axes)
@@ -409,7 +409,7 @@ def _(use: Use) -> Any:
 
 @reads("CumSum", "CumProd")
 def _(use: Use) -> Any:
-    x, axis = use[0], use.ints(1)[0] % use[0].rank  # type: ignore[index]
+    x, axis = use[0], use.ints(1)[0] % use[0].rank
     op, start = (cumsum, 0) if use.op == "CumSum" else (cumprod, 1)
     backwards, exclusive = bool(use.attr("reverse", 0)), bool(use.attr("exclusive", 0))
     if not backwards and not exclusive:
@@ -426,7 +426,7 @@ def _(use: Use) -> Any:
 @reads("TopK")
 def _(use: Use) -> Any:
     x = use[0]
-    k = int(use.ints(1)[0]) if use.version >= 10 else use.attr("k")  # type: ignore[index]
+    k = int(use.ints(1)[0]) if use.version >= 10 else use.attr("k")
     axis = use.attr("axis", -1) % x.rank
     if use.attr("largest", 1):
         return list(use.only(topk, x, k=k, axis=axis))
@@ -491,7 +491,7 @@ def _(use: Use) -> Any:
     x = x if x.dtype.kind == "f" else arr.cast(x, "float32")
     zero = use[2] if use.has(2) else None
     element = use.attr("output_dtype", 0) or 2
-    kind, into = (use.inputs[2].kind or zero.dtype.name, zero.dtype) if zero is not None else (kind_of(element), dtype(element))  # type: ignore[union-attr]
+    kind, into = (use.given(2).kind or zero.dtype.name, zero.dtype) if zero is not None else (kind_of(element), dtype(element))
     wide = arr.cast(x, "float32") if x.dtype.name == "float16" else x
     scale = _scale(use.tensor(1), use, x)
     if into.kind == "f":

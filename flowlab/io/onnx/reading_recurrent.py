@@ -48,7 +48,7 @@ class _Layer:
         self.units = use.attr("hidden_size") or use.sizes(2)[2]
         self.directions = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}[use.attr("direction", "forward")]
         self.lengths = use[4] if use.has(4) else None
-        if self.lengths is not None and use.inputs[4].array is not None and isinstance(self.x.shape[1], int) and (use.inputs[4].array == self.x.shape[1]).all():  # type: ignore[union-attr]
+        if self.lengths is not None and use.given(4).array is not None and isinstance(self.x.shape[1], int) and (use.given(4).array == self.x.shape[1]).all():
             self.lengths = None
 
     def weight(self, k: int, what: str, direction: int, make: Callable[[Any, Any], Any]) -> Tensor:

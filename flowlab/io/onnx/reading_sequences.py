@@ -47,7 +47,7 @@ def _(use: Use) -> Any:
 @reads("SequenceInsert")
 def _(use: Use) -> Any:
     found = items(use, 0)
-    found.insert(_place(use, 2, len(found), True), use.inputs[1])  # type: ignore[arg-type]
+    found.insert(_place(use, 2, len(found), True), use.given(1))
     return sequence(found)
 
 
@@ -62,7 +62,7 @@ def _(use: Use) -> Any:
 def _(use: Use) -> Any:
     x, axis = use[0], use.attr("axis", 0) % use[0].rank
     size = use.sizes(0)[axis]
-    given = use.array(1)
+    given = use.array_if(1)
     if given is None:
         use.spent.room((1 if use.attr("keepdims", 1) else 2) * size)
         sizes = [1] * size

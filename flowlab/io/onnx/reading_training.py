@@ -20,7 +20,7 @@ TRAINING = "ai.onnx.preview.training"
 def _(use: Use) -> Any:
     like = use.op.endswith("Like")
     shape = use.sizes(0) if like else tuple(use.attr("shape"))
-    kind = dtype(use.attr("dtype")) if "dtype" in use.attributes else use.inputs[0].type.dtype if like else np.dtype("float32")  # type: ignore[union-attr]
+    kind = dtype(use.attr("dtype")) if "dtype" in use.attributes else use.given(0).type.dtype if like else np.dtype("float32")
     if kind.kind != "f":
         raise NotInFlowlab(f"{use.op} of {kind}")
     if "Normal" in use.op:

@@ -66,7 +66,7 @@ class Value:
             return self.variable
         found = self._made.get(id(graph))
         if found is None:
-            found = self._made[id(graph)] = constant(self.array) if self.array is not None else self.make()  # type: ignore[misc]
+            found = self._made[id(graph)] = constant(self.array) if self.array is not None else self.make()
         return found
 
 
