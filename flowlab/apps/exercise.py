@@ -14,20 +14,19 @@ from typing import Any
 import numpy as np
 
 from ..autodiff import gradients
-from ..core.errors import AttributeValueError, DocumentError, FlowError, NoFileError, nearest, plural
+from ..core.errors import AttributeValueError, DocumentError, FlowError, nearest, plural
 from ..core.files import write_atomically
 from ..core.graph import Graph, Node, Tensor
 from ..core.op import REGISTRY
 from ..core.types import shape_text
 from ..io import jsonio
 from ..io.build import build
-from ..io.document import DocBody, DocNode, Document, decode_array, document_of, encode_array
+from ..io.document import DocBody, DocNode, Document, decode_array, document_of, encode_array, from_text, read_bounded
 from ..io.fetching import needed
 from ..ops.reduce import sum_
 from ..runtime.session import Session
 
 VERSION = 1
-MOST_BYTES = 64 << 20       # of an exercise's file
 MOST_WAYS = 5040            # to tell which of the sources is which, where neither their names nor their types say so
 MOST_TENSORS = 5000         # of a student's graph that are looked at
 NEAR = {"float16": 1e-2, "float32": 1e-4, "float64": 1e-8}     # relative to the number itself; a tenth of that relative to the middle one
@@ -259,17 +258,7 @@ def exercise(task: str, *, solution: Graph | Callable[[], Any] | None = None, ti
 
 def load_exercise(path: str | os.PathLike[str]) -> Exercise:
     """Read an exercise that `Exercise.save` wrote; DocumentError if it is none, or damaged."""
-    from ..io.document import from_text
-    what = os.path.basename(os.fspath(path))
-    try:
-        if os.stat(path).st_size > MOST_BYTES:
-            raise DocumentError(f"{what} is larger than {MOST_BYTES >> 20} MiB.")
-        with open(path, encoding="utf-8") as file:
-            data = jsonio.parse(file.read(), what=what)
-    except FileNotFoundError:
-        raise NoFileError(f"there is no file {os.fspath(path)!r}.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DocumentError(f"{what} cannot be read: {error}.") from None
+    what, data = _parsed(path)
     if not isinstance(data, dict) or data.get("flowlab_exercise") != VERSION:
         raise DocumentError(f"{what} is no exercise of version {VERSION}.", hint="Exercise.save writes one.")
     try:
@@ -290,20 +279,20 @@ def load_exercise(path: str | os.PathLike[str]) -> Exercise:
         raise DocumentError(f"{what} is not sound: {type(error).__name__}: {error}.") from None
 
 
+def _parsed(path: str | os.PathLike[str]) -> tuple[str, Any]:
+    """The file's name, and the JSON in it; DocumentError for what is too large, no file, or no JSON."""
+    what = os.path.basename(os.fspath(path))
+    return what, jsonio.parse(read_bounded(path), what=what)
+
+
 def read_attempts(path: str | os.PathLike[str]) -> tuple[str, list[Attempt]]:
     """Whose they are, and the attempts that `Exercise.save_attempts` wrote; DocumentError for another file."""
-    what = os.path.basename(os.fspath(path))
+    what, data = _parsed(path)
     try:
-        if os.stat(path).st_size > MOST_BYTES:
-            raise ValueError(f"it is larger than {MOST_BYTES >> 20} MiB")
-        with open(path, encoding="utf-8") as file:
-            data = jsonio.parse(file.read(), what=what)
         if data["flowlab_attempts"] != VERSION:
             raise ValueError(f"version {data['flowlab_attempts']!r}")
         return str(data["name"]), [Attempt(str(a["exercise"]), str(a["when"]), a["solved"] is True, float(a["points"]), int(a["hints"]), tuple(map(str, a["wrong"]))) for a in data["attempts"]]
-    except FileNotFoundError:
-        raise NoFileError(f"there is no file {os.fspath(path)!r}.") from None
-    except (OSError, LookupError, TypeError, ValueError, UnicodeDecodeError) as error:
+    except (LookupError, TypeError, ValueError) as error:
         raise DocumentError(f"{what} holds no attempts: {error}.", hint="Exercise.save_attempts writes them.") from None
 
 

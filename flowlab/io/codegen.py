@@ -15,6 +15,7 @@ from ..core.graph import Graph, Node
 from ..core.op import REGISTRY
 from .build import build
 from .document import INLINE, Document, numbers_of, same_attrs
+from .making import fresh
 
 _TAKEN = {"fl", "np", "g"}
 
@@ -80,10 +81,7 @@ class _Writer:
         plain = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "t"
         if plain[0].isdigit() or keyword.iskeyword(plain) or keyword.issoftkeyword(plain):
             plain = f"t_{plain}"
-        word, k = plain, 0
-        while word in self._used:
-            k += 1
-            word = f"{plain}_{k}"
+        word = fresh(plain, self._used)
         self._used.add(word)
         return word
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import FlowError
+from .making import fresh
 
 ERF = '''def erf(x):
     """The error function, which NumPy lacks."""
@@ -30,10 +31,7 @@ class Sources:
         self._kept: list[Any] = []          # the objects, so that no other gets the id of one
 
     def free(self, name: str) -> str:
-        found, k = name, 1
-        while found in self.taken:
-            k += 1
-            found = f"{name}_{k}"
+        found = fresh(name, self.taken)
         self.taken.add(found)
         return found
 

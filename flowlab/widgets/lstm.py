@@ -14,6 +14,7 @@ from ..apps import cells
 from ..apps.cells import Layer
 from ..core.errors import FlowError
 from ..core.graph import Node, Tensor
+from ..io.fetching import needed
 from . import protocol as P
 from .looking import Reader, SequenceView, debugger_of, kind_of, named, outcome, page_of, reader, round_limit, within
 
@@ -119,27 +120,17 @@ def _over(run: Reader, node: Node, read: Tensor, data: Any) -> tuple[Layer, np.n
         array = np.asarray(data)
         if array.dtype.kind not in "fiub":
             raise FlowError(f"data are sequences of numbers, not {kind_of(data)}.", hint="Give an array, feeds by name, or traces.")
+        read_by = {n.id for n in needed([node])}
         sources = [t for t in run.graph.placeholders if array.ndim == len(t.shape) and all(not isinstance(d, int) or d == k for d, k in zip(t.shape, array.shape))
-                   and _leads_to(t, node)]
+                   and t.node.id in read_by]
         if len(sources) != 1:
-            fits = ", ".join(f"{t.name.removesuffix(':0')} {tuple(t.shape)}" for t in run.graph.placeholders if _leads_to(t, node)) or "none"
+            fits = ", ".join(f"{t.name.removesuffix(':0')} {tuple(t.shape)}" for t in run.graph.placeholders if t.node.id in read_by) or "none"
             raise FlowError(f"an array {array.shape} fits {len(sources)} of what {node.name} reads.", node=node.name, hint=f'It reads {fits}. Feeds by name work too: {{"x": array}}.')
         feeds = {sources[0]: array}
     values = dict(zip(wanted, run.compute_alone(feeds, wanted)))
     return cells.layer_values(values.get, node), values[read]
 
 
-def _leads_to(source: Tensor, node: Node) -> bool:
-    seen, todo = set(), [t.node for t in node.inputs]
-    while todo:
-        n = todo.pop()
-        if n.id in seen:
-            continue
-        seen.add(n.id)
-        if n is source.node:
-            return True
-        todo.extend(t.node for t in n.inputs)
-    return False
 
 
 # ---------------------------------------------------------------- pictures and readings

@@ -182,10 +182,10 @@ def test_the_options_of_fit_go_on_working(client, tmp_path):
     until = time.monotonic() + 20
     while run.step < 3:
         assert time.monotonic() < until, run
-        time.sleep(0.01)
+        time.sleep(0.01)        # the training's own thread tells a test nothing: ask again
     run.pause()
     while run.state != "paused":
-        time.sleep(0.005)
+        time.sleep(0.005)       # the same
     dbg = run.debug(step=-1)
     dbg.resume()
     assert float(dbg.value("loss:0")) == pytest.approx(run.history.steps["loss"][-1], rel=1e-5)

@@ -254,7 +254,7 @@ def until(holds: Any) -> None:
     end = time.monotonic() + 20
     while not holds():
         assert time.monotonic() < end
-        time.sleep(0.005)
+        time.sleep(0.005)       # a server's own threads tell a test nothing: ask again
 
 
 def test_too_many_requests_get_429_and_late_ones_503():
@@ -300,7 +300,7 @@ def test_large_bodies_are_read_one_at_a_time(monkeypatch):
     def watched(body: bytes) -> Any:
         inside.append(1)
         most.append(len(inside))
-        time.sleep(0.05)
+        time.sleep(0.05)        # a body that takes its time: others come meanwhile
         inside.pop()
         return read(body)
     monkeypatch.setattr(web, "read_json", watched)
@@ -369,7 +369,7 @@ def test_a_process_that_is_told_to_end_answers_what_is_at_hand(tmp_path):
         port = client.base_url.port
         assert client.get("/v1/model").json()["batching"]["why"]
         answer = pool.submit(client.post, "/v1/predict", json={"inputs": {"n": 300_000}})
-        time.sleep(0.1)
+        time.sleep(0.1)         # it is on its way, and takes far longer than this
         assert not answer.done()
         process.send_signal(signal.SIGTERM)
         assert values(answer.result(20))["y"] == 300_000
@@ -402,7 +402,7 @@ def test_a_connection_that_sends_or_reads_nothing_is_closed_and_keeps_nobody_out
                 half.settimeout(5)
                 with contextlib.suppress(ConnectionResetError):
                     assert half.recv(10) == b""
-            time.sleep(1)
+            time.sleep(1)       # nobody reads meanwhile: that is what is tried
             read = b""
             with contextlib.suppress(ConnectionResetError):
                 while found := deaf.recv(1 << 20):

@@ -13,6 +13,7 @@ from ...core.errors import DTypeError, FetchError, FlowError, UnknownOpError
 from ...core.graph import Graph, Node, Tensor
 from ...core.types import TensorType
 from ..fetching import fetched, needed
+from ..making import fresh
 from .counterparts import RULES, Use
 from .package import MOST_BYTES, package
 
@@ -155,10 +156,7 @@ class Space:
         self.small: dict[Any, str] = {}
 
     def unique(self, name: str) -> str:
-        found, k = name, 0
-        while found in self.used:
-            k += 1
-            found = f"{name}_{k}"
+        found = fresh(name, self.used)
         self.used.add(found)
         return found
 
