@@ -160,16 +160,16 @@ class Model:
         tensors = [self.graph.node(n).outputs[0] for n in inputs]
         if self.limits.merge == 1:
             return Choice(names, inputs, why="every request has a run of its own")
-        why = "it has no inputs" if not tensors else "no named dimension is in every input"
+        reasons = []        # the first axis is the likeliest: its reason is told
         for dim in dict.fromkeys(d for t in tensors for d in t.shape if isinstance(d, str)):
             if all(t.shape.count(dim) == 1 for t in tensors):
                 try:
                     axes = row_axes(self.graph, [s.node for s in plan.steps], [self.outputs[n] for n in names], tensors, dim)
                 except RowsMeet as error:
-                    why = error.message
+                    reasons.append(error.message)
                 else:
                     return Choice(names, inputs, dim, tuple(axes[self.outputs[n]] for n in names))
-        return Choice(bare.outputs, bare.inputs, why=why)
+        return Choice(bare.outputs, bare.inputs, why=reasons[0] if reasons else "no named dimension is in every input" if tensors else "it has no inputs")
 
     def variables(self) -> list[str]:
         """The variables that the outputs read."""

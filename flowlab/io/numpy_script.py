@@ -321,9 +321,17 @@ def _scan(w: _Writer, n: Node, wanted: set[Any]) -> None:
         w.add(f"frame = {saved}")
     for name, out, inner, axis in rows:
         line = f"{name}[::-1]" if n.attrs["reverse"] else name
-        empty = (*inner.shape[:axis], 0, *inner.shape[axis:])
-        none = f"np.zeros({tuple(d if isinstance(d, int) else 0 for d in empty)!r}, {inner.dtype.name!r})"
+        sizes = [_size(d, n, given) for d in inner.shape]
+        sizes.insert(axis, "0")
+        none = f"np.zeros(({', '.join(sizes)},), {inner.dtype.name!r})"
         w.add(f"{w.word(out)} = np.stack({line}, axis={axis}) if {name} else {none}")
+
+
+def _size(dim: Any, n: Node, given: Sequence[str]) -> str:
+    """A size as the script has it: a number, or that of an input of the loop with an axis of this name; 0 where nothing tells it."""
+    if isinstance(dim, int):
+        return str(dim)
+    return next((f"{word}.shape[{t.shape.index(dim)}]" for t, word in zip(n.inputs, given) if dim is not None and dim in t.shape), "0")
 
 
 def _cond(w: _Writer, n: Node, wanted: set[Any]) -> None:

@@ -547,3 +547,12 @@ def test_numbers_that_json_has_not_are_read_only_where_somebody_looks_at_them():
     assert jsonio.parse("[1e999, -Infinity]", finite=False) == [float("inf"), float("-inf")]
     with pytest.raises(fl.DocumentError):
         jsonio.parse("[1e999]")
+
+
+def test_the_reason_not_to_merge_is_that_of_the_first_axis():
+    with fl.Graph() as g:
+        seq = fl.placeholder(("batch", "time", 3), name="seq")
+        rows = fl.sum(seq, axis=(1, 2), name="rows")
+        loss = fl.mean(rows, name="loss")
+    with service.Model(fl.Session(g), [loss]) as model:
+        assert model.describe()["batching"]["why"].startswith("loss (Mean)")

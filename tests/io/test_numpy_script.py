@@ -134,6 +134,16 @@ def test_a_loop_over_nothing_gives_nothing(tmp_path):
     same(tmp_path, g, [step.outputs[0], step.states["h"]], {"x": some(0, 3)})
 
 
+def test_what_a_loop_over_nothing_gives_has_the_sizes_of_its_inputs(tmp_path):
+    with fl.Graph() as g:
+        x = fl.placeholder(("batch", "time", 3), name="x")
+        with fl.scan(x, time_axis=1, name="rnn") as step:
+            h = step.state("h", size=4)
+            step.update(h, fl.tanh(h + fl.sum(step.input, axis=1, keepdims=True)))
+            step.output(h)
+    same(tmp_path, g, [step.outputs[0], step.states["h"]], {"x": some(2, 0, 3)})
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_branches_and_loops_with_their_gradients(tmp_path, sign):
     with fl.Graph() as g:
