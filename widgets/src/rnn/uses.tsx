@@ -16,7 +16,7 @@ export function UsesCard({ data, uses, t, setT, follow, busy, theme, root }: {
     return (
       <section className="panel uses">
         <div className="head"><h2>{words("What each use adds to the gradient")}</h2></div>
-        <p className="sentence">{info.variables.length === 0 ? words("This layer learns nothing.") : info.losses.length === 0 ? words("No scalar of this run comes after this layer: fetch a loss to go backwards from it.") : words("Going backwards from {loss}: a weight that is used at every timestep gets a part of its gradient from each.", { loss: info.losses[0] })}</p>
+        <p className="sentence">{info.variables.length === 0 ? words("This layer learns nothing.") : info.losses.length === 0 ? words("No scalar has come after this layer yet: step on to the loss, or fetch one to go backwards from.") : words("Going backwards from {loss}: a weight that is used at every timestep gets a part of its gradient from each.", { loss: info.losses[0] })}</p>
         {info.losses.length > 0 && info.variables.length > 0 && <button type="button" className="button" disabled={busy} onClick={() => follow()}>{words("Work out the gradients")}</button>}
       </section>
     );
