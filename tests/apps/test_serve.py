@@ -31,6 +31,7 @@ from flowlab.io import jsonio
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "t0ken"
+ESTABLISHED = 1     # a state of TCP, as Linux counts them
 TENSORS = {"Content-Type": "application/x-safetensors"}
 
 
@@ -402,7 +403,9 @@ def test_a_connection_that_sends_or_reads_nothing_is_closed_and_keeps_nobody_out
                 half.settimeout(5)
                 with contextlib.suppress(ConnectionResetError):
                     assert half.recv(10) == b""
-            time.sleep(1)       # nobody reads meanwhile: that is what is tried
+            until = time.monotonic() + 20
+            while deaf.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == ESTABLISHED and time.monotonic() < until:
+                time.sleep(0.05)       # nobody reads meanwhile: that is what is tried
             read = b""
             with contextlib.suppress(ConnectionResetError):
                 while found := deaf.recv(1 << 20):

@@ -80,11 +80,10 @@ def test_a_saved_run_is_opened_gone_through_played_by_the_clock_and_compared(not
 
     # by the clock: play goes to the end, and the cursor with it
     lab.get_by_role("button", name="Speed 1×").click()
-    for speed in ("2×", "4×"):
-        lab.get_by_role("button", name=f"Speed {speed}").click()
+    expect(lab.get_by_role("button", name="Speed 2×")).to_be_visible()
     lab.get_by_role("button", name="As recorded").click()
     expect(lab.locator("[data-lanes]")).to_have_attribute("data-lanes", "1")
-    # half a second of it is soon over: what is seen of it is written down
+    # a firing of it is soon over: what is seen of it is written down
     seen = page.evaluate_handle("""() => { const lab = document.querySelector('.fl-lab'), seen = { edges: new Set(), playing: false, running: false };
         const look = () => { seen.playing ||= lab.dataset.playing === 'true'; seen.running ||= !!lab.querySelector('[data-node][data-state="running"]');
             lab.querySelectorAll('[data-token]').forEach((t) => seen.edges.add(t.dataset.edge)); };

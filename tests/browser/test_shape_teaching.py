@@ -54,10 +54,11 @@ def test_a_way_out_is_seen_before_it_is_taken_and_undone_in_one_step(notebook, s
     expect(hint).to_have_count(0)
 
     # dropped in empty space: the search says what each operation would give
-    lab.locator('[data-port="x:out:0"]').hover()
-    canvas = lab.locator(".cvs").bounding_box()
+    out = lab.locator('[data-port="x:out:0"]')
+    out.hover()     # which may scroll the notebook: what is dropped on is measured after it
+    spot = out.bounding_box()
     page.mouse.down()
-    page.mouse.move(canvas["x"] + 20, canvas["y"] + 40, steps=4)
+    page.mouse.move(spot["x"] - 20, spot["y"] - 80, steps=4)
     page.mouse.up()
     lab.get_by_role("searchbox", name="Add an operation").fill("matmul")
     expect(lab.locator('[role=option][data-op="MatMul"]')).to_contain_text("→ (batch, ?)")
