@@ -24,7 +24,7 @@ test-all: $(VENV)/.test  ## the slow tests as well
 	$(BIN)/python -m pytest $(ARGS)
 
 demo: $(VENV)/.lab  ## read a captcha, headless: prints the accuracy (FLOWLAB_BUDGET=short for a quick look)
-	$(BIN)/python tools/run_notebook.py notebooks/01_read_a_captcha.ipynb
+	$(BIN)/python tools/run_notebook.py notebooks/08_read_a_captcha.ipynb
 
 dev: $(VENV)/.test  ## rebuild the page on every change to widgets/src
 	$(BIN)/python hatch_build.py npm run watch

@@ -32,8 +32,8 @@ class PageHook(BuildHookInterface):
         build_page(root)
         if self.target_name == "wheel" and version == "standard":
             # an editable install reads notebooks/ in place
-            for notebook in sorted((root / "notebooks").glob("*.ipynb")):
-                build_data["force_include"][str(notebook)] = f"flowlab/notebooks/{notebook.name}"
+            for path in sorted(p for pattern in ("*.ipynb", "*.json", "*.py") for p in (root / "notebooks").rglob(pattern) if ".ipynb_checkpoints" not in p.parts):
+                build_data["force_include"][str(path)] = f"flowlab/{path.relative_to(root).as_posix()}"
 
 
 def build_page(root: Path, *, report=print) -> bool:

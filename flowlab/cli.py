@@ -24,7 +24,8 @@ import flowlab as fl
 from flowlab.core.files import write_atomically
 from flowlab.runtime.machine import cpu_count
 
-FIRST_NOTEBOOK = "01_read_a_captcha.ipynb"
+FIRST_NOTEBOOK = "01_dataflow_graphs.ipynb"
+COURSE = ("*.ipynb", "exercises/*.json", "zh-CN/*.ipynb", "zh-CN/exercises/*.json")     # what a student gets of notebooks/
 
 
 class UsageError(Exception):
@@ -154,33 +155,31 @@ def announce(folder: Path, url: str) -> None:
 
 
 def copy_notebooks(folder: Path) -> Path:
-    """Put a copy of each notebook into the folder, unless a file of that name is there."""
+    """Put a copy of each notebook and exercise into the folder, unless a file of that name is there."""
     folder = folder.expanduser().resolve()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise UsageError(f"{folder} is not a folder. Name another with --notebook-dir.") from None
-    except PermissionError:
-        raise UsageError(f"cannot make the folder {folder}: permission denied. Name another with --notebook-dir.") from None
-    for notebook in shipped_notebooks():
-        target = folder / notebook.name
+    course = shipped_course()
+    for shipped in (path for pattern in COURSE for path in sorted(course.glob(pattern))):
+        target = folder / shipped.relative_to(course)
         try:
+            target.parent.mkdir(parents=True, exist_ok=True)
             copy = open(target, "xb")             # "x": fails if anything of that name is there, a dangling link too
-        except FileExistsError:
+        except (FileExistsError, NotADirectoryError):
+            if not target.parent.is_dir():
+                raise UsageError(f"{target.parent} is not a folder. Name another with --notebook-dir.") from None
             continue
         except PermissionError:
             raise UsageError(f"cannot write {target}: permission denied. Name another folder with --notebook-dir.") from None
         with copy:
-            copy.write(notebook.read_bytes())
+            copy.write(shipped.read_bytes())
     return folder
 
 
-def shipped_notebooks() -> list[Path]:
-    """The course: inside the package when it was installed from a wheel, beside it in a checkout."""
+def shipped_course() -> Path:
+    """The folder of the course: inside the package when it was installed from a wheel, beside it in a checkout."""
     package = Path(fl.__file__).parent
     for folder in (package / "notebooks", package.parent / "notebooks"):
         if (folder / FIRST_NOTEBOOK).is_file():
-            return sorted(folder.glob("*.ipynb"))
+            return folder
     raise UsageError(f"this installation has no {FIRST_NOTEBOOK}. Install flowlab again: pip install --force-reinstall --no-deps flowlab")
 
 

@@ -193,29 +193,31 @@ def test_lab_ends_with_the_url_of_the_first_notebook(tmp_path):
     port = free_port()
     with running_lab(tmp_path, "--port", str(port), "--notebook-dir", tmp_path / "mine") as (process, printed):
         url = printed.splitlines()[-1].strip()
-        assert re.fullmatch(rf"http://[^/]+:{port}/lab/tree/01_read_a_captcha\.ipynb\?token=\w+", url), printed
+        assert re.fullmatch(rf"http://[^/]+:{port}/lab/tree/01_dataflow_graphs\.ipynb\?token=\w+", url), printed
         assert b"jupyter-config-data" in fetch(url)
         token = url.partition("?token=")[2]
-        notebook = json.loads(fetch(f"http://127.0.0.1:{port}/api/contents/01_read_a_captcha.ipynb?token={token}"))
+        notebook = json.loads(fetch(f"http://127.0.0.1:{port}/api/contents/01_dataflow_graphs.ipynb?token={token}"))
         assert notebook["type"] == "notebook" and notebook["writable"]
         with pytest.raises(urllib.error.HTTPError, match="403"):
             fetch(f"http://127.0.0.1:{port}/api/contents")
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0 or ON_WINDOWS
-    assert (tmp_path / "mine" / "01_read_a_captcha.ipynb").is_file()
+    assert (tmp_path / "mine" / "01_dataflow_graphs.ipynb").is_file()
+    assert (tmp_path / "mine" / "zh-CN" / "01_dataflow_graphs.ipynb").is_file()
+    assert list((tmp_path / "mine" / "exercises").glob("*.json")) and not (tmp_path / "mine" / "solutions").exists()
 
 
 def test_lab_never_overwrites_a_file(tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
-    (mine / "01_read_a_captcha.ipynb").write_text("my own work")
+    (mine / "01_dataflow_graphs.ipynb").write_text("my own work")
     elsewhere = tmp_path / "elsewhere.txt"
     for notebook in (Path(__file__).parent.parent / "notebooks").glob("*.ipynb"):
         if not (mine / notebook.name).exists() and not ON_WINDOWS:
             (mine / notebook.name).symlink_to(elsewhere)     # a link that leads nowhere yet
     with running_lab(tmp_path, "--no-browser", "--port", str(free_port()), "--notebook-dir", mine) as (_, printed):
         assert "?token=" in printed
-    assert (mine / "01_read_a_captcha.ipynb").read_text() == "my own work"
+    assert (mine / "01_dataflow_graphs.ipynb").read_text() == "my own work"
     assert not elsewhere.exists()
 
 

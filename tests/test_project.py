@@ -126,8 +126,8 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_page_notebooks_and_server_extension(packages):
     wheel, = packages.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    notebooks = [f"flowlab/notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")]
-    assert "flowlab/notebooks/01_read_a_captcha.ipynb" in notebooks
+    notebooks = [f"flowlab/{path.relative_to(ROOT).as_posix()}" for kind in ("*.ipynb", "*.json") for path in (ROOT / "notebooks").rglob(kind)]
+    assert "flowlab/notebooks/01_dataflow_graphs.ipynb" in notebooks
     assert not {*BUNDLES, *notebooks, "flowlab/core/graph.py", "flowlab/include/flowlab_op.h"} - set(names)
     assert any(name.endswith("/data/etc/jupyter/jupyter_server_config.d/flowlab.json") for name in names)
     assert not [name for name in names if "node_modules" in name or name.startswith(("tests/", "widgets/")) or ".ipynb_checkpoints" in name]

@@ -1,4 +1,4 @@
-"""The first notebook as a person runs it: it learns, and the view shows the numbers of its trace."""
+"""The captcha notebook as a person runs it: it learns, and the view shows the numbers of its trace."""
 from __future__ import annotations
 
 import json
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01_read_a_captcha.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "08_read_a_captcha.ipynb"
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import flowlab as fl
 from hatch_build import run_npm
 
 HERE = Path(__file__).parent / "onnx"
-NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01_read_a_captcha.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "08_read_a_captcha.ipynb"
 
 
 def of_the_notebook(epochs: int = 2, examples: int = 64) -> dict:

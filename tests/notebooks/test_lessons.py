@@ -1,0 +1,85 @@
+"""The course: every lesson runs in both languages and they say the same; every exercise takes right solutions, whatever their nodes are called, and tells wrong ones why."""
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from lesson_kernel import kernel
+
+import flowlab as fl
+from flowlab.io.document import document_of
+from flowlab.io.edits import Rename, apply
+from tools import lessons
+
+NAMES, TASKS = lessons.names(), lessons.tasks()
+# what a lesson's short budget comes to, as Python expressions
+COMES_TO: dict[str, list[str]] = {
+    "01_dataflow_graphs": ["float(counter.variables['count']) == 3", "abs(float(ranks.sum()) - 1) < 1e-4", "len({e.device for e in recorded.events}) == 2"],
+}
+IN_A_BROWSER = {"08_read_a_captcha"}      # tests/browser runs it
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in IN_A_BROWSER])
+def test_a_lesson_runs_in_both_languages(name, tmp_path):
+    with kernel(tmp_path) as k:
+        for language in lessons.LANGUAGES:
+            k.run(name, language)
+            for claim in COMES_TO[name]:
+                assert k.value(f"bool({claim})"), f"{name} in {language}: {claim}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_languages_say_the_same(name):
+    assert not lessons.apart(name)
+
+
+def test_the_lessons_of_both_languages_are_the_same_ones():
+    assert lessons.names() == sorted(path.stem for path in lessons.folder("zh-CN").glob("*.ipynb"))
+    assert len({name[:2] for name in NAMES}) == len(NAMES)
+
+
+# ---------------------------------------------------------------- exercises
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_an_exercise_is_the_one_of_its_file_in_both_languages(name):
+    for language in lessons.LANGUAGES:
+        ours, there = lessons.made(TASKS[name], language), fl.load_exercise(lessons.file_of(name, language))
+        told = [(e.title, e.task, e.hints, e.sources, e.goals, e.inner, e.uses, e.without, e.most_nodes, [m.hint for m in e.mistakes]) for e in (ours, there)]
+        assert told[0] == told[1], "python tools/lessons.py exercises"
+        assert ours.start.same_graph(there.start)
+        for a, b in zip(ours.cases, there.cases, strict=True):
+            for part in ("given", "outputs", "slopes"):
+                for key, value in getattr(a, part).items():
+                    np.testing.assert_allclose(getattr(b, part)[key], value, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_right_solutions_pass_renamed_and_reordered_too(name):
+    task = TASKS[name]
+    exercise = fl.load_exercise(lessons.file_of(name, "en"))
+    assert len(task["others"]) >= 1
+    for right in (task["solution"], *task["others"]):
+        graph = lessons.graph_of(right)
+        assert exercise.check(graph), f"{right.__name__}:\n{exercise.check(graph)}"
+        assert exercise.check(other_names(graph)), f"{right.__name__}, renamed:\n{exercise.check(other_names(graph))}"
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_wrong_solutions_are_told_why(name):
+    for language in lessons.LANGUAGES:
+        exercise = fl.load_exercise(lessons.file_of(name, language))
+        assert not exercise.check(exercise.start)
+        for wrong, told in TASKS[name]["mistakes"]:
+            verdict = exercise.check(lessons.graph_of(wrong))
+            assert not verdict, wrong.__name__
+            assert told is None or told[language] in str(verdict), f"{wrong.__name__}:\n{verdict}"
+
+
+def other_names(graph: fl.Graph) -> fl.Document:
+    """The same graph under other names, its nodes in another order."""
+    document = document_of(graph)
+    for k, name in enumerate(random.Random(0).sample(sorted(document.nodes), len(document.nodes))):
+        document = apply(document, Rename(name, f"q{k}"))
+    return document
