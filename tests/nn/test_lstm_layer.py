@@ -87,7 +87,7 @@ def test_gradients(state):
     sess = fl.Session(g)
     feeds, weights = values(g, sess)
     start = [feeds["h0"], feeds["c0"]] if state else []
-    dx, dk, dr, db, *ds = jax.grad(reference_loss, argnums=tuple(range(4 + len(start))))(feeds["x"], *weights, *start)
+    dx, dk, dr, db, *ds = jax.jit(jax.grad(reference_loss, argnums=tuple(range(4 + len(start)))))(feeds["x"], *weights, *start)
     for tensor, got, want in zip(by, sess.run(grads, feeds), [dx, *ds, dk, dr, db], strict=True):
         np.testing.assert_allclose(got, np.asarray(want), rtol=1e-10, atol=1e-12, err_msg=tensor.name)
 
@@ -100,7 +100,7 @@ def test_gradients_from_any_gate():
         with g:
             total = fl.sum(fl.square(g.tensor(f"lstm/LSTM:{name}")))
         got = sess.run(fl.gradients(total, [x, *g.trainable_variables]), feeds)
-        want = jax.grad(lambda *a, k=k: (lstm_by_scan(*a)[k]**2).sum(), argnums=(0, 1, 2, 3))(feeds["x"], *weights)
+        want = jax.jit(jax.grad(lambda *a, k=k: (lstm_by_scan(*a)[k]**2).sum(), argnums=(0, 1, 2, 3)))(feeds["x"], *weights)
         for a, b in zip(got, want):
             np.testing.assert_allclose(a, np.asarray(b), rtol=1e-10, atol=1e-12, err_msg=name)
 
@@ -117,7 +117,7 @@ def test_second_derivative(state):
     feeds, weights = values(g, sess)
     start = [feeds["h0"], feeds["c0"]] if state else []
     n = tuple(range(4 + len(start)))
-    wx, wk, wr, wb, *ws = jax.grad(lambda *a: sum((d**2).sum() for d in jax.grad(reference_loss, argnums=n)(*a)), argnums=n)(feeds["x"], *weights, *start)
+    wx, wk, wr, wb, *ws = jax.jit(jax.grad(lambda *a: sum((d**2).sum() for d in jax.grad(reference_loss, argnums=n)(*a)), argnums=n))(feeds["x"], *weights, *start)
     for tensor, got, want in zip(by, sess.run(second, feeds), [wx, *ws, wk, wr, wb], strict=True):
         np.testing.assert_allclose(got, np.asarray(want), rtol=1e-9, atol=1e-10, err_msg=tensor.name)
 
@@ -185,7 +185,7 @@ def test_unknown_batch_and_time_are_read_at_run_time():
     weights = list(sess.variables.values())
     for batch, time in ((2, 3), (1, 7), (5, 1)):
         xs = np.random.default_rng(batch).normal(size=(batch, time, 3))
-        want = jax.grad(lambda k, r, b, xs=xs: (lstm_by_scan(xs, k, r, b)[0]**2).sum() + lstm_by_scan(xs, k, r, b)[1].sum(), argnums=(0, 1, 2))(*weights)
+        want = jax.jit(jax.grad(lambda k, r, b, xs=xs: (lstm_by_scan(xs, k, r, b)[0]**2).sum() + lstm_by_scan(xs, k, r, b)[1].sum(), argnums=(0, 1, 2)))(*weights)
         for a, b in zip(sess.run(grads, {x: xs}), want):
             np.testing.assert_allclose(a, np.asarray(b), rtol=1e-10, atol=1e-12)
     assert sess.run(out, {x: np.zeros((0, 3, 3))}).shape == (0, 3, 4)

@@ -54,9 +54,9 @@ def test_values_gates_and_two_derivatives(cell, state):
         np.testing.assert_allclose(sess.run(f"{cell}:{k}", feeds), np.asarray(v), rtol=1e-12, atol=1e-14)
     gates = sess.trace("loss", feeds).gates(cell)
     assert tuple(gates) == (*GATES[cell], "h") and all(v.shape == (2, 3, 4) for v in gates.values())
-    for got, want in zip(sess.run(grads, feeds), jax.grad(reference(cell), argnums=n)(*args), strict=True):
+    for got, want in zip(sess.run(grads, feeds), jax.jit(jax.grad(reference(cell), argnums=n))(*args), strict=True):
         np.testing.assert_allclose(got, np.asarray(want), rtol=1e-10, atol=1e-12)
-    twice = jax.grad(lambda *a: sum((d**2).sum() for d in jax.grad(reference(cell), argnums=n)(*a)), argnums=n)(*args)
+    twice = jax.jit(jax.grad(lambda *a: sum((d**2).sum() for d in jax.grad(reference(cell), argnums=n)(*a)), argnums=n))(*args)
     for got, want in zip(sess.run(second, feeds), twice, strict=True):
         np.testing.assert_allclose(got, np.asarray(want), rtol=1e-9, atol=1e-10)
 
@@ -69,7 +69,7 @@ def test_gradients_from_any_gate_of_a_gru():
         with g:
             total = fl.sum(fl.square(g.tensor(f"gru/GRU:{name}")))
         got = sess.run(fl.gradients(total, [x, *g.trainable_variables]), feeds)
-        for a, b in zip(got, jax.grad(lambda *w, k=k: (gru_by_scan(*w)[k]**2).sum(), argnums=(0, 1, 2, 3, 4))(feeds["x"], *weights), strict=True):
+        for a, b in zip(got, jax.jit(jax.grad(lambda *w, k=k: (gru_by_scan(*w)[k]**2).sum(), argnums=(0, 1, 2, 3, 4)))(feeds["x"], *weights), strict=True):
             np.testing.assert_allclose(a, np.asarray(b), rtol=1e-10, atol=1e-12, err_msg=name)
 
 

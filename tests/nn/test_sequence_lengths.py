@@ -106,11 +106,11 @@ def test_two_derivatives_and_the_written_out_layer_know_the_lengths(cell):
         y = cut(FORWARD[cell], (0, 7)[:last])(x, *weights, *[None] * last, LENGTHS)
         return (y[0]**2).sum() + sum((s * jnp.linspace(-1, 1, 4)).sum() for s in y[1:1 + last])
     argnums = tuple(range(len(by)))
-    first = jax.grad(reference, argnums)
+    first = jax.jit(jax.grad(reference, argnums))
     feeds = {"x": XS, "n": LENGTHS}
     for a, b in zip(sess.run(grads, feeds), first(XS, *weights), strict=True):
         np.testing.assert_allclose(a, np.asarray(b), rtol=1e-9, atol=1e-11)
-    for a, b in zip(sess.run(second, feeds), jax.grad(lambda *at: sum((d**2).sum() for d in first(*at)), argnums)(XS, *weights), strict=True):
+    for a, b in zip(sess.run(second, feeds), jax.jit(jax.grad(lambda *at: sum((d**2).sum() for d in first(*at)), argnums))(XS, *weights), strict=True):
         np.testing.assert_allclose(a, np.asarray(b), rtol=1e-8, atol=1e-10)
     written = fl.Session(fl.expand(g, "read"))
     for name in sess.variables:
