@@ -9,7 +9,7 @@ import flowlab as fl
 def solution():
     x, y = fl.placeholder(("batch", 3), name="x"), fl.placeholder(("batch", 3), name="y")
     fl.mean(fl.square(x - y), name="loss")
-task = fl.exercise("Wire the loss: $\\\\frac{1}{n}\\\\sum (x - y)^2$", solution=solution, gradient=True, title="Loss", hints=["Square the difference."])
+task = fl.exercise("Wire the loss: $\\\\frac{1}{n}\\\\sum (x - y)^2$", solution=solution, gradient=True, title="Loss", hints=["`square` the difference."])
 ed = fl.Editor(task)
 ed
 """]
@@ -27,7 +27,8 @@ def test_a_task_is_checked_hinted_at_and_solved(notebook, clean, shots):
     expect(task).to_have_attribute("data-solved", "false")
     expect(task).to_contain_text("Nothing is computed yet: loss is asked for.")
     hand.press("Hint (1 left)")
-    expect(task).to_contain_text("Square the difference.")
+    expect(task.locator(".hint")).to_contain_text("square the difference.")
+    expect(task.locator(".hint code")).to_have_text("square")
     for theme in ("light", "dark"):
         nb.theme(theme)
         clean(lab, f"an exercise, {theme}")

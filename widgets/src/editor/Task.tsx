@@ -3,7 +3,7 @@ import * as React from "react";
 import { Icon } from "../shared/icons";
 import { t, tn, told } from "../shared/words";
 import { visible } from "./geometry";
-import { Markdown } from "./markdown";
+import { Line, Markdown } from "./markdown";
 import { useLab, useLabState } from "./store";
 
 export function TaskPanel() {
@@ -20,8 +20,8 @@ export function TaskPanel() {
         {open && <Markdown text={task.text} />}
       </div>
       {open && <div className="found" role="log" aria-label={t("What the last check has found")}>
-        {task.hints.map((h, i) => <p key={i} className="hint"><b>{t("Hint {n}", { n: i + 1 })}</b> {visible(h)}</p>)}
-        {task.lines.length > 0 && <ul className={`plain${stale ? " stale" : ""}`}>{task.lines.map((l, i) => <li key={i} className={l.ok ? "ok" : "no"}><Icon name={l.ok ? "done" : "error"} size={12} /><span>{visible(told(l.text))}</span></li>)}</ul>}
+        {task.hints.map((h, i) => <p key={i} className="hint"><b>{t("Hint {n}", { n: i + 1 })}</b> <Line text={h} /></p>)}
+        {task.lines.length > 0 && <ul className={`plain${stale ? " stale" : ""}`}>{task.lines.map((l, i) => <li key={i} className={l.ok ? "ok" : "no"}><Icon name={l.ok ? "done" : "error"} size={12} /><span>{told(l.text) === l.text ? <Line text={l.text} /> : visible(told(l.text))}</span></li>)}</ul>}
         {stale && <p className="muted">{t("The graph has changed since then.")}</p>}
       </div>}
       <div className="tdo">

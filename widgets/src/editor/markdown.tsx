@@ -25,6 +25,9 @@ function inline(text: string, depth = 0): React.ReactNode[] {
   return out;
 }
 
+/** One line of it. */
+export const Line = React.memo(function Line({ text }: { text: string }) { return <>{inline(text)}</>; });
+
 export const Markdown = React.memo(function Markdown({ text }: { text: string }) {
   return <>{blocksOf(text).map((b, i) => {
     switch (b.kind) {
