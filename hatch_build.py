@@ -17,7 +17,8 @@ from pathlib import Path
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ROOT = Path(__file__).resolve().parent
-BUNDLES = ("editor.js", "editor.css", "lstm.js", "lstm.css", "conv.js", "conv.css", "rnn.js", "rnn.css", "training.js", "training.css", "replay.js", "replay.css")
+BUNDLES = ("editor.js", "editor.css", "lstm.js", "lstm.css", "conv.js", "conv.css", "rnn.js", "rnn.css", "training.js", "training.css", "replay.js", "replay.css", "start.js", "start.css",
+           "labextension.js")
 
 
 class PageBuildError(RuntimeError):

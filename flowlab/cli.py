@@ -115,13 +115,13 @@ def start_lab(options: argparse.Namespace) -> int:
 
     from flowlab import server
 
-    server.answer_at_once()
     server.drop_state_of_strangers()
     page = f"/lab/tree/{quote(FIRST_NOTEBOOK)}"
     token = os.environ.get("JUPYTER_TOKEN") or secrets.token_hex(24)
     settings = [
         f"--ServerApp.root_dir={folder}",
         f"--LabApp.default_url={page}",
+        "--ServerApp.jpserver_extensions={'flowlab.server': True}",     # as an installation has it anyway
         f"--IdentityProvider.token={token}",      # our own, so that Jupyter does not print a URL of its own
         "--ServerApp.log_level=WARN",
         "--LabApp.log_level=WARN",
@@ -134,15 +134,17 @@ def start_lab(options: argparse.Namespace) -> int:
         settings.append("--allow-root")
 
     jupyter = LabApp.initialize_server(argv=settings)
-    jupyter.web_app.settings["page_config_hook"] = without_news
+    hooked = jupyter.web_app.settings.get("page_config_hook", lambda handler, page_config: page_config)
+    jupyter.web_app.settings["page_config_hook"] = lambda handler, page_config: first_screen(hooked(handler, page_config))
     url = f"{jupyter.connection_url.rstrip('/')}{page}?token={token}"
     jupyter.io_loop.add_callback(announce, folder, url)     # runs once the server listens, after all that Jupyter says at its start
     jupyter.start()
     return 0
 
 
-def without_news(handler: Any, page_config: dict[str, Any]) -> dict[str, Any]:
-    """JupyterLab's page without its question about news, which would cover a student's first screen."""
+def first_screen(page_config: dict[str, Any]) -> dict[str, Any]:
+    """JupyterLab's page with the start page in a tab beside the notebook, and without its question about news, which would cover a student's first screen."""
+    page_config["flowlabStart"] = "true"
     disabled = page_config.setdefault("disabledExtensions", [])
     news = "@jupyterlab/apputils-extension:announcements"
     if news not in disabled:

@@ -184,7 +184,7 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def fetch(url: str) -> bytes:
+def fetch(url: str | urllib.request.Request) -> bytes:
     with urllib.request.urlopen(url, timeout=30) as answer:
         return answer.read()
 
@@ -200,11 +200,40 @@ def test_lab_ends_with_the_url_of_the_first_notebook(tmp_path):
         assert notebook["type"] == "notebook" and notebook["writable"]
         with pytest.raises(urllib.error.HTTPError, match="403"):
             fetch(f"http://127.0.0.1:{port}/api/contents")
+        start_page_is_guarded(f"http://127.0.0.1:{port}/flowlab", token, tmp_path / "mine")
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0 or ON_WINDOWS
     assert (tmp_path / "mine" / "01_dataflow_graphs.ipynb").is_file()
     assert (tmp_path / "mine" / "zh-CN" / "01_dataflow_graphs.ipynb").is_file()
     assert list((tmp_path / "mine" / "exercises").glob("*.json")) and not (tmp_path / "mine" / "solutions").exists()
+
+
+def start_page_is_guarded(page: str, token: str, folder: Path) -> None:
+    """It answers with the token alone, lets no script of elsewhere in, and writes what it offers and nothing else."""
+    def ask(path: str, body: bytes | None = None, *, token: str = token) -> tuple[int, bytes, Mapping[str, str]]:
+        try:
+            with urllib.request.urlopen(urllib.request.Request(page + path, body, {"Authorization": f"token {token}"}), timeout=30) as answer:
+                return answer.status, answer.read(), answer.headers
+        except urllib.error.HTTPError as error:
+            return error.code, error.read(), error.headers
+    before = sorted(folder.iterdir())
+    for path, body in (("/api/start", None), ("/api/start", b'{"template": "lstm"}')):
+        assert ask(path, body, token="wrong")[0] == 403
+    for body in (b"", b"[]", b"{}", b'{"template": 3}', b'{"template": "../x"}', b'{"graph": "../x.flow.json"}', b'{"template": "lstm", "graph": "a"}', b"[" * 20_000):
+        assert ask("/api/start", body)[0] == 400, body
+    assert ask("/static/../../start.py")[0] == ask("/static/editor.js")[0] == 404
+    assert sorted(folder.iterdir()) == before
+    with urllib.request.urlopen(f"{page}?token={token}", timeout=30) as answer:     # a person's browser has cookies: another page that makes it ask knows no word of ours
+        cookies = "; ".join(c.partition(";")[0] for c in answer.headers.get_all("Set-Cookie"))
+    assert "_xsrf=" in cookies and "username-" in cookies
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        fetch(urllib.request.Request(f"{page}/api/start", b'{"template": "lstm"}', {"Cookie": cookies}))
+    assert sorted(folder.iterdir()) == before
+    status, html, headers = ask("")
+    assert status == 200 and token.encode() not in html and b"start.js" in html
+    assert "script-src 'self';" in headers["Content-Security-Policy"] and "frame-ancestors 'self'" in headers["Content-Security-Policy"]
+    assert [n["path"] for n in json.loads(ask("/api/start")[1])["lessons"]["en"]][0] == "01_dataflow_graphs.ipynb"
+    assert (ask("/api/start", b'{"template": "lstm"}')[:2]) == (201, b'{"path": "lstm.ipynb"}') and (folder / "lstm.ipynb").is_file()
 
 
 def test_lab_never_overwrites_a_file(tmp_path):

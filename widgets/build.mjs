@@ -8,7 +8,7 @@ import { inlineWorkers } from "./inline-workers.mjs";
 const here = dirname(fileURLToPath(import.meta.url));
 const watch = process.argv.includes("--watch");
 const entryPoints = Object.fromEntries(
-  ["editor", "lstm", "conv", "rnn", "training", "replay"].map((name) => [name, join(here, "src", name, "index.tsx")]).filter(([, path]) => existsSync(path)));
+  ["editor", "lstm", "conv", "rnn", "training", "replay", "start"].map((name) => [name, join(here, "src", name, "index.tsx")]).filter(([, path]) => existsSync(path)));
 
 const options = {
   entryPoints,
@@ -27,5 +27,10 @@ const options = {
   plugins: [inlineWorkers(!watch)],
 };
 
-if (watch) await (await context(options)).watch();
-else await build(options);
+// JupyterLab reads its extensions as classic scripts
+const extension = { ...options, entryPoints: { labextension: join(here, "src", "start", "labextension.ts") }, format: "iife" };
+
+for (const each of [options, extension]) {
+  if (watch) await (await context(each)).watch();
+  else await build(each);
+}

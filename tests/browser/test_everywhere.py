@@ -111,6 +111,9 @@ def test_notebook_7(tmp_path, watched, shots):
         watched.locator(".jp-Cell .cm-content").last.click()
         watched.keyboard.press("Control+Enter")
         save(watched, tmp_path)
+        watched.goto(f"{server.url}/tree")
+        watched.get_by_role("tab", name="flowlab").click()     # the start page, beside the files
+        expect(watched.get_by_test_id("flowlab-start").locator("[data-template=pagerank]")).to_be_visible()
     finally:
         server.stop()
 
