@@ -21,6 +21,7 @@ COMES_TO: dict[str, list[str]] = {
                      "fl.check_gradients(loss, [g.tensor('w:0')], fed).ok", "all(optimized.variables[n] == training.variables[n] for n in 'wb')"],
     "03_a_first_network": ["losses == history.steps['loss'] == run.history.steps['loss']", "np.allclose(both, grid @ W + b, atol=1e-4)", "told.validation['loss'][-1] > 1.3 * min(told.validation['loss'])",
                            "reach.attempts and not reach.attempts[-1].solved"],
+    "05_the_recurrent_loop": ["comma['loop'] > 0.95 and comma[6] > 0.95", "comma[5] < 0.7", "0.3 < after['小'] < 0.7", "len(set(variables)) == 1 and nodes[-1] > 4 * nodes[0]", "np.allclose(sum(parts), total, atol=1e-6)"],
 }
 IN_A_BROWSER = {"08_read_a_captcha"}      # tests/browser runs it
 
@@ -85,6 +86,7 @@ def test_wrong_solutions_are_told_why(name):
 def other_names(graph: fl.Graph) -> fl.Document:
     """The same graph under other names, its nodes in another order."""
     document = document_of(graph)
-    for k, name in enumerate(random.Random(0).sample(sorted(document.nodes), len(document.nodes))):
+    for k, id in enumerate(random.Random(0).sample(sorted(n.id for n in document.nodes.values()), len(document.nodes))):
+        name = next(n.name for n in document.nodes.values() if n.id == id)      # a loop's new name is that of its scope too
         document = apply(document, Rename(name, f"q{k}"))
     return document
