@@ -111,6 +111,17 @@ class Plan:
             self._code.append(_compile(self.steps, len(self.feeds), self.constants, self.variables, self.assigns, self.results))
         return self._code[0]
 
+    def code(self, function: Callable | None = None, lines: Mapping[int, int] | None = None) -> str:
+        """The generated function as a text, each step's line with its node's name behind it, and the insides of loops and branches below. Another function of this plan's steps comes with its lines."""
+        function, lines = function or self.function, self.lines if lines is None else lines
+        first, *rest = "".join(linecache.getlines(function.__code__.co_filename)).splitlines()
+        shown = [f"{first.partition('(')[0]}(feeds, values, rng):", *rest]      # what is handed to it as defaults is left out
+        width = min(max((len(shown[k - 1]) for k in lines), default=0), 60)
+        for k, step in lines.items():
+            shown[k - 1] = f"{shown[k - 1]:{width}}  # {self.steps[step].node.name}"
+        inside = [f"\n# inside {s.node.name}\n{b.code()}" for s in self.steps for b in s.bodies]
+        return "\n".join([*shown, *inside])
+
     @property
     def topology(self) -> Topology:
         """Worked out when it is first asked for: a plain run needs none."""

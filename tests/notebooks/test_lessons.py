@@ -22,6 +22,10 @@ COMES_TO: dict[str, list[str]] = {
     "03_a_first_network": ["losses == history.steps['loss'] == run.history.steps['loss']", "np.allclose(both, grid @ W + b, atol=1e-4)", "told.validation['loss'][-1] > 1.3 * min(told.validation['loss'])",
                            "reach.attempts and not reach.attempts[-1].solved"],
     "05_the_recurrent_loop": ["comma['loop'] > 0.95 and comma[6] > 0.95", "comma[5] < 0.7", "0.3 < after['小'] < 0.7", "len(set(variables)) == 1 and nodes[-1] > 4 * nodes[0]", "np.allclose(sum(parts), total, atol=1e-6)"],
+    "13_what_a_plan_does": ["max(apart.values()) < 1e-5", "len({e.device for e in crossings.events}) >= 2", "peaks['trace'] > 20 * peaks['run']", "'# table' not in cut.code(total, square) and '# bent' in cut.code(total, square)",
+                            "max(abs(alone[2][n] - together[2][n]).max() for n in alone[2]) < 1e-5 and alone[1][-1] < alone[1][0]", "any('/copy/' in e.node for e in together[3].events)",
+                            "abs(values['a loop'] - values['written out']) < 1e-3", "len(speeds) == 3 and min(speeds.values()) > 0", "not wide.check(fl.Session(deep))",
+                            "exec('with fl.Graph() as tree:\\n n = [fl.placeholder((), name=c) for c in \"abcdefgh\"]\\n while len(n) > 1: n = [p + q for p, q in zip(n[::2], n[1::2])]') or bool(wide.check(fl.Session(tree)))"],
 }
 IN_A_BROWSER = {"08_read_a_captcha"}      # tests/browser runs it
 
