@@ -26,6 +26,8 @@ COMES_TO: dict[str, list[str]] = {
                             "max(abs(alone[2][n] - together[2][n]).max() for n in alone[2]) < 1e-5 and alone[1][-1] < alone[1][0]", "any('/copy/' in e.node for e in together[3].events)",
                             "abs(values['a loop'] - values['written out']) < 1e-3", "len(speeds) == 3 and min(speeds.values()) > 0", "not wide.check(fl.Session(deep))",
                             "exec('with fl.Graph() as tree:\\n n = [fl.placeholder((), name=c) for c in \"abcdefgh\"]\\n while len(n) > 1: n = [p + q for p, q in zip(n[::2], n[1::2])]') or bool(wide.check(fl.Session(tree)))"],
+    "06_why_gradients_vanish": ["agree", "sizes[0.5][0] < 1e-6 * sizes[0.5][-1] and sizes[4.0][0] > 1e3 * sizes[4.0][-1]", "clipped[None][2] > 100 * clipped[1.0][2] and clipped[1.0][1] < clipped[1.0][0] < clipped[None][1]",
+                                "share['RNN random'] < share['LSTM bias 1'] < share['RNN orthogonal'] < share['LSTM bias 3']", "plain[0] < 0.1 and back[0].own[0] < back[1].own[0] < back[3].own[0] < back[5].own[0]"],
 }
 IN_A_BROWSER = {"08_read_a_captcha"}      # tests/browser runs it
 
