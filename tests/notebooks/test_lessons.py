@@ -28,6 +28,8 @@ COMES_TO: dict[str, list[str]] = {
                             "exec('with fl.Graph() as tree:\\n n = [fl.placeholder((), name=c) for c in \"abcdefgh\"]\\n while len(n) > 1: n = [p + q for p, q in zip(n[::2], n[1::2])]') or bool(wide.check(fl.Session(tree)))"],
     "06_why_gradients_vanish": ["agree", "sizes[0.5][0] < 1e-6 * sizes[0.5][-1] and sizes[4.0][0] > 1e3 * sizes[4.0][-1]", "clipped[None][2] > 100 * clipped[1.0][2] and clipped[1.0][1] < clipped[1.0][0] < clipped[None][1]",
                                 "share['RNN random'] < share['LSTM bias 1'] < share['RNN orthogonal'] < share['LSTM bias 3']", "plain[0] < 0.1 and back[0].own[0] < back[1].own[0] < back[3].own[0] < back[5].own[0]"],
+    "04_convolution": ["apart < 1e-4 and len(np.unique(M[M != 0])) == 4", "columns == [11] and looking.run('valid', {'picture': noise}).shape == (1, 1, 10, 10)", "size == {'dense': 116000, 'convolution': 80}",
+                       "list(reads.values())[1][2] > 0.3", "0.8 < changes[1][0] < 0.85 and changes[2][0] > 1"],
 }
 IN_A_BROWSER = {"08_read_a_captcha"}      # tests/browser runs it
 
