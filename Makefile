@@ -9,7 +9,7 @@ PAGE := $(shell find widgets -name node_modules -prune -o -type f -print 2>/dev/
 PROJECT := pyproject.toml hatch_build.py $(PAGE)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-all demo dev check protocol words schema onnx bench clean
+.PHONY: help lab test test-all demo docs dev check protocol words schema onnx bench clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,10 @@ test-all: $(VENV)/.test  ## the slow tests as well
 
 demo: $(VENV)/.lab  ## read a captcha, headless: prints the accuracy (FLOWLAB_BUDGET=short for a quick look)
 	$(BIN)/python tools/run_notebook.py notebooks/08_read_a_captcha.ipynb
+
+docs: $(VENV)/.docs  ## the documentation as a site, in site/: every example run, every link followed; it opens from the disk
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --clean
+	@echo "The documentation: $(CURDIR)/site/index.html"
 
 dev: $(VENV)/.test  ## rebuild the page on every change to widgets/src
 	$(BIN)/python hatch_build.py npm run watch
@@ -62,7 +66,7 @@ bench: $(VENV)/.bench  ## the engine, the recurrent layers and the captcha netwo
 	$(BIN)/python tests/benchmarks/read_captcha.py $(ARGS)
 
 clean:  ## forget the environment and everything built
-	rm -rf $(VENV) flowlab/widgets/static widgets/node_modules
+	rm -rf $(VENV) flowlab/widgets/static widgets/node_modules site
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -73,6 +77,10 @@ $(VENV)/.lab: $(PROJECT) | $(BIN)/python
 
 $(VENV)/.test: $(PROJECT) | $(BIN)/python
 	$(BIN)/python -m pip install -e '.[test]'
+	@touch $@
+
+$(VENV)/.docs: $(PROJECT) | $(BIN)/python
+	$(BIN)/python -m pip install -e '.[docs]'
 	@touch $@
 
 $(VENV)/.bench: $(PROJECT) | $(BIN)/python

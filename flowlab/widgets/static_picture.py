@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from html import escape
 
 from ..core.op import REGISTRY
@@ -25,8 +26,9 @@ def _address(picture: str) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(picture.encode("utf-8")).decode("ascii")
 
 
-def svg(document: Document) -> str:
-    """Boxes from left to right in the order of the wires, names on them."""
+def svg(document: Document, values: Mapping[str, str] | None = None) -> str:
+    """Boxes from left to right in the order of the wires, names on them, and below the operation what `values` says of a node."""
+    tall = HEIGHT if values is None else HEIGHT + 15
     if not document.nodes or len(document.nodes) > MOST:
         text = f"{document.name}: {len(document.nodes):,} nodes" if document.nodes else "an empty canvas"
         return _frame(360, 56, f'<text x="{MARGIN}" y="33">{escape(text)}</text>')
@@ -35,12 +37,12 @@ def svg(document: Document) -> str:
     at = {}
     for name in document.nodes:
         k = column[name]
-        at[name] = (MARGIN + k * (WIDTH + GAP_X), MARGIN + rows.get(k, 0) * (HEIGHT + GAP_Y))
+        at[name] = (MARGIN + k * (WIDTH + GAP_X), MARGIN + rows.get(k, 0) * (tall + GAP_Y))
         rows[k] = rows.get(k, 0) + 1
     parts = []
     for edge in document.edges:
         (x0, y0), (x1, y1) = at[edge.src], at[edge.dst]
-        x0, y0, y1 = x0 + WIDTH, y0 + HEIGHT / 2, y1 + HEIGHT / 2
+        x0, y0, y1 = x0 + WIDTH, y0 + tall / 2, y1 + tall / 2
         bend = max(abs(x1 - x0) / 2, 20)
         dash = ' stroke-dasharray="3 3"' if edge.port is None else ""
         parts.append(f'<path d="M{x0} {y0:g}C{x0 + bend:g} {y0:g} {x1 - bend:g} {y1:g} {x1} {y1:g}" fill="none" stroke="#8a93a0" stroke-width="1.5"{dash}/>')
@@ -48,12 +50,14 @@ def svg(document: Document) -> str:
         node = document.nodes[name]
         op = REGISTRY.get(node.op)
         round_ = 18 if op is not None and op.source else 6
-        parts.append(f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="{round_}" fill="#f7f8fa" stroke="#5b6675"/>')
+        parts.append(f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{tall}" rx="{round_}" fill="#f7f8fa" stroke="#5b6675"/>')
         label = name.rpartition("/")[2]
         parts.append(f'<text x="{x + WIDTH / 2}" y="{y + 17}" text-anchor="middle" font-weight="600">{escape(_cut(label))}</text>')
         parts.append(f'<text x="{x + WIDTH / 2}" y="{y + 31}" text-anchor="middle" fill="#5b6675">{escape(_cut(node.op))}</text>')
+        if values and name in values:
+            parts.append(f'<text x="{x + WIDTH / 2}" y="{y + 47}" text-anchor="middle" fill="#1f5fbf">{escape(values[name])}</text>')
     width = 2 * MARGIN + (max(column.values()) + 1) * (WIDTH + GAP_X) - GAP_X
-    height = 2 * MARGIN + max(rows.values()) * (HEIGHT + GAP_Y) - GAP_Y
+    height = 2 * MARGIN + max(rows.values()) * (tall + GAP_Y) - GAP_Y
     return _frame(width, height, "".join(parts))
 
 
