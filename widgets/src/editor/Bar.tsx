@@ -9,6 +9,7 @@ import { visible } from "./geometry";
 import { toggleCode } from "./making";
 import { findDrawn } from "./search";
 import { SPEEDS, useLab, useLabState } from "./store";
+import { TourButton } from "./Tour";
 import { activeIn } from "../shared/tree";
 
 function Button({ name, icon, keys, wide = false, primary = false, disabled = false, pressed, why, title, onClick }: {
@@ -83,6 +84,7 @@ export function Bar() {
         </div>
       </div>
       <div className="grow" />
+      <TourButton />
       <LanguageChoice />
       <Find />
     </div>

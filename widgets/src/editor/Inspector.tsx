@@ -9,7 +9,7 @@ import { Live } from "../shared/live";
 import { paintGrid } from "../shared/paint";
 import { opWord, t, tn, told } from "../shared/words";
 import { Formula } from "./formula";
-import { cutOut, pasteNow, addState, align, bypass, copy, differentiate, duplicate, group, tableText, ungroup, useAgain } from "./making";
+import { cutOut, pasteNow, addState, align, bypass, copy, differentiable, differentiate, duplicate, group, tableText, ungroup, useAgain } from "./making";
 import { COLOURS, frameSelection, writeNote } from "./Notes";
 import { DebugActions, DebugPane, ExplainCard, WhyButtons, WhyCard, explain } from "./Debug";
 import { ValueEditor } from "./ValueEditor";
@@ -163,7 +163,7 @@ function NodePane({ node }: { node: SceneNode }) {
         {state === "ready" && node.source === null && <button type="button" className="bt" onClick={() => void lab.command("fire", { node: node.name })}><Icon name="play" size={12} /> {t("Fire")}</button>}
         {node.source === null && <button type="button" className="bt" title={t("Run to here (R)")} onClick={() => void lab.command("run_to", { node: node.name })}><Icon name="flag" size={12} /> {t("Run to here")}</button>}
         <Live off={lab.inFile}>{node.outputs.length > 0 && node.source === null && !lab.loopOf(node.name) && <button type="button" className="bt" aria-pressed={node.fetch} title={node.fetch ? t("A run asks for this value") : t("Let a run ask for this value")} onClick={() => void lab.edit([{ tag: "MarkFetch", name: node.name, on: !node.fetch }])}><Icon name="eye" size={12} /> {t("Fetch")}</button>}
-        {node.phase === "forward" && node.outputs[0]?.shape === "()" && node.outputs[0].dtype?.startsWith("float") && node.source === null && <button type="button" className="bt" title={t("Add its gradient by every trainable variable (G)")} onClick={() => void differentiate(lab)}><Icon name="gradient" size={12} /> {t("Differentiate")}</button>}
+        {differentiable(node) && <button type="button" className="bt" data-differentiate title={t("Add its gradient by every trainable variable (G)")} onClick={() => void differentiate(lab)}><Icon name="gradient" size={12} /> {t("Differentiate")}</button>}
         {node.inputs.some((p) => p.wired) && node.outputs.length > 0 && <button type="button" className="bt" title={t("What it takes goes on in its place (M)")} onClick={() => void bypass(lab)}><Icon name="chevronRight" size={12} /> {t("Bypass")}</button>}
         {loop && <button type="button" className="bt" title={t("One more tensor that is carried from timestep to timestep (T)")} onClick={() => void addState(lab)}><Icon name="add" size={12} /> {t("Add a state")}</button>}
         {loop && <button type="button" className="bt" title={t("One more sequence that the loop goes along")} onClick={() => void addState(lab, "Timestep")}><Icon name="add" size={12} /> {t("Add a sequence")}</button>}

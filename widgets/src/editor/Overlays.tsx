@@ -5,6 +5,7 @@ import { t, told, tx, useLanguage } from "../shared/words";
 import { visible } from "./geometry";
 import { KEYS } from "./keys";
 import { type PortRef, hookOf, useLab, useLabState } from "./store";
+import { startTour } from "./Tour";
 
 export function KeysPanel() {
   const lab = useLab();
@@ -124,6 +125,7 @@ export function Empty() {
         <div className="exs">{examples.slice(0, 3).map((e) => <button type="button" key={e.label} className="bt" onClick={() => void lab.edit(e.edits, `Opened ${e.label}.`).then(() => lab.view?.fit())}><Icon name="tidy" size={12} /> {visible(told(e.label))}</button>)}</div>
         {templates.length > 0 && <div className="exs">{templates.map((e) => <button type="button" key={e.name} className="bt" data-template={e.name} onClick={() => void lab.command("new", { node: e.name }).then(() => lab.view?.fit())}>{visible(told(e.label))}</button>)}</div>}
       </>}
+      <div className="exs"><button type="button" className="bt" onClick={() => startTour(lab)}><Icon name="tour" size={12} /> {t("A tour of two minutes")}</button></div>
     </div>
   );
 }

@@ -365,7 +365,7 @@ export function Rail() {
       <button type="button" className="cbn" aria-label={t("Add a node")} disabled={lab.inFile} title={lab.inFile ? needsKernel() : t("Add a node (A)")} onClick={() => lab.askForOperation()}><Icon name="add" /></button>
       <button type="button" className={`cbn${panel === "outline" ? " on" : ""}`} aria-label={t("Outline")} title={t("Outline")} aria-expanded={panel === "outline"} onClick={() => toggle("outline")}><Icon name="outline" /></button>
       <button type="button" className="cbn" aria-label={t("Show find")} title={t("Find (Ctrl+F)")} onClick={() => focusFind(lab)}><Icon name="find" /></button>
-      <button type="button" className={`cbn${panel === "keys" ? " on" : ""}`} aria-label={t("Keys")} title={t("Keys (?)")} aria-expanded={panel === "keys"} onClick={() => toggle("keys")}><Icon name="keyboard" /></button>
+      <button type="button" className={`cbn${panel === "keys" ? " on" : ""}`} aria-label={t("Keys")} aria-keyshortcuts="?" title={t("Keys (?)")} aria-expanded={panel === "keys"} onClick={() => toggle("keys")}><Icon name="keyboard" /></button>
     </nav>
   );
 }

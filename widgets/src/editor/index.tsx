@@ -20,6 +20,7 @@ import { Carried, Palette, Rail } from "./Palette";
 import { hideSaved } from "../shared/saved";
 import { Banner, Timeline } from "./Timeline";
 import { TaskPanel } from "./Task";
+import { Tour } from "./Tour";
 import { TrainingBar } from "./Training";
 import { handleKey } from "./keys";
 import { onPaste } from "./making";
@@ -89,6 +90,7 @@ const PARTS = <>
     <div className="below"><WatchTable /><Status /></div>
     <Carried />
   </div>
+  <Tour />
 </>;
 
 /** Sends a picture of the canvas a little after it changed, for the notebook's saved output. */

@@ -213,6 +213,7 @@ function leave(lab: Lab): void {
     lab.root?.focus({ preventScroll: true });
     return;
   }
+  if (lab.state.tour !== null) return lab.set({ tour: null });
   lab.say("The keys are the notebook's again. Click the canvas to go on here.");
   // whatever holds this widget and takes the focus, be it a cell of JupyterLab or of something else
   const outside = around(lab.root, "[tabindex]");

@@ -1,5 +1,5 @@
 // What is made of a selection: composites, copies, bypasses, insertions, alignments, gradients. The kernel makes the edit; here is what the person meant.
-import type { CompositeSpec } from "../protocol.gen";
+import type { CompositeSpec, SceneNode } from "../protocol.gen";
 import { noteRect } from "./annotations";
 import { NODE_H, NODE_W, overlaps, type Point, type Rect } from "./geometry";
 import { freePlace } from "./layout";
@@ -94,6 +94,9 @@ export async function addState(lab: Lab, type = "State"): Promise<void> {
   lab.adding = true;
   await lab.edit([{ tag: "AddNode", op: type, name: lab.freshName(`${loop.name}/${lab.state.ops.get(type)?.called || type}`), attrs: {} }], type === "State" ? "Added a state: wire its start, and what it becomes to next." : "Added a sequence: wire what the loop goes along to it.");
 }
+
+/** Is this one number that was computed from others? */
+export const differentiable = (node: SceneNode): boolean => node.phase === "forward" && node.outputs[0]?.shape === "()" && node.outputs[0].dtype?.startsWith("float") === true && node.source === null;
 
 export async function differentiate(lab: Lab): Promise<void> {
   const { selected, nodes, output } = lab.state;

@@ -133,6 +133,8 @@ export type State = {
   revealed: Revealed | null;
   /** The form that is open in the inspector. */
   form: "break" | "override" | "ask" | null;
+  /** The stop of the tour that is on show. */
+  tour: string | null;
 };
 
 export const NO_DEBUGGING: Debugging = { type: "debugging", breaks: [], watches: [], overridden: [], pause_on_bad: true, branch: null, heat: null, questions: [], answers: [] };
@@ -214,7 +216,7 @@ export class Lab {
     this.state = {
       palette: null, ops: new Map(), scene: null, nodes: new Map(), scopes: new Map(), wiring: new Wiring(EMPTY_SCENE), geos: new Map(), at: new Map(), layout: null,
       frames: [], routes: new Map(), run: NO_RUN, thumbs: new Map(), value: null, asked: null, slice: "", output: 0, alerts: [], finding: false, status: "", said: 0, offer: null, fits: null, found: null, far: false, ghost: null, refused: null, reach: null, busy: false,
-      link: "up", lost: 0, file: null, files: null, nameCheck: null, selected: [], edge: null, home: null, wire: null, pending: null, query: "", searching: false, panel: null, playing: false, speed: 1, flights: [],
+      tour: null, link: "up", lost: 0, file: null, files: null, nameCheck: null, selected: [], edge: null, home: null, wire: null, pending: null, query: "", searching: false, panel: null, playing: false, speed: 1, flights: [],
       theme: 0, dragCursor: null, into: null, carry: null, dropEdge: null, blamed: new Map(), lit: DARK, mark: null, code: null, codeOpen: false, debugging: NO_DEBUGGING, training: null, task: null, why: null, explained: null, revealed: null, form: null, clock: null, lanes: false, moment: null, firing: DARK,
     };
   }

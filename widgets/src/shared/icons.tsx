@@ -72,6 +72,7 @@ const PATHS = {
   expand: <path d="M8 2h4v4M12 2L8 6M6 12H2V8M2 12l4-4" />,
   fit: <path d="M2 5V2h3M9 2h3v3M12 9v3H9M5 12H2V9" />,
   language: <><circle cx="7" cy="7" r="5.3" /><path d="M1.7 7h10.6M7 1.7C4 4.6 4 9.4 7 12.3M7 1.7c3 2.9 3 7.7 0 10.6" /></>,
+  tour: <path d="M7 13V1.5M7 2.5h4.3L13 4.3 11.3 6H7M7 6.8H2.7L1 8.6l1.7 1.7H7" />,
   keyboard: <path d="M1.5 3.5h11v7h-11zM4 6h.01M7 6h.01M10 6h.01M4.5 8.5h5" />,
 } as const;
 

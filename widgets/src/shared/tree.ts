@@ -12,7 +12,8 @@ export const activeIn = (el: Element | null): HTMLElement | null => treeOf(el).a
 /** What lies at a point of the screen, seen from where an element stands. */
 export const elementAt = (el: Element | null, x: number, y: number): Element | null => treeOf(el).elementFromPoint(x, y);
 
-const parentOf = (el: Element): Element | null => el.parentElement ?? (el.getRootNode() instanceof ShadowRoot ? (el.getRootNode() as ShadowRoot).host : null);
+/** The element around this one; around a shadow tree, its host. */
+export const parentOf = (el: Element): Element | null => el.parentElement ?? (el.getRootNode() instanceof ShadowRoot ? (el.getRootNode() as ShadowRoot).host : null);
 
 /** The nearest of the elements around this one, in the tree or around it, that a selector fits. */
 export function around(el: Element | null, selector: string): HTMLElement | null {
