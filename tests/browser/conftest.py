@@ -71,6 +71,7 @@ class JupyterLab:
             "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
             "IPYTHONDIR": str(folder / "ipython"),
             "FLOWLAB_BUDGET": "short",
+            "OPENBLAS_NUM_THREADS": "1",      # two threads wait for one another, and for Chromium
         }
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
@@ -300,6 +301,8 @@ def notebook(lab: JupyterLab, page: Page) -> Iterator[Callable[..., NB]]:
             return NB(page, lab, lab.write(str(name), cells))
         source = Path(name)
         shutil.copyfile(source, lab.root / source.name)
+        if (source.parent / "exercises").is_dir():
+            shutil.copytree(source.parent / "exercises", lab.root / "exercises", dirs_exist_ok=True)
         return NB(page, lab, source.name)
 
     yield open_notebook

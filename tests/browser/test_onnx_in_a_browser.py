@@ -20,7 +20,7 @@ NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "08_read_a_captcha.ipynb"
 
 def of_the_notebook(epochs: int = 2, examples: int = 64) -> dict:
     """What the notebook's cells that make sequences of pictures, and the graph, define."""
-    names = {"fl": fl, "np": np, "epochs": epochs, "examples": examples, "images": None}
+    names = {"fl": fl, "np": np, "epochs": epochs, "examples": examples, "batch": 64, "images": None}
     for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]:
         code = "".join(cell["source"])
         if cell["cell_type"] == "code" and ("def columns" in code or 'fl.Graph("captcha")' in code):

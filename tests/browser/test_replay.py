@@ -428,7 +428,7 @@ def test_it_plays_in_a_frame_of_another_page(little, offline, tmp_path):
 
 def test_the_captcha_reader_is_replayed_with_what_it_reads(offline, tmp_path):
     cells = json.loads((Path(__file__).parents[2] / "notebooks" / "08_read_a_captcha.ipynb").read_text("utf-8"))["cells"]
-    made: dict = {"fl": fl, "np": np, "epochs": 1, "examples": 640, "print": lambda *_: None}
+    made: dict = {"fl": fl, "np": np, "epochs": 1, "examples": 640, "batch": 64, "print": lambda *_: None}
     exec(next(s for c in cells if c["cell_type"] == "code" and 'fl.Graph("captcha")' in (s := "".join(c["source"]))), made)
     rng = np.random.default_rng(4)
     image = rng.random((48, 120, 3)).astype("float32")

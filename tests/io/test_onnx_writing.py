@@ -335,7 +335,7 @@ def captcha():
     """The graph of notebook 1, from its own cell."""
     cells = json.loads((ROOT / "notebooks" / "08_read_a_captcha.ipynb").read_text(encoding="utf-8"))["cells"]
     code = next(s for c in cells if c["cell_type"] == "code" and 'fl.Graph("captcha")' in (s := "".join(c["source"])))
-    names = {"fl": fl, "np": np, "epochs": 2, "examples": 64}
+    names = {"fl": fl, "np": np, "epochs": 2, "examples": 64, "batch": 64}
     exec(code, names)
     return names["g"], names
 

@@ -53,7 +53,8 @@ class Kernel:
 @contextmanager
 def kernel(folder: Path, budget: str = "short") -> Iterator[Kernel]:
     """A fresh kernel whose folder this is, gone afterwards."""
-    manager, client = start_new_kernel(kernel_name="python3", cwd=os.fspath(folder), env={**os.environ, "FLOWLAB_BUDGET": budget, "PYTHONPATH": os.pathsep.join([os.fspath(lessons.NOTEBOOKS.parent), os.environ.get("PYTHONPATH", "")])})
+    threads = {"OPENBLAS_NUM_THREADS": "1"} if budget == "short" else {}     # small products gain nothing by two, and lose much on a machine at work
+    manager, client = start_new_kernel(kernel_name="python3", cwd=os.fspath(folder), env={**os.environ, **threads, "FLOWLAB_BUDGET": budget, "PYTHONPATH": os.pathsep.join([os.fspath(lessons.NOTEBOOKS.parent), os.environ.get("PYTHONPATH", "")])})
     try:
         yield Kernel(client, folder)
     finally:
