@@ -184,8 +184,8 @@ const Reading = React.memo(function Reading({ data, axis, theme, root }: { data:
       const rgb = color(share);
       g.fillStyle = css(rgb);
       g.fillRect(axis.x(t), r * READING, axis.cell, READING - 1);
-      // a symbol that does not fit its cell says less than none
-      if (g.measureText(row.symbols[t]).width > axis.cell) return;
+      // a symbol that does not fit its cell says less than none, and several letters need room between them and the next ones
+      if (g.measureText(row.symbols[t]).width > axis.cell - (row.symbols[t].length > 1 ? 3 : 0)) return;
       g.fillStyle = inkOn(rgb);
       g.fillText(row.symbols[t], axis.x(t) + axis.cell / 2, r * READING + READING / 2);
     }));
