@@ -643,3 +643,66 @@ class _Dice:
 
     def __init__(self, rng: random.Random):
         self.randbelow, self.choice, self.randbits = rng.randrange, rng.choice, rng.getrandbits
+
+
+# ---------------------------------------------------------------- pen strokes
+
+# how digits are written: the points that the pen goes through, x to the right and y upwards, a point twice where it turns sharply
+_WRITTEN: tuple[tuple[int, tuple[tuple[tuple[float, float], ...], ...]], ...] = (
+    (0, (((.5, 1), (.1, .75), (.1, .25), (.5, 0), (.9, .25), (.9, .75), (.5, 1)),)),
+    (1, (((.25, .7), (.55, 1), (.55, 1), (.55, .5), (.55, 0)),)),
+    (2, (((.1, .75), (.45, 1), (.85, .75), (.5, .35), (.1, 0), (.1, 0), (.9, 0)),)),
+    (3, (((.15, .9), (.6, 1), (.8, .75), (.4, .55), (.4, .55), (.9, .3), (.5, 0), (.1, .15)),)),
+    (4, (((.6, 1), (.1, .35), (.1, .35), (.9, .35)), ((.65, .65), (.65, 0)))),
+    (5, (((.25, 1), (.2, .6), (.2, .6), (.6, .65), (.85, .35), (.5, 0), (.1, .1)), ((.25, 1), (.85, 1)))),
+    (6, (((.75, 1), (.3, .7), (.12, .3), (.45, 0), (.8, .25), (.5, .5), (.15, .3)),)),
+    (7, (((.1, 1), (.9, 1), (.9, 1), (.55, .5), (.35, 0)),)),
+    (7, (((.1, 1), (.9, 1), (.9, 1), (.55, .5), (.35, 0)), ((.3, .5), (.8, .5)))),
+    (8, (((.8, .85), (.5, 1), (.2, .8), (.5, .55), (.85, .25), (.5, 0), (.15, .25), (.5, .55), (.8, .85)),)),
+    (9, (((.8, .75), (.5, 1), (.2, .75), (.5, .5), (.8, .75), (.8, .75), (.75, .3), (.6, 0)),)),
+)
+
+
+def strokes(n: int, seed: int = 0, *, step: float = 0.12, noise: float = 0.05) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Write n digits with a pen: moves (n, time, 3) float32, how many of them each digit has (n,) int64, and labels (n,) int64.
+
+    A move is (dx, dy, up): how far the pen goes to the right and upwards, where a digit is about 1 high, and 1 if it goes there through the air. A digit has about 10 to 50 of them;
+    beyond its length a row is zeros. Every digit has a slant, size, place of its points (`noise`, standard deviation) and speed of its own, `step` is the length of a move on average. The seed decides all of it.
+    """
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 10, n)
+    ways = [[path for digit, path in _WRITTEN if digit == k] for k in range(10)]
+    curves = {len(line): _through(len(line)) for _, path in _WRITTEN for line in path}
+    written = []
+    for digit in labels:
+        path = ways[digit][rng.integers(len(ways[digit]))]
+        a, slant, pace = rng.normal(0, 0.12), rng.normal(0, 0.2), step * rng.uniform(0.8, 1.25)
+        turned = np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]) @ np.array([[1, slant], [0, 1]]) * rng.uniform(0.75, 1.1, 2)
+        moves, pen = [], None
+        for line in path:
+            points = curves[len(line)] @ ((np.array(line) + rng.normal(0, noise, (len(line), 2))) @ turned.T)
+            far = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
+            stops = np.linspace(0, far[-1], max(2, round(far[-1] / pace) + 1))
+            at = np.stack([np.interp(stops, far, points[:, k]) for k in (0, 1)], axis=1)
+            if pen is not None:
+                moves.append([*(at[0] - pen), 1.0])
+            moves.extend([dx, dy, 0.0] for dx, dy in np.diff(at, axis=0))
+            pen = at[-1]
+        written.append(np.array(moves, np.float32))
+    lengths = np.array([len(moves) for moves in written], dtype=np.int64).reshape(n)
+    together = np.zeros((n, int(lengths.max(initial=0)), 3), np.float32)
+    for row, moves in zip(together, written):
+        row[:len(moves)] = moves
+    return together, lengths, labels
+
+
+def _through(n: int, between: int = 8) -> np.ndarray:
+    """The matrix (points of the curve, n) that lays a Catmull-Rom spline through n points."""
+    t = np.arange(between) / between
+    weights = 0.5 * np.stack([-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, -t**2 + t**3], axis=1)
+    curve = np.zeros(((n - 1) * between + 1, n))
+    for k in range(n - 1):
+        for j in range(4):
+            curve[k * between:(k + 1) * between, min(max(k - 1 + j, 0), n - 1)] += weights[:, j]
+    curve[-1, -1] = 1
+    return curve

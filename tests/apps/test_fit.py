@@ -165,6 +165,32 @@ def test_captchas_are_drawn_from_the_seed():
     assert (images != other).any() and 0 <= labels.min() <= labels.max() <= 9
 
 
+def test_strokes_are_written_from_the_seed():
+    moves, lengths, labels = fl.data.strokes(300, seed=5)
+    assert moves.shape == (300, lengths.max(), 3) and moves.dtype == np.float32 and lengths.dtype == labels.dtype == np.int64 and set(labels) == set(range(10))
+    for there, again, other in zip((moves, lengths, labels), fl.data.strokes(300, seed=5), fl.data.strokes(300, seed=6)):
+        np.testing.assert_array_equal(there, again)
+        assert there.shape != other.shape or (there != other).any()
+    written = np.arange(moves.shape[1]) < lengths[:, None]
+    assert not moves[~written].any() and (np.hypot(*moves[written][:, :2].T) > 0).all()
+    lifted = moves[..., 2].sum(axis=1)
+    assert set(lifted[np.isin(labels, (4, 5))]) == {1} and set(lifted[labels == 7]) == {0, 1} and not lifted[~np.isin(labels, (4, 5, 7))].any()
+    on_paper = np.hypot(*moves[written & (moves[..., 2] == 0)][:, :2].T)
+    assert 0.1 < on_paper.mean() < 0.14
+    nothing = fl.data.strokes(0)
+    assert nothing[0].shape == (0, 0, 3) and not len(nothing[1]) and not len(nothing[2])
+
+
+def test_a_pen_goes_through_its_points_and_smoothly():
+    points = np.random.default_rng(1).normal(size=(6, 2))
+    curve = fl.data._through(6) @ points
+    np.testing.assert_allclose(curve[::8], points, atol=1e-12)
+    # a Catmull-Rom spline goes through a point in the direction of the line between its neighbours
+    ahead, behind = curve[9:41:8] - curve[8:40:8], curve[8:40:8] - curve[7:39:8]
+    along = points[2:] - points[:-2]
+    turn = (ahead + behind)[:, 0] * along[:, 1] - (ahead + behind)[:, 1] * along[:, 0]
+    assert np.abs(turn).max() < 0.02
+
 
 
 def test_a_history_without_fetches_counts_its_epochs_and_steps():

@@ -27,6 +27,8 @@ COMES_TO: dict[str, list[str]] = {
     "06_why_gradients_vanish": ["agree", "sizes[0.5][0] < 1e-6 * sizes[0.5][-1] and sizes[4.0][0] > 1e3 * sizes[4.0][-1]", "clipped[None][2] > 100 * clipped[1.0][2] and clipped[1.0][1] < clipped[1.0][0] < clipped[None][1]",
                                 "share['RNN random'] < share['LSTM bias 1'] < share['RNN orthogonal'] < share['LSTM bias 3']", "plain[0] < 0.1 and back[0].own[0] < back[1].own[0] < back[3].own[0] < back[5].own[0]"],
     "08_read_a_captcha": ["history.epochs['loss'][-1] < history.epochs['loss'][0] - 0.3", "digit_accuracy > 0.3", "trace.gates('lstm_2')['c'].shape == (1, 60, 128)"],
+    "09_strokes_and_sound": ["one_way[-1] > 0.4", "two_ways[0] > one_way[0] + 0.1", "accuracy['LSTM'] > 0.85 and accuracy['mean'] < 0.75", "trace.gates('lstm')['c'].shape[2] == 32", "not mask.all()"],
+    "12_from_lab_to_product": ["len(differences) == 5 and max(differences.values()) < 1e-5", "statuses == [200, 422, 422, 422, 422, 413]", "accuracy > 0.9 and made.size < 4e6"],
     "13_what_a_plan_does": ["max(apart.values()) < 1e-5", "len({e.device for e in crossings.events}) >= 2", "peaks['trace'] > 20 * peaks['run']", "'# table' not in cut.code(total, square) and '# bent' in cut.code(total, square)",
                             "max(abs(alone[2][n] - together[2][n]).max() for n in alone[2]) < 1e-5 and alone[1][-1] < alone[1][0]", "any('/copy/' in e.node for e in together[3].events)",
                             "abs(values['a loop'] - values['written out']) < 1e-3", "len(speeds) == 3 and min(speeds.values()) > 0", "not wide.check(fl.Session(deep))",
