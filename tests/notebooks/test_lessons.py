@@ -26,6 +26,8 @@ COMES_TO: dict[str, list[str]] = {
     "05_the_recurrent_loop": ["comma['loop'] > 0.95 and comma[6] > 0.95", "comma[5] < 0.7", "0.3 < after['小'] < 0.7", "len(set(variables)) == 1 and nodes[-1] > 4 * nodes[0]", "np.allclose(sum(parts), total, atol=1e-6)"],
     "06_why_gradients_vanish": ["agree", "sizes[0.5][0] < 1e-6 * sizes[0.5][-1] and sizes[4.0][0] > 1e3 * sizes[4.0][-1]", "clipped[None][2] > 100 * clipped[1.0][2] and clipped[1.0][1] < clipped[1.0][0] < clipped[None][1]",
                                 "share['RNN random'] < share['LSTM bias 1'] < share['RNN orthogonal'] < share['LSTM bias 3']", "plain[0] < 0.1 and back[0].own[0] < back[1].own[0] < back[3].own[0] < back[5].own[0]"],
+    "07_the_lstm": ["apart < 1e-5", "counts['lstm'] == 4 * counts['rnn']", "(lambda was, held: abs(was[2] - np.tanh(0.9)) < 0.02 and abs(was[5]) < 0.01 < held[5])(*list(memory.values())[:2])", "np.ptp(np.abs(memory['f = 0'])) > 0.5",
+                    "not counting.attempts[0].solved", "[mine.variables.__setitem__(*p) for p in {'lstm/kernel': [[0, 0, 9, 0]], 'lstm/bias': [9, 12, 0, 0]}.items()] and counting.check(mine).solved"],
     "08_read_a_captcha": ["history.epochs['loss'][-1] < history.epochs['loss'][0] - 0.3", "digit_accuracy > 0.3", "trace.gates('lstm_2')['c'].shape == (1, 60, 128)"],
     "09_strokes_and_sound": ["one_way[-1] > 0.4", "two_ways[0] > one_way[0] + 0.1", "accuracy['LSTM'] > 0.85 and accuracy['mean'] < 0.75", "trace.gates('lstm')['c'].shape[2] == 32", "not mask.all()"],
     "12_from_lab_to_product": ["len(differences) == 5 and max(differences.values()) < 1e-5", "statuses == [200, 422, 422, 422, 422, 413]", "accuracy > 0.9 and made.size < 4e6"],
