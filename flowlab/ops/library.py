@@ -114,7 +114,8 @@ def load_op_library(path: str | os.PathLike[str]) -> OpLibrary:
     kernel runs without Python's lock. On a GPU its inputs are brought to the host, and its outputs back.
 
     Native code can do anything that you can: load only what you trust. Loading is always a call of yours: a graph file names operations, never
-    libraries, and one that is not loaded is an unknown operation. A library is loaded once; loading it again gives the same object.
+    libraries, and one that is not loaded is an unknown operation. A file is loaded once; loading it again gives the same object, whatever was written to it
+    meanwhile. In a notebook, what was built anew into another file takes the place of the library of the same name (the first word of FLOWLAB_OP_LIBRARY); graphs that are there keep what they have.
 
     OpLibraryError for a file that is no library, that was built for another version of the interface or laid out by a compiler in another way, that
     lacks a symbol, or that declares an operation badly; then nothing is registered.
@@ -123,7 +124,7 @@ def load_op_library(path: str | os.PathLike[str]) -> OpLibrary:
     if not os.path.isfile(full):
         raise OpLibraryError(f"there is no file {os.fspath(path)!r}.", hint="Give the path of a shared library, such as ./libmine.so.")
     if full in _LOADED:
-        return _LOADED[full]
+        return _registered(_LOADED[full])
     shown = os.path.basename(full)
     try:
         handle = ctypes.CDLL(full)
@@ -132,14 +133,15 @@ def load_op_library(path: str | os.PathLike[str]) -> OpLibrary:
     table = _table(handle, shown)
     declared = [_Declared(table.ops[k], k, shown) for k in range(table.n_ops)]
     by_name: dict[str, _Declared] = {}
+    name = _text(table.name) or shown
+    others = {n: o for n, o in REGISTRY.items() if n not in _earlier(name)}
     known = dir(sys.modules[__name__.partition(".")[0]])    # fl.gradients, say, stays what it is
     for d in declared:
         if d.name in by_name:
             d.refuse("is declared twice")
-        taken = REGISTRY.get(d.name)
-        if taken is not None:
+        if d.name in others:
             d.refuse("has the name of an operation that is registered already", "Give it another name.")
-        if d.function in known or any(o.function == d.function for o in (*REGISTRY.values(), *by_name.values())):
+        if d.function in known or any(o.function == d.function for o in (*others.values(), *by_name.values())):
             d.refuse(f"would be the function {d.function}, and there is one of that name", "Give it another name.")
         by_name[d.name] = d
     for d in declared:
@@ -149,9 +151,20 @@ def load_op_library(path: str | os.PathLike[str]) -> OpLibrary:
         if d.gradient:
             made[d.name].gradient_function = _gradient(made[d.gradient])
             made[d.gradient].listed = False     # nobody wires one by hand
-    library = OpLibrary(full, _text(table.name) or shown, _text(table.version) or "", made, handle)
-    REGISTRY.update(made)
-    _LOADED[full] = library
+    library = _LOADED[full] = OpLibrary(full, name, _text(table.version) or "", made, handle)
+    return _registered(library)
+
+
+def _earlier(name: str) -> dict[str, Op]:
+    """What a library of this name has registered, where a person types and may have built it anew."""
+    return {n: o for library in _LOADED.values() if library.name == name and hasattr(sys, "ps1") for n, o in library.ops.items() if REGISTRY.get(n) is o}
+
+
+def _registered(library: OpLibrary) -> OpLibrary:
+    """The library, in the place of an earlier one of its name."""
+    for n in _earlier(library.name):
+        del REGISTRY[n]
+    REGISTRY.update(library.ops)
     return library
 
 

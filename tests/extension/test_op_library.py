@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -33,8 +34,8 @@ def compiler(name: str) -> str:
     return found
 
 
-def compiled(source: str, target: Path, *options: str) -> Path:
-    cc = [compiler("g++"), "-std=c++17"] if source.endswith(".cpp") else [compiler("cc"), "-std=c11"]
+def compiled(source: str | Path, target: Path, *options: str) -> Path:
+    cc = [compiler("g++"), "-std=c++17"] if str(source).endswith(".cpp") else [compiler("cc"), "-std=c11"]
     made = subprocess.run([*cc, "-Wall", "-Wextra", "-Wpedantic", "-Wno-unused-const-variable", "-Wno-unused-variable", "-Werror", "-O2", "-shared", "-fPIC", *options,
                            f"-I{fl.get_include()}", str(HERE / source), "-o", str(target), "-lm"], capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
@@ -286,3 +287,32 @@ def test_on_another_device_inputs_come_to_the_host_and_outputs_go_back(smooth, p
         assert all(isinstance(v, Array) for v in got)
         for a, b in zip(got, fl.Session(g).run(list(node.outputs), {x: value}), strict=True):
             np.testing.assert_array_equal(a._array, b)
+
+
+def test_a_library_that_was_built_anew_takes_the_earlier_ones_place_where_a_person_types(tmp_path, monkeypatch):
+    source = (HERE / "smooth.c").read_text(encoding="utf-8").replace('"ScaledTanh', '"BuiltAnew').replace('"RunningSum"', '"OnlyAtFirst"').replace('"smooth", "1.0"', '"anew", "1.0"')
+    paths = []
+    for k, text in enumerate((source, source.replace("(real)(scale * tanh", "(real)(2 * scale * tanh").replace('"OnlyAtFirst"', '"OnlyLater"'))):
+        (tmp_path / f"{k}.c").write_text(text, encoding="utf-8")
+        paths.append(compiled(tmp_path / f"{k}.c", tmp_path / f"lib{k}.so"))
+    monkeypatch.delattr(sys, "ps1", raising=False)
+    first = fl.load_op_library(paths[0])
+    try:
+        with pytest.raises(fl.OpLibraryError, match="registered already"):
+            fl.load_op_library(paths[1])
+        with fl.Graph() as g:
+            x = fl.placeholder((), "float64", name="x")
+            old = fl.built_anew(x, name="old")
+        monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
+        second = fl.load_op_library(paths[1])
+        assert "OnlyLater" in REGISTRY and "OnlyAtFirst" not in REGISTRY and REGISTRY["BuiltAnew"] is second.ops["BuiltAnew"]
+        with g:
+            new = fl.built_anew(x, name="new")
+        before, after = fl.Session(g).run([old, new], {x: 0.5})
+        np.testing.assert_allclose([before, after], [np.tanh(0.5), 2 * np.tanh(0.5)], rtol=1e-12)
+        assert fl.load_op_library(paths[0]) is first and REGISTRY["BuiltAnew"] is first.ops["BuiltAnew"] and "OnlyLater" not in REGISTRY
+    finally:
+        for name in [n for n, o in REGISTRY.items() if n.startswith(("BuiltAnew", "OnlyAtFirst", "OnlyLater"))]:
+            del REGISTRY[name]
+        for path in paths:
+            _LOADED.pop(str(path), None)
