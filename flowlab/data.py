@@ -666,7 +666,7 @@ _WRITTEN: tuple[tuple[int, tuple[tuple[tuple[float, float], ...], ...]], ...] = 
 def strokes(n: int, seed: int = 0, *, step: float = 0.12, noise: float = 0.05) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Write n digits with a pen: moves (n, time, 3) float32, how many of them each digit has (n,) int64, and labels (n,) int64.
 
-    A move is (dx, dy, up): how far the pen goes to the right and upwards, where a digit is about 1 high, and 1 if it goes there through the air. A digit has about 10 to 50 of them;
+    A move is (dx, dy, up): how far the pen goes to the right and upwards, where a digit is about 1 high, and 1 if it goes there through the air. A digit has about 8 to 40 of them;
     beyond its length a row is zeros. Every digit has a slant, size, place of its points (`noise`, standard deviation) and speed of its own, `step` is the length of a move on average. The seed decides all of it.
     """
     rng = np.random.default_rng(seed)

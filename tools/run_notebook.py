@@ -1,8 +1,9 @@
 """Run a notebook with no browser and pass on what its cells print: python tools/run_notebook.py FILE [EXECUTED]
 
-It runs in a folder of its own, which is gone afterwards; EXECUTED keeps the notebook with its outputs."""
+It runs in a folder of its own with the exercises beside it, which is gone afterwards; EXECUTED keeps the notebook with its outputs."""
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -25,6 +26,8 @@ class Loud(NotebookClient):
 def main(path: Path, executed: Path | None = None) -> int:
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory(prefix="flowlab-") as folder:
+        if (path.parent / "exercises").is_dir():
+            shutil.copytree(path.parent / "exercises", Path(folder) / "exercises")
         client = Loud(notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": folder}})
         try:
             client.execute()

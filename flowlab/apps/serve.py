@@ -141,7 +141,7 @@ class Model:
         """What these outputs need; FetchError for one that is not offered."""
         for name in outputs:
             if name.removesuffix(":0") not in self.outputs:
-                raise FetchError(f"there is no output {name!r}.", node=name, hint=f"There are {', '.join(self.outputs)}.")
+                raise FetchError(f"there is no output {name!r}.", node=name, hint=f"Outputs: {', '.join(self.outputs)}.")
         wanted = {n.removesuffix(":0") for n in outputs}
         names = tuple(n for n in self.outputs if n in wanted)
         found = self._choices.get(names)
@@ -185,7 +185,7 @@ class Model:
     def job(self, inputs: Mapping[str, Any], outputs: Sequence[str] | None = None) -> Job:
         """A request with its inputs checked. Refused names the field: unknown or missing names, numbers of another kind, shapes, sizes, NaN."""
         if outputs is not None and not outputs:
-            raise Refused(422, "no output is asked for.", "outputs", f"There are {', '.join(self.outputs)}.")
+            raise Refused(422, "no output is asked for.", "outputs", f"Outputs: {', '.join(self.outputs)}.")
         try:
             choice = self.choice(list(self.outputs) if outputs is None else outputs)
         except FetchError as error:
@@ -195,7 +195,7 @@ class Model:
             raise Refused(422, "an input is given twice.", "inputs")
         unknown = [n for n in names if n not in self.inputs]
         if unknown:
-            raise Refused(422, f"there is no input {short(unknown[0])}.", f"inputs.{short(unknown[0])}", f"There are {', '.join(self.inputs) or 'none'}.")
+            raise Refused(422, f"there is no input {short(unknown[0])}.", f"inputs.{short(unknown[0])}", f"Inputs: {', '.join(self.inputs) or 'none'}.")
         missing = [n for n in choice.inputs if n not in names]
         if missing:
             raise Refused(422, f"the input {missing[0]} is missing.", f"inputs.{missing[0]}", f"It takes {self.inputs[missing[0]].type}.")
