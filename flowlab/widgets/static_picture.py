@@ -52,7 +52,7 @@ def svg(document: Document, values: Mapping[str, str] | None = None) -> str:
         round_ = 18 if op is not None and op.source else 6
         parts.append(f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{tall}" rx="{round_}" fill="#f7f8fa" stroke="#5b6675"/>')
         label = name.rpartition("/")[2]
-        parts.append(f'<text x="{x + WIDTH / 2}" y="{y + 17}" text-anchor="middle" font-weight="600">{escape(_cut(label))}</text>')
+        parts.append(f'<text x="{x + WIDTH / 2}" y="{y + 17}" text-anchor="middle" font-weight="600">{escape(_cut(label, 14))}</text>')
         parts.append(f'<text x="{x + WIDTH / 2}" y="{y + 31}" text-anchor="middle" fill="#5b6675">{escape(_cut(node.op))}</text>')
         if values and name in values:
             parts.append(f'<text x="{x + WIDTH / 2}" y="{y + 47}" text-anchor="middle" fill="#1f5fbf">{escape(values[name])}</text>')
@@ -85,8 +85,8 @@ def _columns(document: Document) -> dict[str, int]:
     return column
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= 16 else text[:15] + "…"
+def _cut(text: str, most: int = 16) -> str:
+    return text if len(text) <= most else text[:most - 1] + "…"
 
 
 def _frame(width: float, height: float, inside: str) -> str:

@@ -15,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 from tools.site import links, pages, reference
 
 SITE = reference.Site()
+# the name of a function before what it is of, which the converter sets without a space; not where a pair of children is counted
+NAMED = re.compile(r"((?<!<msub>)(?<!<msup>)(?<!<msubsup>)(?<!<munder>)(?<!<munderover>)(?<!<mfrac>)<mi>[a-z]{2,}</mi>)(?=<m[infrst])")
 
 
 def on_config(config: Any) -> Any:
@@ -38,6 +40,8 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     def draw(what: str, values: list[Any]) -> str:
         if what == "graph":
             return reference.picture(*values)
+        if what == "formula":
+            return f"$$\n{values[0]}\n$$"
         path = f"runs/{page.file.name}-{len(SITE.assets)}.html"
         made, code, style = reference.recording(values[0], page.title)
         SITE.assets.update({path: made, "assets/replay.js": code, "assets/replay.css": style})
@@ -52,7 +56,8 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 def on_page_content(content: str, page: Any, config: Any, files: Any) -> str:
     def formula(found: re.Match[str]) -> str:
         latex = html.unescape(found["latex"]).replace("{aligned}", "{split}").replace(r"\operatorname{", r"\mathrm{")      # under these names the converter knows them
-        return convert(latex, display="inline" if found["tag"] == "span" else "block").replace("<math ", "<math data-search-exclude ", 1)
+        made = convert(latex, display="inline" if found["tag"] == "span" else "block").replace("<math ", "<math data-search-exclude ", 1)
+        return NAMED.sub(r'\1<mspace width="0.17em" />', made)
     return re.sub(r'<(?P<tag>span|div) class="arithmatex">\\[(\[](?P<latex>.*?)\\[)\]]</(?P=tag)>', formula, content, flags=re.S)
 
 

@@ -1,7 +1,7 @@
 """Pages that were written by hand: their Python runs, block after block in one namespace, and prints what stands below it.
 
 A ```` ```text ```` block right after a ```` ```python ```` block is what that prints; `...` stands for anything. `<!-- graph: g -->` and `<!-- graph: g, trace -->` become the
-picture of a graph, `<!-- run: trace -->` a recording that can be stepped. A block with a title, such as `jupyterhub_config.py`, is a file of its own: it runs by itself.
+picture of a graph, `<!-- run: trace -->` a recording that can be stepped, `<!-- formula: latex -->` a formula. A block with a title, such as `jupyterhub_config.py`, is a file of its own: it runs by itself.
 """
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tools.site.reference import run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCS = ROOT / "docs"
-PIECE = re.compile(r"^(?P<indent> *)```(?P<language>[\w-]+)(?P<options>[^\n]*)\n(?P<code>.*?)^(?P=indent)```[ ]*$|^<!-- (?P<what>graph|run): (?P<names>[^>]+?) -->$", re.M | re.S)
+PIECE = re.compile(r"^(?P<indent> *)```(?P<language>[\w-]+)(?P<options>[^\n]*)\n(?P<code>.*?)^(?P=indent)```[ ]*$|^<!-- (?P<what>graph|run|formula): (?P<names>[^>]+?) -->$", re.M | re.S)
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 

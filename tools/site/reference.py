@@ -125,9 +125,13 @@ def code_of(op: Op, row: Row) -> str:
         first = f"found[{which}]" if many else outputs[which]
         lines.append(f"    {', '.join(grads)}{',' if len(grads) == 1 else ''} = fl.gradients({first}, [{', '.join(targets)}]{weights})")
         fetched.update(dict.fromkeys(grads))
-    lines += ["", f"feeds = {{{', '.join(f'{n}: {v!r}' for n, v in feeds.items())}}}"]
+    fed = f"feeds = {{{', '.join(f'{n}: {v!r}' for n, v in feeds.items())}}}"
+    lines += ["", fed] if len(fed) < 100 else ["", "feeds = {", *(f"    {n}: {v!r}," for n, v in feeds.items()), "}"]
     if many:
-        lines.append(f"fetches = dict(zip({tuple(outputs)!r}, found)){''.join(f' | {{{g!r}: {g}}}' for g in fetched if g not in outputs)}".replace("'", '"'))
+        more = [f'"{d}": {d}' for d in fetched if d not in outputs]
+        more_text = f" | {{{', '.join(more)}}}" if more else ""
+        names = ", ".join(f'"{o}"' for o in outputs)
+        lines.append(f"fetches = dict(zip(({names}), found)){more_text}")
     else:
         lines.append("fetches = {" + ", ".join(f'"{n}": {n}' for n in fetched) + "}")
     lines += ["for name, value in fl.Session(g).run(fetches, feeds).items():", '    print(name, value, sep="\\n")']
@@ -306,9 +310,9 @@ def counterpart(type: str) -> str:
     if node is None or op.source or not node.outputs:
         return ""
     try:
-        model = fl.to_onnx(example.graph, list(node.outputs), fl.Session(example.graph))
-    except fl.FlowError as error:
-        return f"none. {error.hint}" if error.hint else "none."
+        model = fl.to_onnx(example.graph, node.outputs[0], fl.Session(example.graph))
+    except fl.UnknownOpError:
+        return "none."
     kinds = list(dict.fromkeys(n.op_type for n in model.graph.node if n.op_type not in ("Constant", "Identity")))
     return f"`{op.onnx}`" if op.onnx in kinds or op.onnx and not kinds else ", ".join(f"`{k}`" for k in kinds)
 
@@ -333,7 +337,7 @@ def section(op: Op, site: Site) -> str:
         facts.append(f"**In the palette** {', '.join([op.zh, *(a for a in op.aliases if a != op.zh)])}")
     parts.append("\n".join(f"- {f}" for f in facts))
     if told_shapes := shapes(op, row):
-        parts.append("**Shapes**, as the rule infers them before anything runs:\n\n```text\n" + "\n".join(told_shapes) + "\n```")
+        parts.append("**Shapes**, as the rule infers them before anything runs:\n\n```{ .text .fl-shapes }\n" + "\n".join(told_shapes) + "\n```")
     parts.append(f"```python\n{example.code}\n```\n\n```{{ .text .fl-output }}\n{example.printed}\n```")
     parts.append(picture(example.graph, example.trace, op.name))
     if equations := _equations(op, example):
