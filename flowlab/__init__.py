@@ -50,7 +50,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "Debugger": "debugger", "Recording": "debugger", "compare": "trace.compare", "load_trace": "trace.saved", "Stop": "debugger",
     "Session": "runtime.session", "Timeline": "runtime.timeline", "Trace": "trace.trace", "Event": "trace.trace",
-    "Body": "control.body", "Document": "io.document", "load": "io.document", "load_document": "io.document", "save": "io.document", "to_python": "io.codegen", "to_onnx": "io.onnx.writing", "to_numpy": "io.numpy_script", "to_latex": "io.latex", "Latex": "io.latex",
+    "Body": "control.body", "Document": "io.document", "load": "io.document", "load_document": "io.document", "load_lecture": "io.lecture", "Lecture": "io.lecture", "Bookmark": "io.document", "save": "io.document", "to_python": "io.codegen", "to_onnx": "io.onnx.writing", "to_numpy": "io.numpy_script", "to_latex": "io.latex", "Latex": "io.latex",
     "from_onnx": "io.onnx.reading",
     "fit": "apps.fit", "evaluate": "apps.distributed", "History": "apps.history", "Training": "apps.training", "train_loop": "apps.training", "Tape": "apps.tape", "debug": "apps.tape", "check_gradients": "apps.check", "expand": "nn.layers", "replicas": "nn.replicas", "composite": "core.composite", "Composite": "core.composite",
     "exercise": "apps.exercise", "load_exercise": "apps.exercise", "Exercise": "apps.exercise", "break_graph": "apps.faults",

@@ -11,7 +11,7 @@
 // A tensor is a text, "x:0": the name of a node and the number of an output. What an operation takes is in its docstring in Python; whether wires fit is
 // said there too, by fl.load. The format is published as a JSON Schema, flowlab/io/flow.schema.json.
 
-export const VERSION = 3; // of the format, the newest that is read
+export const VERSION = 4; // of the format, the newest that is read
 const INLINE = 64; // arrays up to this many elements are written as numbers that people can read
 const EXACT = 2 ** 53;
 

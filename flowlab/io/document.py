@@ -22,9 +22,10 @@ from ..core.op import REGISTRY, Op
 from ..core.types import DTYPES
 from . import jsonio
 
-VERSION = 3
+VERSION = 4
 OPEN_ENDS = 2               # the version that brought half-wired loops, and nothing else: a document without them is still written as the one before
 QUESTIONS = 3               # and the one that brought questions before a step, with their answers
+STORYBOARDS = 4             # and the one that brought storyboards, and what a class needs to begin where its teacher stood
 MAX_NODES = 200_000
 MAX_LOOPS = 16              # in one another
 INLINE = 64                 # arrays up to this many elements are written as numbers that people can read
@@ -33,10 +34,13 @@ PHASES = ("forward", "backward", "update")
 ASKED = ("shape", "value", "sign")      # what a question before a step can be about
 VERDICTS = ("right", "nearly", "wrong", "skipped")
 MOST_QUESTIONS, MOST_ANSWERS = 1000, 10_000
+PANELS = ("code", "lanes")          # what a bookmark may show beside the canvas: the Python, the timeline by the clock
+MOST_BOOKMARKS, MOST_SHOWN = 500, 1000
+MAX_FIRINGS = 5_000_000             # that a bookmark may stand at
 
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: lambda data: data, 2: lambda data: data}
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: lambda data: data, 2: lambda data: data, 3: lambda data: data}
 """`MIGRATIONS[n]` turns a file of version n into one of version n + 1. In version 2 an end of a loop may be open: null among a body's outputs.
-Version 3 has `questions` and `answers`."""
+Version 3 has `questions` and `answers`, version 4 `storyboard` and `lecture`."""
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -178,6 +182,23 @@ class Answer:
     firing: int                         # the number of the firing that revealed it
 
 
+@dataclass(frozen=True, slots=True)
+class Bookmark:
+    """One moment of a storyboard: what is said, where the run stands, and what is looked at."""
+
+    title: str
+    note: str = ""                              # Markdown, with formulas
+    cursor: int | None = None                   # firings done, in the order in which Step fires; None: nothing runs
+    after: str = ""                             # the node that fired last then: where another has, the run is no longer the same
+    view: tuple[float, ...] | None = None       # the part of the canvas in sight: x, y, width, height
+    shows: tuple[str, ...] = ()                 # the elements in it, which a screen of another shape frames
+    folded: tuple[str, ...] | None = None       # the scopes that are folded; None: whichever are
+    selected: tuple[str, ...] = ()
+    tensor: str | None = None                   # the tensor on show, "x:0"
+    into: str | None = None                     # the input at which the selected wire ends, "MatMul:a"
+    panels: tuple[str, ...] = ()                # of PANELS
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Document:
     """A graph as it is being made: any of it may be missing or wrong, and `build` says what.
@@ -198,6 +219,7 @@ class Document:
     bound: Mapping[str, str] = field(default_factory=lambda: _NOTHING)                      # placeholder or constant → the notebook's variable that it takes its value from
     questions: tuple[Question, ...] = ()                      # asked before the step that reveals the answer
     answers: tuple[Answer, ...] = ()                          # what was answered, in order
+    storyboard: tuple[Bookmark, ...] = ()                     # moments that a lecture goes through
 
     @property
     def edges(self) -> Iterator[Edge]:
@@ -260,14 +282,13 @@ class Document:
         if self.answers:
             out["answers"] = [{"tensor": a.tensor, "kind": a.kind, **({"at": list(a.at)} if a.at is not None else {}), "answer": a.answer, "truth": a.truth, "verdict": a.verdict,
                                "when": a.when, "firing": a.firing} for a in self.answers]
+        if self.storyboard:
+            out["storyboard"] = [_bookmark_json(b) for b in self.storyboard]
         return out
 
     def text(self) -> str:
         """The graph file's text: one node a line."""
-        data = self.to_json()
-        lines = ",\n  ".join(jsonio.dumps(n) for n in data["nodes"])
-        parts = [f'"nodes": [\n  {lines}\n ]' if k == "nodes" and lines else f"{jsonio.dumps(k)}: {jsonio.dumps(v)}" for k, v in data.items()]
-        return "{" + ",\n ".join(parts) + "}\n"
+        return text_of(self.to_json())
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Document):
@@ -277,7 +298,7 @@ class Document:
         return (self.name == other.name and list(self.nodes) == list(other.nodes) and all(self.nodes[k] == other.nodes[k] for k in self.nodes)
                 and self.positions == other.positions and self.folded == other.folded and self.notes == other.notes
                 and self.fetches == other.fetches and self.composites == other.composites
-                and self.frames == other.frames and self.bound == other.bound and self.questions == other.questions and self.answers == other.answers
+                and self.frames == other.frames and self.bound == other.bound and self.questions == other.questions and self.answers == other.answers and self.storyboard == other.storyboard
                 and self.feeds.keys() == other.feeds.keys()
                 and all(_key(self.feeds[k]) == _key(other.feeds[k]) for k in self.feeds))
 
@@ -327,9 +348,9 @@ def _has_open_ends(document: Document) -> bool:
 
 def _version(document: Document) -> int:
     """The version that the document is written as: the first that has all that is in it, so that an older flowlab reads what it can."""
-    if VERSION > QUESTIONS:
+    if VERSION > STORYBOARDS:
         return VERSION
-    return QUESTIONS if document.questions or document.answers else OPEN_ENDS if _has_open_ends(document) else OPEN_ENDS - 1
+    return STORYBOARDS if document.storyboard else QUESTIONS if document.questions or document.answers else OPEN_ENDS if _has_open_ends(document) else OPEN_ENDS - 1
 
 
 def _doc_node(node: Node) -> DocNode:
@@ -539,6 +560,20 @@ def _flat(data: Any, shape: list[int], where: str) -> list[Any]:
 # ---------------------------------------------------------------- the file
 
 
+def text_of(data: Mapping[str, Any]) -> str:
+    """The text of a graph file that holds these values: one node a line."""
+    lines = ",\n  ".join(jsonio.dumps(n) for n in data["nodes"])
+    parts = [f'"nodes": [\n  {lines}\n ]' if k == "nodes" and lines else f"{jsonio.dumps(k)}: {jsonio.dumps(v)}" for k, v in data.items()]
+    return "{" + ",\n ".join(parts) + "}\n"
+
+
+def _bookmark_json(made: Bookmark) -> dict[str, Any]:
+    """The bookmark without what is as it would be anyway."""
+    plain = Bookmark(made.title)
+    held = {f: getattr(made, f) for f in Bookmark.__slots__}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in held.items() if k == "title" or v != getattr(plain, k)}
+
+
 def _composites_json(document: Document) -> dict[str, Any]:
     return {k: {"function": c.function, "doc": c.doc, "inputs": dict(c.inputs), "outputs": dict(c.outputs),
                 **({"ports": {p: list(inner) for p, inner in c.ports.items()}} if c.ports else {})} for k, c in document.composites.items()}
@@ -577,9 +612,11 @@ def from_json(data: Any) -> Document:
         raise DocumentError(f"this document has version {version}, and this flowlab reads up to {VERSION}.", hint="Upgrade: pip install -U flowlab.")
     while version < VERSION:
         data, version = MIGRATIONS[version](data), version + 1
-    fields = {"flowlab", "name", "nodes", "positions", "folded", "notes", "fetches", "feeds", "composites", "frames", "bound", "questions", "answers"}
+    fields = {"flowlab", "name", "nodes", "positions", "folded", "notes", "fetches", "feeds", "composites", "frames", "bound", "questions", "answers", "storyboard", "lecture"}
     _known(data, fields, "the document")
     made = _read_nodes(data, "")
+    if "lecture" in data:
+        read_moment(data["lecture"], made.nodes)
     return replace(made, **_read_rest(data, made.nodes, made.scopes, made.inside))
 
 
@@ -690,7 +727,8 @@ def _read_rest(data: dict[str, Any], nodes: Mapping[str, DocNode], scopes: froze
             "folded": None if folded is None else frozenset(folded) & (scopes | inside), "notes": tuple(notes),
             "fetches": tuple(dict.fromkeys(fetches)), "feeds": MappingProxyType(feeds), "composites": _read_composites(data.get("composites", {}), nodes, scopes),
             "frames": _read_frames(data.get("frames", []), nodes, scopes | inside), "bound": _read_bound(data.get("bound", {}), nodes),
-            "questions": _read_questions(data.get("questions", []), nodes, inside), "answers": _read_answers(data.get("answers", []))}
+            "questions": _read_questions(data.get("questions", []), nodes, inside), "answers": _read_answers(data.get("answers", [])),
+            "storyboard": _read_storyboard(data.get("storyboard", []), lambda name: name in nodes or name in scopes or name in inside)}
 
 
 def _read_frames(rows: Any, nodes: Mapping[str, DocNode], scopes: frozenset[str]) -> tuple[Frame, ...]:
@@ -749,6 +787,79 @@ def _read_answers(rows: Any) -> tuple[Answer, ...]:
                           *(_text(row.get(field, ""), f"{where}.{field}", 100_000) for field in ("answer", "truth")), _one_of(row.get("verdict"), VERDICTS, f"{where}.verdict"),
                           _text(row.get("when", ""), f"{where}.when", 40), firing))
     return tuple(out)
+
+
+def _read_storyboard(rows: Any, there: Callable[[str], bool]) -> tuple[Bookmark, ...]:
+    if not isinstance(rows, list) or len(rows) > MOST_BOOKMARKS:
+        raise DocumentError(f"storyboard is not a list of at most {MOST_BOOKMARKS} bookmarks.")
+    return tuple(read_bookmark(row, f"storyboard[{k}]", there) for k, row in enumerate(rows))
+
+
+def read_bookmark(row: Any, where: str, there: Callable[[str], bool]) -> Bookmark:
+    """A bookmark, checked field by field; names of what is not `there` any more are left out."""
+    row = _object(row, where)
+    _known(row, set(Bookmark.__slots__), where)
+    title = _text(row.get("title"), f"{where}.title", 200)
+    if not title.strip() or not title.isprintable():
+        raise DocumentError(f"{where}.title is empty, or holds control characters.")
+    panels = names_in(row.get("panels"), f"{where}.panels") or ()
+    if any(p not in PANELS for p in panels):
+        raise DocumentError(f"{where}.panels: one is not of {', '.join(PANELS)}.")
+
+    def names(key: str) -> tuple[str, ...] | None:
+        found = names_in(row.get(key), f"{where}.{key}")
+        return None if found is None else tuple(n for n in found if there(n))
+
+    def end(key: str) -> str | None:
+        found = None if row.get(key) is None else _text(row[key], f"{where}.{key}", 2200)
+        return found if found is not None and there(found.rpartition(":")[0]) else None
+
+    return Bookmark(title, _text(row.get("note", ""), f"{where}.note", 20_000), read_firing(row.get("cursor"), f"{where}.cursor"), _text(row.get("after", ""), f"{where}.after", 2000),
+                    read_view(row.get("view"), f"{where}.view"), names("shows") or (), names("folded"), names("selected") or (), end("tensor"), end("into"), panels)
+
+
+def names_in(value: Any, where: str) -> tuple[str, ...] | None:
+    """A list of names, each once; None for none."""
+    if value is None:
+        return None
+    if not isinstance(value, (list, tuple)) or len(value) > MAX_NODES or not all(isinstance(v, str) and len(v) <= 2000 for v in value):
+        raise DocumentError(f"{where} is not a list of names.")
+    return tuple(dict.fromkeys(value))
+
+
+def read_firing(value: Any, where: str) -> int | None:
+    """How many firings are done; None where nothing runs."""
+    if value is not None and (type(value) is not int or not 0 <= value <= MAX_FIRINGS):
+        raise DocumentError(f"{where}: {_short(value)} is not a number of firings up to {MAX_FIRINGS:,}.")
+    return value
+
+
+def read_view(value: Any, where: str) -> tuple[float, ...] | None:
+    """`[x, y, width, height]` of a part of the canvas."""
+    if value is None:
+        return None
+    if not isinstance(value, (list, tuple)) or len(value) != 4 or not all(type(v) in (int, float) and abs(v) <= 1e7 for v in value) or not (value[2] > 0 and value[3] > 0):
+        raise DocumentError(f"{where}: {_short(value)} is not a part of the canvas [x, y, width, height].")
+    return tuple(map(float, value))
+
+
+def read_moment(data: Any, nodes: Mapping[str, DocNode]) -> dict[str, Any]:
+    """What a file holds of the moment that it was saved at: `cursor`, `at` (the bookmark on show), `seed`, `run` and `variables`, arrays by name."""
+    row = _object(data, "lecture")
+    _known(row, {"cursor", "at", "seed", "run", "variables"}, "lecture")
+    seed, run, at = row.get("seed", 0), row.get("run", 0), row.get("at")
+    if type(seed) is not int or abs(seed) >= jsonio.EXACT:
+        raise DocumentError(f"lecture.seed: {_short(seed)} is not a whole number.")
+    if type(run) is not int or not 0 <= run < jsonio.EXACT:
+        raise DocumentError(f"lecture.run: {_short(run)} is not the number of a run.")
+    if at is not None and (type(at) is not int or not 0 <= at < MOST_BOOKMARKS):
+        raise DocumentError(f"lecture.at: {_short(at)} is not the number of a bookmark.")
+    values = {}
+    for name, value in _object(row.get("variables", {}), "lecture.variables").items():
+        if name not in nodes or nodes[name].op != "Variable":
+            raise DocumentError(f"lecture.variables: there is no variable {name[:40]!r}.")
+        values[name] = decode_array(value, f"lecture.variables.{name[:40]}")
+    return {"cursor": read_firing(row.get("cursor"), "lecture.cursor"), "at": at, "seed": seed, "run": run, "variables": MappingProxyType(values)}
 
 
 def _one_of(value: Any, words: tuple[str, ...], where: str) -> str:
@@ -863,8 +974,13 @@ def _short(value: Any) -> str:
 
 def file_bytes(document: Document) -> bytes:
     """The graph file of a document; DocumentError when `read_bounded` would refuse it: a file that nobody can open keeps nothing."""
+    return bytes_of(document.to_json())
+
+
+def bytes_of(values: Mapping[str, Any]) -> bytes:
+    """The graph file with these values; DocumentError when it is too large to be read."""
     try:
-        data = document.text().encode("utf-8")
+        data = text_of(values).encode("utf-8")
     except UnicodeEncodeError as error:
         raise DocumentError(f"the document holds half of a character (a lone surrogate) in {_short(error.object[max(error.start - 20, 0):error.end])}.",
                             hint="Write that text again.") from None

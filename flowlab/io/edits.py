@@ -21,7 +21,9 @@ from .document import (
     ASKED,
     COLOURS,
     MAX_NODES,
+    MOST_BOOKMARKS,
     MOST_QUESTIONS,
+    Bookmark,
     DocBody,
     DocNode,
     Document,
@@ -31,12 +33,15 @@ from .document import (
     decode,
     encode,
     frozen,
+    names_in,
     normalized,
     numbers_of,
     plain_start,
     read_at,
+    read_bookmark,
     read_place,
     read_variable,
+    read_view,
 )
 from .loops import STATE, TIMESTEP, flat, loops_of
 
@@ -243,12 +248,51 @@ class RemoveQuestion:
     at: tuple[int, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PutBookmark:
+    """Put a moment at the end of the storyboard, or in the place of bookmark `index`; the fields are those of `flowlab.io.document.Bookmark`."""
+    title: str
+    note: str = ""
+    cursor: int | None = None
+    after: str = ""
+    view: tuple[float, ...] | None = None
+    shows: tuple[str, ...] = ()
+    folded: tuple[str, ...] | None = None
+    selected: tuple[str, ...] = ()
+    tensor: str | None = None
+    into: str | None = None
+    panels: tuple[str, ...] = ()
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WriteBookmark:
+    """Give a bookmark another title, another note, or both."""
+    index: int
+    title: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MoveBookmark:
+    """Let a bookmark come at another place of the storyboard, counted from 0."""
+    index: int
+    to: int
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveBookmark:
+    """Take a moment out of the storyboard."""
+    index: int
+
+
 Edit = AddNode | RemoveNodes | Connect | Disconnect | Rename | SetAttr | SetFeed | Move | MarkFetch | SetTitle | AddControl | RemoveControl
 Edit |= Group | Ungroup | AddComposite | Duplicate | Paste | Bypass | Insert | Differentiate | PutNote | RemoveNote | PutFrame | RemoveFrame | Bind | PutQuestion | RemoveQuestion
+Edit |= PutBookmark | WriteBookmark | MoveBookmark | RemoveBookmark
 TAGS: dict[str, type] = {c.__name__: c for c in (
     AddNode, RemoveNodes, Connect, Disconnect, Rename, SetAttr, SetFeed, Move, MarkFetch, SetTitle, AddControl, RemoveControl,
     Group, Ungroup, AddComposite, Duplicate, Paste, Bypass, Insert, Differentiate, PutNote, RemoveNote, PutFrame, RemoveFrame, Bind,
-    PutQuestion, RemoveQuestion)}
+    PutQuestion, RemoveQuestion, PutBookmark, WriteBookmark, MoveBookmark, RemoveBookmark)}
 
 
 def apply(document: Document, *edits: Edit) -> Document:
@@ -259,11 +303,11 @@ def apply(document: Document, *edits: Edit) -> Document:
     after = draft.document()
     if after is not document and draft.loops:
         after = inside.mended(after)
-    return with_questions(document, after) if after.questions or after.answers else after
+    return with_marks(document, after) if after.questions or after.answers or after.storyboard else after
 
 
-def with_questions(before: Document, after: Document) -> Document:
-    """Questions and answers follow their nodes to other names; a question about what is gone goes too, an answer is kept as it was."""
+def with_marks(before: Document, after: Document) -> Document:
+    """Questions, answers and bookmarks follow their nodes to other names; a question about what is gone goes too, an answer is kept as it was."""
     if after.nodes is before.nodes:
         return after
     here = flat(after).nodes
@@ -275,7 +319,22 @@ def with_questions(before: Document, after: Document) -> Document:
         found = moved.get(name) or (name if name in here else None)
         return f"{found}:{output}" if found is not None else None
 
-    return replace(after, questions=tuple(replace(q, tensor=found) for q in after.questions if (found := follow(q.tensor)) is not None),
+    def follow_name(name: str) -> str | None:
+        """A node, or a scope: it is where the first node in it has gone, if that keeps its name there."""
+        if name in moved:
+            return moved[name]
+        inside = next((n for n in moved if n.startswith(f"{name}/")), None)
+        found = moved[inside] if inside is not None else None
+        return found.removesuffix(inside[len(name):]) if found is not None and found.endswith(inside[len(name):]) else None
+
+    def followed(mark: Bookmark) -> Bookmark:
+        names = {field: tuple(dict.fromkeys(found for n in getattr(mark, field) or () if (found := follow_name(n)) is not None)) for field in ("shows", "selected", "folded")}
+        name, _, port = (mark.into or "").rpartition(":")
+        into = follow_name(name)
+        return replace(mark, after=moved.get(mark.after) or mark.after, shows=names["shows"], selected=names["selected"], folded=None if mark.folded is None else names["folded"],
+                       tensor=None if mark.tensor is None else follow(mark.tensor), into=None if into is None else f"{into}:{port}")
+
+    return replace(after, storyboard=tuple(map(followed, after.storyboard)), questions=tuple(replace(q, tensor=found) for q in after.questions if (found := follow(q.tensor)) is not None),
                    answers=tuple(replace(a, tensor=follow(a.tensor) or a.tensor) for a in after.answers))
 
 
@@ -376,6 +435,7 @@ def _read_positions(value: Any, where: str) -> dict[str, tuple[float, float]]:
 _READ: dict[Any, Callable[[Any, str], Any]] = {
     "str": _read_str, "str | None": _read_optional_str, "float | None": _read_number, "bool": _read_bool, "tuple[str, ...]": _read_names,
     "Mapping[str, Any]": _read_attrs, "Mapping[str, tuple[float, float]]": _read_positions, "Any": lambda v, where: decode(v, where),
+    "tuple[float, ...] | None": read_view, "tuple[str, ...] | None": names_in,
     "tuple[int, ...] | None": read_at, "int | None": _read_index, "int": lambda v, where: _read_index(-1 if v is None else v, where),
 }
 
@@ -451,6 +511,14 @@ def describe(edits: Iterable[Edit]) -> str:
             return f"ask for the {kind} of {tensor}"
         case RemoveQuestion(tensor=tensor, kind=kind):
             return f"ask for the {kind} of {tensor} no more"
+        case PutBookmark(title=title, index=index):
+            return f"{'add' if index is None else 'replace'} the bookmark {title[:40]}"
+        case WriteBookmark():
+            return "rewrite a bookmark"
+        case MoveBookmark():
+            return "move a bookmark"
+        case RemoveBookmark():
+            return "remove a bookmark"
 
 
 # ---------------------------------------------------------------- names
@@ -741,6 +809,8 @@ class _Draft:
                 if len(left) == len(self.value("questions")):
                     raise DocumentError(f"nothing is asked about the {kind} of {tensor}.", node=tensor.rpartition(":")[0])
                 self.changes["questions"] = left
+            case PutBookmark() | WriteBookmark() | MoveBookmark() | RemoveBookmark():
+                self.change_storyboard(edit)
             case _:
                 raise DocumentError(f"{edit!r} is not an edit.", hint=f"Use one of {', '.join(TAGS)}.")
 
@@ -769,6 +839,35 @@ class _Draft:
         if len(others) >= MOST_QUESTIONS:
             raise DocumentError(f"a document holds at most {MOST_QUESTIONS:,} questions.")
         self.changes["questions"] = (*others, made)
+
+    def change_storyboard(self, edit: PutBookmark | WriteBookmark | MoveBookmark | RemoveBookmark) -> None:
+        held, document = list(self.value("storyboard")), self.document()
+        index = edit.index
+        if index is not None and not 0 <= index < len(held):
+            raise DocumentError(f"there is no bookmark {index + 1}.", hint=f"The storyboard has {len(held)}.")
+        flat_one = flat(document)
+
+        def read(made: PutBookmark | Bookmark) -> Bookmark:
+            row = {f: getattr(made, f) for f in Bookmark.__slots__}
+            return read_bookmark({**row, "title": made.title.strip()}, "the bookmark", lambda name: name in flat_one.nodes or name in flat_one.scopes)
+
+        match edit:
+            case PutBookmark(index=None):
+                if len(held) >= MOST_BOOKMARKS:
+                    raise DocumentError(f"a storyboard holds at most {MOST_BOOKMARKS} bookmarks.")
+                held.append(read(edit))
+            case PutBookmark():
+                held[index] = read(edit)
+            case WriteBookmark(_, title, note):
+                was = held[index]
+                held[index] = read(replace(was, title=was.title if title is None else title, note=was.note if note is None else note))
+            case MoveBookmark(_, to):
+                if not 0 <= to < len(held):
+                    raise DocumentError(f"there is no place {to + 1} in a storyboard of {len(held)}.")
+                held.insert(to, held.pop(index))
+            case RemoveBookmark():
+                del held[index]
+        self.changes["storyboard"] = tuple(held)
 
     def add(self, edit: AddNode) -> None:
         op = get_op(edit.op)

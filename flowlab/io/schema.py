@@ -64,6 +64,17 @@ def schema() -> dict[str, Any]:
         "question": _object({"tensor": _ref("tensor"), "kind": {"enum": list(d.ASKED)}, "at": _ref("element"), "text": _text(2000), "open": {"type": "boolean"}}, ("tensor", "kind")),
         "answer": _object({"tensor": _ref("tensor"), "kind": {"enum": list(d.ASKED)}, "at": _ref("element"), "answer": _text(100_000), "truth": _text(100_000),
                            "verdict": {"enum": list(d.VERDICTS)}, "when": _text(40), "firing": whole}, ("tensor", "kind", "verdict")),
+        "names": {"anyOf": [{"type": "null"}, _list(_text(2000), d.MAX_NODES)]},
+        "firings": {"anyOf": [{"type": "null"}, {"type": "integer", "minimum": 0, "maximum": d.MAX_FIRINGS}]},
+        "bookmark": _object({
+            "title": _text(200), "note": _text(20_000, description="Markdown, with formulas."), "cursor": {**_ref("firings"), "description": "Firings done; null: nothing runs."}, "after": _text(2000),
+            "view": {"anyOf": [{"type": "null"}, {"type": "array", "prefixItems": [_ref("coordinate")] * 2 + [{"type": "number", "exclusiveMinimum": 0, "maximum": 1e7}] * 2, "items": False, "minItems": 4}],
+                     "description": "x, y, width, height of what is in sight."},
+            "shows": _ref("names"), "folded": _ref("names"), "selected": _ref("names"), "tensor": {"anyOf": [_text(2200), {"type": "null"}]}, "into": {"anyOf": [_text(2200), {"type": "null"}]},
+            "panels": {"anyOf": [{"type": "null"}, _list({"enum": list(d.PANELS)})]}}, ("title",)),
+        "lecture": _object({"cursor": _ref("firings"), "at": {"anyOf": [{"type": "null"}, {"type": "integer", "minimum": 0, "exclusiveMaximum": d.MOST_BOOKMARKS}]},
+                            "seed": {"type": "integer", "exclusiveMinimum": -EXACT, "exclusiveMaximum": EXACT}, "run": whole, "variables": _map(_ref("array"))},
+                           description="Where the lab stood when it was saved for a class: with it, the same numbers come out."),
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema", "title": "flowlab graph file", "description": "A dataflow graph with its layout, as flowlab saves it: name.flow.json.",
@@ -71,7 +82,8 @@ def schema() -> dict[str, Any]:
             "flowlab": {"type": "integer", "minimum": 1, "maximum": d.VERSION, "description": f"The version of the format; this schema is of version {d.VERSION} and those before."},
             "name": _ref("title"), "nodes": _list(_ref("node"), d.MAX_NODES), "positions": _map(_ref("place")), "folded": {"anyOf": [_list({"type": "string"}), {"type": "null"}]},
             "notes": _list(_ref("note"), 10_000), "fetches": _list({"type": "string"}), "feeds": _map(_ref("array")), "composites": _map(_ref("composite")),
-            "frames": _list(_ref("frame"), 10_000), "bound": _map(_text(100)), "questions": _list(_ref("question"), d.MOST_QUESTIONS), "answers": _list(_ref("answer"), d.MOST_ANSWERS)},
+            "frames": _list(_ref("frame"), 10_000), "bound": _map(_text(100)), "questions": _list(_ref("question"), d.MOST_QUESTIONS), "answers": _list(_ref("answer"), d.MOST_ANSWERS),
+            "storyboard": _list(_ref("bookmark"), d.MOST_BOOKMARKS), "lecture": _ref("lecture")},
             ("flowlab",)),
         "$defs": defs,
     }

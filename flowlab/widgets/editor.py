@@ -2,12 +2,14 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import sys
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
@@ -24,7 +26,7 @@ from ..debugger import Breakpoint, Debugger, Recording, Stop
 from ..io import inside, loops as L, making
 from ..io.build import Diagnostic, build, made_where
 from ..io.codegen import python_lines
-from ..io.document import Document, document_of, read_place
+from ..io.document import Document, document_of, load_document, read_bounded, read_place
 from ..io.edits import (
     AddComposite,
     AddNode,
@@ -43,11 +45,12 @@ from ..io.edits import (
     describe,
     edit_from_json,
 )
+from ..io.lecture import Lecture, lecture_in
 from ..runtime.machine import amount, memory_left
 from ..runtime.session import Session
 from ..trace.compare import compare
 from ..trace.trace import Event, Trace
-from . import debugging as D, previews, protocol as P, saved, scene as S, values as V
+from . import debugging as D, files as F, previews, protocol as P, saved, scene as S, values as V
 from .asking import Asking
 from .attaching import Attaching
 from .examples import EXAMPLES, TEMPLATES
@@ -57,6 +60,7 @@ from .linking import Linking
 from .looking import page_of
 from .pacing import GAP, SHOWN, SLICE, Going, Way, advance, event_loop, interruptible
 from .recorded import Recorded, document_of_run, session_of_run
+from .telling import Telling
 from .words import Worded
 
 MAX_UNDO = 1000
@@ -70,24 +74,29 @@ LIVE_NODES = 2000
 MANY_BYTES = 512 * 2**20    # variables larger than this are not initialised for the sake of a picture
 
 _RUNS = frozenset({"run", "resume", "run_to"})      # commands that could pass by a NaN unseen
-_CHANGES = ("edit", "command", "debug", "open_text", "train", "do_task")     # messages that a page sends again after a broken connection: they are done once
+_CHANGES = ("edit", "command", "debug", "open_text", "train", "do_task", "story_do")     # messages that a page sends again after a broken connection: they are done once
 
 
-class Editor(Asking, Keeping, Recorded, Attaching, Exercising, Linking, Worded, anywidget.AnyWidget):
+class Editor(Asking, Keeping, Telling, Recorded, Attaching, Exercising, Linking, Worded, anywidget.AnyWidget):
     """Build a graph by hand, and step it: with nothing given, an empty canvas.
 
     `graph` is copied into a document and never changed; `session` lends the values of its variables; `feeds` are arrays by placeholder.
     `open(path)` brings a graph file onto the canvas, `save(path)` writes one; from then on every edit goes to that file, while `autosave` is True.
-    A Trace in place of a graph is opened as a recorded run (see `open_trace`), on its own graph.
+    A Trace in place of a graph is opened as a recorded run (see `open_trace`), on its own graph. The path of a graph file opens that; what
+    `save_lecture` wrote, or a Lecture, opens where the teacher stood, with the same feeds, variables and draws.
     `language` is what the screen speaks: `en`, `zh-CN` or `zh-TW`; without it the page decides, and a person may change it there.
     """
 
     _esm, _css = page_of("editor")
     height = traitlets.Int(720, min=240, max=4000).tag(sync=True)
 
-    def __init__(self, graph: Graph | Document | Trace | Exercise | Fault | None = None, session: Session | None = None, feeds: Mapping[Any, Any] | None = None, **traits: Any):
+    def __init__(self, graph: Graph | Document | Trace | Exercise | Fault | Lecture | str | os.PathLike | None = None, session: Session | None = None, feeds: Mapping[Any, Any] | None = None, **traits: Any):
         super().__init__(**traits)
-        recording = Recording(graph) if isinstance(graph, Trace) else None
+        recording, path = Recording(graph) if isinstance(graph, Trace) else None, None
+        if isinstance(graph, (str, os.PathLike)):
+            path = Path(graph)
+            graph = lecture_in(read_bounded(path), path.name) or load_document(path)
+        lecture = graph if isinstance(graph, Lecture) else None
         if recording is not None:
             document = document_of_run(graph)
         elif graph is None:
@@ -98,10 +107,12 @@ class Editor(Asking, Keeping, Recorded, Attaching, Exercising, Linking, Worded, 
             document = document_of(graph.graph)
         elif isinstance(graph, Document):
             document = graph
+        elif isinstance(graph, Lecture):
+            document = graph.document
         elif isinstance(graph, Graph):
             document = document_of(graph)
         else:
-            raise DocumentError(f"{type(graph).__name__} is not a graph.", hint="fl.Editor takes a Graph, a Document, a Trace, an Exercise, or nothing for an empty canvas.")
+            raise DocumentError(f"{type(graph).__name__} is not a graph.", hint="fl.Editor takes a Graph, a Document, a Trace, an Exercise, the path of a graph file, or nothing for an empty canvas.")
         self._document = document
         self._origin = graph if isinstance(graph, Graph) else session.graph if session is not None else None    # whose nodes have lines that made them
         self._built = build(document)
@@ -109,6 +120,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Exercising, Linking, Worded, 
         self._undo: list[tuple[str, Document, Home]] = []
         self._redo: list[tuple[str, Document, Home]] = []
         self._begin_keeping(document)
+        self._begin_telling()
         self._begin_recorded()
         self._begin_attaching()
         self._begin_exercising(graph if isinstance(graph, Exercise) else None)
@@ -171,6 +183,12 @@ class Editor(Asking, Keeping, Recorded, Attaching, Exercising, Linking, Worded, 
             self._home.base = self._document
         if recording is not None:
             self._enter_run(recording, f"run {graph.moment[1] + 1} of {graph.graph.name or 'a graph'}")
+        if lecture is not None:
+            if session is None:
+                self._begin_lecture(lecture)
+        elif path is not None:
+            self.open(path)
+            self._undo.clear()
         self.on_msg(self._on_message)
 
     # ------------------------------------------------------------ what a person asks for in Python
@@ -337,6 +355,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Exercising, Linking, Worded, 
             self._halt()
         if moving:
             self._settle_file()
+            self._story_at = None
         before, self._document = self._document, document
         self._drawn_cache = None
         rebuilt = moving or document.nodes is not before.nodes and (
@@ -368,6 +387,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Exercising, Linking, Worded, 
         self._selection = tuple(n for n in self._selection if n in drawn)
         self._keep()
         self._say_scene(select)
+        self._retold(before)
         if changed or asked:
             self._say_state(full=True)
         elif document.answers != before.answers:
@@ -967,6 +987,8 @@ class Editor(Asking, Keeping, Recorded, Attaching, Exercising, Linking, Worded, 
             return self._command(content)
         if kind == "debug":
             return self._debug(content)
+        if kind == "story_do":
+            return self._story(content)
         if kind == "do_task":
             return self._task(content)
         if kind == "train":
@@ -991,7 +1013,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Exercising, Linking, Worded, 
         if kind == "ask_files":
             return self._ask_files("run" if content.get("kind") == "run" else "graph")
         if kind == "ask_name":
-            return self._ask_name(str(content.get("name") or "")[:1000], "run" if content.get("kind") == "run" else "graph")
+            return self._ask_name(str(content.get("name") or "")[:1000], content["kind"] if content.get("kind") in F.ENDINGS else "graph")
         if kind == "ask_clock":
             return self._ask_clock()
         if kind == "selected":
@@ -1017,6 +1039,7 @@ class Editor(Asking, Keeping, Recorded, Attaching, Exercising, Linking, Worded, 
             self._say(P.Offer(title=self._offer.document.name, nodes=len(self._offer.document.nodes), saved=self._offer.when))
         self._say_training()
         self._say_exercise()
+        self._greet_story()
         if len(self._selection) == 1:       # Python, or a view, may have chosen before there was a page
             self._say(P.Select(name=self._selection[0]))
         for notice in self._notices:
@@ -1038,6 +1061,8 @@ class Editor(Asking, Keeping, Recorded, Attaching, Exercising, Linking, Worded, 
                 self._file_command(name, node)
             case "open_run" | "compare_run" | "save_run" | "replace_run" | "go_live":
                 self._run_command(name, node)
+            case "save_lecture" | "replace_lecture" if node is not None:
+                self._save_lecture_command(node, name == "replace_lecture")
             case "run" if self.recording is not None:
                 self._pace(lambda dbg: dbg.going("resume"), self._tell_stop)
             case "run":

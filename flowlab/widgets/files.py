@@ -18,6 +18,8 @@ from ..io.document import Document, file_bytes, from_text, read_bounded
 
 ENDING = ".flow.json"
 RUN_ENDING = ".trace"    # of recorded runs
+LECTURE_ENDING = ".lecture.flow.json"
+ENDINGS = {"graph": ENDING, "run": RUN_ENDING, "lecture": LECTURE_ENDING}
 RECENT = 20             # files that are remembered
 FOUND = 200             # files that are listed
 LOOKED = 5_000          # entries of folders that a search looks at
@@ -156,7 +158,7 @@ def place_in(folder: Path, typed: str, ending: str = ENDING) -> Path:
     """The file that a typed name means, in the folder or below it; DocumentError says what the name cannot be."""
     text = typed.strip().replace("\\", "/")
     parts = text.split("/")
-    anywhere = "ed.save(path) writes anywhere." if ending == ENDING else "ed.save_trace(path) writes anywhere."
+    anywhere = f"ed.{ {ENDING: 'save', RUN_ENDING: 'save_trace'}.get(ending, 'save_lecture')}(path) writes anywhere."
     if not text.removesuffix(ending).strip(" ."):
         raise DocumentError("A file needs a name.")
     if text.startswith(("/", "~")) or ".." in parts or re.match(r"[A-Za-z]:", text):
@@ -166,7 +168,10 @@ def place_in(folder: Path, typed: str, ending: str = ENDING) -> Path:
         raise DocumentError(f"A file name cannot hold {' '.join(c if c.isprintable() else f'U+{ord(c):04X}' for c in wrong)}.")
     if parts[-1].startswith("."):
         raise DocumentError("A name that begins with a dot is hidden from you afterwards.")
-    stem = parts[-1].removesuffix(ending).removesuffix(".json" if ending == ENDING else "").rstrip(" .")
+    stem = parts[-1].removesuffix(ending)
+    if ending != RUN_ENDING:
+        stem = stem.removesuffix(ENDING).removesuffix(".json")
+    stem = stem.rstrip(" .")
     if len(f"{stem}{ending}".encode()) > 255:
         raise DocumentError("The name is too long for a disk.")
     target = folder.joinpath(*parts[:-1], f"{stem}{ending}")

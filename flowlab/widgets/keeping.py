@@ -14,7 +14,8 @@ import numpy as np
 
 from ..apps import examples
 from ..core.errors import DocumentError, FlowError, plural
-from ..io.document import Document, document_of, from_text, frozen
+from ..io.document import Document, document_of, from_text, frozen, read_bounded
+from ..io.lecture import lecture_in
 from ..runtime.machine import amount
 from ..runtime.session import Session
 from . import files as F, protocol as P, saved
@@ -67,10 +68,16 @@ class Keeping:
     def open(self, path: str | os.PathLike | None = None) -> Any:
         """Put the document of a graph file on the canvas, and keep it in that file from now on; returns it.
 
-        Undo goes back to the document before, and to its file. DocumentError if the file is damaged, or of a newer flowlab.
+        Undo goes back to the document before, and to its file. DocumentError if the file is damaged, or of a newer flowlab. What `save_lecture` wrote opens where
+        the teacher stood, and is not kept in that file: Save gives it one of its own.
         """
         if path is None:
             return super().open()       # ipywidgets asks for the way to the page by this name
+        lecture = lecture_in(read_bounded(path), Path(path).name)
+        if lecture is not None:
+            self._open_lecture(lecture, Path(path).name)
+            F.note_recent(Path(path).absolute())
+            return lecture.document
         file = self._file_at(Path(path))
         document = file.read()
         F.note_recent(file.path)
@@ -251,6 +258,10 @@ class Keeping:
         """A document that a person dropped, picked or pasted: it has no file here yet."""
         if not isinstance(text, str) or len(text) > MAX_OPENED:
             raise DocumentError(f"{name} is larger than a page can send.", hint="Put it into the notebook's folder, and open it from there.")
+        lecture = lecture_in(text, name)
+        if lecture is not None:
+            self._open_lecture(lecture, name)
+            return self._notice("status", f"Opened the lecture {name}.", "Save keeps what you make of it; Undo goes back to the document before.")
         document = from_text(text, what=name)
         self._move_to(Home(document), document, f"open {name}")
         self._notice("status", f"Opened {name} with {plural(len(document.nodes), 'node')}.", "Save keeps it here; Undo goes back to the document before.")
@@ -271,12 +282,12 @@ class Keeping:
     def _ask_name(self, typed: str, kind: P.FileKind) -> None:
         """Is this a name to save under, and what stands there already?"""
         try:
-            target = F.place_in(self._folder(), typed, F.RUN_ENDING if kind == "run" else F.ENDING)
+            target = F.place_in(self._folder(), typed, F.ENDINGS[kind])
         except DocumentError as error:
             return self._say(P.NameCheck(name=typed, problem=f"{error.message} {error.hint or ''}".strip()))
         there = ""
         mine = self._home.file
-        if kind == "run":
+        if kind != "graph":
             if target.exists():
                 there = f"{amount(target.stat().st_size)}, changed {F.clock(target.stat().st_mtime)}"
         elif target.exists() and not (mine is not None and os.path.realpath(target) == os.path.realpath(mine.path)):

@@ -12,7 +12,7 @@ VERSION = 1
 Phase = Literal["forward", "backward", "update"]
 State = Literal["idle", "ready", "running", "done", "error"]
 Mode = Literal["edit", "run", "paused", "past"]
-FileKind = Literal["graph", "run"]
+FileKind = Literal["graph", "run", "lecture"]
 
 # ---------------------------------------------------------------- what the palette and the forms are made of
 
@@ -137,6 +137,21 @@ class FrameSpec:
     title: str
     colour: Literal["grey", "blue", "green", "orange", "red", "violet"]
     members: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookmarkSpec:
+    """A moment of the storyboard: its note is Markdown as text."""
+    title: str
+    note: str = ""
+    cursor: int | None = None       # firings done; null: nothing runs
+    after: str = ""                 # the node that fired last then
+    view: list[float] | None = None         # what is in sight: x, y, width, height
+    shows: list[str] = field(default_factory=list)        # the elements in it; without them and a view all of the graph
+    selected: list[str] = field(default_factory=list)
+    tensor: str | None = None       # on show in the inspector
+    into: str | None = None         # the input at which the selected wire ends
+    panels: list[str] = field(default_factory=list)       # "code", "lanes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,6 +313,15 @@ class Scene:
     composites: list[CompositeSpec] = field(default_factory=list)
     notes: list[NoteSpec] = field(default_factory=list)
     frames: list[FrameSpec] = field(default_factory=list)
+    storyboard: list[BookmarkSpec] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """Which bookmark is on show, null for none; `move`: the run is there, now look where it looks."""
+    type: Literal["story"] = "story"
+    at: int | None = None
+    move: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -764,10 +788,25 @@ class Command:
     name: Literal["undo", "redo", "save", "run", "pause", "step", "back", "step_level", "back_level", "step_scope", "step_timestep",
                   "back_timestep", "step_pass", "into", "out", "resume", "seek", "fire", "run_to", "fold", "unfold", "reveal", "stop", "go_on", "start_fresh", "live_on", "live_off",
                   "new", "open", "save_as", "replace", "keep_copy", "take_theirs", "overwrite", "autosave_on", "autosave_off", "look",
-                  "open_run", "compare_run", "save_run", "replace_run", "go_live"]
+                  "open_run", "compare_run", "save_run", "replace_run", "go_live", "save_lecture", "replace_lecture"]
     node: str | None = None
     cursor: int | None = None
     scopes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoryDo:
+    """Go to a bookmark, or make one of the present moment: a new one, or in place of another. The rest of a storyboard is changed by edits."""
+    type: Literal["story_do"] = "story_do"
+    name: Literal["go", "add", "replace"]
+    index: int | None = None
+    title: str = ""
+    view: list[float] | None = None
+    shows: list[str] = field(default_factory=list)
+    selected: list[str] = field(default_factory=list)
+    tensor: str | None = None
+    into: str | None = None
+    panels: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1532,13 +1571,13 @@ class RNNCompare:
     type: Literal["rnn_compare"] = "rnn_compare"
 
 
-TO_PAGE = (Palette, Scene, Select, Pointed, RunState, Clock, Value, File, Files, NameCheck, Fits, Preview, Reach, Clip, Found, Code, Debugging, Why, Explained, Revealed, Notice, Offer, Kept, Done, Task, TrainingState, Curves, HistoryFile, Histograms, Boundary, LSTMData, Place, LSTMLayers, LSTMGradient, LSTMSaturation, LSTMMoments,
+TO_PAGE = (Palette, Scene, Story, Select, Pointed, RunState, Clock, Value, File, Files, NameCheck, Fits, Preview, Reach, Clip, Found, Code, Debugging, Why, Explained, Revealed, Notice, Offer, Kept, Done, Task, TrainingState, Curves, HistoryFile, Histograms, Boundary, LSTMData, Place, LSTMLayers, LSTMGradient, LSTMSaturation, LSTMMoments,
            ConvData, ConvWindow, ConvSweep, RNNData, RNNUnit, RNNUses, RNNGuesses)
-TO_KERNEL = (Hello, Edit, Command, Debug, Ask, AskFits, AskPreview, AskReach, AskClip, AskFind, AskCode, OpenText, AskFiles, AskName, AskClock, Picture, Selected, TaskDo, Train, AskHistograms, AskHistory, LSTMAsk, Clamp, LSTMMore, LSTMPoint, LSTMSimilar,
+TO_KERNEL = (Hello, Edit, Command, StoryDo, Debug, Ask, AskFits, AskPreview, AskReach, AskClip, AskFind, AskCode, OpenText, AskFiles, AskName, AskClock, Picture, Selected, TaskDo, Train, AskHistograms, AskHistory, LSTMAsk, Clamp, LSTMMore, LSTMPoint, LSTMSimilar,
              ConvAsk, ConvLook, ConvSet, ConvEdit, ConvReset, ConvGradient, ConvSweepAsk, RNNAsk, RNNUnitAsk, RNNUsesAsk, RNNGuessAsk, RNNCompare)
 # these say in `re` which message they come of: of two views of one lab, each knows its own questions by it
 ASKED = frozenset({"scene", "value", "fits", "preview", "reach", "clip", "found", "code", "files", "name_check", "clock"})
-PIECES = (Template, FileRow, AttrSpec, OpSpec, Example, InPort, OutPort, SceneNode, ScopePort, CompositeSpec, NoteSpec, FrameSpec, SceneScope, OpenScope, SceneEdge, Repair, Side, Diagnostic, GhostNode, GhostEdge, GhostChange, Thumb, Stats, Hit,
+PIECES = (Template, FileRow, AttrSpec, OpSpec, Example, InPort, OutPort, SceneNode, ScopePort, CompositeSpec, NoteSpec, FrameSpec, BookmarkSpec, SceneScope, OpenScope, SceneEdge, Repair, Side, Diagnostic, GhostNode, GhostEdge, GhostChange, Thumb, Stats, Hit,
           LayerInfo, LSTMLayerMap, LSTMMoment, ReadingRow, ClampState, Outcome, TaskLine, BreakSpec, WatchSpec, Apart, Missing, Branch, Heat, QuestionSpec, AnswerSpec,
           ConvLayer, ConvField, ConvLine, RNNLayer, RNNVariable, RNNContext)
 

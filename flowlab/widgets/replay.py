@@ -26,6 +26,7 @@ from ..core.op import REGISTRY
 from ..debugger import Debugger
 from ..io import loops as L
 from ..io.codegen import python_lines
+from ..io.document import Document
 from ..runtime.machine import amount
 from ..trace.trace import Event, Trace
 from . import debugging as D, protocol as P, scene as S, values as V
@@ -45,7 +46,7 @@ _PLAIN = {"float16": "float32", "bfloat16": "float32"}      # a page has no such
 
 
 def to_html(source: Any, path: str | os.PathLike | None = None, *, limit: int = LIMIT, cells: int | None = None, node: Any = None, image: Any = None, reading: Any = None,
-            symbols: Any = None, samples: int | None = None, title: str | None = None, language: str = "") -> Replay:
+            symbols: Any = None, samples: int | None = None, title: str | None = None, language: str = "", document: Document | None = None) -> Replay:
     """Write a recorded run to one HTML file that is stepped, scrubbed and played in any browser: no kernel, no network.
 
     `source`: a Trace, a Debugger as far as it has fired, or an Editor with a run. Without a `path` nothing is written: the Replay that comes back says how large
@@ -55,6 +56,9 @@ def to_html(source: Any, path: str | os.PathLike | None = None, *, limit: int = 
     A run with a recurrent layer has the view of LSTMView beside the lab; `node`, `image`, `reading` and `symbols` are as there, `samples` is how many sequences
     of the batch it shows (64, or all if there are fewer). `title` names the page, `language` is what it speaks (`en`, `zh-CN`, `zh-TW`; else the reader's choice).
 
+    An Editor's places, notes and storyboard go in; those of a Trace or Debugger from `document`, if it is of the same graph. With a storyboard the page opens at its
+    first bookmark, and a lecture is given from it. FlowError if a bookmark stands further on than this run has come.
+
     >>> import flowlab as fl
     >>> with fl.Graph("up") as g:
     ...     y = fl.square(fl.add(fl.placeholder((), name="x"), 1.0, name="up"), name="y")
@@ -62,7 +66,7 @@ def to_html(source: Any, path: str | os.PathLike | None = None, *, limit: int = 
     >>> made.firings, made.sizes["values"]
     (2, 32)
     """
-    made = Replay(source, limit=limit, cells=cells, node=node, image=image, reading=reading, symbols=symbols, samples=samples, title=title, language=language)
+    made = Replay(source, limit=limit, cells=cells, node=node, image=image, reading=reading, symbols=symbols, samples=samples, title=title, language=language, document=document)
     if path is not None:
         made.save(path)
     return made
@@ -80,18 +84,21 @@ class Replay:
     """A recorded run as one HTML page; as a cell's last value it is shown in a frame, also where no kernel ever was. See `to_html`."""
 
     def __init__(self, source: Any, *, limit: int = LIMIT, cells: int | None = None, node: Any = None, image: Any = None, reading: Any = None, symbols: Any = None,
-                 samples: int | None = None, title: str | None = None, language: str = "", height: int = 760):
+                 samples: int | None = None, title: str | None = None, language: str = "", height: int = 760, document: Document | None = None):
         for name, given in (("limit", limit), ("cells", cells), ("samples", samples), ("height", height)):
             if given is not None and (isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < 1):
                 raise AttributeValueError(f"{name} is {given!r}.", port=name, hint="A whole number from 1 on.")
         self.height = int(height)
         trace, editor = _run_of(source)
+        if document is not None and not document.same_graph(trace.graph):
+            raise FlowError(f"the document {document.name!r} is of another graph than this run.", hint="Give the one that was run: ed.document.")
+        shown = editor.document if editor is not None and document is None else document
         if not trace.events:
             raise FlowError("nothing has fired in this run, so there is nothing to replay.", hint="Step or run first; or trace something that is computed.")
         self.title = (title if title is not None else trace.graph.name or "flowlab").encode("utf-8", "replace").decode()     # half a character is none
         self.firings = len(trace.events)
         code, style = _page()
-        packed, self.sizes = _pack(trace, editor, limit, cells, node, {"image": image, "reading": reading, "symbols": symbols}, samples, self.title, language_of(language))
+        packed, self.sizes = _pack(trace, shown, limit, cells, node, {"image": image, "reading": reading, "symbols": symbols}, samples, self.title, language_of(language))
         self._html = _document(self.title, language_of(language), code, style, packed)
         self.size = len(self._html.encode())
         self.sizes = {"page": self.size - len(packed), "recording": len(packed), **self.sizes}
@@ -183,11 +190,13 @@ class _Lab(Editor):
     def open(self) -> None:
         """No front end is told of it."""
 
-    def __init__(self, trace: Trace, editor: Editor | None):
+    def __init__(self, trace: Trace, shown: Document | None):
         super().__init__(trace)
-        if editor is not None and editor.document.same_graph(self._document):
-            shown = editor.document
-            self._document = replace(self._document, name=shown.name, positions=shown.positions, notes=shown.notes, frames=shown.frames, folded=shown.folded)
+        if shown is not None and shown.same_graph(self._document):
+            late = next((b for b in shown.storyboard if (b.cursor or 0) > len(trace.events)), None)
+            if late is not None:
+                raise FlowError(f"the bookmark {late.title} stands at firing {late.cursor}, and this run has {plural(len(trace.events), 'firing')}.", hint="Run it to its end first, or take the bookmark out.")
+            self._document = replace(self._document, name=shown.name, positions=shown.positions, notes=shown.notes, frames=shown.frames, folded=shown.folded, storyboard=shown.storyboard)
             self._drawn_cache = None
 
     # ------------------------------------------------------------ what is drawn
@@ -220,7 +229,8 @@ class _Lab(Editor):
             "scopes": scopes, "wires": wires, "types": {t: [S.shape_text(k.shape), k.dtype.name, list(k.shape)] for t, k in built.types.items()},
             "folded": sorted(S.folded_scopes(document)), "loops": {s: [loop.kind, loop.node, list(loop.inside), list(loop.inputs)] for s, loop in view.loops.items()},
             "composites": [P.as_json(c) for c in S.composites(document)], "notes": [P.as_json(P.NoteSpec(text=n.text, x=n.x, y=n.y)) for n in document.notes],
-            "frames": [{"title": f.title, "colour": f.colour, "members": list(f.members)} for f in document.frames], "most": S.DRAWN_UP_TO, "character": list(S._CHARACTER),
+            "frames": [{"title": f.title, "colour": f.colour, "members": list(f.members)} for f in document.frames],
+            "storyboard": [P.as_json(b) for b in S.storyboard(document)], "folds": [None if b.folded is None else list(b.folded) for b in document.storyboard], "most": S.DRAWN_UP_TO, "character": list(S._CHARACTER),
             "joins": {n.name: [t.node.name for t in n.inputs] for n in graph.nodes if len(n.inputs) > 1},
             "palette": P.as_json(replace(S.palette(), ops=self._ops())), "code": self._whole_code(),
         }
@@ -492,13 +502,13 @@ def _layers(trace: Trace, node: Any, options: Mapping[str, Any], samples: int | 
 # ---------------------------------------------------------------- one file
 
 
-def _pack(trace: Trace, editor: Editor | None, limit: int, cells: int | None, node: Any, options: Mapping[str, Any], samples: int | None, title: str, language: str) -> tuple[str, dict[str, int]]:
+def _pack(trace: Trace, shown: Document | None, limit: int, cells: int | None, node: Any, options: Mapping[str, Any], samples: int | None, title: str, language: str) -> tuple[str, dict[str, int]]:
     """What the page is about, packed as text, and what of it takes how many bytes before it is packed."""
     raw = sum(min(v.nbytes, (cells or v.size) * v.itemsize) for e in trace.events if e._outputs is not None for v in e.outputs if v is not None)
     if raw > DENSE * limit:
         raise _too_large(raw, limit, trace)
     store = _Store()
-    lab = _Lab(trace, editor)
+    lab = _Lab(trace, shown)
     try:
         content: dict[str, Any] = {"version": P.VERSION, "title": title, "language": language, "scene": lab.scenery(), "run": lab.run_through(store, cells)}
     finally:

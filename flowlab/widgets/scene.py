@@ -17,7 +17,7 @@ from ..core.op import REGISTRY, Op
 from ..core.types import DTYPES, KINDS, TensorType, shape_text
 from ..io import loops as L
 from ..io.build import Build, Diagnostic, ports_of
-from ..io.document import DocBody, DocNode, Document, Edge, Frame
+from ..io.document import MOST_SHOWN, DocBody, DocNode, Document, Edge, Frame
 from ..io.edits import edit_to_json
 from ..io.making import port_for
 from ..nn.init import NAMES as INITIALIZERS
@@ -549,7 +549,14 @@ def scene(document: Document, built: Build, shown: Drawn, *, revision: int, fetc
     return P.Scene(revision=revision, title=document.name, path=path, dirty=dirty, undo=undo, redo=redo, total=len(document.nodes), structure=structure.hexdigest(),
                    nodes=nodes, scopes=scopes, opened=opened, edges=list(shown.edges), diagnostics=[diagnostic(d) for d in built.diagnostics],
                    select=_element_of(shown, select) if select is not None else None, chosen=[shown.owner.get(c, c) for c in chosen], composites=composites(document),
-                   notes=[P.NoteSpec(text=n.text, x=n.x, y=n.y) for n in document.notes], frames=[frame(document, f, shown) for f in document.frames])
+                   notes=[P.NoteSpec(text=n.text, x=n.x, y=n.y) for n in document.notes], frames=[frame(document, f, shown) for f in document.frames],
+                   storyboard=storyboard(document))
+
+
+def storyboard(document: Document) -> list[P.BookmarkSpec]:
+    """The bookmarks as the page shows them."""
+    return [P.BookmarkSpec(title=b.title, note=b.note, cursor=b.cursor, after=b.after, view=list(b.view) if b.view is not None else None, shows=list(b.shows[:MOST_SHOWN]),
+                           selected=list(b.selected[:MOST_SHOWN]), tensor=b.tensor, into=b.into, panels=list(b.panels)) for b in document.storyboard]
 
 
 def _element_of(shown: Drawn, name: str) -> str:

@@ -245,6 +245,7 @@ EDITS = [
     AddControl("a", "b"), RemoveControl("a", "b"), E.Group(("a", "b"), "block"), E.Ungroup("block"), E.AddComposite("block", None, 1.0, 2.0), E.Duplicate(("a",)), E.Paste("{}", "s"), E.Bypass("a"),
     E.Insert("x:0->MatMul:a", "Relu"), E.Differentiate("loss:0"), E.PutNote("**hm**", 1.0, 2.0), E.PutNote("hm", index=3), E.RemoveNote(0), E.PutFrame("encoder", "blue", ("a", "b")), E.RemoveFrame(1), E.Bind("x", "data"),
     E.PutQuestion("MatMul:0", "value", (0, 1), "What comes out?"), E.PutQuestion("MatMul:0", "shape"), E.RemoveQuestion("MatMul:0", "sign", ()),
+    E.PutBookmark("start", "Look at $x$.", 3, "x", (0.0, -1.5, 800.0, 600.0), ("x",), ("block",), ("x",), "x:0", "MatMul:a", ("code",), 0), E.WriteBookmark(0, "begin"), E.MoveBookmark(0, 1), E.RemoveBookmark(1),
 ]
 
 

@@ -17,7 +17,8 @@ import flowlab as fl
 from flowlab.core.types import DTYPES
 from flowlab.io import schema
 from flowlab.io.build import build
-from flowlab.io.document import COLOURS, Answer, DocBody, Frame, Note, Question, document_of, from_json, from_text
+from flowlab.io.document import COLOURS, Answer, Bookmark, DocBody, Frame, Note, Question, document_of, from_json, from_text
+from flowlab.io.lecture import Lecture
 from hatch_build import find_node
 from tests.io.test_document import HOSTILE, everything, mse
 from tests.ops.cases import CASES
@@ -69,7 +70,8 @@ def dressed() -> fl.Document:
     opened = replace(scan, attrs=MappingProxyType({**scan.attrs, "body": DocBody(body.document, body.inputs, (None, *body.outputs[1:]))}))
     return replace(d, nodes=MappingProxyType({**d.nodes, "rnn/Scan": opened}), positions=MappingProxyType({"x": (1.5, -2.0)}), folded=frozenset({"rnn"}), notes=(Note("see $x$", 0.0, 1.0),),
                    fetches=("low",), feeds=MappingProxyType({"x": np.ones((2, 3), "float32")}), frames=(Frame("in", COLOURS[0], ("x",)),), bound=MappingProxyType({"x": "images"}),
-                   questions=(Question("low:0", "value", (0, 1), "What?", True),), answers=(Answer("low:0", "shape", None, "(2, 3)", "(?, 3)", "nearly", "now", 3),))
+                   questions=(Question("low:0", "value", (0, 1), "What?", True),), answers=(Answer("low:0", "shape", None, "(2, 3)", "(?, 3)", "nearly", "now", 3),),
+                   storyboard=(Bookmark("start"), Bookmark("low", "see $x$", 2, "low", (0.0, -1.5, 800.0, 600.0), ("low",), ("rnn",), ("low",), "low:0", "rnn/Scan:xs.0", ("code",))))
 
 
 GRAPHS = [mse, everything, fl.Graph, loops, trained]
@@ -83,7 +85,7 @@ def test_saved_graphs_are_valid(graph, tmp_path):
 
 def test_a_document_with_everything_in_it_is_valid():
     data = json.loads(dressed().text())
-    assert set(data) == {"flowlab", *schema.schema()["properties"]} - {"composites"}
+    assert set(data) == {"flowlab", *schema.schema()["properties"]} - {"composites", "lecture"}
     READER.validate(data)
     assert from_json(data).text() == dressed().text()
 
@@ -130,7 +132,7 @@ def changed(data, rng):
 
 def test_whatever_flowlab_reads_is_valid_and_most_of_what_it_refuses_is_not():
     rng = random.Random(0)
-    seeds = [json.loads(document_of(f()).text()) for f in (mse, loops, trained)] + [json.loads(dressed().text())]
+    seeds = [json.loads(document_of(f()).text()) for f in (mse, loops, trained)] + [json.loads(dressed().text()), Lecture(document_of(trained()), 3, None, 1, 0, {"w": np.zeros((3, 2))}).to_json()]
     refused = missed = 0
     for _ in range(300):
         data = changed(rng.choice(seeds), rng)

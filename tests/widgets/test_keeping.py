@@ -126,11 +126,11 @@ def test_errors_of_open_teach_and_change_nothing(page, here, monkeypatch):
     assert page.press("open", node="/etc/passwd") is False and "recent" in page.alert()
     assert page.press("open", node="new.flow.json") is False
     assert ed.document is before and ed.path is None and page.scene["undo"] is None
-    monkeypatch.setattr(D, "VERSION", 4)
-    monkeypatch.setattr(D, "MIGRATIONS", {1: lambda data: data, 2: lambda data: data, 3: lambda data: {**data, "nodes": [{**n, "op": n["op"].replace("Rectify", "Relu")} for n in data["nodes"]]}})
+    monkeypatch.setattr(D, "VERSION", 5)
+    monkeypatch.setattr(D, "MIGRATIONS", {1: lambda data: data, 2: lambda data: data, 3: lambda data: data, 4: lambda data: {**data, "nodes": [{**n, "op": n["op"].replace("Rectify", "Relu")} for n in data["nodes"]]}})
     (here / "old.flow.json").write_text(json.dumps({"flowlab": 1, "name": "old", "nodes": [{"id": 0, "name": "r", "op": "Rectify"}]}))
     assert ed.open("old.flow.json").nodes["r"].op == "Relu" and page.edit(Move({"r": (1, 2)}))
-    assert json.loads((here / "old.flow.json").read_text())["flowlab"] == 4, "an older file is written anew in the version of today"
+    assert json.loads((here / "old.flow.json").read_text())["flowlab"] == 5, "an older file is written anew in the version of today"
 
 
 # ---------------------------------------------------------------- names and lists

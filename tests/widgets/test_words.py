@@ -81,7 +81,7 @@ def _said_by(path: Path):
         yield from (re.sub(r"(?<=\.)\{\}$", "", s) for s in itertools.chain(*map(_sentences, said)) if re.search("[a-z]{2}", s))
 
 
-@pytest.mark.parametrize("module", ["widgets/editor.py", "widgets/attaching.py", "widgets/training.py", "widgets/recorded.py", "widgets/asking.py", "apps/questions.py", "debugger/recording.py", "io/edits.py"])
+@pytest.mark.parametrize("module", ["widgets/editor.py", "widgets/attaching.py", "widgets/training.py", "widgets/recorded.py", "widgets/asking.py", "widgets/telling.py", "apps/questions.py", "debugger/recording.py", "io/edits.py"])
 def test_the_book_has_what_the_lab_is_told(module):
     # a name, a number or a shape stands in a place
     missing = [s for s in set(_said_by(ROOT / "flowlab" / module)) - FOR_PYTHON - COMPOSED if not any(is_told(s.replace("{}", what)) for what in ("x", "3", "(2, 3)"))]

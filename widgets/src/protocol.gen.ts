@@ -24,6 +24,8 @@ export type CompositeSpec = { of: string; name: string; inputs: string[]; output
 export type NoteSpec = { text: string; x: number; y: number };
 /** A titled frame around drawn elements. */
 export type FrameSpec = { title: string; colour: "grey" | "blue" | "green" | "orange" | "red" | "violet"; members: string[] };
+/** A moment of the storyboard: its note is Markdown as text. */
+export type BookmarkSpec = { title: string; note: string; cursor: number | null; after: string; view: number[] | null; shows: string[]; selected: string[]; tensor: string | null; into: string | null; panels: string[] };
 /** One folded scope, drawn as a stack of cards: data-scope=NAME. Also what is drawn as one for want of room, with `stack` set. */
 export type SceneScope = { name: string; label: string; category: string; phase: "forward" | "backward" | "update"; count: number; stack: "repeats" | "stretch" | null; alike: number; inputs: string[]; outputs: string[]; in_ports: ScopePort[]; out_ports: ScopePort[]; composite: string | null; shape: string | null; x: number | null; y: number | null; error: string | null };
 /** One unfolded scope, drawn as a titled frame around its members. */
@@ -93,7 +95,9 @@ export type RNNContext = { n: number; recurrent: number; forward: number; recurr
 /** Sent once after hello: every operation there is. */
 export type Palette = { type: "palette"; version: number; ops: OpSpec[]; categories: string[]; dtypes: string[]; initializers: string[]; examples: Example[]; templates: Template[] };
 /** Everything the canvas draws. Sent after hello and after every edit, undo, redo, fold. */
-export type Scene = { type: "scene"; revision: number; title: string; path: string | null; dirty: boolean; undo: string | null; redo: string | null; total: number; structure: string; nodes: SceneNode[]; scopes: SceneScope[]; opened: OpenScope[]; edges: SceneEdge[]; diagnostics: Diagnostic[]; select: string | null; chosen: string[]; composites: CompositeSpec[]; notes: NoteSpec[]; frames: FrameSpec[] };
+export type Scene = { type: "scene"; revision: number; title: string; path: string | null; dirty: boolean; undo: string | null; redo: string | null; total: number; structure: string; nodes: SceneNode[]; scopes: SceneScope[]; opened: OpenScope[]; edges: SceneEdge[]; diagnostics: Diagnostic[]; select: string | null; chosen: string[]; composites: CompositeSpec[]; notes: NoteSpec[]; frames: FrameSpec[]; storyboard: BookmarkSpec[] };
+/** Which bookmark is on show, null for none; `move`: the run is there, now look where it looks. */
+export type Story = { type: "story"; at: number | null; move: boolean };
 /** A view of the same session looks at this element: it is selected here, and nobody is told. */
 export type Select = { type: "select"; name: string };
 /** In a view of the same session somebody points at what this element gives: it is lit here; null: no longer. */
@@ -107,7 +111,7 @@ export type Value = { type: "value"; tensor: string; known: boolean; shape: (num
 /** The document's file, and how things stand with it. Sent after hello and whenever it changes. */
 export type File = { type: "file"; path: string | null; name: string; folder: string; dirty: boolean; autosave: boolean; saved: string; trouble: "" | "changed" | "gone" | "failed"; why: string; kept: string };
 /** Answer to ask_files: recent files, then those in the notebook's folder and below, newest first: of graphs, or of recorded runs. */
-export type Files = { type: "files"; kind: "graph" | "run"; folder: string; rows: FileRow[]; more: boolean };
+export type Files = { type: "files"; kind: "graph" | "run" | "lecture"; folder: string; rows: FileRow[]; more: boolean };
 /** Answer to ask_name: what saving under this name would do. */
 export type NameCheck = { type: "name_check"; name: string; file: string; there: string; problem: string };
 /** Answer to ask_fits, by operation: the shape it would give if this tensor is all it needs, or why it cannot take it. */
@@ -186,7 +190,9 @@ export type Hello = { type: "hello"; version: number };
 /** Change the document; all edits together are one undo step. See flowlab/io/edits.py for the tags. */
 export type Edit = { type: "edit"; edits: Record<string, unknown>[]; merge?: string };
 /** A button or key. `node` for fire, run_to, into, out (a scope), reveal and the path or name of open, save, save_as, replace, open_run, compare_run, save_run and replace_run; `cursor` for seek; `scopes` for fold and unfold (empty: all). */
-export type Command = { type: "command"; name: "undo" | "redo" | "save" | "run" | "pause" | "step" | "back" | "step_level" | "back_level" | "step_scope" | "step_timestep" | "back_timestep" | "step_pass" | "into" | "out" | "resume" | "seek" | "fire" | "run_to" | "fold" | "unfold" | "reveal" | "stop" | "go_on" | "start_fresh" | "live_on" | "live_off" | "new" | "open" | "save_as" | "replace" | "keep_copy" | "take_theirs" | "overwrite" | "autosave_on" | "autosave_off" | "look" | "open_run" | "compare_run" | "save_run" | "replace_run" | "go_live"; node?: string | null; cursor?: number | null; scopes?: string[] };
+export type Command = { type: "command"; name: "undo" | "redo" | "save" | "run" | "pause" | "step" | "back" | "step_level" | "back_level" | "step_scope" | "step_timestep" | "back_timestep" | "step_pass" | "into" | "out" | "resume" | "seek" | "fire" | "run_to" | "fold" | "unfold" | "reveal" | "stop" | "go_on" | "start_fresh" | "live_on" | "live_off" | "new" | "open" | "save_as" | "replace" | "keep_copy" | "take_theirs" | "overwrite" | "autosave_on" | "autosave_off" | "look" | "open_run" | "compare_run" | "save_run" | "replace_run" | "go_live" | "save_lecture" | "replace_lecture"; node?: string | null; cursor?: number | null; scopes?: string[] };
+/** Go to a bookmark, or make one of the present moment: a new one, or in place of another. The rest of a storyboard is changed by edits. */
+export type StoryDo = { type: "story_do"; name: "go" | "add" | "replace"; index?: number | null; title?: string; view?: number[] | null; shows?: string[]; selected?: string[]; tensor?: string | null; into?: string | null; panels?: string[] };
 /** A breakpoint, watch, override or question. `target` is a node or tensor; `text` a condition, a value in JSON, a slice, a breakpoint's key, the kind of heat, or the order of differences. */
 export type Debug = { type: "debug"; name: "break_add" | "break_remove" | "watch_add" | "watch_remove" | "watch_box" | "override" | "override_clear" | "branch" | "branch_drop" | "pause_on_bad_on" | "pause_on_bad_off" | "why_nan" | "why_zero" | "explain" | "heat" | "compare_by" | "ask" | "ask_no_more" | "answer" | "skip"; target?: string | null; text?: string; hits?: number; timestep?: number | null; action?: "pause" | "log" | "snapshot"; at?: number[] | null; language?: string; kind?: "" | "shape" | "value" | "sign" | "gradient sign" };
 /** Show this tensor in the inspector. */
@@ -206,9 +212,9 @@ export type AskCode = { type: "ask_code"; names?: string[] };
 /** A graph file that a person dropped, picked from this machine or pasted: its text. */
 export type OpenText = { type: "open_text"; name: string; text: string };
 /** Which files can be opened? */
-export type AskFiles = { type: "ask_files"; kind?: "graph" | "run" };
+export type AskFiles = { type: "ask_files"; kind?: "graph" | "run" | "lecture" };
 /** Can the document, or the run, be saved under this name? */
-export type AskName = { type: "ask_name"; name: string; kind?: "graph" | "run" };
+export type AskName = { type: "ask_name"; name: string; kind?: "graph" | "run" | "lecture" };
 /** When did the recorded firings take place, and where? */
 export type AskClock = { type: "ask_clock" };
 /** The canvas as a PNG data URI, for the notebook's saved output. */
@@ -257,5 +263,5 @@ export type RNNUsesAsk = { type: "rnn_uses_ask"; of?: string; weight?: string; t
 export type RNNGuessAsk = { type: "rnn_guess_ask"; text?: string; context?: number };
 /** Train a recurrent and a feed-forward network of the same size on the view's text. */
 export type RNNCompare = { type: "rnn_compare" };
-export type ToPage = Palette | Scene | Select | Pointed | RunState | Clock | Value | File | Files | NameCheck | Fits | Preview | Reach | Clip | Found | Code | Debugging | Why | Explained | Revealed | Notice | Offer | Kept | Done | Task | TrainingState | Curves | HistoryFile | Histograms | Boundary | LSTMData | Place | LSTMLayers | LSTMGradient | LSTMSaturation | LSTMMoments | ConvData | ConvWindow | ConvSweep | RNNData | RNNUnit | RNNUses | RNNGuesses;
-export type ToKernel = Hello | Edit | Command | Debug | Ask | AskFits | AskPreview | AskReach | AskClip | AskFind | AskCode | OpenText | AskFiles | AskName | AskClock | Picture | Selected | TaskDo | Train | AskHistograms | AskHistory | LSTMAsk | Clamp | LSTMMore | LSTMPoint | LSTMSimilar | ConvAsk | ConvLook | ConvSet | ConvEdit | ConvReset | ConvGradient | ConvSweepAsk | RNNAsk | RNNUnitAsk | RNNUsesAsk | RNNGuessAsk | RNNCompare;
+export type ToPage = Palette | Scene | Story | Select | Pointed | RunState | Clock | Value | File | Files | NameCheck | Fits | Preview | Reach | Clip | Found | Code | Debugging | Why | Explained | Revealed | Notice | Offer | Kept | Done | Task | TrainingState | Curves | HistoryFile | Histograms | Boundary | LSTMData | Place | LSTMLayers | LSTMGradient | LSTMSaturation | LSTMMoments | ConvData | ConvWindow | ConvSweep | RNNData | RNNUnit | RNNUses | RNNGuesses;
+export type ToKernel = Hello | Edit | Command | StoryDo | Debug | Ask | AskFits | AskPreview | AskReach | AskClip | AskFind | AskCode | OpenText | AskFiles | AskName | AskClock | Picture | Selected | TaskDo | Train | AskHistograms | AskHistory | LSTMAsk | Clamp | LSTMMore | LSTMPoint | LSTMSimilar | ConvAsk | ConvLook | ConvSet | ConvEdit | ConvReset | ConvGradient | ConvSweepAsk | RNNAsk | RNNUnitAsk | RNNUsesAsk | RNNGuessAsk | RNNCompare;

@@ -9,6 +9,7 @@ import { visible } from "./geometry";
 import { toggleCode } from "./making";
 import { findDrawn } from "./search";
 import { SPEEDS, useLab, useLabState } from "./store";
+import { toggleStory } from "./Storyboard";
 import { TourButton } from "./Tour";
 import { activeIn } from "../shared/tree";
 
@@ -41,6 +42,7 @@ export function Bar() {
   const speed = useLabState((s) => s.speed);
   const live = useLabState((s) => s.run.live);
   const codeOpen = useLabState((s) => s.codeOpen);
+  const storyOpen = useLabState((s) => s.storyOpen);
   const send = (name: Parameters<typeof lab.command>[0]) => () => { if (name !== "stop") lab.pause(); void lab.command(name); };
   const either = (name: Parameters<typeof lab.command>[0], shifted: Parameters<typeof lab.command>[0]) => (e: React.MouseEvent) => send(e.shiftKey ? shifted : name)();
   const { bar, onKeyDown } = useOneStop();
@@ -69,6 +71,7 @@ export function Bar() {
         <div className="cg">
           <Button name={t("Live")} icon="live" keys="L" pressed={live} disabled={lab.inFile} why={needsKernel()} title={live ? t("Live: values follow every edit") : t("Live: run after every edit, while that is quick")} onClick={() => void lab.command(live ? "live_off" : "live_on")} />
           <Button name={t("Code")} icon="code" keys="K" pressed={codeOpen} title={t("The Python beside the canvas")} onClick={() => toggleCode(lab)} />
+          <Button name={t("Storyboard")} icon="lecture" keys="Shift+S" pressed={storyOpen} title={t("Moments with notes, for a lecture")} onClick={() => toggleStory(lab)} />
         </div>
         <div className="cg">
           <Button name={t("Undo")} icon="undo" keys="Ctrl+Z" disabled={!scene?.undo} why={lab.inFile ? needsKernel() : t("nothing to undo")} title={t("Undo {label}", { label: visible(scene?.undo ?? "") })} onClick={send("undo")} />

@@ -29,6 +29,9 @@ const FEW = 12;
 const WHOLE = 1;   // text is written for this size, 10 px the smallest: less is only what a person asks for
 const READABLE = 0.9;
 const RING = 28;
+/** In a lecture: the largest that a graph is shown, and what stays free around it for labels that reach out. */
+const LARGE = 2.2;
+const BESIDE = 34;
 const GLIDE = 320;
 
 export function Canvas({ children }: { children?: React.ReactNode }) {
@@ -83,6 +86,7 @@ function Flow() {
   const region = useRegion();
   const wiring = useLabState((s) => s.wire !== null);
   const focused = useFocusWithin(lab.root);
+  const lecture = useLabState((s) => s.lecture);
   const pan = useReactFlow();
   // a press in the canvas may end anywhere: over the inspector, outside the window
   React.useEffect(() => {
@@ -138,7 +142,7 @@ function Flow() {
   return (
     <ReactFlow
       nodes={nodes} edges={NO_EDGES} nodeTypes={NODE_TYPES} onNodesChange={onNodesChange}
-      nodesFocusable={false} edgesFocusable={false} nodesConnectable={false} disableKeyboardA11y deleteKeyCode={null} panActivationKeyCode={null}
+      nodesFocusable={false} edgesFocusable={false} nodesConnectable={false} nodesDraggable={!lecture} disableKeyboardA11y deleteKeyCode={null} panActivationKeyCode={null}
       multiSelectionKeyCode={["Meta", "Control", "Shift"]} selectionKeyCode="Shift" elevateNodesOnSelect={false} nodeDragThreshold={3} nodeClickDistance={3} paneClickDistance={3}
       minZoom={at.size > MANY ? 0.02 : 0.1} maxZoom={3} zoomOnDoubleClick={false} proOptions={ATTRIBUTION}
       onMoveStart={(e) => { if (e) { lab.following = false; lab.view?.halt(); } }}
@@ -329,6 +333,26 @@ function ViewBridge() {
       zoom: (by) => { goal = null; void (by > 1 ? flow.zoomIn() : flow.zoomOut()); },
       center: (p) => { goal = null; void flow.setCenter(p.x, p.y, { zoom: flow.getZoom() }); },
       halt: () => { goal = null; },
+      look: (part, names, smooth) => {
+        lab.absorb();
+        const v = box();
+        if (!v || !v.width) return;
+        const { at, geos, scene, lecture } = lab.state;
+        const rects: Rect[] = names.flatMap((n) => { const p = at.get(n); const g = geos.get(n); return p && g ? [{ ...p, w: g.w, h: g.h }] : []; });
+        const within = (r: Rect) => part !== null && r.x + r.w / 2 >= part.x && r.x + r.w / 2 <= part.x + part.w && r.y + r.h / 2 >= part.y && r.y + r.h / 2 <= part.y + part.h;
+        const same = part !== null && rects.every(within);
+        const all = rects.length ? [...rects, ...(scene?.notes ?? []).map(noteRect).filter(within)] : [];
+        const x0 = Math.min(...all.map((r) => r.x));
+        const y0 = Math.min(...all.map((r) => r.y));
+        const those = all.length ? { x: x0, y: y0, w: Math.max(...all.map((r) => r.x + r.w)) - x0, h: Math.max(...all.map((r) => r.y + r.h)) - y0 } : null;
+        const exact = same && !lecture;
+        const aim = exact ? part : those ?? part ?? bounds();
+        if (!aim) return;
+        const edge = exact ? 0 : lecture ? BESIDE : pad;
+        const zoom = Math.max(at.size > MANY ? 0.02 : 0.1, Math.min(exact ? 3 : lecture ? LARGE : 1, (v.width - 2 * edge) / aim.w, (v.height - 2 * edge) / aim.h));
+        lab.following = false;
+        move({ x: v.width / 2 - (aim.x + aim.w / 2) * zoom, y: v.height / 2 - (aim.y + aim.h / 2) * zoom, zoom }, smooth);
+      },
     };
     if (lab.state.at.size) lab.open();
     return () => { lab.view = null; };

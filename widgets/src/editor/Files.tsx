@@ -29,6 +29,10 @@ export function askForRun(lab: Lab, what: "open run" | "compare run"): void {
   lab.set({ panel: what, files: null, pending: null, wire: null });
 }
 
+function askToSaveClass(lab: Lab): void {
+  lab.set({ panel: "save class", nameCheck: null, pending: null, wire: null });
+}
+
 function askToSaveRun(lab: Lab): void {
   lab.set({ panel: "save run", nameCheck: null, pending: null, wire: null });
 }
@@ -127,6 +131,7 @@ function Menu({ close }: { close(back: boolean): void }) {
     { section: "save", label: t("Save"), icon: "save", keys: "S", disabled: away, run: () => void save(lab) },
     { section: "save", label: t("Save as…"), keys: "Ctrl+Shift+S", disabled: away, run: () => askToSave(lab) },
     { section: "save", label: t("Autosave"), note: file?.path ? "" : t("once it has a file"), checked: file?.autosave ?? true, disabled: away, run: () => void lab.command(file?.autosave ? "autosave_off" : "autosave_on") },
+    { section: "run", label: t("Save for the class…"), icon: "lecture", note: t("opens where you are"), disabled: away || empty, run: () => askToSaveClass(lab) },
     { section: "run", label: t("Open a recorded run…"), icon: "play", disabled: away, run: () => askForRun(lab, "open run") },
     { section: "run", label: t("Save this run…"), note: fired ? "" : t("nothing has fired"), disabled: away || !fired, run: () => askToSaveRun(lab) },
     { section: "run", label: t("Compare with a recorded run…"), note: fired ? "" : t("nothing has fired"), disabled: away || !fired, run: () => askForRun(lab, "compare run") },
@@ -245,13 +250,15 @@ function OpenList({ what }: { what: keyof typeof LISTS }) {
 
 export function SaveSheet() {
   const panel = useLabState((s) => s.panel);
-  return panel === "save as" || panel === "save run" ? <SaveForm key={panel} kind={panel === "save run" ? "run" : "graph"} /> : null;
+  return panel === "save as" || panel === "save run" || panel === "save class" ? <SaveForm key={panel} kind={panel === "save run" ? "run" : panel === "save class" ? "lecture" : "graph"} /> : null;
 }
 
-function SaveForm({ kind }: { kind: "graph" | "run" }) {
+const SAVES = { graph: ["Save as", "save_as", "replace"], run: ["Save this run", "save_run", "replace_run"], lecture: ["Save for the class", "save_lecture", "replace_lecture"] } as const;
+
+function SaveForm({ kind }: { kind: keyof typeof SAVES }) {
   const lab = useLab();
-  const title = kind === "run" ? t("Save this run") : t("Save as");
-  const [store, replace] = kind === "run" ? ["save_run", "replace_run"] as const : ["save_as", "replace"] as const;
+  const [heading, store, replace] = SAVES[kind];
+  const title = t(heading);
   const check = useLabState((s) => s.nameCheck);
   const [name, setName] = React.useState(() => stem(lab));
   const now = check !== null && check.name === name ? check : null;

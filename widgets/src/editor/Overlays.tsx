@@ -14,7 +14,7 @@ export function KeysPanel() {
   React.useEffect(() => { if (open) ref.current?.focus(); }, [open]);
   if (!open) return null;
   // in this order they fill columns of one height
-  const groups = ["Build", "Move", "File", "Run", "Debug"];
+  const groups = ["Build", "Move", "File", "Lecture", "Run", "Debug"];
   return (
     <div className="sheet" role="dialog" aria-label={t("Keys")} ref={ref} tabIndex={-1}>
       <div className="sh"><h2>{t("Keys, while the canvas has the focus")}</h2><button type="button" className="x" aria-label={t("Close")} onClick={() => { lab.set({ panel: null }); lab.root?.focus(); }}><Icon name="close" size={11} /></button></div>

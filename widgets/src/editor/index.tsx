@@ -5,6 +5,7 @@ import "@xyflow/react/dist/base.css";
 import "../shared/tokens.css";
 import "../shared/controls.css";
 import "./editor.css";
+import "./story.css";
 import { followTheme, onThemeChange } from "../shared/color";
 import { guardShortcuts, isTextField } from "../shared/guard";
 import type { Model } from "../shared/wire";
@@ -19,6 +20,7 @@ import { ConnectMenu, Empty, KeysPanel, OfferBar } from "./Overlays";
 import { Carried, Palette, Rail } from "./Palette";
 import { hideSaved } from "../shared/saved";
 import { Banner, Timeline } from "./Timeline";
+import { LectureBand, StoryPanel } from "./Storyboard";
 import { TaskPanel } from "./Task";
 import { Tour } from "./Tour";
 import { TrainingBar } from "./Training";
@@ -38,7 +40,9 @@ function App() {
   const mode = useLabState((s) => s.run.mode);
   const busy = useLabState((s) => s.busy);
   const playing = useLabState((s) => s.playing);
-  const codeOpen = useLabState((s) => s.codeOpen);
+  const beside = useLabState((s) => s.codeOpen || s.storyOpen && !s.lecture);
+  const lecture = useLabState((s) => s.lecture);
+  const looking = useLabState((s) => s.selected.length === 1 || s.edge !== null);
   const live = useLabState((s) => s.run.live);
   const link = useLabState((s) => s.link);
   const dirty = useLabState((s) => s.file?.dirty ?? false);
@@ -54,14 +58,14 @@ function App() {
     if (e.target === e.currentTarget && e.target.matches(":focus-visible")) lab.back();
   };
   const onKeyDown = (e: React.KeyboardEvent) => {
-    if (e.defaultPrevented || isTextField(e.target)) return;
+    if (e.defaultPrevented || isTextField(e.target) || lecture) return;
     if (handleKey(lab, e.nativeEvent)) { e.preventDefault(); }
   };
   return (
     <div
-      ref={root} className={`flowlab fl-lab${codeOpen ? " with-code" : ""}${drop.over ? " dropping" : ""}`} data-testid="flowlab" lang={lang} tabIndex={-1} data-cursor={cursor} data-length={length} data-total={total} data-mode={mode} data-busy={busy ? "true" : undefined}
-      data-playing={playing || undefined} data-live={live || undefined} role="group" aria-label="flowlab" data-drop={drop.over ? t("Drop a graph file to open it") : undefined} data-dirty={dirty ? "true" : undefined} data-link={link === "up" ? undefined : link} {...drop.handlers} onFocus={onFocus} onKeyDown={onKeyDown}
-      onPaste={(e) => { if (isTextField(e.target)) return; e.preventDefault(); e.stopPropagation(); onPaste(lab, e.clipboardData.getData("text/plain")); }}
+      ref={root} className={`flowlab fl-lab${beside ? " with-code" : ""}${drop.over ? " dropping" : ""}`} data-testid="flowlab" lang={lang} tabIndex={-1} data-cursor={cursor} data-length={length} data-total={total} data-mode={mode} data-busy={busy ? "true" : undefined}
+      data-playing={playing || undefined} data-live={live || undefined} data-lecture={lecture || undefined} data-looking={looking || undefined} role="group" aria-label="flowlab" data-drop={drop.over ? t("Drop a graph file to open it") : undefined} data-dirty={dirty ? "true" : undefined} data-link={link === "up" ? undefined : link} {...drop.handlers} onFocus={onFocus} onKeyDown={onKeyDown}
+      onPaste={(e) => { if (isTextField(e.target) || lecture) return; e.preventDefault(); e.stopPropagation(); onPaste(lab, e.clipboardData.getData("text/plain")); }}
     >
       {mounted ? PARTS : null}
     </div>
@@ -75,6 +79,12 @@ function Status() {
   return <div className="status" role="status" aria-live="polite"><span key={said}>{status.split("\n").map(told).join(" ")}</span></div>;
 }
 
+/** What stands between canvas and inspector. */
+function Side() {
+  const open = useLabState((s) => s.codeOpen || s.storyOpen);
+  return open ? <div className="side"><CodePanel /><StoryPanel /></div> : null;
+}
+
 /** One element for good: what changes on the root must not draw the parts again, each of which listens for itself. */
 const PARTS = <>
   <TaskPanel />
@@ -84,8 +94,9 @@ const PARTS = <>
     <Rail />
     <Palette />
     <Canvas><Banner /><div className="bars"><OfferBar /><FileBar /><LinkBar /></div><Empty /><KeysPanel /><ConnectMenu /><OpenSheet /><SaveSheet /></Canvas>
-    <CodePanel />
+    <Side />
     <Inspector />
+    <LectureBand />
     <Timeline />
     <div className="below"><WatchTable /><Status /></div>
     <Carried />

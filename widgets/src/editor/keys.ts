@@ -5,6 +5,8 @@ import { addState, align, bypass, copy, cutOut, differentiate, duplicate, group,
 import { explain, nextHeat, openForm, toggleBreak, toggleWatch } from "./Debug";
 import { ask } from "./Questions";
 import { frameSelection, writeNote } from "./Notes";
+import { toggleStory } from "./Storyboard";
+import { addBookmark, goBy, startLecture } from "./story";
 import { num } from "../shared/format";
 import { focusFind } from "./Palette";
 import { activeIn, around } from "../shared/tree";
@@ -193,11 +195,15 @@ export const KEYS: Key[] = [
   { keys: "H", group: "Debug", does: "costs on the canvas: time, memory, none", when: letter("h"), run: nextHeat },
   { keys: "E", group: "Debug", does: "explain this firing", when: letter("e"), run: (lab) => explain(lab) },
   { keys: "Space", group: "Run", does: "play or pause", when: key(" "), run: (lab) => { if (lab.state.playing || lab.running()) lab.halt(); else void lab.play(); } },
+  { keys: "Shift+A", group: "Lecture", does: "bookmark this moment", when: big("a"), run: (lab) => void addBookmark(lab) },
+  { keys: "Shift+S", group: "Lecture", does: "show the storyboard", when: big("s"), run: toggleStory },
+  { keys: "PgDn, PgUp", group: "Lecture", does: "to the next bookmark, the one before", when: (e) => key("PageDown")(e) || key("PageUp")(e), run: () => undefined },
+  { keys: "Shift+F", group: "Lecture", does: "lecture mode: the whole screen; Esc leaves it", when: big("f"), run: startLecture },
   { keys: "?", group: "Move", does: "show or hide these keys", when: key("?"), run: (lab) => lab.set({ panel: lab.state.panel === "keys" ? null : "keys" }) },
 ];
 
 /** What a recorded run in a file has no kernel for. */
-const needsKernel = (k: Key): boolean => k.group === "Build" || k.group === "File" || ["L", "Shift+B", "O", "Q"].includes(k.keys);
+const needsKernel = (k: Key): boolean => k.group === "Build" || k.group === "File" || ["L", "Shift+B", "O", "Q", "Shift+A"].includes(k.keys);
 
 function leave(lab: Lab): void {
   if (lab.unpreview() && !lab.state.wire) return;
@@ -235,6 +241,8 @@ export function handleKey(lab: Lab, e: KeyboardEvent): boolean {
     } else if (k.keys === "Shift+L, T" || k.keys === "Shift+H, V") {
       const how = { l: "left", t: "top", h: "across", v: "down" } as const;
       void align(lab, how[e.key.toLowerCase() as keyof typeof how]);
+    } else if (k.keys === "PgDn, PgUp") {
+      goBy(lab, e.key === "PageDown" ? 1 : -1);
     } else if (e.key.startsWith("Arrow")) {
       if ((e.target as Element).closest('[role="slider"], input, .outl')) return false;
       walk(lab, e.key === "ArrowRight" ? 1 : e.key === "ArrowLeft" ? -1 : 0, e.key === "ArrowDown" ? 1 : e.key === "ArrowUp" ? -1 : 0);

@@ -22,7 +22,7 @@ const edge = (src: string, dst: string, port: string): SceneEdge => ({
 
 const sceneOf = (nodes: SceneNode[], edges: SceneEdge[], opened: OpenScope[] = []): Scene => ({
   type: "scene", revision: 1, title: "t", path: null, dirty: false, undo: null, redo: null, total: nodes.length, structure: "s",
-  nodes, scopes: [], opened, edges, diagnostics: [], select: null, chosen: [], composites: [], notes: [], frames: [] });
+  nodes, scopes: [], opened, edges, diagnostics: [], select: null, chosen: [], composites: [], notes: [], frames: [], storyboard: [] });
 
 function randomScene(seed: number): Scene {
   const r = random(seed);

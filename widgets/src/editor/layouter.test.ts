@@ -4,7 +4,7 @@ import { layoutOf } from "./layout";
 import { Layouter } from "./layouter";
 
 const large: Scene = {
-  type: "scene", revision: 1, title: "t", path: null, dirty: false, undo: null, redo: null, total: 300, structure: "s", scopes: [], opened: [], diagnostics: [], select: null, chosen: [], composites: [], notes: [], frames: [],
+  type: "scene", revision: 1, title: "t", path: null, dirty: false, undo: null, redo: null, total: 300, structure: "s", scopes: [], opened: [], diagnostics: [], select: null, chosen: [], composites: [], notes: [], frames: [], storyboard: [],
   nodes: Array.from({ length: 300 }, (_, k): SceneNode => ({
     name: `n${k}`, op: "Op", label: `n${k}`, category: "math", phase: "forward", source: null, scope: "", gradient_of: null, fetch: false, inputs: k ? [{ port: "a", wired: true, optional: false, error: null, back: false }] : [],
     outputs: [{ index: 0, name: "out", tensor: `n${k}:0`, shape: "(3,)", dtype: "float32" }], attrs: {}, value: null, value_note: null, bound: null, x: null, y: null, error: null })),

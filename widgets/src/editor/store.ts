@@ -18,16 +18,19 @@ import { Layouter } from "./layouter";
 import { type Route, routesOf } from "./routes";
 import { ClockScale, seconds } from "./Lanes";
 import { keyOfQuestion, revealedText } from "./asked";
+import { lookAt } from "./story";
 import { activeIn } from "../shared/tree";
 
 export type Tensor = Thumb & { data: Float32Array };
 export type PortRef = { node: string; dir: "in" | "out"; port: string };
+/** What a lecture may do to the run: answer what was asked, and tell how it came. */
+const IN_LECTURES = new Set<Debug["name"]>(["answer", "skip", "explain", "why_nan", "why_zero", "heat", "compare_by"]);
 /** What carries a text that somebody typed. */
 const TYPED = new Set<Debug["name"]>(["break_add", "override", "branch", "watch_box", "ask"]);
 
 export type Alert = { id: number; text: string; hint: string; node: string | null; edge: string | null; why: boolean };
 export type Flight = { key: number; edge: string };
-export type Panel = "add" | "outline" | "keys" | "connect" | "open" | "save as" | "open run" | "compare run" | "save run" | null;
+export type Panel = "add" | "outline" | "keys" | "connect" | "open" | "save as" | "open run" | "compare run" | "save run" | "save class" | null;
 /** A note or frame that is selected, and whether its text is being written. */
 export type Mark = { kind: "note" | "frame"; index: number; writing: boolean };
 /** What is carried from the palette to the canvas. */
@@ -118,6 +121,14 @@ export type State = {
   /** The training that the lab follows. */
   training: TrainingState | null;
   task: Task | null;
+  /** The bookmark that was gone to last. */
+  story: number | null;
+  /** Is the storyboard beside the canvas? */
+  storyOpen: boolean;
+  /** The bookmark that is being written. */
+  writing: number | null;
+  /** Lecture mode: the lab alone over the whole screen, and nothing is changed. */
+  lecture: boolean;
   /** Where a NaN or a zero began; its way is lit until it is closed. */
   why: Why | null;
   explained: Explained | null;
@@ -153,7 +164,7 @@ const NO_RUN: Run = {
 
 const EMPTY_SCENE: Scene = {
   type: "scene", revision: 0, title: "", path: null, dirty: false, undo: null, redo: null, total: 0, structure: "", nodes: [], scopes: [], opened: [], edges: [],
-  diagnostics: [], select: null, chosen: [], composites: [], notes: [], frames: [],
+  diagnostics: [], select: null, chosen: [], composites: [], notes: [], frames: [], storyboard: [],
 };
 
 export const TRAVEL = 400;
@@ -181,13 +192,15 @@ export type View = {
   center(p: Point): void;
   /** Something else moves the viewport now: where it was gliding to counts no more. */
   halt(): void;
+  /** Looks at a part of the canvas, where these elements are; in a lecture at them alone, as large as they can be. Neither: at the whole graph. */
+  look(part: Rect | null, names: string[], smooth: boolean): void;
 };
 
 const PATIENCE = 4000;      // ms without an answer before the lab says that it waits
 const FOLLOWED = 12;        // firings of one command, at most, that the viewport follows
 const LOOK = 1000;          // ms between two looks at the file
 /** What a person has done: it is sent again after a broken connection. */
-const CHANGES = ["edit", "command", "debug", "open_text", "train"] as const;
+const CHANGES = ["edit", "command", "debug", "open_text", "train", "story_do"] as const;
 const SILENT = "The kernel has not answered yet. If it was restarted, run the cell again: your graph is in this page, and it is offered to you.";
 
 export class Lab {
@@ -217,7 +230,7 @@ export class Lab {
       palette: null, ops: new Map(), scene: null, nodes: new Map(), scopes: new Map(), wiring: new Wiring(EMPTY_SCENE), geos: new Map(), at: new Map(), layout: null,
       frames: [], routes: new Map(), run: NO_RUN, thumbs: new Map(), value: null, asked: null, slice: "", output: 0, alerts: [], finding: false, status: "", said: 0, offer: null, fits: null, found: null, far: false, ghost: null, refused: null, reach: null, busy: false,
       tour: null, link: "up", lost: 0, file: null, files: null, nameCheck: null, selected: [], edge: null, home: null, wire: null, pending: null, query: "", searching: false, panel: null, playing: false, speed: 1, flights: [],
-      theme: 0, dragCursor: null, into: null, carry: null, dropEdge: null, blamed: new Map(), lit: DARK, mark: null, code: null, codeOpen: false, debugging: NO_DEBUGGING, training: null, task: null, why: null, explained: null, revealed: null, form: null, clock: null, lanes: false, moment: null, firing: DARK,
+      theme: 0, dragCursor: null, into: null, carry: null, dropEdge: null, blamed: new Map(), lit: DARK, mark: null, code: null, codeOpen: false, debugging: NO_DEBUGGING, training: null, task: null, story: null, storyOpen: false, writing: null, lecture: false, why: null, explained: null, revealed: null, form: null, clock: null, lanes: false, moment: null, firing: DARK,
     };
   }
 
@@ -292,6 +305,11 @@ export class Lab {
         if (m.version !== VERSION) this.alert("The page and the kernel are of different versions.", "Restart the kernel or reload the page.");
         return;
       case "scene": return this.takeScene(foreign ? { ...m, select: null, chosen: [] } : m);
+      case "story":
+        this.set({ story: m.at, ...(this.inFile && this.state.story === null ? { storyOpen: true } : {}) });     // a file with a storyboard is opened for it
+        // after what the run's state has moved in this frame
+        if (m.move && m.at !== null) { const at = m.at; requestAnimationFrame(() => requestAnimationFrame(() => { if (this.state.story === at) lookAt(this, at); })); }
+        return;
       case "select":
         this.select([m.name], null, true);
         this.view?.show(m.name, true);
@@ -614,6 +632,7 @@ export class Lab {
 
   /** A breakpoint, a watch, an override or a question. */
   debug(name: Debug["name"], more: Partial<Omit<Debug, "type" | "name">> = {}): Promise<boolean> {
+    if (this.state.lecture && !IN_LECTURES.has(name) && this.refuses()) return Promise.resolve(false);
     if (this.state.alerts.length && TYPED.has(name)) this.set({ alerts: [] });      // what was wrong with the text before
     return this.send({ type: "debug", name, target: null, text: "", ...more });
   }
@@ -640,7 +659,7 @@ export class Lab {
 
   /** Changes the document. Edits in a row that share `merge` are one step of undo. */
   async edit(edits: Record<string, unknown>[], said?: string, merge = ""): Promise<boolean> {
-    if (edits.some((e) => e.tag !== "Move") && this.refuses()) return false;
+    if ((this.state.lecture || edits.some((e) => e.tag !== "Move")) && this.refuses()) return false;
     if (this.state.link === "gone") {
       this.alert("This change was not made: the kernel is gone.", "Run the cell again, and go on with your graph there.");
       return false;
@@ -700,8 +719,9 @@ export class Lab {
     if (place !== null) requestAnimationFrame(() => this.view?.show(place, true));
   }
 
-  /** Says that there is no kernel for this; false where there is one. */
+  /** Says why nothing can be changed: there is no kernel for it, or a lecture is on; false where it can. */
   refuses(): boolean {
+    if (this.state.lecture) { this.say("A lecture changes nothing: Esc leaves it."); return true; }
     if (this.inFile) this.alert(NEEDS_KERNEL, GET_KERNEL);
     return this.inFile;
   }
@@ -741,6 +761,7 @@ export class Lab {
   }
 
   selectMark(mark: Mark | null): void {
+    if (this.state.lecture) return;
     if (mark) this.select([]);
     this.set({ mark });
   }
@@ -1110,6 +1131,9 @@ export class Lab {
 
   /** Is a run going on in the kernel that can be paused? */
   running(): boolean { return this.state.busy && this.state.run.mode === "run"; }
+
+  /** The bookmark that is on the way to. */
+  heading: number | null = null;
 
   private seeking: number | null = null;
   private sought = false;

@@ -1,5 +1,5 @@
 // What a replay's file holds, as flowlab/widgets/replay.py writes it.
-import type { Clock, CompositeSpec, FrameSpec, LSTMData, NoteSpec, Palette, RunState, SceneNode, SceneScope, Stats, ToPage } from "../protocol.gen";
+import type { BookmarkSpec, Clock, CompositeSpec, FrameSpec, LSTMData, NoteSpec, Palette, RunState, SceneNode, SceneScope, Stats, ToPage } from "../protocol.gen";
 
 export type Phase = SceneNode["phase"];
 export type State = RunState["states"][string];
@@ -20,7 +20,7 @@ export type Wire = readonly [src: string, output: number, dst: string, port: str
 export type Scenery = {
   title: string; nodes: SceneNode[]; scopes: Record<string, Scope>; wires: Wire[]; types: Record<string, [text: string, dtype: string, shape: (number | string | null)[]]>;
   folded: string[]; loops: Record<string, ["loop" | "branch", string, string[], string[]]>;
-  composites: CompositeSpec[]; notes: NoteSpec[]; frames: FrameSpec[]; most: number; character: string[]; joins: Record<string, string[]>;
+  composites: CompositeSpec[]; notes: NoteSpec[]; frames: FrameSpec[]; storyboard: BookmarkSpec[]; folds: (string[] | null)[]; most: number; character: string[]; joins: Record<string, string[]>;
   palette: Palette; code: { text: string; lines: Record<string, number[]>; note: string };
 };
 

@@ -206,10 +206,10 @@ export class Drawings {
     const opened = [...shown.opened].map(([name, members]): OpenScope => ({
       name, label: name.slice(name.lastIndexOf("/") + 1), parent: scopeOf(name), members, loop: this.scenery.loops[name]?.[0] ?? null, node: this.scenery.loops[name]?.[1] ?? null,
     }));
-    const { title, composites, notes, frames } = this.scenery;
+    const { title, composites, notes, frames, storyboard } = this.scenery;
     return {
       type: "scene", revision, title, path: null, dirty: false, undo: null, redo: null, total: this.nodes.size, structure: JSON.stringify([shown.nodes, [...shown.scopes.keys()], [...shown.opened.keys()]]),
-      nodes, scopes, opened, edges: shown.edges, diagnostics: [], select: select === null ? null : this.elementOf(shown, select), chosen: [], composites, notes,
+      nodes, scopes, opened, edges: shown.edges, diagnostics: [], select: select === null ? null : this.elementOf(shown, select), chosen: [], composites, notes, storyboard,
       frames: frames.map((f) => ({ ...f, members: [...new Set(f.members.flatMap((m) => this.standsFor(shown, m)))] })),
     };
   }

@@ -49,7 +49,9 @@ export class RecordedLab {
         say(this.drawings.scenery.palette);
         this.sayScene(say);
         this.sayState(say, true);
+        if (this.drawings.scenery.storyboard.length) this.goTo(0, say);
         return true;
+      case "story_do": return m.name === "go" && typeof m.index === "number" ? this.goTo(m.index, say) : refused(say);
       case "selected": case "picture": case "ask_files": case "ask_name": return true;
       case "ask": return this.ask(m, say);
       case "ask_find": {
@@ -180,6 +182,23 @@ export class RecordedLab {
       case "reveal": return node !== null && this.reveal(node, say);
       default: return refused(say);
     }
+  }
+
+  /** To a bookmark: folded as it was, at its firing. */
+  private goTo(index: number, say: Say): boolean {
+    const { storyboard, folds } = this.drawings.scenery;
+    const mark = storyboard[index];
+    if (!mark) return false;
+    const folded = folds[index];
+    if (folded !== null && (folded.length !== this.folded.size || folded.some((f) => !this.folded.has(f)))) {
+      this.folded = new Set(folded);
+      this.drawing = this.drawings.drawn(this.folded, this.spread);
+      this.sayScene(say);
+    }
+    this.go(Math.min(this.length, mark.cursor ?? 0));
+    this.sayState(say, true);
+    say({ type: "story", at: index, move: true });
+    return true;
   }
 
   /** The first firing from `at` on of which something holds; where there is none, the end. */

@@ -12,7 +12,7 @@ const record = <T>(rows: [string, T][]): Record<string, T> => Object.fromEntries
 /** A file in which four nodes have names that every object of JavaScript has: A and B go into C, A and C into D. */
 function file(): Promise<string> {
   const scene = {
-    title: "names", folded: [], loops: {}, composites: [], notes: [], frames: [], most: 100, character: ["math"], palette: { type: "palette" }, code: { text: "", lines: record(names.map((n) => [n, [1, 1]])), note: "" },
+    title: "names", folded: [], loops: {}, composites: [], notes: [], frames: [], storyboard: [], folds: [], most: 100, character: ["math"], palette: { type: "palette" }, code: { text: "", lines: record(names.map((n) => [n, [1, 1]])), note: "" },
     nodes: names.map((name) => ({ name, op: "Relu", label: name, category: "math", phase: "forward", source: null })), scopes: record([["hasOwnProperty", { name: "hasOwnProperty", kind: null, category: "math" }]]),
     wires: [[A, 0, C, "a", false], [B, 0, C, "b", false], [A, 0, D, "a", false], [C, 0, D, "b", false]], types: record(names.map((n) => [`${n}:0`, ["()", "float32", []]])), joins: record([[C, [A, B]], [D, [A, C]]]),
   };

@@ -33,6 +33,7 @@ const PATHS = {
   // commands
   add: <path d="M7 2.5v9M2.5 7h9" />,
   live: <path d="M1 7.5h2.8l2-5 2.6 9.4 1.8-4.4H13" />,
+  lecture: <path d="M1.5 2.5h11M2.5 2.5v6h9v-6M7 8.5v2M4 12.5l3-2 3 2" />,
   code: <path d="M4.5 3.2L1 7l3.5 3.8M9.5 3.2L13 7l-3.5 3.8" />,
   run: <path d="M3 2l9 5-9 5z" fill="currentColor" />,
   play: <path d="M3 2l9 5-9 5z" />,
