@@ -313,17 +313,26 @@ def with_marks(before: Document, after: Document) -> Document:
     here = flat(after).nodes
     now = {n.id: n.name for n in here.values()}
     moved = {n.name: now.get(n.id) for n in flat(before).nodes.values()}
+    if all(old == new for old, new in moved.items()):
+        return after
 
     def follow(tensor: str) -> str | None:
         name, _, output = tensor.rpartition(":")
         found = moved.get(name) or (name if name in here else None)
         return f"{found}:{output}" if found is not None else None
 
+    first: dict[str, str] = {}      # scope → the first node in it
+    for node in moved if after.storyboard else ():
+        scope = node.rpartition("/")[0]
+        while scope and scope not in first:
+            first[scope] = node
+            scope = scope.rpartition("/")[0]
+
     def follow_name(name: str) -> str | None:
         """A node, or a scope: it is where the first node in it has gone, if that keeps its name there."""
         if name in moved:
             return moved[name]
-        inside = next((n for n in moved if n.startswith(f"{name}/")), None)
+        inside = first.get(name)
         found = moved[inside] if inside is not None else None
         return found.removesuffix(inside[len(name):]) if found is not None and found.endswith(inside[len(name):]) else None
 

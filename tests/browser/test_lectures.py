@@ -26,7 +26,7 @@ def test_two_bookmarks_a_lecture_by_clicker_and_a_reload(notebook, clean, shots,
     lab.locator('[data-node="y"]').click()
     page.keyboard.press("Shift+A")                              # the graph before any run, and its title is written at once
     board.get_by_role("textbox", name="Title").fill("The graph")
-    board.get_by_role("textbox", name="Note").fill("What is $x w$?\n\n- **six**")
+    board.get_by_role("textbox", name="Lecture note").fill("What is $x w$?\n\n- **six**")
     page.keyboard.press("Control+Enter")
     expect(board.locator('[data-bookmark="0"]')).to_contain_text("nothing runs")
     hand.press("Step")

@@ -16,7 +16,9 @@ import pytest
 
 import flowlab as fl
 from flowlab.io.build import build
-from flowlab.io.document import document_of, from_text
+from flowlab.io.document import bytes_of, document_of, from_text
+from flowlab.io.edits import PutBookmark, apply
+from flowlab.io.lecture import Lecture, lecture_in
 
 BARRED = ("import", "exec", "os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "socket.connect", "socket.getaddrinfo", "ctypes.dlopen", "pickle.find_class", "shutil.rmtree", "os.remove", "os.rename", "os.mkdir")
 SPICE = [b"null", b"-1", b"1e999", b"9007199254740993", b'"__proto__"', b"[]", b"{}", b"NaN", b'"../../etc/passwd"', b"[" * 60, b'{"dtype":"float32","shape":[1000000,1000000],"data":""}', b"\x00", b"\xff\xff\xff\xff\x0f", b"\\", b'"',
@@ -43,7 +45,8 @@ def sound(folder: Path) -> dict[str, bytes]:
     sess.save(folder / "weights")
     with fl.Graph("plain") as plain:
         fl.softmax(fl.nn.dense(fl.placeholder(("batch", 3), name="x"), 2, name="out"), name="y")
-    return {"graph": document_of(g).text().encode(), "weights": (folder / "weights").read_bytes(), "onnx": fl.to_onnx(plain, "y", fl.Session(plain)).SerializeToString()}
+    told = apply(document_of(g), PutBookmark("start", "$x$", 2, "rnn/Tanh", (0, 0, 80, 60), ("x",), ("rnn",), ("x",), "x:0", "loss:x", ("code",)))
+    return {"graph": bytes_of(Lecture(told, 3, 0, 1, 2, dict(sess.variables)).to_json()), "weights": (folder / "weights").read_bytes(), "onnx": fl.to_onnx(plain, "y", fl.Session(plain)).SerializeToString()}
 
 
 def mutant(data: bytes, rng: random.Random) -> bytes:
@@ -79,7 +82,8 @@ def read(kind: str, data: bytes, path: Path, sess: fl.Session) -> str:
         elif kind == "onnx":
             fl.from_onnx(data)
         else:
-            build(from_text(data))
+            found = lecture_in(data, "it")
+            build(found.document if found is not None else from_text(data))
         return "read"
     except fl.FlowError:
         return "refused"
@@ -117,7 +121,7 @@ def go(seed: int, count: int) -> Counter[str]:
 def test_some_mutants():
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:      # a hook of Python's audit stays for good
         found = pool.submit(go, 1, 600).result()
-    assert found.total() == 600 and min(found[f"{k}, refused"] for k in ("graph", "weights", "onnx")) > 50
+    assert found.total() == 600 and min(found[f"{k}, refused"] for k in ("graph", "weights", "onnx")) > 50 and found["graph, read"]
 
 
 @pytest.mark.slow

@@ -108,7 +108,7 @@ function Writing({ b, i, done }: { b: BookmarkSpec; i: number; done(): void }) {
   return (
     <form className="sform" aria-label={t("Write the bookmark {name}", { name: visible(b.title) })} onSubmit={(e) => { e.preventDefault(); void keep(); }} onKeyDown={keys}>
       <label htmlFor={`${id}t`}>{t("Title")}</label><input ref={first} id={`${id}t`} className="tf" value={title} maxLength={200} autoComplete="off" onChange={(e) => setTitle(e.target.value)} />
-      <label htmlFor={`${id}n`}>{t("Note")}</label><textarea id={`${id}n`} className="tf m" rows={Math.min(12, Math.max(4, note.split("\n").length + 1))} value={note} maxLength={20000} placeholder={t("Markdown, with formulas in $…$")} onChange={(e) => setNote(e.target.value)} />
+      <label htmlFor={`${id}n`}>{t("Lecture note")}</label><textarea id={`${id}n`} className="tf m" rows={Math.min(12, Math.max(4, note.split("\n").length + 1))} value={note} maxLength={20000} placeholder={t("Markdown, with formulas in $…$")} onChange={(e) => setNote(e.target.value)} />
       <div className="act tight"><button type="submit" className="bt pri" data-filled disabled={!title.trim()}>{t("Keep")}</button><button type="button" className="bt" onClick={done}>{t("Cancel")}</button></div>
     </form>
   );
@@ -151,7 +151,7 @@ function Band() {
   return (
     <section className="band" ref={band} tabIndex={-1} aria-label={t("Lecture")} data-testid="lecture" data-at={at ?? undefined}>
       <div className="bcount" aria-label={mark ? t("Bookmark {n} of {total}", { n: (at ?? 0) + 1, total: board.length }) : t("No bookmark")} role="img">{mark ? <><b>{(at ?? 0) + 1}</b> / {board.length}</> : "–"}</div>
-      <div className="btext"><h2>{visible(mark?.title ?? title)}</h2>{mark?.note && <div className="bnote" tabIndex={0} role="group" aria-label={t("Note")}><Markdown text={mark.note} /></div>}</div>
+      <div className="btext"><h2>{visible(mark?.title ?? title)}</h2>{mark?.note && <div className="bnote" tabIndex={0} role="group" aria-label={t("Lecture note")}><Markdown text={mark.note} /></div>}</div>
       <div className="bdo">
         <button type="button" aria-label={t("Previous bookmark")} title={`${t("Previous bookmark")} (Page Up)`} disabled={!at} onClick={() => goBy(lab, -1)}><Icon name="stepBack" size={20} /></button>
         <button type="button" aria-label={t("Next bookmark")} title={`${t("Next bookmark")} (Page Down)`} disabled={at !== null && at >= board.length - 1} onClick={() => goBy(lab, 1)}><Icon name="step" size={20} /></button>

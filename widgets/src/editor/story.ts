@@ -129,6 +129,12 @@ export function endLecture(lab: Lab): void {
   requestAnimationFrame(() => { lookAgain(lab); if (back instanceof HTMLElement && back.isConnected && back !== document.body) back.focus({ preventScroll: true }); else lab.root?.focus({ preventScroll: true }); });
 }
 
+/** Is this in a note that is longer than its band? */
+function scrolls(target: Element | null): boolean {
+  const note = target?.closest(".bnote");
+  return note !== null && note !== undefined && note.scrollHeight > note.clientHeight + 1;
+}
+
 /** The keys of lecture mode, those that a clicker sends among them. True when it was one. */
 export function lectureKey(lab: Lab, e: KeyboardEvent, typing: boolean): boolean {
   if (e.ctrlKey || e.metaKey || e.altKey || e.isComposing) return false;
@@ -136,7 +142,7 @@ export function lectureKey(lab: Lab, e: KeyboardEvent, typing: boolean): boolean
   if (e.key === "PageDown") goBy(lab, 1);
   else if (e.key === "PageUp") goBy(lab, -1);
   else if (e.key === "Escape" && !typing) endLecture(lab);
-  else if (typing || target?.closest("[role=slider], .clines")) return false;
+  else if (typing || target?.closest("[role=slider], .clines") || (e.key === "ArrowUp" || e.key === "ArrowDown") && scrolls(target)) return false;
   else if (e.key === "ArrowRight" || e.key === "ArrowDown" || e.key === " " && !target?.closest("button, a")) goBy(lab, 1);
   else if (e.key === "ArrowLeft" || e.key === "ArrowUp") goBy(lab, -1);
   else if (e.key === "Home") goBy(lab, -Infinity);
