@@ -107,7 +107,7 @@ export function startLecture(lab: Lab): void {
   const { codeOpen, lanes, story } = lab.state;
   left = { focus: activeIn(lab.root), code: codeOpen, lanes };
   lab.pause();
-  lab.set({ lecture: true, panel: null, wire: null, pending: null, mark: null, form: null, into: null, writing: null, query: "" });
+  lab.set({ lecture: true, tour: null, panel: null, wire: null, pending: null, mark: null, form: null, into: null, writing: null, query: "" });
   void fill(host);
   const board = boardOf(lab);
   const at = board.length ? story ?? 0 : null;
