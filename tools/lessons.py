@@ -116,13 +116,13 @@ def tasks() -> dict[str, dict[str, Any]]:
 def made(task: Mapping[str, Any], language: str) -> Exercise:
     """The exercise in one language."""
     mistakes = [(wrong, told[language]) for wrong, told in task["mistakes"] if told is not None]
-    start = {} if task.get("start") is None else {"start": graph_of(task["start"])}
+    start = {} if task.get("start") is None else {"start": graph_of(task["start"], task["title"][language])}
     return fl.exercise(task["task"][language], title=task["title"][language], hints=task["hints"][language], solution=task["solution"], mistakes=mistakes, **start, **task.get("options", {}))
 
 
-def graph_of(build: Any) -> fl.Graph:
+def graph_of(build: Any, name: str = "mine") -> fl.Graph:
     """What a function of notebooks/solutions builds."""
-    with fl.Graph("mine") as graph:
+    with fl.Graph(name) as graph:
         found = build()
     return found if isinstance(found, fl.Graph) else graph
 
