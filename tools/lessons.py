@@ -2,6 +2,7 @@
 
     python tools/lessons.py exercises     write the files of the exercises, from notebooks/solutions, in both languages
     python tools/lessons.py stamp FILE…   note in each Chinese cell which English it says; do it when the translation is right
+    python tools/lessons.py nbgrader NN FOLDER [LANGUAGE]   write the exercises of a lesson as an assignment for nbgrader, solutions included
 
 A lesson is notebooks/NN_name.ipynb and notebooks/zh-CN/NN_name.ipynb: the same cells with the same code, up to what strings and comments say. Each Chinese cell remembers the English
 one that it was made from, so a change of one language alone is found.
@@ -29,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import flowlab as fl
+from flowlab.apps import nbgrader
 from flowlab.apps.exercise import Exercise
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
@@ -141,6 +143,13 @@ def write_exercises() -> Iterator[Path]:
             yield path
 
 
+def write_assignment(lesson: str, target: Path, language: str = "en") -> Path:
+    """The exercises of lesson `01` … as the source version of an assignment for nbgrader, a point each."""
+    chosen = {name: task for name, task in tasks().items() if name.startswith(f"{lesson}_")}
+    title = text_of(json.loads(next(folder(language).glob(f"{lesson}_*.ipynb")).read_text(encoding="utf-8"))["cells"][0]).splitlines()[0].lstrip("# ")
+    return nbgrader.write_assignment(target, [nbgrader.Question(name[3:], made(task, language), task["solution"]) for name, task in chosen.items()], title=title, language=language)
+
+
 def main(arguments: list[str]) -> int:
     match arguments:
         case ["exercises"]:
@@ -149,6 +158,8 @@ def main(arguments: list[str]) -> int:
         case ["stamp", *chosen] if chosen:
             for name in chosen:
                 stamp(Path(name).stem)
+        case ["nbgrader", lesson, target, *language]:
+            print(write_assignment(lesson, Path(target), *language))
         case _:
             print(__doc__)
             return 2

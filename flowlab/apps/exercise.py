@@ -232,7 +232,7 @@ def exercise(task: str, *, solution: Graph | Callable[[], Any] | None = None, ti
         return Exercise(task, title, _document(start) if start is not None else Document(title), score=score, at_least=float(at_least), hints=tuple(hints))
     if solution is None:
         raise AttributeValueError("an exercise needs a solution or a score.", port="solution", hint="A Graph, or a function that builds one.")
-    graph = _graph(solution)
+    graph = graph_of(solution)
     names = _goals(graph, goals)
     last = {n.id for n in _last(graph)}
     inner = tuple(name for name in names if _end(graph, name).node.id not in last or any(n.phase != "forward" for n in needed([_end(graph, name)])))
@@ -299,7 +299,8 @@ def read_attempts(path: str | os.PathLike[str]) -> tuple[str, list[Attempt]]:
 # ---------------------------------------------------------------- what the solution says
 
 
-def _graph(source: Graph | Callable[[], Any]) -> Graph:
+def graph_of(source: Graph | Callable[[], Any]) -> Graph:
+    """The graph that a Graph, or a function that builds one, stands for."""
     if isinstance(source, Graph):
         return source
     with Graph("solution") as graph:
@@ -405,7 +406,7 @@ def _computed(graph: Graph, goals: Sequence[str], sources: Sequence[Source], giv
 
 
 def _mistake(wrong: Graph | Callable[[], Any], hint: str, goals: Sequence[str], sources: Sequence[Source], cases: Sequence[Case]) -> Mistake:
-    graph = _graph(wrong)
+    graph = graph_of(wrong)
     ends = goals if all(name.partition(":")[0] in graph.nodes for name in goals) else _goals(graph, None)
     if len(ends) != len(goals):
         raise AttributeValueError(f"a mistake gives {plural(len(ends), 'result')}, the solution {len(goals)}.", port="mistakes")

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from html import escape
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -293,33 +294,38 @@ def training(source: Any, log: bool = False) -> Any:
 
 
 def attempts(files: Iterable[str | os.PathLike[str]]) -> Any:
-    """Draw what a class has done, from the files of `Exercise.save_attempts`: for each exercise, who solved it at the first check, later, and not yet. Returns a plotly Figure.
+    """Draw what a class has done, from the files of `Exercise.save_attempts`: for each exercise, who solved it at the first check, later, not yet, and who has not tried. Returns a plotly Figure.
 
+    Files of one name are one student's, in whatever order they come, and a check that stands in several of them counts once; a file without a name goes by what it is called itself.
     Pointing at a bar names the students, and what was wrong most often. DocumentError for another file, FlowError if none is given.
     """
     go, _ = _plotly()
     per: dict[str, dict[str, list[Any]]] = {}
-    for name, found in (read_attempts(f) for f in files):
+    people: dict[str, None] = {}
+    for file in files:
+        given, found = read_attempts(file)
+        name = escape(given.strip() or Path(file).stem)
+        people[name] = None
         for a in found:
-            per.setdefault(escape(a.exercise), {}).setdefault(escape(name) or "no name", []).append(a)
+            per.setdefault(escape(a.exercise), {}).setdefault(name, []).append(a)
     if not per:
         raise FlowError("there are no attempts to draw.", hint="Exercise.save_attempts(path, name) writes those of a student.")
     figure, titles = go.Figure(), list(per)
-    kinds = (("at the first check", PHASES["forward"], ""), ("later", LINES["g"][0], "/"), ("not yet", "#4a5568", "x"))
+    kinds = (("at the first check", PHASES["forward"], ""), ("later", LINES["g"][0], "/"), ("not yet", "#4a5568", "x"), ("not tried", "#c5cad3", ""))
     for k, (label, colour, pattern) in enumerate(kinds):
-        who = [[n for n, tries in per[t].items() if _solved(tries) == k] for t in titles]
-        wrong = [_most(w for n in names for a in per[t][n] for w in a.wrong) for t, names in zip(titles, who)]
+        who = [[n for n in people if _solved(per[t].get(n, ())) == k] for t in titles]
+        wrong = [_most(w for n in names for a in dict.fromkeys(per[t].get(n, ())) for w in a.wrong) for t, names in zip(titles, who)]
         figure.add_trace(go.Bar(orientation="h", name=label, y=titles, x=[len(names) for names in who], marker={"color": colour, "line": {"width": 0}, "pattern": {"shape": pattern, "size": 5, "solidity": 0.35}},
                                 customdata=[[", ".join(names), f"<br>most often: {w}" if w else ""] for names, w in zip(who, wrong)], hovertemplate="%{y}: %{x} %{customdata[0]}%{customdata[1]}<extra>" + label + "</extra>"))
-    figure.update_xaxes(title_text="students", rangemode="tozero", dtick=1 if max(len(v) for v in per.values()) < 12 else None)
-    figure.update_yaxes(autorange="reversed")
-    people = {n for tries in per.values() for n in tries}
-    return figure.update_layout(**_layout(f"{plural(len(titles), 'exercise')}, {plural(len(people), 'student')}"), barmode="stack", bargap=0.35, height=130 + 56 * len(titles))
+    figure.update_xaxes(title_text="students", rangemode="tozero", dtick=1 if len(people) < 12 else None)
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    return figure.update_layout(**_layout(f"{plural(len(titles), 'exercise')}, {plural(len(people), 'student')}"), barmode="stack", legend_traceorder="normal", bargap=0.35, height=130 + 56 * len(titles))
 
 
 def _solved(tries: Sequence[Any]) -> int:
-    """0: at the first check, 1: later, 2: not yet."""
-    return 0 if tries[0].solved else 1 if any(a.solved for a in tries) else 2
+    """0: at the first check, 1: later, 2: not yet, 3: not tried."""
+    # checks of one second keep their order
+    return 3 if not tries else 0 if min(tries, key=lambda a: a.when).solved else 1 if any(a.solved for a in tries) else 2
 
 
 def _most(texts: Iterable[str]) -> str:

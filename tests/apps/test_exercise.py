@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import flowlab as fl
+from flowlab.apps.exercise import Attempt
 from flowlab.apps.faults import BEGINS, KINDS
 from flowlab.io.document import document_of
 from flowlab.io.edits import Rename, apply
@@ -267,13 +268,35 @@ def test_a_class_is_drawn_by_who_solved_what(tmp_path):
             task.check(g)
         task.save_attempts(tmp_path / name, name)
     figure = fl.plots.attempts(sorted(tmp_path.iterdir()))
-    assert [list(bar.x) for bar in figure.data] == [[1], [1], [1]] and [bar.customdata[0][0] for bar in figure.data] == ["Ada", "Bo", "Cy"]
+    assert [list(bar.x) for bar in figure.data] == [[1], [1], [1], [0]] and [bar.customdata[0][0] for bar in figure.data] == ["Ada", "Bo", "Cy", ""]
     assert "The values of loss are right in 0 of 6 cases." in figure.data[2].customdata[0][1] and figure.layout.title.text.startswith("1 exercise, 3 students")
     (tmp_path / "none").write_text("{}")
     with pytest.raises(fl.DocumentError, match="holds no attempts"):
         fl.plots.attempts([tmp_path / "none"])
     with pytest.raises(fl.FlowError, match="no attempts"):
         fl.plots.attempts([])
+
+
+def test_a_student_of_a_class_is_counted_once_however_the_files_come(tmp_path):
+    one, two = (fl.exercise("The loss.", solution=mean_square, title=title) for title in ("<b>Loss</b>", "Again"))
+
+    def file(name, task, student, *tries):
+        task.attempts[:] = [Attempt(task.title, f"2026-03-0{day}T10:00:00+00:00", solved, 0.5, 0, () if solved else ("It is wrong.",)) for day, solved in tries]
+        task.save_attempts(tmp_path / name, student)
+    file("a.json", one, "Ada", (2, True))
+    file("b.json", one, "Ada", (1, False), (2, True))         # the whole of what a.json holds a part of
+    file("c.json", one, "", (1, True))                        # two who gave no name
+    file("d.json", one, " ", (1, False))
+    file("e.json", two, "<img src=x onerror=alert(1)>", (1, True))
+    file("f.json", two, "Eve")                                # handed in, and never checked
+    for files in ("abcdef", "fedcba"):
+        figure = fl.plots.attempts(tmp_path / f"{f}.json" for f in files)
+        titles = list(figure.data[0].y)
+        count = {title: [int(bar.x[k]) for bar in figure.data] for k, title in enumerate(titles)}
+        assert count == {"&lt;b&gt;Loss&lt;/b&gt;": [1, 1, 1, 2], "Again": [1, 0, 0, 4]} and figure.layout.title.text.startswith("2 exercises, 5 students")
+        who = {bar.name: bar.customdata[titles.index("&lt;b&gt;Loss&lt;/b&gt;")] for bar in figure.data}
+        assert who["at the first check"][0] == "c" and who["later"][0] == "Ada" and who["not yet"][0] == "d" and "It is wrong." in who["later"][1]
+        assert "<img" not in str(figure.data)
 
 
 @pytest.mark.parametrize(("make", "says"), [
