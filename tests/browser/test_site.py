@@ -33,7 +33,7 @@ def test_the_site_works_from_a_disk(site, page):
     frame.get_by_role("button", name="Step", exact=True).click()
     expect(frame.get_by_test_id("flowlab").first).to_have_attribute("data-cursor", "1")
     page.locator(".md-search__input").fill("softmax")
-    expect(page.locator(".md-search-result__link").filter(has_text="Softmax").first).to_be_visible()
+    expect(page.locator(".md-search-result__link").filter(has_text="Softmax").first).to_be_visible(timeout=60_000)       # the index is made in the page
     assert not [url for url in asked if not url.startswith(("file:", "data:", "blob:", "about:"))]
 
 

@@ -41,6 +41,7 @@ CATEGORIES = {
     "input": ("What begins a graph", "Values that need no input."),
     "state": ("State", "What stays from one run to the next. A run reads the values from before it, and what it assigns is committed at its end."),
 }
+LINE = "\n    "
 LOSSES = {"SparseSoftmaxCrossEntropy", "SoftmaxCrossEntropy"}     # the palette has them beside the softmax
 TAKES = {"Float": "floats", "Int": "whole numbers", "Bool": "true or false", "Number": "floats or whole numbers", "Any": "any dtype"}
 
@@ -123,15 +124,15 @@ def code_of(op: Op, row: Row) -> str:
         grads = [f"d{t}" for t in targets]
         weights = "" if row.weights is None else f", grad_ys=[{row.weights!r}]"
         first = f"found[{which}]" if many else outputs[which]
-        lines.append(f"    {', '.join(grads)}{',' if len(grads) == 1 else ''} = fl.gradients({first}, [{', '.join(targets)}]{weights})")
+        given = f"{', '.join(grads)}{',' if len(grads) == 1 else ''} = fl.gradients({first}, [{', '.join(targets)}]{weights})"
+        lines.append(f"    {given}" if len(given) < 92 else f"    {given}".replace(" = fl.", " = \\\n        fl."))
         fetched.update(dict.fromkeys(grads))
     fed = f"feeds = {{{', '.join(f'{n}: {v!r}' for n, v in feeds.items())}}}"
     lines += ["", fed] if len(fed) < 100 else ["", "feeds = {", *(f"    {n}: {v!r}," for n, v in feeds.items()), "}"]
     if many:
         more = [f'"{d}": {d}' for d in fetched if d not in outputs]
-        more_text = f" | {{{', '.join(more)}}}" if more else ""
         names = ", ".join(f'"{o}"' for o in outputs)
-        lines.append(f"fetches = dict(zip(({names}), found)){more_text}")
+        lines += [f"fetches = dict(zip(({names}), found))", *([f"fetches |= {{{', '.join(more)}}}"] if more else [])]
     else:
         lines.append("fetches = {" + ", ".join(f'"{n}": {n}' for n in fetched) + "}")
     lines += ["for name, value in fl.Session(g).run(fetches, feeds).items():", '    print(name, value, sep="\\n")']
@@ -274,9 +275,12 @@ def shapes(op: Op, row: Row) -> list[str]:
             with fl.Graph():
                 outputs = _nodes(op, row, types)
         except fl.FlowError as error:
-            refused = refused or f"{_told(types)} is refused: {str(error).splitlines()[0]}"
+            why = str(error).splitlines()[0]
+            refused = refused or f"{_told(types)}{' ' if len(_told(types)) + len(why) < 90 else LINE}is refused: {why}"
             continue
-        line = f"{_told(types)} → {', '.join(map(_type, (t.type for t in outputs)))}"
+        names = op.output_names(len(outputs))
+        gives = _told(dict(zip(names, (t.type for t in outputs)))) if len(outputs) > 1 else _type(outputs[0].type)
+        line = f"{_told(types)}{' ' if len(_told(types)) + len(gives) < 90 else LINE}→ {gives}"
         if line not in lines and len(lines) < 3:
             lines.append(line)
     return [*lines, *([refused] if refused else [])]
