@@ -28,6 +28,13 @@ def test_commands_on_a_page_are_commands_of_flowlab(page):
             command_line().parse_args(words[1:])
 
 
+def test_every_page_can_be_found():
+    nav = (pages.ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2]
+    assert not [page for page in PAGES if page not in nav], "a page stands in mkdocs.yml under nav"
+    how_to = [page.partition("/")[2] for page in PAGES if page.startswith("how-to/") and not page.endswith("index.md")]
+    assert not [page for page in how_to if f"({page})" not in PAGES["how-to/index.md"]]
+
+
 def test_every_operation_of_the_palette_has_an_example():
     assert {o.name for o in reference.listed()} == set(EXAMPLES)
 
