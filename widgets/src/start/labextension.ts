@@ -3,7 +3,7 @@
 import type { Host } from "./index";
 
 type Shared = Record<string, Record<string, { get(): Promise<() => unknown> }>>;
-type Widget = { id: string; node: HTMLElement; title: { label: string; closable: boolean; icon?: unknown }; isDisposed: boolean; disposed: { connect(f: () => void): void }; onAfterShow?(message: unknown): void };
+type Widget = { id: string; node: HTMLElement; title: { label: string; closable: boolean; icon?: unknown }; isDisposed: boolean; disposed: { connect(f: () => void): void }; dispose(): void; onCloseRequest(): void };
 type Commands = { addCommand(id: string, options: object): void; execute(id: string, args?: object): Promise<unknown> };
 type App = { commands: Commands; restored: Promise<void>; shell: { add(widget: Widget, area: string, options?: object): void; activateById(id: string): void } };
 type Tokens = { ILauncher?: unknown; ICommandPalette?: unknown; IMainMenu?: unknown; INotebookTree?: unknown };
@@ -58,6 +58,7 @@ async function plugin() {
       const place = made.node.appendChild(document.createElement("div"));
       let unmount = () => undefined as void;
       void import(`${window.location.origin}${base}flowlab/static/start.js`).then(({ mount }: typeof import("./index")) => { if (!made.isDisposed) unmount = mount(place, host); });
+      made.onCloseRequest = () => made.dispose();     // by itself it would only be taken out of the page
       made.disposed.connect(() => { unmount(); tab = null; sessionStorage.setItem(CLOSED, "true"); });
       return made;
     };
