@@ -11,6 +11,7 @@ import flowlab as fl
 from flowlab.io.document import Bookmark, from_text
 from flowlab.io.edits import Group, MoveBookmark, PutBookmark, RemoveBookmark, RemoveNodes, Rename, WriteBookmark, apply
 from flowlab.widgets.editor import Editor
+from flowlab.widgets.replay import _Lab, _run_of
 from tests.widgets.test_editor_kernel import Page
 
 
@@ -178,6 +179,26 @@ def test_a_bookmark_inside_a_loop():
     ed.reset()
     ed.storyboard.go(0)
     assert ed.debugger.cursor == made.cursor and same(values(ed), there) and from_text(ed.document.text()).storyboard == ed.document.storyboard
+
+
+def test_a_storyboard_goes_along_in_a_file(page):
+    ed = page.editor
+    ed.storyboard.add("graph", "What?")
+    ed.step(), ed.step()
+    ed.storyboard.add("two", shows=["hidden"])
+    trace = fl.Session(net(), seed=5).trace("train", feeds())
+    for source, given in ((ed, None), (ed.debugger, ed.document), (trace, ed.document)):
+        held = _Lab(_run_of(source)[0], ed.document if given is None else given).scenery()
+        assert [b["title"] for b in held["storyboard"]] == ["graph", "two"] and held["storyboard"][1]["cursor"] == 2 and held["folds"] == [list(b.folded) for b in ed.storyboard]
+        assert fl.to_html(source, document=given).firings >= 2
+    assert not _Lab(trace, None).scenery()["storyboard"]
+    ed.step()
+    ed.storyboard.add("three")
+    ed.back()
+    with pytest.raises(fl.FlowError, match="the bookmark three stands at firing 3, and this run has 2 firings"):
+        fl.to_html(ed)
+    with pytest.raises(fl.FlowError, match="of another graph"):
+        fl.to_html(fl.Session(small_scan()).trace("total", {"seq": np.ones((4, 3), "float32")}), document=ed.document)
 
 
 # ---------------------------------------------------------------- for the class

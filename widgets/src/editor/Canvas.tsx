@@ -32,6 +32,9 @@ const RING = 28;
 /** In a lecture: the largest that a graph is shown, and what stays free around it for labels that reach out. */
 const LARGE = 2.2;
 const BESIDE = 34;
+/** The least that it is shown where no more than so many units of the canvas were in sight when the bookmark was made. */
+const LEAST = 1.15;
+const WIDE = 1500;
 const GLIDE = 320;
 
 export function Canvas({ children }: { children?: React.ReactNode }) {
@@ -333,7 +336,7 @@ function ViewBridge() {
       zoom: (by) => { goal = null; void (by > 1 ? flow.zoomIn() : flow.zoomOut()); },
       center: (p) => { goal = null; void flow.setCenter(p.x, p.y, { zoom: flow.getZoom() }); },
       halt: () => { goal = null; },
-      look: (part, names, smooth) => {
+      look: (part, names, about, smooth) => {
         lab.absorb();
         const v = box();
         if (!v || !v.width) return;
@@ -349,9 +352,20 @@ function ViewBridge() {
         const aim = exact ? part : those ?? part ?? bounds();
         if (!aim) return;
         const edge = exact ? 0 : lecture ? BESIDE : pad;
-        const zoom = Math.max(at.size > MANY ? 0.02 : 0.1, Math.min(exact ? 3 : lecture ? LARGE : 1, (v.width - 2 * edge) / aim.w, (v.height - 2 * edge) / aim.h));
+        // what was read close by is to be read at the back of the room, whatever else has to make way; who had stepped back shows how it all hangs together
+        const least = lecture && part !== null && part.w < WIDE ? LEAST : at.size > MANY ? 0.02 : 0.1;
+        const zoom = Math.max(least, Math.min(exact ? 3 : lecture ? LARGE : 1, (v.width - 2 * edge) / aim.w, (v.height - 2 * edge) / aim.h));
         lab.following = false;
-        move({ x: v.width / 2 - (aim.x + aim.w / 2) * zoom, y: v.height / 2 - (aim.y + aim.h / 2) * zoom, zoom }, smooth);
+        const p = about === null ? undefined : at.get(about);
+        const g = about === null ? undefined : geos.get(about);
+        /** Where the middle of the screen is along one axis: in the middle of the aim, or near what it is about where that does not fit. */
+        const middle = (from: number, size: number, screen: number, here: number | undefined): number => {
+          const half = (screen / 2 - edge) / zoom;
+          return size <= 2 * half + 1 ? from + size / 2 : Math.min(Math.max(here ?? from, from + half), from + size - half);
+        };
+        const mx = middle(aim.x, aim.w, v.width, p && g ? p.x + g.w / 2 : undefined);
+        const my = middle(aim.y, aim.h, v.height, p && g ? p.y + g.h / 2 : undefined);
+        move({ x: v.width / 2 - mx * zoom, y: v.height / 2 - my * zoom, zoom }, smooth);
       },
     };
     if (lab.state.at.size) lab.open();

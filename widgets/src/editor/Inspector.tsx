@@ -23,11 +23,12 @@ export function Inspector() {
   const selected = useLabState((s) => s.selected);
   const edge = useLabState((s) => s.edge);
   const mark = useLabState((s) => s.mark);
+  const lecture = useLabState((s) => s.lecture);     // without its fields, what scrolls takes the focus itself
   const finding = useLabState((s) => s.finding);     // the hits lie over it: what they cut in two takes no click
   const node = useLabState((s) => (s.selected.length === 1 ? s.nodes.get(s.selected[0]) : undefined));
   const scope = useLabState((s) => (s.selected.length === 1 ? s.scopes.get(s.selected[0]) : undefined));
   return (
-    <aside className="ins" data-testid="inspector" aria-label={t("Inspector")} inert={finding}>
+    <aside className="ins" data-testid="inspector" aria-label={t("Inspector")} inert={finding} tabIndex={lecture ? 0 : undefined}>
       {mark !== null && mark.index >= 0 ? <MarkPane /> : edge !== null ? <EdgePane id={edge} /> : node ? <NodePane key={node.name} node={node} /> : scope ? <ScopePane name={scope.name} /> : selected.length > 1 ? <ManyPane names={selected} /> : <GraphPane />}
     </aside>
   );

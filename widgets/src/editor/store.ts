@@ -192,8 +192,8 @@ export type View = {
   center(p: Point): void;
   /** Something else moves the viewport now: where it was gliding to counts no more. */
   halt(): void;
-  /** Looks at a part of the canvas, where these elements are; in a lecture at them alone, as large as they can be. Neither: at the whole graph. */
-  look(part: Rect | null, names: string[], smooth: boolean): void;
+  /** Looks at a part of the canvas, where these elements are; in a lecture at them alone, as large as they can be, near what it is `about` where they are too many. Neither: at the whole graph. */
+  look(part: Rect | null, names: string[], about: string | null, smooth: boolean): void;
 };
 
 const PATIENCE = 4000;      // ms without an answer before the lab says that it waits

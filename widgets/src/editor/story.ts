@@ -80,7 +80,8 @@ export function lookAt(lab: Lab, index: number, smooth = true): void {
 export function lookAgain(lab: Lab, smooth = false): void {
   const mark = boardOf(lab)[lab.state.story ?? -1];
   const [x, y, w, h] = mark?.view ?? [];
-  lab.view?.look(mark?.view ? { x, y, w, h } : null, (mark?.shows ?? []).map((n) => lab.drawn(n) ?? n), smooth);
+  const about = lab.state.selected[0] ?? (mark?.after ? lab.drawn(mark.after) : null);
+  lab.view?.look(mark?.view ? { x, y, w, h } : null, (mark?.shows ?? []).map((n) => lab.drawn(n) ?? n), about, smooth);
 }
 
 // ---------------------------------------------------------------- lecture mode
@@ -129,9 +130,9 @@ export function endLecture(lab: Lab): void {
   requestAnimationFrame(() => { lookAgain(lab); if (back instanceof HTMLElement && back.isConnected && back !== document.body) back.focus({ preventScroll: true }); else lab.root?.focus({ preventScroll: true }); });
 }
 
-/** Is this in a note that is longer than its band? */
+/** Is this in a note that is longer than its band, or in numbers that are? */
 function scrolls(target: Element | null): boolean {
-  const note = target?.closest(".bnote");
+  const note = target?.closest(".bnote, .ins");
   return note !== null && note !== undefined && note.scrollHeight > note.clientHeight + 1;
 }
 
