@@ -107,7 +107,7 @@ class ConvView(View):
     >>> view.try_settings(stride=2)                                 # doctest: +SKIP
     """
 
-    _esm, _css = page_of("conv")
+    _esm, _script, _css = page_of("conv")
     _alt, _named = "flowlab convolution", "a convolution view"
     y = traitlets.Int(0).tag(sync=True)
     x = traitlets.Int(0).tag(sync=True)

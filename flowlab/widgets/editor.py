@@ -87,7 +87,7 @@ class Editor(Asking, Keeping, Telling, Recorded, Attaching, Exercising, Linking,
     `language` is what the screen speaks: `en`, `zh-CN` or `zh-TW`; without it the page decides, and a person may change it there.
     """
 
-    _esm, _css = page_of("editor")
+    _esm, _script, _css = page_of("editor")
     height = traitlets.Int(720, min=240, max=4000).tag(sync=True)
 
     def __init__(self, graph: Graph | Document | Trace | Exercise | Fault | Lecture | str | os.PathLike | None = None, session: Session | None = None, feeds: Mapping[Any, Any] | None = None, **traits: Any):

@@ -27,10 +27,25 @@ STATIC = Path(__file__).parent / "static"
 MISSING = "export default { render({ el }) { el.textContent = 'The page of flowlab is not built: run node widgets/build.mjs, or pip install flowlab.'; } };"
 
 
-def page_of(name: str) -> tuple[Path | str, Path | str]:
-    """A widget's built page: its script and its style."""
+# anywidget gives a widget two seconds by the clock to be loaded, and drops what the kernel says to one that took longer: a megabyte, on a slow machine, beside other widgets that load.
+# So what is loaded is this, at once, and the page itself when it is to be seen.
+LOADER = """const pages = new WeakMap();
+function pageOf(model) {
+  if (!pages.has(model)) {
+    const url = URL.createObjectURL(new Blob([model.get("_script")], { type: "text/javascript" }));
+    pages.set(model, import(/* webpackIgnore: true */ /* @vite-ignore */ url).finally(() => URL.revokeObjectURL(url)));
+  }
+  return pages.get(model);
+}
+export default { async render(given) { return (await pageOf(given.model)).default.render(given); } };
+"""
+
+
+def page_of(name: str) -> tuple[str, traitlets.Unicode, Path | str]:
+    """A widget's built page: what loads it, its script and its style."""
     script, style = STATIC / f"{name}.js", STATIC / f"{name}.css"
-    return script if script.is_file() else MISSING, style if style.is_file() else ""
+    code = script.read_text(encoding="utf-8") if script.is_file() else MISSING
+    return LOADER, traitlets.Unicode(code, read_only=True).tag(sync=True), style if style.is_file() else ""
 
 
 # ---------------------------------------------------------------- where the numbers come from

@@ -241,7 +241,7 @@ class LSTMView(SequenceView):
     >>> view.similar()[0]                                           # doctest: +SKIP
     """
 
-    _esm, _css = page_of("lstm")
+    _esm, _script, _css = page_of("lstm")
     _alt, _named = "flowlab recurrent layer", "an LSTM view"
 
     def __init__(self, source: Any, node: Any = None, *, sample: int = 0, t: int = 0, unit: int = 0, image: Any = None, reading: Any = None,

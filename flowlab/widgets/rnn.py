@@ -58,7 +58,7 @@ class RNNView(SequenceView):
     >>> view.uses("loss").at("rnn/recurrent_kernel", 17)            # doctest: +SKIP
     """
 
-    _esm, _css = page_of("rnn")
+    _esm, _script, _css = page_of("rnn")
     _alt, _named = "flowlab unrolled network", "an RNN view"
     k = traitlets.Int(0).tag(sync=True)
 

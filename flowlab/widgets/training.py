@@ -64,7 +64,7 @@ class TrainingView(Answering):
     >>> view.replay(step=120)           # opens that step in the lab below           # doctest: +SKIP
     """
 
-    _esm, _css = page_of("training")
+    _esm, _script, _css = page_of("training")
     _unharmed = "The training goes on."
 
     def __init__(self, source: Any = None, *, histograms: float = SHARE, boundary: Any = None, title: str | None = None, language: str | None = None):

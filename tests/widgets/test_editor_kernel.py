@@ -621,3 +621,11 @@ def test_feeds_are_read_by_the_names_that_they_are_assigned_by(page):
     assert np.array_equal(page.editor.feeds["x:0"], 3 * X) and np.array_equal(page.editor.feeds["x"], 3 * X) and "x:0" in page.editor.feeds
     with pytest.raises(KeyError):
         page.editor.feeds["z"]
+
+
+@pytest.mark.parametrize("name", ["Editor", "LSTMView", "ConvView", "RNNView", "TrainingView"])
+def test_a_widget_is_loaded_at_once_and_its_page_when_it_is_seen(name):
+    widget = getattr(fl, name)
+    script = widget._script.default_value
+    assert len(widget._esm) < 1000 < 100_000 < len(script), "anywidget drops what is said to a widget that takes two seconds to load"
+    assert widget._script.metadata["sync"] and "export" in script
