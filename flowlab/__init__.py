@@ -66,7 +66,7 @@ _LAZY = {
     "to_html": "widgets.replay", "Replay": "widgets.replay", "replay": "widgets.replay",
 }
 _MODULES = {"nn": "nn", "init": "nn.init", "optim": "nn.optim", "data": "data", "linalg": "ops.linalg", "plots": "apps.plots", "examples": "apps.examples", "ops": "ops"}
-_FUNCTIONS = {o.function: o for o in _REGISTRY.values() if o.source is None and o.function not in globals() and o.function not in _LAZY}
+_FUNCTIONS = {o.function: o for o in _REGISTRY.values() if o.source is None and o.function not in globals() and o.function not in _LAZY and o.function != "trace"}     # flowlab.trace is a package: the operation is linalg's
 
 
 def _magic(line: str) -> _Any:

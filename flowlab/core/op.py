@@ -107,6 +107,11 @@ class Op:
 
     # ------------------------------------------------------------ declaring
 
+    @property
+    def called(self) -> str:
+        """How it is written in Python. `flowlab.trace` is a package, so that operation is linalg's alone."""
+        return f"fl.{'linalg.' if self.function == 'trace' else ''}{self.function}"
+
     def gradient(self, function: Callable) -> Callable:
         """Register `f(node, g)`, which adds the nodes of the derivative and returns one Tensor or None an input.
 
@@ -325,7 +330,7 @@ class Op:
         if self.variadic and len(self.inputs) == 1:
             xs = args[0] if args else attrs.pop(self._names[0], ())
             if isinstance(xs, Tensor) or not isinstance(xs, (list, tuple)) or not xs:
-                raise AttributeValueError(f"{self.word} takes a list of tensors.", port=self._names[0], hint=f"fl.{self.function}([a, b], …)")
+                raise AttributeValueError(f"{self.word} takes a list of tensors.", port=self._names[0], hint=f"{self.called}([a, b], …)")
             return list(xs), self.ports(len(xs)), args[1:]
         if self.variadic:   # some by themselves, then a list
             fixed = len(self.inputs) - 1
@@ -341,7 +346,7 @@ class Op:
                 value = attrs.pop(spec.name, None) if spec.name not in self.attrs else None
             if value is None:
                 if not spec.optional:
-                    raise AttributeValueError(f"{self.word} needs the input {spec.name}.", port=spec.name, hint=f"fl.{self.function}({', '.join(self._names)})")
+                    raise AttributeValueError(f"{self.word} needs the input {spec.name}.", port=spec.name, hint=f"{self.called}({', '.join(self._names)})")
                 continue
             given.append(value)
             ports.append(spec.name)
@@ -410,7 +415,7 @@ class Op:
         return out
 
     def __repr__(self) -> str:
-        return f"fl.{self.function}({', '.join([*self._names, *(f'{a}=' for a in self.attrs)])})"
+        return f"{self.called}({', '.join([*self._names, *(f'{a}=' for a in self.attrs)])})"
 
 
 def _met(inputs: Sequence[Tensor]) -> tuple[TensorType] | None:

@@ -174,7 +174,7 @@ class _Writer:
             order = [i.name for i in node.op.inputs]
             given = [text if list(node.ports[:k + 1]) == order[:k + 1] else f"{port}={text}" for k, (port, text) in enumerate(zip(node.ports, inputs))]
         given += [f"{k}={self._bodies[id(v)] if node.op.attrs[k].kind == 'body' else value(v)}" for k, v in attrs.items() if node.op.attrs[k].required or not _same(v, node.op.attrs[k].default)]
-        return f"fl.{node.op.function}({', '.join([*given, name])})"
+        return f"{node.op.called}({', '.join([*given, name])})"
 
 
 def as_scan(node: Node) -> bool:

@@ -112,3 +112,14 @@ def test_a_loop_whose_scope_holds_something_before_it_is_written_with_its_body()
             step.update(h, fl.tanh(step.input + h))
             step.output(h)
     assert "fl.Body" in fl.to_python(g) and same_graph(run(fl.to_python(g)), g)
+
+
+def test_code_calls_what_no_module_hides():
+    with fl.Graph("g") as g:
+        x = fl.placeholder((3, 3), name="x")
+        fl.linalg.trace(x, name="t")
+    assert fl.Session(g).trace("t", {"x": np.eye(3)}).results == 3     # from here on fl.trace is the package
+    assert same_graph(run(fl.to_python(g)), g)
+    with pytest.raises(fl.FlowError, match=r"trace needs the input x") as told:
+        fl.linalg.trace()
+    assert "fl.linalg.trace(x)" in told.value.hint

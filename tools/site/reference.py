@@ -89,11 +89,6 @@ def anchor(op: Op) -> str:
     return op.name.lower()
 
 
-def function(op: Op) -> str:
-    """How it is called: `fl.trace` is a module once a run has been traced."""
-    return f"fl.{'linalg.' if op.name == 'Trace' else ''}{op.function}"
-
-
 # ---------------------------------------------------------------- an example, as code and as run
 
 
@@ -117,7 +112,7 @@ def code_of(op: Op, row: Row) -> str:
         dtype = _array(value).dtype.name
         lines.append(f"    {name} = fl.placeholder({_array(value).shape!r}{'' if dtype == 'float32' else f', {dtype!r}'.replace(chr(39), chr(34))}, name=\"{name}\")")
     made = "found" if many else ", ".join(outputs)
-    lines.append(f'    {made} = {function(op)}({", ".join([*arguments, f"""name="{outputs[0]}" """.strip()])})')
+    lines.append(f'    {made} = {op.called}({", ".join([*arguments, f"""name="{outputs[0]}" """.strip()])})')
     which, targets = _slope(op, row, feeds)
     fetched = dict.fromkeys(outputs)
     if targets:
@@ -260,7 +255,7 @@ def recording(trace: Any, title: str) -> tuple[str, str, str]:
 def signature(op: Op) -> str:
     inputs = [f"{i.name}{'=None' if i.optional else ''}" for i in op.inputs]
     attrs = [f"{a.name}" if a.required else f"{a.name}={a.default[0] if isinstance(a.default, tuple) and len(a.default) == 1 else a.default!r}" for a in op.attrs.values()]
-    return f"{function(op)}({', '.join([*inputs, *attrs])})"
+    return f"{op.called}({', '.join([*inputs, *attrs])})"
 
 
 def shapes(op: Op, row: Row) -> list[str]:
@@ -502,7 +497,7 @@ def _index(by_category: Mapping[str, list[Op]]) -> str:
              "Kinds of inputs: " + "; ".join(f"*{TAKES[k]}*: " + ", ".join(f"`{d}`" for d in DTYPES if np.dtype(d).kind in kinds) for k, kinds in KINDS.items() if k != "Any") + "."]
     for key, ops in by_category.items():
         lines.append(f"## [{CATEGORIES[key][0]}]({key}.md)")
-        rows = [f"| [{o.name}]({key}.md#{anchor(o)}) | `{function(o)}` | {'yes' if o.gradient_function else ''} | {_words(o.doc.splitlines()[0]).replace('|', '&#124;')} |" for o in sorted(ops, key=lambda o: o.name.lower())]
+        rows = [f"| [{o.name}]({key}.md#{anchor(o)}) | `{o.called}` | {'yes' if o.gradient_function else ''} | {_words(o.doc.splitlines()[0]).replace('|', '&#124;')} |" for o in sorted(ops, key=lambda o: o.name.lower())]
         lines.append("| Operation | Function | Gradient | |\n|---|---|---|---|\n" + "\n".join(rows))
     return "\n\n".join(lines) + "\n"
 
