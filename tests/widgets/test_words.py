@@ -93,7 +93,7 @@ def test_the_book_has_what_the_lab_is_told(module):
     "x.flow.json was changed by another program since it was last read or written here, so it was not replaced.",
     "rnn/Tanh is inside the loop rnn, which is one node of the graph.", "'a' is not a whole number.", "'a' is not JSON.", "Undid: connect x:0 to MatMul:a.", "Select two or more first.",
     "Aligned to the left: 3 elements.", "Fired x. The run is complete.", "Initialised W (zeros).", "A frame around x: type its title, Enter keeps it.", "Copied 3 nodes.", "Framed 2 elements.",
-    "Pauses before x.", "Pauses after x:0 when max > 3.", "Logs at x*.",
+    "run 2 of rnn", "Pauses before x.", "Pauses after x:0 when max > 3.", "Logs at x*.",
 ])
 def test_the_book_has_what_is_put_together(sentence):
     assert is_told(sentence)

@@ -2,7 +2,7 @@
 import * as React from "react";
 import { useWidth } from "../shared/controls";
 import { Icon } from "../shared/icons";
-import { t, tn } from "../shared/words";
+import { t, tn, told } from "../shared/words";
 import { textWidth, visible } from "./geometry";
 import { breakText } from "./Debug";
 import type { BreakSpec } from "../protocol.gen";
@@ -189,7 +189,7 @@ export function Banner() {
       <div className="banner" data-recording={run.recording} title={t("A recorded run: what is shown was computed then; nothing is computed now")}>
         <span className="bi"><Icon name="play" size={13} /></span>
         <b>{t("Recorded {n} / {total}", { n: run.cursor, total })}</b>
-        <span className="bs">{visible(run.recording)}{run.last !== null ? ` · ${t("{name} fired", { name: visible(run.last) })}` : ""}</span>
+        <span className="bs">{visible(told(run.recording))}{run.last !== null ? ` · ${t("{name} fired", { name: visible(run.last) })}` : ""}</span>
         {run.cursor < run.length && <button type="button" className="bl" title={t("Go on to the end of the recording, or to a breakpoint")} onClick={send("resume")}>{t("Resume")}</button>}
         {!lab.inFile && <>
           <button type="button" data-filled className="rs" title={t("Compute from here on: what comes next can be changed, and commits nothing")} onClick={send("go_live")}>{t("Go on live")}</button>
