@@ -174,7 +174,7 @@ class Exercise:
         """What the goals are made of; what they do not need does not count."""
         counts = _ops([n for n in document_of(graph).nodes.values() if n.name in {m.name for m in needed(ends)}])
         for op, n in self.uses.items():
-            yield Line(counts.get(op, 0) >= n, f"{op} is used {counts.get(op, 0)} of at least {n} times.")
+            yield Line(counts.get(op, 0) >= n, f"Uses of {op}: {counts.get(op, 0)}; at least {n} asked for.")
         for op in self.without:
             yield Line(not counts.get(op), f"It is to do without {op}." if counts.get(op) else f"It does without {op}.")
         if self.most_nodes is not None:
@@ -431,6 +431,8 @@ class _Match:
         self.values: list[list[Any]] = []           # by case and end
         self.error: FlowError | None = None
         self.ran_out = False
+        began = {(n.name, n.op) for n in exercise.start.nodes.values()}
+        self.begun = {n.name for n in graph.nodes if (n.name, n.op.name) in began}      # what the lab opened with stands for a goal only if nothing else does
         self.ends = self._ends(fetched)
         self.session = Session(graph)
         best = -1
@@ -463,7 +465,7 @@ class _Match:
     def _likeness(self, k: int, goal: str) -> tuple:
         pairs = [(v[k], c.outputs[goal]) for v, c in zip(self.values, self.exercise.cases)]
         there = [(a, b) for a, b in pairs if a is not None]
-        return sum(_same(a, b) for a, b in there), len(there), sum(a.shape == b.shape and a.dtype == b.dtype for a, b in there), -k
+        return sum(_same(a, b) for a, b in there), len(there), self.ends[k].node.name not in self.begun, sum(a.shape == b.shape and a.dtype == b.dtype for a, b in there), -k
 
     def _ways(self) -> Iterator[dict[str, str]]:
         """Source of the solution → source here: by name, else among those of its kind, dtype and shape."""
@@ -576,11 +578,15 @@ class _Match:
             yield Line(False, "There are too many inputs of one kind to tell which is which: give them the names of the task.")
 
     def _known_mistake(self) -> str:
-        assert self.at is not None
+        """What to say to a mistake whose numbers stand where the goals may."""
         for m in self.exercise.mistakes:
-            if all(_same(v[self.ends.index(self.at[g])], o[g]) for v, o in zip(self.values, m.outputs) for g in self.exercise.goals if v[self.ends.index(self.at[g])] is not None):
+            if all(any(self._gives(k, g, m.outputs) for k in self._may_be(g)) for g in self.exercise.goals):
                 return m.hint
         return ""
+
+    def _gives(self, k: int, goal: str, outputs: Sequence[Mapping[str, np.ndarray]]) -> bool:
+        pairs = [(v[k], o[goal]) for v, o in zip(self.values, outputs) if v[k] is not None]
+        return bool(pairs) and all(_same(a, b) for a, b in pairs)
 
     def _slopes(self) -> Iterator[Line]:
         names = list(self.exercise.cases[0].slopes)

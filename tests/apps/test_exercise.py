@@ -77,6 +77,39 @@ def test_a_known_mistake_gets_its_hint_and_another_is_told_how_far_it_is():
     assert TASK.attempts[-1].hints == 0 and not TASK.check(g) and TASK.attempts[-1].hints == 2
 
 
+def test_a_known_mistake_is_told_beside_a_result_that_the_task_began_with_whatever_it_is_called():
+    def given():
+        x = fl.placeholder(("n",), name="x")
+        s = fl.sigmoid(x, name="s")
+        return x, s, fl.multiply(x, s, name="y")
+
+    def slope():
+        x, s, _ = given()
+        fl.add(s, x * (s * (1 - s)), name="slope")
+
+    def half():
+        x, s, _ = given()
+        fl.multiply(x, s * (1 - s), name="slope")
+    task = fl.exercise("dy/dx", solution=slope, start=_graph(given), goals="slope", mistakes=[(half, "This is one of two ways.")])
+    with fl.Graph() as g:
+        x, s, _ = given()
+        x * (s - s * s)
+    assert [line.text for line in task.check(g).lines if not line.ok] == ["The values of slope are right in 0 of 6 cases.", "This is one of two ways."]
+    with fl.Graph() as g:
+        _, s, _ = given()
+        fl.mean(s)
+    assert "The shape of slope is (), where (" in str(task.check(g)), "what the student made stands for the goal, not y"
+    with fl.Graph() as g:
+        given()
+    assert [line.ok for line in task.check(g).lines] == [True, False]
+
+
+def _graph(build):
+    with fl.Graph() as g:
+        build()
+    return g
+
+
 def mean_square():
     x, y = fl.placeholder(("batch", 3), name="x"), fl.placeholder(("batch", 3), name="y")
     fl.mean(fl.square(x - y), name="loss")
