@@ -363,7 +363,7 @@ def timeline(source: Any) -> Any:
     total = run.seconds if several else sum(r.duration for r in run.rows)
     on = f" on {len(run.lanes)} threads" if several else ""
     figure.update_xaxes(title_text="ms from the start", rangemode="tozero")
-    figure.update_yaxes(autorange="reversed", **({"categoryorder": "array", "categoryarray": [names[lane] for lane in sorted(run.lanes)]} if several else {}))
+    figure.update_yaxes(autorange="reversed", automargin=True, **({"categoryorder": "array", "categoryarray": [names[lane] for lane in sorted(run.lanes)]} if several else {}))
     lanes = len(run.lanes) if several else len({r.phase for r in run.rows})
     return figure.update_layout(**_layout(f"{plural(len(run.rows), 'firing')} in {total * 1e3:.4g} ms{on}; most in {node}, {seconds * 1e3:.4g} ms"), bargap=0.3, barmode="overlay",
                                 height=130 + 60 * lanes)

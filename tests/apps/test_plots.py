@@ -68,6 +68,7 @@ def test_what_is_no_lstm_is_told(trace, name):
 def test_timeline_has_a_bar_for_every_firing(trace):
     figure = fl.plots.timeline(trace)
     assert sum(len(d.x) for d in figure.data) == len(trace)
+    assert figure.layout.yaxis.automargin, "names of lanes are longer than the margin"
     assert {d.y[0] for d in figure.data} == {e.phase for e in trace.events} == {"forward", "backward", "update"}
     for drawn in figure.data:
         for (index, node, *_), start, length in zip(drawn.customdata, drawn.base, drawn.x):
