@@ -134,7 +134,7 @@ TASKS = {
     },
     "step_of_heat": {
         "title": {"en": "One step of heat", "zh-CN": "热传导的一步"},
-        "task": {"en": "From the temperatures `u` of a rod to those one step later: every inner point goes by 0.2 · (left + right − 2 · itself); both ends stay.",
+        "task": {"en": "From the temperatures `u` of a rod to those one step later: every inner point changes by 0.2 · (left + right − 2 · itself); both ends stay.",
                  "zh-CN": "由一根杆的温度 `u` 得到下一步的温度：每个内部点变化 0.2 ·（左 + 右 − 2 · 自己）；两端不变。"},
         "hints": {"en": ["`slice` cuts out all left neighbours at once: from the start, up to the last two.", "Left, itself and right are three slices of the same length.", "`concat` (or `pad`) puts the ends back."],
                   "zh-CN": ["`slice` 一次取出所有左邻居：从头到倒数第二个之前。", "左、自己、右是三段等长的切片。", "用 `concat`（或 `pad`）把两端补回去。"]},

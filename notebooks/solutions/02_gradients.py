@@ -16,7 +16,7 @@ def swish_start():
 
 def swish():
     x, s, _ = _swish()
-    fl.add(s, x * (s * (1 - s)), name="dx")
+    fl.add(s, x * (s * (1 - s)), name="dy_dx")
 
 
 def swish_with_y():
@@ -31,22 +31,22 @@ def swish_factored():
 
 def swish_one_branch():
     x, s, _ = _swish()
-    fl.multiply(x, s * (1 - s), name="dx")
+    fl.multiply(x, s * (1 - s), name="dy_dx")
 
 
 def swish_other_branch():
     _, s, _ = _swish()
-    fl.identity(s, name="dx")
+    fl.identity(s, name="dy_dx")
 
 
 def swish_local_alone():
     _, s, _ = _swish()
-    fl.add(s, s * (1 - s), name="dx")
+    fl.add(s, s * (1 - s), name="dy_dx")
 
 
 def swish_not_through_sigmoid():
     x, s, _ = _swish()
-    fl.add(s, x * (1 - s), name="dx")
+    fl.add(s, x * (1 - s), name="dy_dx")
 
 
 def _shared():
@@ -163,7 +163,7 @@ TASKS = {
                      (swish_other_branch, {"en": "This treats s as if it did not depend on x. Its way comes on top.", "zh-CN": "这是把 s 当成与 x 无关了。经过 s 的那条路还要加上。"}),
                      (swish_local_alone, {"en": "On the way through the sigmoid, upstream is missing: the product hands back its other factor.", "zh-CN": "经过 sigmoid 的路上少了上游：乘积传回来的是它的另一个因子。"}),
                      (swish_not_through_sigmoid, {"en": "Look at the local derivative of the sigmoid once more: it has two factors.", "zh-CN": "再看看 sigmoid 的局部导数：它有两个因子。"})],
-        "options": {"goals": "dx"},
+        "options": {"goals": "dy_dx"},
     },
     "shared_weight": {
         "title": {"en": "One weight, used twice", "zh-CN": "一个权重，用了两次"},
