@@ -541,7 +541,7 @@ class _Match:
             yield from self.missing
             return
         if self.at is None:
-            yield Line(False, f"It does not run: {self.error.message}" if self.error is not None else f"Nothing is computed yet: {' and '.join(self.exercise.goals)} {'is' if len(self.exercise.goals) == 1 else 'are'} asked for.")
+            yield Line(False, f"It does not run: {self.error.message}" if self.error is not None else f"Nothing is computed yet: {', '.join(self.exercise.goals)} {'is' if len(self.exercise.goals) == 1 else 'are'} asked for.")
             return
         count = len(self.exercise.cases)
         all_right = True
