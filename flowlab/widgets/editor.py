@@ -355,7 +355,8 @@ class Editor(Asking, Keeping, Telling, Recorded, Attaching, Exercising, Linking,
             self._halt()
         if moving:
             self._settle_file()
-            self._story_at = None
+            if self._story_at is not None:
+                self._look_at_bookmark(None, move=False)
         before, self._document = self._document, document
         self._drawn_cache = None
         rebuilt = moving or document.nodes is not before.nodes and (
@@ -364,12 +365,13 @@ class Editor(Asking, Keeping, Telling, Recorded, Attaching, Exercising, Linking,
             moved = {} if moving else {n.id: n.name for n in before.nodes.values()}
             old, self._built = self._session, build(document, before=None if moving else self._built)
             made_where(self._built.graph, self._origin)
-            self._session = Session(self._built.graph, seed=old.seed)
+            held = home.session if moving else old
+            self._session = Session(self._built.graph, seed=(old if held is None else held).seed)
             self._link_to(old)
             if moving:
                 self._home.session, self._home = old, home
                 self._versions, self._spread = {}, frozenset()
-            self._carry(home.session if moving else old, {n.name: moved[n.id] for n in document.nodes.values() if n.id in moved})
+            self._carry(held, {n.name: moved[n.id] for n in document.nodes.values() if n.id in moved})
         elif document.name != before.name:
             self._built.graph.name = document.name
         changed = rebuilt or document.fetches != before.fetches or _unlike(document.feeds, before.feeds)

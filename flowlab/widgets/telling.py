@@ -263,16 +263,18 @@ class Telling:
         self._rest_cache = None
         board = lecture.document.storyboard
         self._story_at = lecture.at if lecture.at is not None and lecture.at < len(board) else None
+        self._story_moves = self._story_at is not None
         try:
-            if lecture.cursor is not None:
-                self._go(lambda dbg: _all_of(to_cursor(dbg, lecture.cursor)))
-            else:
+            if lecture.cursor is None:
                 self._say_state(full=True)
+            elif self._answering:       # a page asked for it: what a file says may take long, and can be paused
+                return self._pace(lambda dbg: to_cursor(dbg, lecture.cursor), lambda *_: self._greet_story())
+            else:
+                self._go(lambda dbg: _all_of(to_cursor(dbg, lecture.cursor)))
         except HeldError as error:
             self._tell_held(error)
         except FlowError as error:      # the document is there all the same
             self._notice("alert", f"The run does not come to firing {lecture.cursor}: {error.message}", error.hint, error.node)
-        self._story_moves = self._story_at is not None
         self._greet_story()
 
     def _greet_story(self) -> None:

@@ -180,6 +180,26 @@ def test_a_second_run_that_is_dropped_on_its_way_does_not_come_back():
     in_a_loop(story)
 
 
+def test_a_lecture_that_a_page_opens_goes_to_its_place_in_slices(tmp_path):
+    teacher = long_loop().editor
+    teacher.run()
+    teacher.storyboard.add("the end")
+    text = teacher.save_lecture(tmp_path / "far.lecture.flow.json").read_text(encoding="utf-8")
+    page = Live(Editor())
+
+    async def story():
+        assert not page.say("open_text", name="far", text=text)      # it goes on, and other messages have their turn
+        assert page.editor._going is not None and page.press("pause")
+        assert 0 < page.editor.debugger.cursor < teacher.debugger.cursor and page.editor.storyboard.at == 0
+        page.press("resume")
+        await until(lambda: page.state["done"])
+        page.editor.undo()
+        page.say("open_text", name="far", text=text)
+        await until(lambda: page.last("story") == {"type": "story", "at": 0, "move": True})
+        assert page.editor.debugger.cursor == teacher.debugger.cursor
+    in_a_loop(story)
+
+
 def test_going_on_live_pauses_a_recording_that_plays():
     page = long_loop()
     page.editor.open_trace(fl.Session(page.editor.graph).trace("total", page.editor.feeds))

@@ -237,7 +237,11 @@ def test_a_lecture_opens_in_a_lab_that_is_there_and_undo_leaves_it(taught, monke
     before = page.editor.document
     assert page.press("open", node=str(path)) and page.editor.debugger.cursor == 5 and page.editor.path is None and same(values(page.editor), values(teacher))
     page.editor.undo()
-    assert page.editor.document is before and page.editor.storyboard.at is None
+    assert page.editor.document is before and page.editor.storyboard.at is None and page.last("story")["at"] is None
+    assert page.editor.session.seed == 0        # the teacher's was of the lecture alone
+    page.editor.redo()
+    assert page.editor.session.seed == 5
+    page.editor.undo()
     assert page.say("open_text", name="sent.json", text=path.read_text(encoding="utf-8")) and page.editor.debugger.cursor == 5
     assert page.say("ask_name", name="class", kind="lecture") and page.last("name_check")["file"] == "class.lecture.flow.json"
     assert page.press("save_lecture", node="class") and (path.parent / "class.lecture.flow.json").exists()
