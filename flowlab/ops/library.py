@@ -161,8 +161,14 @@ def _earlier(name: str) -> dict[str, Op]:
 
 
 def _registered(library: OpLibrary) -> OpLibrary:
-    """The library, in the place of an earlier one of its name."""
-    for n in _earlier(library.name):
+    """The library, in the place of an earlier one of its name; OpLibraryError if what it was replaced by left room, and another has taken it."""
+    earlier = _earlier(library.name)
+    others = {n: o for n, o in REGISTRY.items() if n not in earlier and o is not library.ops.get(n)}
+    functions = {o.function for o in others.values()}
+    taken = next((n for n, o in library.ops.items() if n in others or o.function in functions), None)
+    if taken is not None:
+        raise OpLibraryError(f"{os.path.basename(library.path)}: an operation that is called like {taken} was registered meanwhile.", hint="Restart Python, and load this one first.")
+    for n in earlier:
         del REGISTRY[n]
     REGISTRY.update(library.ops)
     return library

@@ -311,6 +311,10 @@ def test_a_library_that_was_built_anew_takes_the_earlier_ones_place_where_a_pers
         before, after = fl.Session(g).run([old, new], {x: 0.5})
         np.testing.assert_allclose([before, after], [np.tanh(0.5), 2 * np.tanh(0.5)], rtol=1e-12)
         assert fl.load_op_library(paths[0]) is first and REGISTRY["BuiltAnew"] is first.ops["BuiltAnew"] and "OnlyLater" not in REGISTRY
+        REGISTRY["OnlyLater"] = other = REGISTRY["Relu"]       # somebody else's by now
+        with pytest.raises(fl.OpLibraryError, match="OnlyLater was registered meanwhile"):
+            fl.load_op_library(paths[1])
+        assert REGISTRY["OnlyLater"] is other and REGISTRY["BuiltAnew"] is first.ops["BuiltAnew"]
     finally:
         for name in [n for n, o in REGISTRY.items() if n.startswith(("BuiltAnew", "OnlyAtFirst", "OnlyLater"))]:
             del REGISTRY[name]
