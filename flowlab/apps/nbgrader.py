@@ -24,7 +24,7 @@ WORDS = {
               "answer": "{name} = fl.load_document({file!r})，或者 with fl.Graph() as {name}: …"},
 }
 
-OURS = ("fl", "np", "g", "task", "title", "setup", "verdict", "load_exercise")     # what the cells call by these names
+OURS = ("fl", "np", "g", "task", "title", "setup", "verdict", "load_exercise", "print")     # what the cells call by these names
 
 
 @dataclass(frozen=True, slots=True)

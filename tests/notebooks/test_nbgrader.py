@@ -46,7 +46,7 @@ def test_an_assignment_holds_tasks_labs_answers_and_tests(tmp_path):
 
 
 @pytest.mark.parametrize(("change", "says"), [
-    ({"name": "a b"}, "names no question"), ({"name": "task"}, "names no question"), ({"name": "class"}, "names no question"), ({"name": "squared"}, "twice"),
+    ({"name": "a b"}, "names no question"), ({"name": "task"}, "names no question"), ({"name": "print"}, "names no question"), ({"name": "class"}, "names no question"), ({"name": "squared"}, "twice"),
     ({"points": float("nan")}, "points"), ({"points": -1}, "points"), ({"solution": squared}, "does not pass"),
 ])
 def test_what_nbgrader_would_not_take_is_refused_before_anything_is_written(tmp_path, change, says):
