@@ -104,11 +104,14 @@ def test_a_graph_is_drawn_with_its_values():
 
 
 def test_links_that_lead_nowhere_are_found(tmp_path):
+    (tmp_path / "outside.html").write_text("")
+    tmp_path = tmp_path / "site"
+    tmp_path.mkdir()
     (tmp_path / "a.html").write_text('<h1 id="top">A</h1><a href="b.html#there">1</a><a href="b.html#gone">2</a><a href="c.html">3</a><a href="#top">4</a><a href="https://example.org">5</a>'
-                                     '<a href="http://example.org">6</a><script src="https://cdn.example.org/x.js"></script><img src="data:image/png;base64,"><p id="top"></p>')
+                                     '<a href="http://example.org">6</a><script src="https://cdn.example.org/x.js"></script><img src="data:image/png;base64,"><p id="top"></p><a href="../outside.html">7</a>')
     (tmp_path / "b.html").write_text('<p id="there"></p><iframe src="a.html"></iframe>')
     assert links.broken(tmp_path) == ["a.html: #top is there twice", "a.html: b.html#gone has no such anchor", "a.html: c.html leads nowhere", "a.html: http://example.org is no https address",
-                                      "a.html: script comes from https://cdn.example.org/x.js, not from the site"]
+                                      "a.html: script comes from https://cdn.example.org/x.js, not from the site", "a.html: ../outside.html leads out of the site"]
 
 
 def test_formulas_of_operations_become_mathml():

@@ -29,6 +29,7 @@ class _Page(HTMLParser):
 def broken(site: Path) -> list[str]:
     """One sentence a link that leads nowhere, a file that would come from elsewhere, an anchor that is there twice."""
     pages: dict[Path, _Page] = {}
+    site = site.resolve()
     for path in sorted(site.rglob("*.html")):
         pages[path] = _Page()
         pages[path].feed(path.read_text(encoding="utf-8"))
@@ -46,10 +47,12 @@ def broken(site: Path) -> list[str]:
                 continue
             if path.name == "404.html":     # it is shown anywhere, so its addresses begin at the root
                 continue
-            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            target = (path.parent / unquote(parts.path) if parts.path else path).resolve()
             if target.is_dir():
                 target /= "index.html"
-            if not target.is_file():
+            if site not in target.parents:
+                wrong.append(f"{where}: {address} leads out of the site")
+            elif not target.is_file():
                 wrong.append(f"{where}: {address} leads nowhere")
             elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].anchors and not parts.fragment.startswith("__"):
                 wrong.append(f"{where}: {address} has no such anchor")
