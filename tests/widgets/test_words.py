@@ -99,6 +99,13 @@ def test_the_book_has_what_is_put_together(sentence):
     assert is_told(sentence)
 
 
+@pytest.mark.parametrize("book", sorted((PAGE / "shared/words").glob("*.json")), ids=lambda path: path.name)
+def test_a_text_stands_in_a_book_once(book):
+    texts: list[str] = []
+    json.loads(book.read_text("utf-8"), object_pairs_hook=lambda pairs: texts.extend(k for k, _ in pairs))
+    assert len(texts) == len(set(texts)), [k for k in texts if texts.count(k) > 1]
+
+
 def test_the_book_has_what_the_page_says():
     missing = []
     for path in PAGE.rglob("*.ts*"):
