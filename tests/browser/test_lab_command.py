@@ -1,6 +1,8 @@
 """`flowlab lab`, from the printed URL to the open notebook, and from the start page beside it to a template."""
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import expect
 
 from tests.test_cli import free_port, running_lab
@@ -29,4 +31,18 @@ def test_the_printed_url_opens_the_first_notebook(page, shots, clean, tmp_path):
         start.locator("[data-template=lstm]").click()
         page.get_by_role("tab", name="lstm.ipynb").wait_for()
         page.locator('[data-testid=flowlab] [data-node="lstm/LSTM"]').wait_for()
+        # whoever goes to another notebook while the new one's kernel starts has nothing run there
+        held: list = []
+        page.route(re.compile("/api/sessions"), lambda route: held.append(route) if route.request.method == "POST" else route.continue_())
+        tab.click()
+        with page.expect_request(lambda request: request.method == "POST" and "/api/sessions" in request.url):
+            start.locator("[data-template=mlp]").click()
+        page.get_by_role("tab", name="mlp.ipynb").wait_for()
+        page.get_by_role("tab", name="01_dataflow_graphs.ipynb").click()
+        shown = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+        expect(shown.get_by_role("heading", name="Dataflow graphs")).to_be_visible()
+        expect(start).to_have_attribute("aria-busy", "true")
+        held[0].continue_()
+        expect(start).not_to_have_attribute("aria-busy", "true")
+        assert set(shown.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()) <= {"[ ]:", ""}       # those out of sight have none
         page.goto("about:blank")

@@ -5,7 +5,7 @@ import type { Host } from "./index";
 type Shared = Record<string, Record<string, { get(): Promise<() => unknown> }>>;
 type Widget = { id: string; node: HTMLElement; title: { label: string; closable: boolean; icon?: unknown }; isDisposed: boolean; disposed: { connect(f: () => void): void }; dispose(): void; onCloseRequest(): void };
 type Commands = { addCommand(id: string, options: object): void; execute(id: string, args?: object): Promise<unknown> };
-type App = { commands: Commands; restored: Promise<void>; shell: { add(widget: Widget, area: string, options?: object): void; activateById(id: string): void } };
+type App = { commands: Commands; restored: Promise<void>; shell: { currentWidget: unknown; add(widget: Widget, area: string, options?: object): void; activateById(id: string): void } };
 type Tokens = { ILauncher?: unknown; ICommandPalette?: unknown; IMainMenu?: unknown; INotebookTree?: unknown };
 
 const COMMAND = "flowlab:start";
@@ -42,6 +42,7 @@ async function plugin() {
         const panel = await app.commands.execute("docmanager:open", { path }) as { context?: { ready: Promise<void> }; sessionContext?: { ready: Promise<void> } } | undefined;
         if (!run || !panel?.context || !panel.sessionContext) return;
         await Promise.all([panel.context.ready, panel.sessionContext.ready]);
+        if (app.shell.currentWidget !== panel) return;      // the command runs whatever notebook is in front, which may be another by now
         await app.commands.execute("notebook:run-all-cells");
       },
     };
