@@ -38,7 +38,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from axe import scan
-from playwright.sync_api import Browser, Error as PlaywrightError, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Error as PlaywrightError, Locator, Page, expect, sync_playwright
 
 CHROMIUM_FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -46,6 +46,7 @@ CHROMIUM_FLAGS = [
 ]
 KERNEL = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
 WAIT_MS = 30_000
+expect.set_options(timeout=WAIT_MS)      # by itself it gives up after five seconds, which a busy machine takes
 
 
 class JupyterLab:
