@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BROWSER, LONG = "tests/browser", ("tests/ops", "tests/io")
+BROWSER, LONG = "tests/browser", ("tests/ops", "tests/io", "tests/notebooks")
 NO_TESTS = 5        # pytest's exit status when a selection leaves none
 
 
