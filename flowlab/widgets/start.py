@@ -13,7 +13,8 @@ from typing import Any
 from ..apps import examples
 from ..core.errors import DocumentError
 from ..core.op import REGISTRY
-from ..io.document import Document, document_of, load_document
+from ..io.document import Document, document_of, load_document, read_bounded
+from ..io.lecture import lecture_in
 from . import files as F
 from .examples import TEMPLATES
 
@@ -40,7 +41,7 @@ def contents(root: Path) -> dict[str, Any]:
 def begin(root: Path, *, template: str | None = None, graph: str | None = None) -> str:
     """Write a notebook with an Editor on a template, or on a graph file that is among the recent ones; its path from the folder. No file is ever replaced.
 
-    DocumentError if there is no such template or recent file; OSError if the folder cannot be written.
+    DocumentError if there is no such template or recent file, or a lecture is damaged; OSError if the folder cannot be written.
     """
     root = root.resolve()
     if template is not None:
@@ -50,7 +51,8 @@ def begin(root: Path, *, template: str | None = None, graph: str | None = None) 
     if graph is None or graph not in {r["path"] for r in recent(root)}:
         raise DocumentError(f"{graph!r} is no recent graph of this folder.", hint="Reload the page.")
     stem = F.file_name(graph.rpartition("/")[2]).removesuffix(F.ENDING)
-    return _write_new(root, stem, f"import flowlab as fl\n\ned = fl.Editor()\ned.open({graph!r})     # every edit is kept in this file\ned")
+    kept = "it begins where it was saved; Save keeps your edits, in another file" if lecture_in(read_bounded(root / graph), graph) is not None else "every edit is kept in this file"
+    return _write_new(root, stem, f"import flowlab as fl\n\ned = fl.Editor()\ned.open({graph!r})     # {kept}\ned")
 
 
 def recent(root: Path) -> list[dict[str, Any]]:

@@ -107,6 +107,21 @@ def test_a_recent_graph_opens_in_an_editor_that_keeps_its_file(folder, monkeypat
     assert names["ed"].path == folder / name and "ranks" in names["ed"].document.nodes
 
 
+def test_a_recent_lecture_opens_where_it_was_saved_and_is_not_said_to_be_kept(folder, monkeypatch):
+    teacher = fl.Editor(fl.examples.pagerank())
+    teacher.step()
+    teacher.save_lecture(folder / "class.lecture.flow.json")
+    code = nbformat.read(folder / start.begin(folder, graph="class.lecture.flow.json"), as_version=4).cells[0].source
+    assert "every edit is kept" not in code
+    names: dict = {}
+    monkeypatch.chdir(folder)
+    exec(code, names)
+    assert names["ed"].path is None and names["ed"].debugger.cursor == 1
+    (folder / "class.lecture.flow.json").write_text('{"lecture"')
+    with pytest.raises(DocumentError, match="class.lecture.flow.json"):
+        start.begin(folder, graph="class.lecture.flow.json")
+
+
 @pytest.mark.parametrize("asked", [{"template": "../x"}, {"template": "__import__"}, {"graph": "/etc/passwd"}, {"graph": "../x.flow.json"}, {}])
 def test_what_is_not_offered_is_not_opened(folder, asked):
     with pytest.raises(DocumentError):
