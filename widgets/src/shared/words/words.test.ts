@@ -67,7 +67,7 @@ describe("told", () => {
     setLanguage("zh-CN");
     expect(told("Fired y. The run is complete.")).toBe("已触发 y。运行完成。");
     expect(told("loss/Log (Log) failed: IndexError: label 11 is outside the 10 classes 0 … 9. Its inputs: x (3,). It was made in a cell of this notebook, line 10."))
-      .toBe("loss/Log（Log）失败：IndexError：标签 11 不在 10 个类别 0 … 9 之内。它的输入：x (3,)。它是在 本笔记本的单元格 第 10 行创建的。");
+      .toBe("loss/Log（Log）失败：IndexError：标签 11 不在 10 个类别 0 … 9 之内。它的输入：x (3,)。创建它的代码：本笔记本的单元格，第 10 行。");
   });
   it("minds no capital, keeps where something is, and leaves what it does not know", () => {
     setLanguage("zh-CN");
