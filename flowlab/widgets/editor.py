@@ -5,6 +5,7 @@ import math
 import os
 import re
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping, Sequence
@@ -128,6 +129,7 @@ class Editor(Asking, Keeping, Telling, Recorded, Attaching, Exercising, Linking,
         self._answered: dict[int, bool] = {}    # messages that were done: one that comes again, after a broken connection, is not done twice
         self._answering = 0
         self._going: Going | None = None       # what the page has asked for and is not over yet
+        self._turn = threading.RLock()          # a page's messages may come on several threads (subshells), in the middle of a slice
         self._revision = 0
         self._selection: tuple[str, ...] = ()
         self._debugger: Debugger | None = None
@@ -620,7 +622,7 @@ class Editor(Asking, Keeping, Telling, Recorded, Attaching, Exercising, Linking,
         going = Going(way, work, tell, paused or self._tell_paused, self._answering, event_loop() if self._answering else None)
         if self._slice(going):
             return
-        going.handle = going.loop.call_later(GAP, self._go_further)
+        going.handle = going.loop.call_later(GAP, self._go_further, going)
         self._going = going
         self._say_state()
 
@@ -642,34 +644,37 @@ class Editor(Asking, Keeping, Telling, Recorded, Attaching, Exercising, Linking,
         going.tell(result, way.dbg.records[way.cursor:way.dbg.cursor])
         return True
 
-    def _go_further(self) -> None:
+    def _go_further(self, going: Going) -> None:
         """The next slice; whatever goes wrong in it is told as it would have been in the first."""
-        going = self._going
-        ok = interruptible(lambda: self._answer(lambda: self._slice(going), going.seq))
-        if self._going is not going:
-            return self._finish("command", going.seq, bool(ok))
-        if not ok:      # interrupted just before or after its work
-            self._halt()
-            return
-        now = time.perf_counter()
-        try:
-            if now > going.shown:
-                self._say_state()
-                going.shown = time.perf_counter() + max(SHOWN, 4 * (time.perf_counter() - now))
-        finally:
-            going.handle = going.loop.call_later(GAP, self._go_further)
+        with self._turn:
+            if self._going is not going:    # halted meanwhile
+                return
+            ok = interruptible(lambda: self._answer(lambda: self._slice(going), going.seq))
+            if self._going is not going:
+                return self._finish("command", going.seq, bool(ok))
+            if not ok:      # interrupted just before or after its work
+                self._halt()
+                return
+            now = time.perf_counter()
+            try:
+                if now > going.shown:
+                    self._say_state()
+                    going.shown = time.perf_counter() + max(SHOWN, 4 * (time.perf_counter() - now))
+            finally:
+                going.handle = going.loop.call_later(GAP, self._go_further, going)
 
     def _halt(self) -> bool:
         """Pause what is going on in slices, where it is; False if nothing is."""
-        going, self._going = self._going, None
-        if going is None:
-            return False
-        going.handle.cancel()
-        going.work.close()
-        self._arrive(going.way)
-        going.paused()
-        self._finish("command", going.seq, True)
-        return True
+        with self._turn:
+            going, self._going = self._going, None
+            if going is None:
+                return False
+            going.handle.cancel()
+            going.work.close()
+            self._arrive(going.way)
+            going.paused()
+            self._finish("command", going.seq, True)
+            return True
 
     def _back_while(self, same: Callable[[Any], Any]) -> tuple:
         """Go back over the last firing and those before it that share its key."""
@@ -924,6 +929,10 @@ class Editor(Asking, Keeping, Telling, Recorded, Attaching, Exercising, Linking,
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         """Answer one message: whatever goes wrong is told, and nothing is raised."""
+        with self._turn:
+            self._answer_message(content)
+
+    def _answer_message(self, content: Any) -> None:
         kind, seq = (content.get("type"), content.get("seq")) if isinstance(content, dict) else (None, None)
         seq = seq if isinstance(seq, int) else 0
         if self._going is not None and seq == self._going.seq:

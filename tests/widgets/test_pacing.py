@@ -4,6 +4,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 import time
 
 import numpy as np
@@ -288,3 +289,26 @@ def endless(work):
     yield next(work)
     os.kill(os.getpid(), signal.SIGINT)
     yield from work
+
+
+def test_a_message_on_another_thread_in_the_middle_of_a_slice_waits_for_its_end():
+    page = long_loop()      # JupyterLab sends what a page says to a thread of its own (a subshell) once there is one
+
+    async def story():
+        page.press("run")
+        work, inside = page.editor._going.work, threading.Event()
+
+        def slowly():
+            for at in work:
+                inside.set()
+                time.sleep(0.002)
+                yield at
+        page.editor._going.work = slowly()
+        pause = threading.Thread(target=lambda: (inside.wait(), page.press("pause")))
+        pause.start()
+        await until(lambda: page.editor._going is None)
+        pause.join()
+    in_a_loop(story)
+    assert not page.told("alert") and "Paused at firing" in page.told("status")
+    assert page.state["mode"] == "paused" and page.state["cursor"] == page.editor.debugger.cursor < 2 * STEPS
+    assert all(m["ok"] for m in page.answered())
