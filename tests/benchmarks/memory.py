@@ -55,7 +55,7 @@ def server() -> None:
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen([sys.executable, "-m", "flowlab", "lab", "--no-browser", "--notebook-dir", folder], stdout=subprocess.PIPE, text=True)
         url = next(line.strip() for line in process.stdout if line.strip().startswith("http"))
-        time.sleep(3)
+        time.sleep(3)       # what it loads after it listens
         told("JupyterLab's server, just started", process.pid)
         token = url.partition("token=")[2]
         page = urllib.request.urlopen(url).read().decode()
@@ -63,7 +63,7 @@ def server() -> None:
         for address in re.findall(r'src="([^"]+\.js[^"]*)"', page):
             urllib.request.urlopen(base + address if address.startswith("/") else address).read()
         urllib.request.urlopen(f"{base}/api/contents?token={token}").read()
-        time.sleep(2)
+        time.sleep(2)       # memory that is given back
         told("JupyterLab's server, after a browser has loaded the page", process.pid)
         process.terminate()
         process.wait()

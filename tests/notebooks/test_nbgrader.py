@@ -14,10 +14,9 @@ import pytest
 
 import flowlab as fl
 from flowlab.apps import nbgrader
+from tools import lessons
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-from tools import lessons  # noqa: E402  (the tools are no part of the package)
 
 
 def affine():

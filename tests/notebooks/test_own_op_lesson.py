@@ -2,24 +2,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 
 import pytest
 from lesson_kernel import kernel
 
+from tests.extension.test_op_library import compiler
 from tools import lessons
 
 NAME = "11_your_own_op"
-
-
-def compilers() -> None:
-    """Without them these tests say so; where tests must not be left out, that fails."""
-    if not (shutil.which("cc") and shutil.which("c++")):
-        reason = "no C and C++ compiler for the lesson (apt-get install gcc g++)"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
 
 
 def code() -> dict[str, str]:
@@ -29,7 +20,7 @@ def code() -> dict[str, str]:
 
 
 def test_every_cell_may_be_run_again_and_an_edited_kernel_in_c_takes_the_old_ones_place(tmp_path):
-    compilers()
+    compiler("cc"), compiler("c++")
     cells = code()
     shutil.copytree(lessons.folder("en") / "exercises", tmp_path / "exercises")
     with kernel(tmp_path) as k:
